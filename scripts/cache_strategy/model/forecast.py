@@ -1,0 +1,38 @@
+"""What a contract would give: hit rate, stale share, origin load, memory."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForecastRow:
+    """
+    One group under one time to live, capacity and policy.
+
+    Shares are 0 to 1. What is not known is None, never 0: `stale_rate` without writes in the trace, `memory_bytes`
+    without sizes. `error` is the half-width of the 95 % interval of `hit_rate`, None where it was not estimated.
+    """
+
+    group: str
+    ttl_seconds: int | None
+    capacity_bytes: int | None
+    policy: str
+    requests: int
+    keys: int
+    hit_rate: float
+    stale_rate: float | None
+    origin_requests: int
+    memory_bytes: int | None
+    error: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """Rows by group, and what they were computed from."""
+
+    requests: int
+    keys: int
+    rows: tuple[ForecastRow, ...]
+    source: str = ""
+    seconds: float | None = None
+    notes: tuple[str, ...] = ()
+    schema: int = 1

@@ -1,0 +1,74 @@
+"""
+What a running application did, in time order.
+
+A trace is a folder of JSON Lines files, one per process (`<pid>-<n>.jsonl`), written by the probe. Every line is one
+object with `kind` and `t` (seconds, CLOCK_MONOTONIC, comparable between processes of one machine since boot).
+"""
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, kw_only=True)
+class Access:
+    """
+    One request or call that was answered.
+
+    `group` is the endpoint's id ("GET /api/users/{user_id}"), `key` tells apart what is asked for within the group
+    (path and query arguments). `user` is a salted hash, "" for anonymous. `digest` is a hash of the answer.
+    Times in milliseconds; None where the source does not know.
+    """
+
+    time_s: float
+    group: str
+    key: str
+    user: str = ""
+    status: int | None = None
+    duration_ms: float | None = None
+    database_ms: float | None = None
+    statements: int | None = None
+    size_bytes: int | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Write:
+    """A statement that changed a table, and the innermost line of the user's code that led to it."""
+
+    time_s: float
+    tables: tuple[str, ...]
+    path: str = ""
+    line: int = 0
+    qualname: str = ""
+    statement: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheEvent:
+    """
+    Something that a cache of the application did: hit, miss, store, mismatch, invalidate, bypass, error.
+
+    `stored_s` is when the value that was served had been computed; `served` and `origin` are short forms of the two
+    values of a mismatch; `tags` are those of an invalidation.
+    """
+
+    time_s: float
+    event: str
+    entry: str
+    key: str = ""
+    stored_s: float | None = None
+    served: str = ""
+    origin: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """All accesses, writes and cache events, each sorted by `time_s`. `bad_lines` could not be read."""
+
+    accesses: tuple[Access, ...] = ()
+    writes: tuple[Write, ...] = ()
+    cache_events: tuple[CacheEvent, ...] = ()
+    seconds: float = 0.0
+    bad_lines: int = 0
+    source: str = ""
+    notes: tuple[str, ...] = field(default=())
