@@ -121,13 +121,14 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix="." + path.name, dir=path.parent)
+        part = Path(name)
         try:
             with os.fdopen(handle, "w", encoding="utf-8") as stream:
                 stream.write(text)
-            os.chmod(name, 0o644)
-            os.replace(name, path)
+            part.chmod(0o644)
+            part.replace(path)
         except BaseException:
-            os.unlink(name)
+            part.unlink()
             raise
     except OSError as error:
         raise CacheStrategyError(
@@ -149,5 +150,7 @@ def read_json(path: Path, kind: type[T], remake: str) -> T:
     except (OSError, ValueError) as error:
         raise CacheStrategyError(f"{path}: cannot be read ({error}). Make it again: {remake}") from error
     if isinstance(data, dict) and data.get("schema", 1) != 1:
-        raise CacheStrategyError(f"{path}: has schema {data['schema']}, this version knows 1. Make it again: {remake}")
+        raise CacheStrategyError(
+            f"{path}: has schema {data['schema']}, this version knows 1. Make it again: {remake}"
+        )
     return from_data(kind, data, path.name)

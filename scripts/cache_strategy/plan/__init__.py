@@ -1,0 +1,167 @@
+"""`cache-strategy plan`: evidence to contract. Pure functions, one decision per file."""
+
+import re
+from dataclasses import dataclass, field
+
+from cache_strategy.model.contract import (
+    Contract,
+    ContractApplication,
+    ContractRejection,
+    Entry,
+    Http,
+    Infrastructure,
+    Redis,
+    StaticAssets,
+)
+from cache_strategy.model.errors import CacheStrategyError
+from cache_strategy.model.evidence import Application, Candidate, Evidence
+from cache_strategy.model.forecast import Forecast
+from cache_strategy.plan.candidates import MOST_ENTRIES, in_order, reason_against
+from cache_strategy.plan.invalidation import choose_dependencies, choose_invalidators
+from cache_strategy.plan.key import entry_id_of
+from cache_strategy.plan.layer import choose_layers
+from cache_strategy.plan.ttl import data_kind_of
+from cache_strategy.plan.view import view_key_of
+from cache_strategy.plan.warming import choose_warming
+
+
+@dataclass
+class _Draft:
+    entries: list[Entry] = field(default_factory=list)
+    rejected: list[ContractRejection] = field(default_factory=list)
+    taken: set[str] = field(default_factory=set)
+    covered: dict[str, set[str]] = field(default_factory=dict)
+    """Per endpoint id the tables that an entry below it already holds."""
+
+
+def plan(evidence: Evidence, forecast: Forecast | None = None) -> Contract:
+    """
+    A contract for everything that is worth a cache and safe to keep.
+
+    Raises:
+        CacheStrategyError: the evidence names no web application.
+    """
+    application = evidence.application
+    if application is None or not evidence.frameworks:
+        raise CacheStrategyError(
+            f"{evidence.repo}: no web application was found, so there is nothing to plan; an import of flask was "
+            "looked for. Name the folder that holds it: cache-strategy run PATH"
+        )
+    draft = _Draft()
+    reads_of = {endpoint.id: set(endpoint.reads) for endpoint in evidence.endpoints}
+    for candidate in in_order(evidence):
+        _consider(candidate, draft, reads_of)
+    for rejected in evidence.rejected:
+        draft.rejected.append(
+            ContractRejection(target=f"{rejected.path}:{rejected.qualname}", reason=rejected.reason)
+        )
+    return Contract(
+        application=_application(application, evidence),
+        infrastructure=_infrastructure(application, evidence, draft.entries, forecast),
+        entries=tuple(draft.entries),
+        rejected=tuple(_without_repeats(draft.rejected)),
+    )
+
+
+def _consider(candidate: Candidate, draft: _Draft, reads_of: dict[str, set[str]]) -> None:
+    target = f"{candidate.path}:{candidate.qualname}"
+    reason = reason_against(candidate)
+    kind = data_kind_of(candidate)
+    below: set[str] = set()
+    if candidate.kind == "endpoint":
+        below = (
+            set.union(*(draft.covered.get(e, set()) for e in candidate.endpoints))
+            if candidate.endpoints
+            else set()
+        )
+    covered = bool(below) and set(candidate.reads) <= below
+    layers = choose_layers(candidate, kind, covered)
+    if reason is None and len(draft.entries) >= MOST_ENTRIES:
+        reason = (
+            f"ranks below the {MOST_ENTRIES} entries that one contract proposes; plan again when these are in"
+        )
+    if reason is None and not layers:
+        reason = "all that it reads is kept by the entries below it, and its answer is private"
+    if reason is None and candidate.kind == "function" and _is_below_another(candidate, draft):
+        reason = "another entry on the way to it already holds what it reads"
+    if reason is not None:
+        draft.rejected.append(ContractRejection(target=target, reason=reason))
+        return
+    draft.entries.append(_entry(candidate, target, layers, draft.taken))
+    draft.taken.add(draft.entries[-1].id)
+    for endpoint in candidate.endpoints:
+        draft.covered.setdefault(endpoint, set()).update(candidate.reads)
+
+
+def _is_below_another(candidate: Candidate, draft: _Draft) -> bool:
+    return bool(candidate.endpoints) and all(
+        set(candidate.reads) <= draft.covered.get(endpoint, set()) for endpoint in candidate.endpoints
+    )
+
+
+def _entry(candidate: Candidate, target: str, layers: tuple[str, ...], taken: set[str]) -> Entry:
+    kind = data_kind_of(candidate)
+    is_view = candidate.kind == "query"
+    shared = candidate.kind == "endpoint" and "http" in layers
+    return Entry(
+        id=entry_id_of(candidate, taken),
+        target=target,
+        kind="view" if is_view else "endpoint" if candidate.kind == "endpoint" else "function",
+        layers=layers,  # type: ignore[arg-type]  # the caller's tuple holds layers only
+        key=() if is_view else candidate.key,
+        ttl_seconds=kind.ttl_seconds,
+        data=kind.name,
+        depends_on=choose_dependencies(candidate),
+        invalidated_by=choose_invalidators(candidate),
+        because=candidate.because,
+        warming=choose_warming(candidate, layers),  # type: ignore[arg-type]
+        http=Http() if shared else None,
+        view_sql=_tidy(candidate.sql) if is_view else "",
+        view_key=view_key_of(candidate.sql) if is_view else (),
+    )
+
+
+def _tidy(sql: str) -> str:
+    lines = [line.strip() for line in sql.strip().rstrip(";").splitlines()]
+    return "\n".join(line for line in lines if line)
+
+
+def _application(application: Application, evidence: Evidence) -> ContractApplication:
+    return ContractApplication(
+        framework=evidence.frameworks[0],
+        package=application.package,
+        package_path=application.package_path,
+        factory=application.factory,
+        instance=application.instance,
+        database=application.database,
+        session=application.session,
+        requirements=application.requirements,
+    )
+
+
+def _infrastructure(
+    application: Application, evidence: Evidence, entries: list[Entry], forecast: Forecast | None
+) -> Infrastructure:
+    has_static = any(c.kind == "static" for c in evidence.candidates)
+    has_http = any("http" in entry.layers for entry in entries)
+    known = [row.memory_bytes for row in forecast.rows if row.memory_bytes] if forecast else []
+    # Twice the forecast: Redis needs room for keys, versions and fragmentation (assumed); never below 64 MB.
+    redis = Redis(namespace=re.sub(r"[^a-z0-9]+", "-", application.package.lower()).strip("-") or "app")
+    if known:
+        redis = Redis(
+            namespace=redis.namespace,
+            maxmemory_mb=max(64, 2 * sum(known) // 2**20),
+            maxmemory_source="derived",
+        )
+    return Infrastructure(
+        redis=redis,
+        cdn=("nginx",) if has_http or has_static else (),
+        static=StaticAssets() if has_static else None,
+    )
+
+
+def _without_repeats(rejected: list[ContractRejection]) -> list[ContractRejection]:
+    first: dict[str, ContractRejection] = {}
+    for item in rejected:
+        first.setdefault(item.target, item)
+    return list(first.values())

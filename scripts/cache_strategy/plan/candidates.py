@@ -1,0 +1,43 @@
+"""Which candidates become entries, and why the others do not."""
+
+from cache_strategy.model.evidence import UNKNOWN_TABLE, Candidate, Evidence
+from cache_strategy.plan.key import missing_key_part
+
+MOST_ENTRIES = 25
+"""A reviewer reads about this many; more proposals wait for the next run. Assumed."""
+
+
+def reason_against(candidate: Candidate) -> str | None:
+    """Why a candidate does not become an entry, None when it may."""
+    if UNKNOWN_TABLE in candidate.reads:
+        return "reads a table that could not be known, so no write could be told to invalidate it"
+    if not candidate.reads and candidate.kind in ("function", "endpoint"):
+        return "reads no table: what would make it stale is not known"
+    if candidate.kind == "function" and candidate.returns != "plain":
+        return f"returns {_RETURNED.get(candidate.returns, candidate.returns)}; only plain data can be kept"
+    if (
+        candidate.kind == "endpoint"
+        and candidate.per_user
+        and any(p.source == "header" for p in candidate.key)
+    ):
+        return "answers with what a request header holds, such as a token"
+    if candidate.kind == "template":
+        return "template parts are not wired yet; its data may be cached where it is read"
+    return missing_key_part(candidate)
+
+
+_RETURNED = {
+    "orm": "rows bound to a database session",
+    "response": "a response object",
+    "template": "a rendered page",
+    "lazy": "a query that runs later",
+    "unknown": "something that could not be known",
+    "none": "nothing",
+}
+
+
+def in_order(evidence: Evidence) -> list[Candidate]:
+    """Functions before the endpoints that call them, best first within each: an endpoint may then need no entry of its own."""
+    order = {"query": 0, "function": 1, "endpoint": 2}
+    usable = [c for c in evidence.candidates if c.kind in order]
+    return sorted(usable, key=lambda c: (order[c.kind], c.rank))

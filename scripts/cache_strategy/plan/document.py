@@ -1,0 +1,246 @@
+"""Reads and writes `cache-strategy.yaml`, and points at the line that is wrong. The only file that knows YAML."""
+
+import dataclasses
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from cache_strategy.model.contract import Contract, Entry
+from cache_strategy.model.document import from_data, to_data
+from cache_strategy.model.errors import CacheStrategyError
+
+FILE_NAME = "cache-strategy.yaml"
+FINGERPRINT = re.compile(r"^# fingerprint: ([0-9a-f]{16})$", re.M)
+HEADER = """\
+# The cache contract of this application: what is cached, where, under which key, how stale it may be,
+# and what invalidates it. Edit it and commit it: everything after `plan` obeys this file.
+# `plan` never overwrites a contract that a person has edited; it writes cache-strategy.new.yaml beside it.
+"""
+SECTIONS = {
+    "application": "Where the emitted modules go, and how they meet the application.",
+    "infrastructure": "What stands around the application.",
+    "entries": (
+        "One cache each. staleness_bound_seconds: the longest time a reader may see an old value after a committed\n"
+        "# write; 0 means the next read sees the write. staleness_source stays `assumed` until a person writes `confirmed`."
+    ),
+    "rejected": "What must not be cached, and why.",
+}
+INLINE = ("key", "depends_on", "invalidated_by", "warming", "http", "static", "redis")
+
+
+class _Dumper(yaml.SafeDumper):
+    def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:
+        super().increase_indent(flow, False)
+
+
+class _Inline(dict[str, Any]):
+    """A mapping that is written on one line."""
+
+
+class _Block(str):
+    """A text that is written as a literal block."""
+
+
+class _InlineList(list[Any]):
+    """A list that is written on one line."""
+
+
+_Dumper.add_representer(
+    _Inline, lambda d, v: d.represent_mapping("tag:yaml.org,2002:map", v, flow_style=True)
+)
+_Dumper.add_representer(
+    _InlineList, lambda d, v: d.represent_sequence("tag:yaml.org,2002:seq", v, flow_style=True)
+)
+_Dumper.add_representer(_Block, lambda d, v: d.represent_scalar("tag:yaml.org,2002:str", v, style="|"))
+
+
+def render(contract: Contract) -> str:
+    """The contract as YAML, with a fingerprint by which an edit is recognised. Fields at their default are left out."""
+    data = _without_defaults(contract)
+    parts = [f"schema: {contract.schema}\n"]
+    for name, comment in SECTIONS.items():
+        if name in data:
+            body = yaml.dump(
+                {name: _laid_out(data[name])},
+                Dumper=_Dumper,
+                sort_keys=False,
+                allow_unicode=True,
+                width=110,
+                default_flow_style=False,
+            )
+            parts.append(f"\n# {comment}\n{body}")
+    text = "".join(parts)
+    return f"{HEADER}# fingerprint: {_fingerprint(text)}\n{text}"
+
+
+def is_untouched(text: str) -> bool:
+    """True when `render` wrote this text and nobody has edited it since."""
+    match = FINGERPRINT.search(text)
+    if match is None or not text.startswith(HEADER):
+        return False
+    return _fingerprint(text[match.end() + 1 :]) == match[1]
+
+
+def read(path: Path) -> Contract:
+    """
+    The contract in a file.
+
+    Raises:
+        CacheStrategyError: names the file, the line and what would be right.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise CacheStrategyError(
+            f"{path}: is not there; a contract is needed. Make it: cache-strategy plan"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise CacheStrategyError(f"{path}: cannot be read ({error}); a contract is UTF-8 text.") from error
+    return parse(text, path.name)
+
+
+def parse(text: str, name: str = FILE_NAME) -> Contract:
+    """The contract in a text; `name` stands in messages. Raises as `read`."""
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise CacheStrategyError(
+            f"{name}:{line}: is not YAML ({error.problem}); see the other entries."
+        ) from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise CacheStrategyError(f"{name}:1: is not YAML ({error}).".replace("\n", " ")) from error
+    lines: dict[str, int] = {}
+    if node is None:
+        raise CacheStrategyError(
+            f"{name}:1: is empty; a contract has entries. Make it again: cache-strategy plan"
+        )
+    data = _plain(node, "", lines, name)
+    if isinstance(data, dict) and data.get("schema", 1) != 1:
+        raise CacheStrategyError(
+            f"{name}:{lines.get('.schema', 1)}: schema is {data['schema']!r}; this version knows 1."
+        )
+    try:
+        contract = from_data(Contract, data, "")
+        _check(contract)
+    except CacheStrategyError as error:
+        raise _with_line(str(error), lines, name) from None
+    return contract
+
+
+def _with_line(message: str, lines: dict[str, int], name: str) -> CacheStrategyError:
+    where, _, rest = message.partition(": ")
+    path = where
+    while path and path not in lines:
+        path = path[: max(path.rfind("."), path.rfind("["))] if path.rfind(".") >= 0 or "[" in path else ""
+    field = re.sub(r"^\.", "", where) or "contract"
+    return CacheStrategyError(f"{name}:{lines.get(path, 1)}: {field} {rest}")
+
+
+def _plain(node: yaml.Node, where: str, lines: dict[str, int], name: str) -> Any:
+    lines.setdefault(where, node.start_mark.line + 1)
+    if isinstance(node, yaml.MappingNode):
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = str(key_node.value)
+            line = key_node.start_mark.line + 1
+            if key in result:
+                raise CacheStrategyError(f"{name}:{line}: {key} is there twice; keep one of the two.")
+            lines[f"{where}.{key}"] = line
+            result[key] = _plain(value_node, f"{where}.{key}", lines, name)
+        return result
+    if isinstance(node, yaml.SequenceNode):
+        items = []
+        for i, item in enumerate(node.value):
+            lines[f"{where}[{i}]"] = item.start_mark.line + 1
+            items.append(_plain(item, f"{where}[{i}]", lines, name))
+        return items
+    return yaml.SafeLoader("").construct_object(node)
+
+
+def _check(contract: Contract) -> None:
+    seen: set[str] = set()
+    for i, entry in enumerate(contract.entries):
+        at = f".entries[{i}]"
+        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry.id):
+            raise CacheStrategyError(f"{at}.id: is {entry.id!r}; write lower case words joined by hyphens.")
+        if entry.id in seen:
+            raise CacheStrategyError(f"{at}.id: {entry.id!r} is there twice; every entry has its own.")
+        seen.add(entry.id)
+        _check_entry(entry, at)
+
+
+def _check_entry(entry: Entry, at: str) -> None:
+    if ":" not in entry.target:
+        raise CacheStrategyError(
+            f"{at}.target: is {entry.target!r}; write path:function, for example shop/views.py:home."
+        )
+    if entry.ttl_seconds < 1:
+        raise CacheStrategyError(
+            f"{at}.ttl_seconds: is {entry.ttl_seconds}; write whole seconds, at least 1."
+        )
+    if not entry.layers:
+        raise CacheStrategyError(f"{at}.layers: is empty; name at least one of memory, redis, http, matview.")
+    if entry.window_seconds > entry.staleness_bound_seconds:
+        raise CacheStrategyError(
+            f"{at}.window_seconds: is {entry.window_seconds}, above the staleness bound of "
+            f"{entry.staleness_bound_seconds}; a window serves values that old."
+        )
+    names = {part.name for part in entry.key}
+    for j, dependency in enumerate(entry.depends_on):
+        if dependency.row and dependency.row not in names:
+            raise CacheStrategyError(
+                f"{at}.depends_on[{j}].row: is {dependency.row!r}, which is not in the key; "
+                f"the key has {', '.join(sorted(names)) or 'no parts'}."
+            )
+    for j, invalidator in enumerate(entry.invalidated_by):
+        if invalidator.how == "write-through" and not invalidator.call and entry.key:
+            raise CacheStrategyError(
+                f"{at}.invalidated_by[{j}].call: is missing; write-through needs the key at the writer, "
+                f"for example {', '.join(f'{n}={n}' for n in sorted(names))}."
+            )
+    if entry.kind == "view" and not (entry.view_sql and entry.view_key):
+        raise CacheStrategyError(
+            f"{at}.view_sql: a view needs view_sql and view_key (the columns that make a row unique)."
+        )
+    if "http" in entry.layers and entry.kind != "endpoint":
+        raise CacheStrategyError(f"{at}.layers: http is for endpoints; {entry.target} is a {entry.kind}.")
+    control = entry.http.cache_control if entry.http else ""
+    if any(p.source in ("user", "session") for p in entry.key) and "public" in control:
+        raise CacheStrategyError(
+            f"{at}.http.cache_control: says public, but the key holds the user; write private."
+        )
+
+
+def _without_defaults(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        result = {}
+        for f in dataclasses.fields(value):
+            item = getattr(value, f.name)
+            always = f.name in ("staleness_bound_seconds", "staleness_source", "policy", "maxmemory_mb")
+            if always or f.default is dataclasses.MISSING or item != f.default:
+                result[f.name] = _without_defaults(item)
+        return result
+    if isinstance(value, tuple):
+        return [_without_defaults(v) for v in value]
+    return to_data(value)
+
+
+def _laid_out(value: Any, name: str = "") -> Any:
+    if isinstance(value, dict):
+        inner = {k: _laid_out(v, k) for k, v in value.items() if v != [] or k in ("key", "depends_on")}
+        return _Inline(inner) if name in INLINE else inner
+    if isinstance(value, list):
+        if all(isinstance(v, str) and len(v) < 40 for v in value):
+            return _InlineList(value)
+        return [_laid_out(v, name) for v in value]
+    if isinstance(value, str) and "\n" in value:
+        return _Block("\n".join(line.rstrip() for line in value.strip().splitlines()) + "\n")
+    return value
+
+
+def _fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,77 @@
+"""How long an entry may live, by the kind of data it holds."""
+
+import re
+from dataclasses import dataclass
+
+from cache_strategy.model.evidence import Candidate
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataKind:
+    """
+    A kind of data with its usual time to live.
+
+    The time to live is the bound of last resort: writes invalidate an entry as they are committed, and only an
+    invalidation that could not be delivered (the process died between commit and delivery) waits for it.
+    """
+
+    name: str
+    ttl_seconds: int
+    words: frozenset[str]
+
+
+# Source: the usual staleness that teams accept for each kind of data (profiles 5 min, catalogue 1 h, reference data
+# and analytics 1 day, configuration until changed); assumed for this application until a person confirms it.
+KINDS = (
+    DataKind(
+        name="analytics",
+        ttl_seconds=86_400,
+        words=frozenset(
+            "report reports summary statistics stats analytics dashboard sales revenue totals leaderboard".split()
+        ),
+    ),
+    DataKind(
+        name="configuration",
+        ttl_seconds=604_800,
+        words=frozenset(
+            "config configuration setting settings feature features flag flags option options".split()
+        ),
+    ),
+    DataKind(
+        name="reference",
+        ttl_seconds=86_400,
+        words=frozenset(
+            "category categories tag tags country countries currency language role roles navigation menu".split()
+        ),
+    ),
+    DataKind(
+        name="profile",
+        ttl_seconds=300,
+        words=frozenset(
+            "user users profile profiles account accounts member members customer customers me".split()
+        ),
+    ),
+    DataKind(
+        name="catalogue",
+        ttl_seconds=3_600,
+        words=frozenset(
+            "product products item items catalog catalogue listing article articles post posts page pages".split()
+        ),
+    ),
+)
+OTHER = DataKind(name="other", ttl_seconds=600, words=frozenset())
+
+
+def data_kind_of(candidate: Candidate) -> DataKind:
+    """The kind of data a candidate holds, by the words of its name, then of its tables; `OTHER` where none fits."""
+    if candidate.kind == "query":
+        return KINDS[0]
+    for words in (_words(candidate.qualname), _words(" ".join(candidate.reads))):
+        for kind in KINDS:
+            if kind.words & words:
+                return kind
+    return OTHER
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower().replace("_", " ")))
