@@ -1,0 +1,153 @@
+"""
+The PreToolUse hook: stops an edit or a command that makes caching unsafe, and is silent otherwise.
+
+Standard input: the hook event of the client, as JSON. Standard output: nothing, or one JSON object with the
+decision. Exit code: always 0; whatever goes wrong in here lets the call pass and says so once per session.
+
+Run as `python3 -I -S guard.py`. A call that has nothing to do with caching pays for `os` only: the words below
+are looked for in the raw bytes (and in the Python file that would change) before anything else is imported.
+"""
+
+import os
+import sys
+
+GATE = (b"cache", b"redis", b"memoize", b"flush", b"valkey", b"keydb", b"invalidat", b"purge")
+JUDGED = (b".py", b".pyi", b".ipynb")
+LIMIT = 2_000_000
+# Processor seconds, not wall time: a busy machine must not switch the guard off. Assumed.
+BUDGET_SECONDS = 1.5
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def may_matter(raw: bytes) -> bool:
+    """Whether the event can have anything to do with caching or with a rule file of the user."""
+    if has_pattern_rules(os.environ.get("CLAUDE_PROJECT_DIR") or os.getcwd()):
+        return True
+    given = raw[max(raw.find(b'"tool_input"'), 0) :]
+    path = path_in(given)
+    if path is None or b"\\" in path:
+        return has_word(given)
+    if not path.lower().endswith(JUDGED):
+        return False
+    return has_word(given) or has_word(content_of(path))
+
+
+def has_pattern_rules(project: str) -> bool:
+    """Whether the project has files `.claude/hookify.<name>.local.md`."""
+    try:
+        names = os.listdir(os.path.join(project, ".claude"))
+    except (OSError, ValueError):
+        return False
+    return any(name.startswith("hookify.") and name.endswith(".local.md") for name in names)
+
+
+def has_word(data: bytes) -> bool:
+    lowered = data.lower()
+    return any(word in lowered for word in GATE)
+
+
+def path_in(given: bytes) -> "bytes | None":
+    """The raw value of `file_path` or `notebook_path`; inside a string value these quotes would be escaped."""
+    for key in (b'"file_path"', b'"notebook_path"'):
+        start = given.find(key)
+        if start >= 0:
+            parts = given[start + len(key) : start + len(key) + 5000].split(b'"', 2)
+            if len(parts) == 3 and parts[0].strip() == b":":
+                return parts[1]
+    return None
+
+
+def content_of(path: bytes) -> bytes:
+    try:
+        if os.stat(path).st_mode & 0o170000 != 0o100000:
+            return b""
+        with open(path, "rb") as file:
+            return file.read(LIMIT)
+    except (OSError, ValueError):
+        return b""
+
+
+def answer(raw: bytes) -> "dict | None":
+    """What to tell the client about the event, or None to let the call pass in silence."""
+    import json
+
+    try:
+        event = json.loads(raw.decode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(event, dict):
+        return None
+    sys.path.insert(0, os.path.join(ROOT, "scripts"))
+    from cache_strategy.rules.verdict import verdict_on
+
+    return verdict_on(event, os.environ.get("CLAUDE_PROJECT_DIR") or "")
+
+
+def set_budget() -> None:
+    """Ends a judgement that takes too long by raising in the main thread; does nothing where there is no such timer."""
+    import _signal
+
+    if not hasattr(_signal, "setitimer"):
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise TimeoutError("the judgement took longer than its budget")
+
+    _signal.signal(_signal.SIGPROF, stop)
+    _signal.setitimer(_signal.ITIMER_PROF, BUDGET_SECONDS)
+
+
+def failure(error: BaseException, raw: bytes) -> "dict | None":
+    """One line about a failure of the guard itself; None when this session has been told before."""
+    where = error.__traceback__
+    while where is not None and where.tb_next is not None:
+        where = where.tb_next
+    place = f" at {os.path.basename(where.tb_frame.f_code.co_filename)}:{where.tb_lineno}" if where else ""
+    if told_before(raw):
+        return None
+    text = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return {
+        "systemMessage": f"optimize: the cache guard failed on this call ({text}{place}) and let it pass. "
+        "Calls in this session may be unchecked; please report it."
+    }
+
+
+def told_before(raw: bytes) -> bool:
+    """Whether this session has a marker; leaves one. Without a data folder nothing is remembered."""
+    folder = os.environ.get("CLAUDE_PLUGIN_DATA")
+    if not folder:
+        return False
+    start = raw.find(b'"session_id"')
+    value = raw[start + 12 : start + 200].split(b'"', 2)[1:2] if start >= 0 else []
+    session = "".join(
+        c for c in (value[0] if value else b"").decode("ascii", "ignore") if c.isalnum() or c in "-_"
+    )
+    try:
+        os.makedirs(folder, exist_ok=True)
+        marker = os.path.join(folder, "guard-failed-" + session[:80])
+        os.close(os.open(marker, os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+    except FileExistsError:
+        return True
+    except (OSError, ValueError):
+        return False
+    return False
+
+
+def main() -> None:
+    raw = b""
+    try:
+        raw = sys.stdin.buffer.read()
+        if not may_matter(raw):
+            return
+        set_budget()
+        said = answer(raw)
+    except Exception as error:
+        said = failure(error, raw)
+    if said is not None:
+        import json
+
+        sys.stdout.write(json.dumps(said) + "\n")
+
+
+if __name__ == "__main__":
+    main()

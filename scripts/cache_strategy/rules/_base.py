@@ -1,0 +1,110 @@
+"""What every rule is made of: `Rule`, `Finding`, and the register that the doors read."""
+
+from __future__ import annotations
+
+import sys
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ast
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import NamedTuple, Union
+
+    from cache_strategy.rules._module import Module
+    from cache_strategy.rules._shell import Invocation
+
+    class Finding(NamedTuple):
+        rule: str
+        name: str
+        severity: str
+        path: str
+        line: int
+        column: int
+        end_line: int
+        message: str
+        fix: str
+
+    Place = Union[ast.AST, Invocation, tuple[int, int, int]]
+    VisitNode = Callable[[ast.AST, Module], Iterable[Finding]]
+    VisitChange = Callable[[Module, Module], Iterable[Finding]]
+    VisitCommand = Callable[[Invocation], Iterable[Finding]]
+else:
+    Finding = namedtuple("Finding", "rule name severity path line column end_line message fix")
+
+ERROR = "error"
+WARNING = "warning"
+INFO = "info"
+
+# A rule's module name to the rule; filled by importing the rule files.
+REGISTER: "dict[str, Rule]" = {}
+
+
+class Rule:
+    """
+    One unsafe pattern: its code, its severity, its page and the functions that look for it.
+
+    `module` is the rule file's `__name__`; the rule's name is the file's name with dashes. `keywords` are
+    lower-case words of which at least one stands in every text (or command) that the rule can flag.
+    """
+
+    def __init__(
+        self, module: str, *, code: str, since: str, keywords: "tuple[str, ...]", severity: str
+    ) -> None:
+        self.module = module
+        self.name = module.rpartition(".")[2].replace("_", "-")
+        self.code = code
+        self.since = since
+        self.keywords = keywords
+        self.severity = severity
+        self.node_visitors: "list[tuple[tuple[type, ...], VisitNode]]" = []
+        self.change_visitors: "list[VisitChange]" = []
+        self.command_visitors: "list[VisitCommand]" = []
+        REGISTER[self.name] = self
+
+    @property
+    def page(self) -> str:
+        """The rule's page: the docstring of its file."""
+        return (sys.modules[self.module].__doc__ or "").strip("\n")
+
+    def visit(self, *types: type) -> "Callable[[VisitNode], VisitNode]":
+        """Registers a function that is called with every node of these types."""
+
+        def register(function: "VisitNode") -> "VisitNode":
+            self.node_visitors.append((types, function))
+            return function
+
+        return register
+
+    def change(self, function: "VisitChange") -> "VisitChange":
+        """Registers a function that is called with a file as it is and as it will be."""
+        self.change_visitors.append(function)
+        return function
+
+    def command(self, function: "VisitCommand") -> "VisitCommand":
+        """Registers a function that is called with every program that a shell command runs."""
+        self.command_visitors.append(function)
+        return function
+
+    def finding(self, place: "Place", message: str, *, fix: str, severity: "str | None" = None) -> "Finding":
+        """A finding at `place`: a syntax node, an invocation, or (line from 1, column from 0, last line)."""
+        if isinstance(place, tuple):
+            line, column, end_line = place
+        else:
+            line = getattr(place, "lineno", 1)
+            column = getattr(place, "col_offset", 0)
+            end_line = getattr(place, "end_lineno", None) or line
+        return Finding(
+            self.code, self.name, severity or self.severity, "", line, column + 1, end_line, message, fix
+        )
+
+
+def keyword_found(rule: Rule, lowered: str) -> bool:
+    """Whether a text, in lower case, holds one of the rule's keywords."""
+    return any(word in lowered for word in rule.keywords)
+
+
+def in_order(findings: "Iterable[Finding]") -> "list[Finding]":
+    """Findings by place, each once."""
+    seen: "Iterator[Finding]" = iter(sorted(set(findings), key=lambda f: (f.path, f.line, f.column, f.rule)))
+    return list(seen)

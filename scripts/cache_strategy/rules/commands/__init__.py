@@ -1,0 +1,1 @@
+"""The rules that look at shell commands, one file each."""

@@ -1,0 +1,272 @@
+"""
+CS301 cache-wipe-command
+
+What it does
+    Flags shell commands that empty a whole Redis or Valkey database (FLUSHALL, FLUSHDB), that list every key
+    of it (KEYS), or that clear a whole cache from a Python one-liner (cache.clear(), flushall()). The command
+    is read as a shell reads it: only what is really run counts, not quoted text, not arguments of echo or
+    grep, not the data of a here-document.
+
+Why is this bad
+    A wipe empties the cache for every user at once: all requests fall through to the database together. The
+    same database often holds sessions, locks, queues and rate limits, and they go too. KEYS walks the whole
+    keyspace in one step and Redis serves nobody else until it is done.
+
+Example
+    redis-cli -h cache.internal FLUSHALL
+
+Use instead
+    redis-cli -h cache.internal --scan --pattern 'shop:products:*' | xargs -r redis-cli -h cache.internal UNLINK
+
+Known problems
+    What a script file contains is not read, nor what a function or an alias of the shell stands for. A server
+    on localhost counts too: whether it is a throw-away one cannot be seen in the command; allow it with a
+    reason.
+
+Source
+    https://redis.io/docs/latest/commands/keys/ (warning), https://redis.io/docs/latest/commands/flushall/
+"""
+
+from __future__ import annotations
+
+import re
+
+from cache_strategy.rules._base import Rule
+from cache_strategy.rules._shell import invocations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import ast
+    from collections.abc import Iterator
+
+    from cache_strategy.rules._base import Finding
+    from cache_strategy.rules._shell import Invocation
+
+rule = Rule(
+    __name__,
+    code="CS301",
+    since="0.1",
+    keywords=("flush", "redis", "valkey", "keydb", "cache"),
+    severity="error",
+)
+
+_CLIENTS = frozenset(("redis-cli", "valkey-cli", "keydb-cli"))
+_WIPES = {
+    "FLUSHALL": "deletes every key of every database of the server",
+    "FLUSHDB": "deletes every key of the database",
+}
+_PYTHON = re.compile(r"(?:python|pypy|ipython)[\d.]*(?:\.exe)?\Z")
+_MANAGERS = ("manage.py", "django-admin", "flask")
+# Source: `redis-cli --help`, Redis 7.0 and Valkey 8.0.
+_VALUES = frozenset(
+    "-h -p -s -a -u -r -i -n -d -D -X -t --user --pass --sni --cacert --cacertdir --cert --key --tls-ciphers "
+    "--tls-ciphersuites --pattern --quoted-pattern --count --cursor --eval --rdb --functions-rdb --show-pushes "
+    "--memkeys-samples --keystats-samples --lru-test --intrinsic-latency".split()
+)
+_LUA = re.compile(r"redis\.p?call\s*\(\s*['\"](flushall|flushdb|keys)['\"]", re.IGNORECASE)
+_DELETES = ("DEL", "UNLINK")
+_NARROWER = (
+    "Delete by pattern, in small steps: redis-cli --scan --pattern 'PREFIX:*' | xargs -r redis-cli UNLINK. "
+    "If the whole database really must go, end the command with: # cache-safety: allow[cache-wipe-command] REASON"
+)
+_SCAN = "List keys in small steps: redis-cli --scan --pattern 'PREFIX:*'."
+_ENTRIES = "Delete the keys that are wrong: cache.delete(key), cache.delete_many(keys), or raise the version of the entry."
+
+
+@rule.command
+def visit_invocation(run: "Invocation") -> "Iterator[Finding]":
+    name, args = run.argv[0], run.argv[1:]
+    if name in _CLIENTS:
+        yield from _redis_client(run, name, args)
+    elif name in ("nc", "ncat", "netcat", "socat", "telnet") and run.stdin:
+        yield from _lines(run, name, run.stdin)
+    else:
+        code = _python_code(name, args, run.stdin)
+        if code is not None:
+            yield from _python(run, code)
+
+
+def _redis_client(run: "Invocation", name: str, args: "list[str]") -> "Iterator[Finding]":
+    index = 0
+    scans = False
+    pattern = None
+    while index < len(args) and args[index].startswith("-") and len(args[index]) > 1:
+        option = args[index]
+        scans = scans or option == "--scan"
+        if option == "--pattern" and index + 1 < len(args):
+            pattern = args[index + 1]
+        if option == "--cluster" and args[index + 1 : index + 2] == ["call"]:
+            yield from _statement(run, name, args[index + 3 :])
+            return
+        index += 2 if option in _VALUES else 1
+    words = args[index:]
+    if len(words) == 1 and " " in words[0]:
+        words = words[0].split()
+    if words:
+        yield from _statement(run, name, words)
+        yield from _unbounded_delete(run, words)
+    elif run.stdin and not scans and "--eval" not in args:
+        yield from _lines(run, name, run.stdin)
+    if scans and pattern is None:
+        return
+
+
+def _lines(run: "Invocation", name: str, text: str) -> "Iterator[Finding]":
+    for row in text.splitlines():
+        words = row.replace('"', " ").replace("'", " ").split()
+        if words and words[0].lower() == "flush_all":
+            yield rule.finding(
+                run, f"flush_all, sent with {name}, empties the whole memcached server.", fix=_ENTRIES
+            )
+            return
+        for found in _statement(run, name, words):
+            yield found
+            return
+
+
+def _statement(run: "Invocation", name: str, words: "list[str]") -> "Iterator[Finding]":
+    """One Redis command: its name, then its arguments."""
+    if not words:
+        return
+    verb = words[0].upper()
+    if verb in _WIPES:
+        yield rule.finding(
+            run,
+            f"{name} {verb} {_WIPES[verb]}: caches, sessions, locks and queues alike.",
+            fix=_NARROWER,
+        )
+    elif verb == "KEYS" and len(words) > 1:
+        yield rule.finding(
+            run,
+            f"{name} KEYS {words[1]} walks the whole keyspace in one step and blocks the server meanwhile.",
+            fix=_SCAN,
+        )
+    elif verb in ("EVAL", "EVAL_RO") and len(words) > 1:
+        called = _LUA.search(words[1])
+        if called:
+            yield from _statement(run, name + " EVAL", [called.group(1), "*"])
+
+
+def _unbounded_delete(run: "Invocation", words: "list[str]") -> "Iterator[Finding]":
+    """`--scan` of everything, piped into a delete, is a wipe by another name."""
+    if words[0].upper() not in _DELETES:
+        return
+    for source in run.before:
+        if source.argv[0] not in _CLIENTS or "--scan" not in source.argv:
+            continue
+        position = source.argv.index("--pattern") if "--pattern" in source.argv else -1
+        pattern = source.argv[position + 1] if 0 <= position < len(source.argv) - 1 else "*"
+        if pattern == "*":
+            yield rule.finding(
+                run,
+                f"{source.argv[0]} --scan without a pattern, piped into {words[0].upper()}, deletes every key.",
+                fix=_NARROWER,
+            )
+
+
+def _python_code(name: str, args: "list[str]", stdin: "str | None") -> "str | None":
+    """The Python text that a program is given on its command line or its standard input."""
+    if name in _MANAGERS:
+        return _managed_code(args, stdin)
+    if not _PYTHON.match(name):
+        return None
+    index = 0
+    while index < len(args):
+        arg = args[index]
+        if arg == "-":
+            return stdin
+        if not arg.startswith("-"):
+            script = arg.replace("\\", "/").rpartition("/")[2]
+            return _managed_code(args[index + 1 :], stdin) if script in _MANAGERS else None
+        if arg == "-m":
+            module = args[index + 1] if index + 1 < len(args) else ""
+            return _managed_code(args[index + 2 :], stdin) if module in ("flask", "django") else None
+        if re.match(r"-[a-zA-Z]*c\Z", arg):
+            return args[index + 1] if index + 1 < len(args) else None
+        index += 2 if arg in ("-W", "-X") else 1
+    return stdin
+
+
+def _managed_code(args: "list[str]", stdin: "str | None") -> "str | None":
+    shells = [i for i, arg in enumerate(args) if arg in ("shell", "shell_plus")]
+    if not shells:
+        return None
+    rest = args[shells[0] + 1 :]
+    for index, arg in enumerate(rest):
+        if arg in ("-c", "--command") and index + 1 < len(rest):
+            return rest[index + 1]
+        if arg.startswith("--command="):
+            return arg.partition("=")[2]
+    return stdin
+
+
+def _python(run: "Invocation", code: str) -> "Iterator[Finding]":
+    import ast
+
+    try:
+        tree = ast.parse(code.strip())
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    local = {
+        target.id
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and _is_plain_container(node.value)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func
+        method = called.attr if isinstance(called, ast.Attribute) else ""
+        text = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+        if method in ("flushall", "flushdb", "flush_all"):
+            yield rule.finding(run, f"{method}() deletes every key of the server's database.", fix=_ENTRIES)
+        elif method == "clear" and isinstance(called, ast.Attribute) and _is_cache(called.value, local):
+            yield rule.finding(
+                run, "cache.clear() empties the whole cache for every user at once.", fix=_ENTRIES
+            )
+        elif method == "keys" and isinstance(text, str):
+            yield from _statement(run, "Python:", ["KEYS", text])
+        elif method == "execute_command" and isinstance(text, str):
+            yield from _statement(run, "Python:", text.split())
+        elif method in ("system", "run", "call", "check_call", "check_output", "Popen", "popen"):
+            command = text if isinstance(text, str) else _joined(node)
+            for nested in invocations(command) if command else ():
+                yield from visit_invocation(nested)
+
+
+def _is_plain_container(node: "ast.expr") -> bool:
+    import ast
+
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id in (
+            "dict",
+            "set",
+            "list",
+            "defaultdict",
+            "OrderedDict",
+        )
+    return isinstance(node, (ast.Dict, ast.Set, ast.List, ast.DictComp, ast.SetComp, ast.ListComp))
+
+
+def _is_cache(node: "ast.expr", local: "set[str]") -> bool:
+    import ast
+
+    if isinstance(node, ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Name):
+        return node.id not in local and (node.id in ("cache", "caches") or node.id.endswith("_cache"))
+    return isinstance(node, ast.Attribute) and (node.attr == "cache" or node.attr.endswith("_cache"))
+
+
+def _joined(node: "ast.Call") -> "str | None":
+    import ast
+
+    first = node.args[0] if node.args else None
+    if not isinstance(first, (ast.List, ast.Tuple)):
+        return None
+    words = [
+        item.value for item in first.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)
+    ]
+    return " ".join("'" + word.replace("'", "'\\''") + "'" for word in words)

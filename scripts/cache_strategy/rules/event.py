@@ -1,0 +1,138 @@
+"""
+What a tool call does: the files it changes, as they are and as they will be.
+
+Source: the input of PreToolUse hooks by tool. Edit and MultiEdit carry fragments only, so the file is read
+from disk and the replacement is applied here. Paths come from the client and are not trusted: only regular
+files are read, and at most `LIMIT` bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Event = dict[str, Any]
+    FileChange = tuple[str, "str | None", str]
+
+# A larger file is data, and reading it would be felt.
+LIMIT = 2_000_000
+FILE_TOOLS = ("Write", "Edit", "MultiEdit", "NotebookEdit")
+
+
+def read_text(path: str) -> "str | None":
+    """The text of a regular file with `\\n` line ends, or None: absent, not a file, too large, not readable."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return None
+        with open(path, "rb") as file:
+            data = file.read(LIMIT + 1)
+    except (OSError, ValueError):
+        return None
+    if len(data) > LIMIT:
+        return None
+    return data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
+
+
+def changes_of(event: "Event") -> "list[FileChange]":
+    """
+    (path, text as it is or None for a new file, text as it will be) for each file that the call changes.
+
+    Empty for other tools, for a call that the client will refuse, and for files that cannot be judged.
+    """
+    given = event.get("tool_input")
+    if not isinstance(given, dict):
+        return []
+    tool = event.get("tool_name")
+    path = _text(given, "notebook_path" if tool == "NotebookEdit" else "file_path")
+    if not path:
+        return []
+    path = os.path.join(_text(event, "cwd") or "", path)
+    before = read_text(path)
+    if before is None and _exists(path):
+        return []
+    if tool == "Write":
+        after = given.get("content")
+    elif tool == "Edit":
+        after = _replaced(before, given)
+    elif tool == "MultiEdit":
+        edits = given.get("edits")
+        after = before
+        for edit in edits if isinstance(edits, list) else ():
+            after = _replaced(after, edit) if isinstance(edit, dict) else None
+    elif tool == "NotebookEdit":
+        return _notebook_changes(path, before, given)
+    else:
+        after = None
+    if not isinstance(after, str) or len(after) > LIMIT:
+        return []
+    return [(path, before, after.replace("\r\n", "\n"))]
+
+
+def _text(mapping: "Event", key: str) -> str:
+    value = mapping.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _exists(path: str) -> bool:
+    try:
+        os.lstat(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def _replaced(text: "str | None", edit: "Event") -> "str | None":
+    old = _text(edit, "old_string").replace("\r\n", "\n")
+    new = _text(edit, "new_string").replace("\r\n", "\n")
+    if not old:
+        return new if not text else None
+    if text is None or old not in text:
+        return None
+    return text.replace(old, new) if edit.get("replace_all") is True else text.replace(old, new, 1)
+
+
+def _notebook_changes(path: str, before: "str | None", given: "Event") -> "list[FileChange]":
+    import json
+
+    try:
+        cells = json.loads(before or "{}").get("cells")
+    except (ValueError, AttributeError, RecursionError):
+        cells = None
+    sources = [
+        [cell.get("id"), cell.get("cell_type"), _source(cell.get("source"))]
+        for cell in (cells if isinstance(cells, list) else [])
+        if isinstance(cell, dict)
+    ]
+    new = [given.get("cell_id"), given.get("cell_type") or "code", _text(given, "new_source")]
+    position = next((i for i, cell in enumerate(sources) if cell[0] == new[0] and new[0] is not None), None)
+    mode = given.get("edit_mode") or "replace"
+    changed = list(sources)
+    if mode == "insert":
+        changed.insert(0 if position is None else position + 1, new)
+    elif position is None:
+        changed.append(new)
+    elif mode == "delete":
+        del changed[position]
+    else:
+        changed[position] = [new[0], given.get("cell_type") or sources[position][1], new[2]]
+    return [(path, _code(sources) if before is not None else None, _code(changed))]
+
+
+def _source(value: "Any") -> str:
+    if isinstance(value, list):
+        return "".join(part for part in value if isinstance(part, str))
+    return value if isinstance(value, str) else ""
+
+
+def _code(cells: "list[list[Any]]") -> str:
+    """The code cells as one Python text; lines of the notebook's own language (`%`, `!`) become empty."""
+    rows: "list[str]" = []
+    for _, kind, source in cells:
+        if kind != "code" or source.lstrip().startswith("%%"):
+            continue
+        rows.extend("" if row.lstrip().startswith(("%", "!")) else row for row in source.split("\n"))
+    return "\n".join(rows) + "\n"
