@@ -15,6 +15,7 @@ def load_siblings(package: "str") -> "list[ModuleType]":
     Names that begin with an underscore are the family's own machinery and are left out.
     `os.listdir` instead of `pkgutil`: the guard pays for every import, and pkgutil costs as much as json.
     """
+    __import__(package)
     folder = os.path.dirname(sys.modules[package].__file__ or "")
     found = set()
     for name in os.listdir(folder):

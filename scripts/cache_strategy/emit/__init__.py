@@ -1,0 +1,33 @@
+"""`cache-strategy emit`: contract to changes. Nothing is written here; `apply.py` does that."""
+
+from pathlib import Path
+
+from cache_strategy.emit.draft import Draft
+from cache_strategy.emit.targets._base import TARGETS
+from cache_strategy.model.change import ChangeSet
+from cache_strategy.model.contract import Contract
+from cache_strategy.model.evidence import Evidence
+from cache_strategy.siblings import load_siblings
+
+RUNTIME_FILE = Path(__file__).parent / "targets" / "runtime" / "files" / "runtime.py"
+
+
+def emit(contract: Contract, evidence: Evidence, repo: Path) -> ChangeSet:
+    """
+    Everything that the contract asks for, as changes to the repository as it is now. A second run gives none.
+
+    Entries that cannot be wired are left out whole, with the reason in `withheld`.
+
+    Raises:
+        CacheStrategyError: a file of the contract is gone, or cannot be read.
+    """
+    load_siblings("cache_strategy.emit.targets")
+    draft = Draft(repo)
+    for target in sorted(TARGETS.values(), key=lambda t: (t.order, t.name)):
+        target.emit(contract, evidence, draft)
+    return ChangeSet(changes=draft.changes(), withheld=tuple(draft.withheld), limits=draft.limits)
+
+
+def runtime_source() -> str:
+    """The cache module alone, as `emit --runtime FILE` writes it."""
+    return RUNTIME_FILE.read_text(encoding="utf-8")

@@ -1,0 +1,73 @@
+"""Adds a call where the application is put together: at the end of its factory, or after a module-level instance."""
+
+import libcst as cst
+
+from cache_strategy.emit.edits._base import (
+    CannotEdit,
+    Edit,
+    Example,
+    InFunction,
+    dotted,
+    edit_function,
+    parse,
+)
+
+
+class _InFactory(InFunction):
+    def __init__(self, qualname: str, call: str) -> None:
+        super().__init__(qualname)
+        self.call = call
+
+    def edit_function(self, function: cst.FunctionDef) -> cst.FunctionDef:
+        body = list(function.body.body)
+        at = next((i for i in reversed(range(len(body))) if _returned_name(body[i])), None)
+        if at is None:
+            raise CannotEdit(
+                f"{self.qualname}: does not end in `return app`; call {self.call}(app) in it by hand."
+            )
+        statement = f"{self.call}({_returned_name(body[at])})"
+        if any(cst.Module(body=()).code_for_node(node).strip() == statement for node in body):
+            return function
+        body.insert(at, cst.parse_statement(statement))
+        return function.with_changes(body=function.body.with_changes(body=body))
+
+
+def _returned_name(node: cst.CSTNode) -> str:
+    if isinstance(node, cst.SimpleStatementLine) and isinstance(node.body[0], cst.Return):
+        value = node.body[0].value
+        return dotted(value) if isinstance(value, cst.Name) else ""
+    return ""
+
+
+def apply(source: str, *, call: str, factory: str = "", instance: str = "") -> str:
+    """`call(app)` before the factory's last `return app`, or after the assignment of a module-level `instance`."""
+    if factory:
+        return edit_function(source, _InFactory(factory, call))
+    tree = parse(source, instance)
+    body = list(tree.body)
+    statement = f"{call}({instance})"
+    if any(
+        isinstance(n, cst.SimpleStatementLine) and cst.Module(body=[n]).code.strip() == statement
+        for n in body
+    ):
+        return source
+    for position, node in enumerate(body):
+        if isinstance(node, cst.SimpleStatementLine) and isinstance(node.body[0], cst.Assign):
+            targets = [dotted(t.target) for t in node.body[0].targets]
+            if instance in targets:
+                body.insert(position + 1, cst.parse_statement(statement, config=tree.config_for_parsing))
+                return tree.with_changes(body=body).code
+    raise CannotEdit(
+        f"{instance}: is not assigned in this file; call {call}({instance}) where the application is made."
+    )
+
+
+edit = Edit(
+    __name__,
+    apply,
+    Example(
+        before="def create_app():\n    app = Flask(__name__)\n    db.init_app(app)\n\n    return app\n",
+        after="def create_app():\n    app = Flask(__name__)\n    db.init_app(app)\n    caches.init_app(app)\n\n    return app\n",
+        arguments={"call": "caches.init_app", "factory": "create_app"},
+    ),
+)
