@@ -162,6 +162,8 @@ def _restore(repo: Path, path: str, before: str | None) -> None:
         if _read(file) != before:
             _replace(file, before)
         return
+    if not file.parent.is_dir():
+        return
     file.unlink(missing_ok=True)
     folder = file.parent
     while folder != repo.resolve() and folder.is_dir():
