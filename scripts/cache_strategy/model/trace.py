@@ -48,7 +48,8 @@ class CacheEvent:
     Something that a cache of the application did: hit, miss, store, mismatch, invalidate, bypass, error.
 
     `stored_s` is when the value that was served had been computed; `served` and `origin` are short forms of the two
-    values of a mismatch; `tags` are those of an invalidation.
+    values of a mismatch; `tags` are those of an invalidation. `group` is the request during which it happened, "" for
+    none. `compared` is false for a hit that the oracle could not compare. `reason` says why a cache was bypassed.
     """
 
     time_s: float
@@ -59,6 +60,9 @@ class CacheEvent:
     served: str = ""
     origin: str = ""
     tags: tuple[str, ...] = ()
+    group: str = ""
+    compared: bool = True
+    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

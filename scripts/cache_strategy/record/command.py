@@ -1,0 +1,184 @@
+"""Runs the user's own command with the probe inside."""
+
+import os
+import secrets
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import IO
+
+from cache_strategy.model.errors import CacheStrategyError
+from cache_strategy.record import probe
+
+OUTPUT = "output.txt"
+TAIL_LINES = 40
+"""Lines of a quiet command that are kept for people (assumed: a test runner's summary fits)."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedRun:
+    """
+    How the command ended.
+
+    `exit_code` is 128 + the signal's number where a signal ended it, as a shell says it. `output_tail` holds the last
+    lines of a quiet command, "" of one whose output went to the terminal. `interrupted`: by Ctrl-C or a SIGTERM.
+    """
+
+    exit_code: int
+    seconds: float
+    output_tail: str = ""
+    interrupted: bool = False
+
+
+def run_recorded(
+    command: Sequence[str],
+    repo: Path,
+    trace_dir: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    quiet: bool = False,
+    plain: bool = False,
+) -> RecordedRun:
+    """
+    Runs `command` in `repo` and leaves its journals in `trace_dir`.
+
+    Args:
+        env: added to this process's environment.
+        quiet: standard output and error go to `trace_dir/output.txt` instead of passing through.
+        plain: keys and values are written in clear; otherwise only numbers in paths are.
+
+    Raises:
+        CacheStrategyError: the command cannot be started, or `trace_dir` cannot be written or holds a trace already.
+    """
+    if not command:
+        raise CacheStrategyError(
+            "record: no command is given; name one after --, for example: record -- pytest"
+        )
+    _prepare(trace_dir)
+    variables = {**os.environ, **(env or {}), **_probe_environment(repo, trace_dir, plain)}
+    began = time.monotonic()
+    with _output(trace_dir, quiet) as output:
+        try:
+            process = subprocess.Popen(
+                list(command),
+                cwd=repo,
+                env=variables,
+                stdout=output,
+                stderr=subprocess.STDOUT if quiet else None,
+            )
+        except OSError as error:
+            raise CacheStrategyError(
+                f"{command[0]}: cannot be started in {repo} ({error.strerror}); "
+                "name a program on PATH or a file that may be executed."
+            ) from error
+        exit_code, interrupted = _wait(process)
+    return RecordedRun(
+        exit_code=exit_code,
+        seconds=time.monotonic() - began,
+        output_tail=_tail(trace_dir) if quiet else "",
+        interrupted=interrupted,
+    )
+
+
+def _prepare(trace_dir: Path) -> None:
+    try:
+        trace_dir.mkdir(parents=True, exist_ok=True)
+        if any(trace_dir.glob("*.jsonl")):
+            raise CacheStrategyError(
+                f"{trace_dir}: holds a trace already; each recording needs a folder of its own."
+            )
+        check = trace_dir / f".writable-{os.getpid()}"
+        check.touch()
+        check.unlink()
+    except OSError as error:
+        raise CacheStrategyError(
+            f"{trace_dir}: cannot be written ({error.strerror}); a trace needs a writable folder."
+        ) from error
+
+
+def _probe_environment(repo: Path, trace_dir: Path, plain: bool) -> dict[str, str]:
+    paths = [str(Path(probe.__file__).resolve().parent)]
+    if os.environ.get("PYTHONPATH"):
+        paths.append(os.environ["PYTHONPATH"])
+    return {
+        "PYTHONPATH": os.pathsep.join(paths),
+        probe.FOLDER: str(trace_dir.resolve()),
+        probe.REPOSITORY: str(repo.resolve()),
+        # Never written down: the hashes of one recording cannot be looked up afterwards.
+        probe.SALT: secrets.token_hex(8),
+        probe.PLAIN: "1" if plain else "",
+    }
+
+
+@contextmanager
+def _output(trace_dir: Path, quiet: bool) -> Iterator[IO[bytes] | None]:
+    if not quiet:
+        yield None
+        return
+    with (trace_dir / OUTPUT).open("wb") as stream:
+        yield stream
+
+
+def _wait(process: "subprocess.Popen[bytes]") -> tuple[int, bool]:
+    """
+    The exit code, and whether it was interrupted.
+
+    Waits for the end through any number of Ctrl-C; a signal that only reached us is handed on.
+    """
+    interrupted = threading.Event()
+    with _handing_on_sigterm(process, interrupted):
+        while True:
+            try:
+                code = process.wait()
+                return (128 - code if code < 0 else code), interrupted.is_set()
+            except KeyboardInterrupt:
+                interrupted.set()
+                if not _shares_our_terminal():
+                    with suppress(ProcessLookupError):
+                        process.send_signal(signal.SIGINT)
+
+
+def _shares_our_terminal() -> bool:
+    """True when Ctrl-C was typed, which the terminal sends to the whole group by itself."""
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+@contextmanager
+def _handing_on_sigterm(process: "subprocess.Popen[bytes]", interrupted: threading.Event) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def hand_on(number: int, frame: FrameType | None) -> None:
+        interrupted.set()
+        with suppress(ProcessLookupError):
+            process.send_signal(number)
+
+    before = signal.signal(signal.SIGTERM, hand_on)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _tail(trace_dir: Path) -> str:
+    with (trace_dir / OUTPUT).open("rb") as stream:
+        stream.seek(0, os.SEEK_END)
+        stream.seek(max(0, stream.tell() - 16_384))
+        text = stream.read().decode("utf-8", "replace")
+    return "\n".join(text.splitlines()[-TAIL_LINES:])

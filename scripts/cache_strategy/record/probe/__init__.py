@@ -1,0 +1,30 @@
+"""
+The probe: runs inside the recorded application and notes requests, statements, writes and cache events.
+
+It changes nothing on disk but its journal, and nothing in the application's answers. Standard library only, Python
+3.8 and later: it runs on the application's Python, not on ours. Imports are relative because the application's
+process knows this folder as `_cache_strategy_probe`.
+"""
+
+from __future__ import annotations
+
+import os
+
+FOLDER = "CACHE_STRATEGY_TRACE"
+REPOSITORY = "CACHE_STRATEGY_REPO"
+SALT = "CACHE_STRATEGY_SALT"
+PLAIN = "CACHE_STRATEGY_PLAIN"
+
+
+def start() -> None:
+    """Begins to record, where the environment names a folder for it."""
+    folder = os.environ.get(FOLDER)
+    if not folder:
+        return
+    from .frames import UserCode
+    from .imports import watch_imports
+    from .journal import Journal
+    from .watchers import load_watchers
+
+    journal = Journal(folder, os.environ.get(SALT, ""), plain=os.environ.get(PLAIN) == "1")
+    watch_imports(load_watchers(), journal, UserCode(os.environ.get(REPOSITORY, "")))

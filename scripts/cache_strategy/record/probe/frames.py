@@ -1,0 +1,65 @@
+"""Which line of the user's own code is running."""
+
+# The recorded application pays for every import, and os is there already.
+# ruff: noqa: PTH118, PTH206
+
+from __future__ import annotations
+
+import os
+import sys
+from types import FrameType
+
+_FOREIGN = ("site-packages", "dist-packages", "node_modules")
+
+
+class UserCode:
+    """
+    Finds the innermost frame that belongs to the user's repository.
+
+    Installed packages inside the repository's folder and the packages in `own_packages` (the emitted caches) do not
+    count as the user's code.
+    """
+
+    def __init__(self, repository: str) -> None:
+        self._root = os.path.join(os.path.realpath(repository), "") if repository else ""
+        self._paths: dict[str, str] = {}
+        self.own_packages: set[str] = set()
+
+    def relative(self, filename: str) -> str:
+        """The path within the repository, with forward slashes; "" where it is not the user's code."""
+        found = self._paths.get(filename)
+        if found is None:
+            found = self._paths[filename] = self._relative(filename)
+        return found
+
+    def _relative(self, filename: str) -> str:
+        real = os.path.realpath(filename)
+        if not self._root or filename.startswith("<") or not real.startswith(self._root):
+            return ""
+        parts = real[len(self._root) :].split(os.sep)
+        return "" if any(part in _FOREIGN for part in parts) else "/".join(parts)
+
+    def innermost(self) -> tuple[str, int, str]:
+        """Path, line and qualified name; ("", 0, "") when no code of the user's is on the stack."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None:
+            path = self.relative(frame.f_code.co_filename)
+            if path and frame.f_globals.get("__package__") not in self.own_packages:
+                return path, frame.f_lineno, _qualname(frame)
+            frame = frame.f_back
+        return "", 0, ""
+
+
+def _qualname(frame: FrameType) -> str:
+    """As Python names it, with `<locals>` left out; before 3.11 the class is taken from `self` or `cls`."""
+    code = frame.f_code
+    name = getattr(code, "co_qualname", "")
+    if name:
+        return str(name).replace(".<locals>", "")
+    owner = None
+    if code.co_argcount and code.co_varnames[0] in ("self", "cls"):
+        owner = frame.f_locals.get(code.co_varnames[0])
+    if owner is None:
+        return code.co_name
+    kind = owner if isinstance(owner, type) else type(owner)
+    return kind.__qualname__.replace(".<locals>", "") + "." + code.co_name

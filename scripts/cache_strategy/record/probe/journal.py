@@ -1,0 +1,107 @@
+"""The journal: one file of JSON lines per process, whole up to the last line however the process ends."""
+
+# The recorded application pays for every import, and os is there already.
+# ruff: noqa: PTH118
+
+from __future__ import annotations
+
+import contextvars
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+
+LINES_AT_MOST = 64
+"""Lines that wait in memory at most (assumed); they wait only until the end of the request that made them."""
+
+
+class Request:
+    """What is counted while one request is answered. Times in seconds."""
+
+    __slots__ = ("database_s", "group", "statements")
+
+    def __init__(self, group: str) -> None:
+        self.group = group
+        self.statements = 0
+        self.database_s = 0.0
+
+
+_request: contextvars.ContextVar[Request | None] = contextvars.ContextVar(
+    "cache_strategy_request", default=None
+)
+current_request = _request.get
+begin_request = _request.set
+end_request = _request.reset
+
+
+class Journal:
+    """
+    Appends records to `<folder>/<pid>-<n>.jsonl`.
+
+    Every record is one JSON object with `kind` and `t`. Lines of a request are written together at its end, others at
+    once, each time by one write(2): what was written survives a kill. A fork begins a file of its own. When the
+    file cannot be written, recording ends for this process, with one line on stderr.
+    """
+
+    def __init__(self, folder: str, salt: str, plain: bool = False) -> None:
+        self.folder = folder
+        self.plain = plain
+        self._salt = salt.encode()[:16]
+        self._lines: list[str] = []
+        self._file = -1
+        self._on = True
+        self._lock = threading.Lock()
+        os.register_at_fork(after_in_child=self._begin)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._lines = []
+        self._lock = threading.Lock()
+        self._file = -1
+        version = ".".join(map(str, sys.version_info[:3]))
+        self.add({"kind": "process", "t": time.monotonic(), "pid": os.getpid(), "python": version})
+
+    def add(self, record: dict[str, object]) -> None:
+        """One more record; it may wait in memory while a request is being answered."""
+        if not self._on:
+            return
+        self._lines.append(json.dumps(record, separators=(",", ":"), default=str))
+        if _request.get() is None or len(self._lines) >= LINES_AT_MOST:
+            self.flush()
+
+    def flush(self) -> None:
+        """Writes what waits."""
+        with self._lock:
+            lines, self._lines = self._lines, []
+            if not lines:
+                return
+            try:
+                if self._file < 0:
+                    self._file = self._open()
+                os.write(self._file, ("\n".join(lines) + "\n").encode("utf-8", "replace"))
+            except OSError as error:
+                self._on = False
+                sys.stderr.write(
+                    f"cache-strategy record: {self.folder}: cannot be written ({error.strerror}); "
+                    "this process is not recorded any further.\n"
+                )
+
+    def _open(self) -> int:
+        number = 0
+        while True:
+            path = os.path.join(self.folder, f"{os.getpid()}-{number}.jsonl")
+            try:
+                return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+            except FileExistsError:
+                number += 1
+
+    def veil(self, value: object) -> str:
+        """`value` as it may be written down: in clear only when that was asked for."""
+        return str(value) if self.plain else self.hashed(value)
+
+    def hashed(self, value: object) -> str:
+        """The same value gives the same 16 hexadecimal digits within one recording, and others in the next."""
+        data = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+        return hashlib.blake2b(data, digest_size=8, key=self._salt).hexdigest()

@@ -1,0 +1,54 @@
+"""The emitted caches: hits, misses, mismatches and invalidations."""
+
+from __future__ import annotations
+
+import time
+from types import ModuleType
+from typing import Any
+
+from ..frames import UserCode
+from ..journal import Journal, current_request
+
+MODULE = ""
+MARK = "cache-strategy"
+"""The value of RUNTIME in an emitted runtime, by which it is known under any name."""
+
+
+def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
+    """Listens to every cache of an emitted runtime."""
+    if getattr(module, "RUNTIME", None) != MARK:
+        return
+    if module.__package__:
+        code.own_packages.add(module.__package__)
+
+    def listen(event: dict[str, Any]) -> None:
+        now = time.monotonic()
+        request = current_request()
+        record: dict[str, object] = {
+            "kind": "cache",
+            "t": now,
+            "event": event.get("event"),
+            "entry": event.get("entry") or "",
+            "key": _key(event.get("key"), journal),
+            "group": request.group if request is not None else "",
+        }
+        stored, said = event.get("stored_t"), event.get("t")
+        if stored is not None and said is not None:
+            # The application may give its cache another clock: only the age is taken from it.
+            record["stored_t"] = now - (float(said) - float(stored))
+        for name in ("served", "origin"):
+            if event.get(name):
+                record[name] = journal.veil(event[name])
+        if event.get("tags"):
+            record["tags"] = [str(tag) for tag in event["tags"]]
+        if event.get("compared") is False:
+            record["compared"] = False
+        if event.get("reason"):
+            record["reason"] = str(event["reason"])
+        journal.add(record)
+
+    module.Cache.default_listeners.append(listen)
+
+
+def _key(key: object, journal: Journal) -> str:
+    return journal.veil(key) if key else ""

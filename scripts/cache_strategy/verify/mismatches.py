@@ -1,0 +1,214 @@
+"""Why a served value differed from the origin's: which write, by which code, or none."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from cache_strategy.model.contract import Entry
+from cache_strategy.model.trace import CacheEvent, Trace, Write
+from cache_strategy.model.verdict import Mismatch
+
+LISTED_AT_MOST = 20
+"""Mismatches that are listed per entry (assumed); the rest are counted in a note."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judgement:
+    """The mismatches that refute an entry, and what else is worth saying about it."""
+
+    mismatches: tuple[Mismatch, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Comparison:
+    """One hit that was compared. `origin` is what the origin answered, None when it was the served value."""
+
+    time_s: float
+    stored_s: float
+    served: str = ""
+    origin: str | None = None
+
+
+@dataclass
+class _Found:
+    mismatches: list[Mismatch] = field(default_factory=list)
+    within_bound: int = 0
+
+
+def judge(entry: Entry, trace: Trace) -> Judgement:
+    """
+    What the oracle's run says about one entry.
+
+    A stale value is excused when a committed write to a dependency explains it and the first such write since the
+    value was last known to be right is no older than `staleness_bound_seconds`. A difference without any write is
+    never excused: it is not staleness.
+    """
+    clock = _Clock(trace)
+    found = _Found()
+    for key, comparisons in _comparisons(entry, trace.cache_events).items():
+        _judge_key(entry, key, comparisons, trace, clock, found)
+    distinct = {(m.key, m.write.split(" at ")[0], m.writer, m.reason): m for m in reversed(found.mismatches)}
+    listed = tuple(reversed(distinct.values()))[:LISTED_AT_MOST]
+    notes = []
+    if found.within_bound:
+        notes.append(
+            f"{found.within_bound} hits were stale within the bound of {entry.staleness_bound_seconds} s that the contract allows."
+        )
+    if len(found.mismatches) > len(listed):
+        notes.append(f"{len(found.mismatches)} hits differed, {len(listed)} of them are listed.")
+    return Judgement(mismatches=listed, notes=tuple(notes))
+
+
+class _Clock:
+    """Times of a trace as people read them: seconds since its first event."""
+
+    def __init__(self, trace: Trace) -> None:
+        firsts = [items[0].time_s for items in (trace.accesses, trace.writes, trace.cache_events) if items]
+        self._start = min(firsts, default=0.0)
+
+    def shown(self, time_s: float) -> str:
+        return f"{time_s - self._start:.1f} s"
+
+
+def _comparisons(entry: Entry, events: Iterable[CacheEvent]) -> dict[str, list[_Comparison]]:
+    """By key, in time order. A mismatch belongs to the latest hit of its key that has none yet."""
+    by_key: dict[str, list[_Comparison]] = defaultdict(list)
+    for event in events:
+        if event.entry != entry.id or not event.compared:
+            continue
+        stored = event.time_s if event.stored_s is None else event.stored_s
+        if event.event == "hit":
+            by_key[event.key].append(_Comparison(event.time_s, stored))
+        elif event.event == "mismatch":
+            waiting = [c for c in reversed(by_key[event.key]) if c.origin is None]
+            comparison = waiting[0] if waiting else _Comparison(event.time_s, stored)
+            if not waiting:
+                by_key[event.key].append(comparison)
+            comparison.time_s = event.time_s
+            comparison.served, comparison.origin = event.served, event.origin
+    return by_key
+
+
+def _judge_key(
+    entry: Entry, key: str, comparisons: Sequence[_Comparison], trace: Trace, clock: _Clock, found: _Found
+) -> None:
+    wavering = _wavering(comparisons, trace.writes)
+    known_right: dict[float, float] = {}
+    for comparison in comparisons:
+        stored = round(comparison.stored_s, 2)
+        if comparison.origin is None:
+            known_right[stored] = comparison.time_s
+            continue
+        since = max(comparison.stored_s, known_right.get(stored, comparison.stored_s))
+        writes = [write for write in trace.writes if since <= write.time_s <= comparison.time_s]
+        relevant = [write for write in writes if _touches(entry, write)]
+        if relevant and not wavering:
+            age = comparison.time_s - relevant[0].time_s
+            if age <= entry.staleness_bound_seconds:
+                found.within_bound += 1
+                continue
+        found.mismatches.append(_explained(entry, key, comparison, relevant, writes, wavering, trace, clock))
+
+
+def _explained(
+    entry: Entry,
+    key: str,
+    comparison: _Comparison,
+    relevant: Sequence[Write],
+    writes: Sequence[Write],
+    wavering: str,
+    trace: Trace,
+    clock: _Clock,
+) -> Mismatch:
+    write: Write | None = None
+    if wavering:
+        reason = wavering
+    elif relevant:
+        write = relevant[-1]
+        reason = _what_followed(entry, write, comparison, trace)
+    elif writes:
+        write = writes[-1]
+        tables = ", ".join(sorted(_tables(entry))) or "nothing"
+        reason = (
+            f"No dependency was written since the value was stored. {', '.join(write.tables)} was, and is not among what "
+            f"the entry depends on ({tables}): add it to depends_on."
+        )
+    else:
+        reason = (
+            "No write was seen since the value was stored: the key misses an input (user, header, locale), the answer "
+            "depends on the time, or the data changed where the probe cannot see (a trigger, another program)."
+        )
+    return Mismatch(
+        entry=entry.id,
+        key=key,
+        served=comparison.served,
+        origin=comparison.origin or "",
+        write=f"{_verb(write)} {', '.join(write.tables)} at {clock.shown(write.time_s)}" if write else "",
+        writer=_writer(write) if write else "",
+        reason=reason,
+    )
+
+
+def _wavering(comparisons: Sequence[_Comparison], writes: Sequence[Write]) -> str:
+    """A reason when the origin's answers to one key changed although nothing was written; else ""."""
+    texts = {round(c.stored_s, 2): c.served for c in comparisons if c.origin is not None}
+    seen: set[str] = set()
+    changed = False
+    for before, after in pairwise(comparisons):
+        first, second = _answer(before, texts), _answer(after, texts)
+        if first is None or second is None:
+            continue
+        seen.add(first)
+        if first == second or any(before.time_s <= write.time_s <= after.time_s for write in writes):
+            continue
+        changed = True
+        if second in seen:
+            return (
+                "The key misses an input: with no write between them the origin gave two different answers to this "
+                "one key, and then the first again."
+            )
+    if changed:
+        return (
+            "With no write between them the origin gave different answers to this one key: the key misses an input "
+            "(user, header, locale), or the answer depends on the time or on chance."
+        )
+    return ""
+
+
+def _answer(comparison: _Comparison, texts: dict[float, str]) -> str | None:
+    if comparison.origin is not None:
+        return comparison.origin
+    return texts.get(round(comparison.stored_s, 2))
+
+
+def _what_followed(entry: Entry, write: Write, comparison: _Comparison, trace: Trace) -> str:
+    tables = _tables(entry)
+    for event in trace.cache_events:
+        if event.event != "invalidate" or not write.time_s <= event.time_s <= comparison.time_s:
+            continue
+        if any(tag.partition(":")[0].lower() in tables for tag in event.tags):
+            return "The dependency was invalidated after this write, yet the old value was served."
+    reason = f"No invalidation of {', '.join(write.tables)} followed this write."
+    named = {invalidator.writer for invalidator in entry.invalidated_by}
+    if write.path and f"{write.path}:{write.qualname}" not in named:
+        reason += " The contract does not name its writer in invalidated_by."
+    return reason
+
+
+def _tables(entry: Entry) -> set[str]:
+    return {dependency.table.rpartition(".")[2].lower() for dependency in entry.depends_on}
+
+
+def _touches(entry: Entry, write: Write) -> bool:
+    return not _tables(entry).isdisjoint(table.lower() for table in write.tables)
+
+
+def _verb(write: Write) -> str:
+    words = write.statement.split()
+    return words[0].upper() if words else "write"
+
+
+def _writer(write: Write) -> str:
+    return f"{write.path}:{write.line} {write.qualname}" if write.path else "code outside the repository"

@@ -1,0 +1,219 @@
+"""Three runs of the user's command: caches off, on, and on with the oracle that recomputes every hit."""
+
+import secrets
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+from urllib.parse import urlsplit
+
+from cache_strategy.model.contract import Contract, Entry
+from cache_strategy.model.errors import CacheStrategyError
+from cache_strategy.model.trace import Trace
+from cache_strategy.model.verdict import EntryVerdict, Run, Verdict
+from cache_strategy.verify.figures import before_and_after
+from cache_strategy.verify.hints import untested_hint
+from cache_strategy.verify.mismatches import judge
+
+Mode = Literal["off", "on", "oracle"]
+MODES: tuple[Mode, ...] = ("off", "on", "oracle")
+CACHE_MODE: dict[Mode, str] = {"off": "off", "on": "on", "oracle": "shadow"}
+CALLED: dict[Mode, str] = {
+    "off": "caches off",
+    "on": "caches on",
+    "oracle": "caches on, every hit recomputed",
+}
+SUMMARY_LINES = 12
+
+
+class Recorded(Protocol):
+    """What `run_recorded` returns."""
+
+    @property
+    def exit_code(self) -> int: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def output_tail(self) -> str: ...
+    @property
+    def interrupted(self) -> bool: ...
+
+
+def verify(
+    contract: Contract,
+    command: Sequence[str],
+    repo: Path,
+    *,
+    run_recorded: Callable[..., Recorded],
+    read_trace: Callable[[Path], Trace],
+    work: Path,
+    redis_url: str | None,
+    only: Sequence[str] = (),
+    progress: Callable[[str], None] | None = None,
+) -> Verdict:
+    """
+    Runs `command` three times and says for each entry of the contract what that showed.
+
+    An entry is refuted by one served value that differs from what the origin answers, unless a write explains it and
+    is younger than the entry's staleness bound; untested without a compared hit; else proven.
+
+    Args:
+        run_recorded, read_trace: the doors of `record`.
+        work: a folder of ours; the output of each run stays there as `<mode>/output.txt`.
+        only: ids of the entries to judge; all caches are on nevertheless.
+
+    Raises:
+        CacheStrategyError: no Redis, an id in `only` that the contract does not have, a command that cannot be started.
+        KeyboardInterrupt: a run was interrupted, so that it says nothing.
+    """
+    entries = _chosen(contract, only)
+    _check_redis(redis_url)
+    token = secrets.token_hex(4)
+    runs: list[Run] = []
+    traces: dict[Mode, Trace] = {}
+    for number, mode in enumerate(MODES, 1):
+        if progress is not None:
+            progress(f"{CALLED[mode]} ({number} of {len(MODES)}): {' '.join(command)}")
+        folder = work / mode
+        shutil.rmtree(folder, ignore_errors=True)
+        env = {
+            contract.infrastructure.redis.url_env: redis_url or "",
+            "CACHE_MODE": CACHE_MODE[mode],
+            "CACHE_NAMESPACE": f"verify-{token}-{mode}",
+        }
+        recorded = run_recorded(command, repo, folder, env=env, quiet=True, plain=True)
+        if recorded.interrupted:
+            raise KeyboardInterrupt
+        traces[mode] = read_trace(folder)
+        _remove_journals(folder)
+        runs.append(_run(mode, recorded, traces[mode]))
+        if mode == "off" and recorded.exit_code:
+            return _without_proof(command, entries, runs[0], folder)
+    return _verdict(command, entries, runs, traces, work)
+
+
+def _chosen(contract: Contract, only: Sequence[str]) -> tuple[Entry, ...]:
+    known = {entry.id: entry for entry in contract.entries}
+    for name in only:
+        if name not in known:
+            raise CacheStrategyError(
+                f"--only {name}: is not an entry of the contract; its entries are {', '.join(known) or 'none'}."
+            )
+    return tuple(entry for entry in contract.entries if not only or entry.id in only)
+
+
+def _check_redis(redis_url: str | None) -> None:
+    if not redis_url:
+        raise CacheStrategyError(
+            "verify: REDIS_URL is not set; the proof needs a real Redis. Install redis-server, or set REDIS_URL=redis://HOST:PORT/N"
+        )
+    import redis
+
+    try:
+        client: Any = redis.Redis.from_url(redis_url, socket_connect_timeout=3, socket_timeout=3)
+        try:
+            client.ping()
+        finally:
+            client.close()
+    except (redis.RedisError, ValueError) as error:
+        place = urlsplit(redis_url)
+        shown = f"{place.scheme}://{place.hostname or ''}{f':{place.port}' if place.port else ''}{place.path}"
+        raise CacheStrategyError(
+            f"{shown}: does not answer as a Redis ({error}); start it, or set REDIS_URL to one that runs."
+        ) from error
+
+
+def _remove_journals(folder: Path) -> None:
+    """They hold keys and values in clear, for the mismatches; nothing reads them again."""
+    for file in folder.glob("*.jsonl"):
+        file.unlink()
+
+
+def _run(mode: Mode, recorded: Recorded, trace: Trace) -> Run:
+    counted = [access.statements for access in trace.accesses if access.statements is not None]
+    return Run(
+        mode=mode,
+        exit_code=recorded.exit_code,
+        seconds=round(recorded.seconds, 3),
+        summary=_summary(recorded),
+        statements=sum(counted) if counted else None,
+        requests=len(trace.accesses) or None,
+    )
+
+
+def _summary(recorded: Recorded) -> str:
+    """The last line of a run that passed; of one that failed the lines that say so."""
+    lines = [line.rstrip() for line in recorded.output_tail.splitlines() if line.strip()]
+    if not recorded.exit_code:
+        return lines[-1] if lines else ""
+    said = [line for line in lines if line.startswith(("FAILED", "ERROR", "E   "))]
+    return "\n".join([*said[: SUMMARY_LINES - 1], lines[-1]] if said else lines[-SUMMARY_LINES:])
+
+
+def _without_proof(command: Sequence[str], entries: Sequence[Entry], run: Run, folder: Path) -> Verdict:
+    note = (
+        f"The command fails with caches off (exit code {run.exit_code}): the proof needs one that passes. "
+        f"Its output: {folder / 'output.txt'}"
+    )
+    hint = "The command fails with caches off; make it pass first."
+    return Verdict(
+        ok=False,
+        command=tuple(command),
+        entries=tuple(EntryVerdict(id=entry.id, verdict="untested", hits=0, hint=hint) for entry in entries),
+        runs=(run,),
+        notes=(note,),
+    )
+
+
+def _verdict(
+    command: Sequence[str],
+    entries: Sequence[Entry],
+    runs: Sequence[Run],
+    traces: Mapping[Mode, Trace],
+    work: Path,
+) -> Verdict:
+    notes: list[str] = []
+    for run in runs:
+        if run.exit_code:
+            notes.append(
+                f"The command passes with caches off and fails with {CALLED[run.mode]} (exit code {run.exit_code}). "
+                f"Its output: {work / run.mode / 'output.txt'}"
+            )
+    oracle = traces["oracle"]
+    if not any(event.entry for event in oracle.cache_events):
+        notes.append(
+            "No cache was used in any run. Were the changes applied (emit --apply), and does the command run the application?"
+        )
+        notes.extend(oracle.notes)
+    judged = [_judge(entry, traces, notes) for entry in entries]
+    failed = any(run.exit_code for run in runs) or any(entry.verdict == "refuted" for entry in judged)
+    tested = any(entry.verdict == "proven" for entry in judged)
+    return Verdict(
+        ok=tested and not failed,
+        command=tuple(command),
+        entries=tuple(judged),
+        runs=tuple(runs),
+        notes=tuple(notes),
+    )
+
+
+def _judge(entry: Entry, traces: Mapping[Mode, Trace], notes: list[str]) -> EntryVerdict:
+    oracle = traces["oracle"]
+    events = [event for event in oracle.cache_events if event.entry == entry.id]
+    hits = sum(event.event == "hit" and event.compared for event in events)
+    judgement = judge(entry, oracle)
+    notes.extend(f"{entry.id}: {note}" for note in judgement.notes)
+    before, after = before_and_after(entry, traces["off"], traces["on"])
+    if judgement.mismatches:
+        word: Literal["proven", "refuted", "untested"] = "refuted"
+    else:
+        word = "proven" if hits else "untested"
+    return EntryVerdict(
+        id=entry.id,
+        verdict=word,
+        hits=hits,
+        mismatches=judgement.mismatches,
+        before=before,
+        after=after,
+        hint=untested_hint(entry, events) if word == "untested" else "",
+    )
