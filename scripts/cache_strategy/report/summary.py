@@ -1,0 +1,131 @@
+"""Short answers for a terminal and for an agent: under 150 lines, however large the repository is."""
+
+from cache_strategy.model.contract import Contract
+from cache_strategy.model.evidence import Evidence
+from cache_strategy.model.forecast import Forecast
+from cache_strategy.model.verdict import Verdict
+from cache_strategy.report import figures
+
+MOST = 20
+"""How many of a list are shown; the rest is counted."""
+
+
+def summarise(
+    evidence: Evidence, contract: Contract, forecast: Forecast | None, written: str, report: dict[str, str]
+) -> str:
+    """What `run` prints: what was found, what is proposed, what comes next."""
+    lines = [_head(evidence), "", f"Entries of the contract ({len(contract.entries)}):"]
+    for entry in contract.entries[:MOST]:
+        key = ", ".join(p.name for p in entry.key) or "one value"
+        lines.append(
+            f"  {entry.id:<28} {'+'.join(entry.layers):<16} {figures.duration(entry.ttl_seconds):>7}  by {key}"
+            f"  <- {entry.target}"
+        )
+    lines += _more(len(contract.entries))
+    lines += ["", f"Rejected ({len(contract.rejected)}):"]
+    lines += [f"  {_cut(r.target, 44):<44} {_cut(r.reason, 90)}" for r in contract.rejected[:MOST]]
+    lines += _more(len(contract.rejected))
+    lines += _unread(evidence)
+    if forecast:
+        lines += ["", summarise_forecast(forecast)]
+    else:
+        lines += ["", f"No trace is at hand, so no hit rate is foretold: {figures.ACCESS_LOG}"]
+    lines += ["", f"Contract: {written}", f"Report:   {report['report']}", f"          {report['html']}"]
+    lines += ["Next:     read the contract; cache-strategy emit shows the patch"]
+    return "\n".join(lines)
+
+
+def summarise_evidence(evidence: Evidence) -> str:
+    """What `profile` prints."""
+    lines = [_head(evidence), "", f"Endpoints ({len(evidence.endpoints)}):"]
+    for endpoint in evidence.endpoints[:MOST]:
+        depends = f"  depends on {', '.join(endpoint.context)}" if endpoint.context else ""
+        writes = f"  writes {', '.join(endpoint.writes)}" if endpoint.writes else ""
+        lines.append(
+            f"  {_cut(endpoint.id, 48):<48} reads {', '.join(endpoint.reads) or 'nothing'}{writes}{depends}"
+        )
+    lines += _more(len(evidence.endpoints))
+    lines += ["", f"Candidates ({len(evidence.candidates)}), best first:"]
+    for c in evidence.candidates[:MOST]:
+        place = f"{c.path}:{c.line} {c.qualname}"
+        lines.append(f"  {c.rank:>3}. {_cut(place, 60):<60} {c.kind:<9} {_cut('; '.join(c.because), 100)}")
+    lines += _more(len(evidence.candidates))
+    lines += ["", f"Rejected ({len(evidence.rejected)}):"]
+    lines += [
+        f"  {_cut(f'{r.path}:{r.line} {r.qualname}', 60):<60} {_cut(r.reason, 100)}"
+        for r in evidence.rejected[:MOST]
+    ]
+    lines += _more(len(evidence.rejected))
+    return "\n".join([*lines, *_unread(evidence)])
+
+
+def summarise_forecast(forecast: Forecast) -> str:
+    """What `simulate` prints."""
+    lines = [f"Forecast from {forecast.requests:,} requests ({forecast.source or 'a trace'}):"]
+    lines.append(
+        f"  {'group':<48} {'ttl':>8} {'requests':>9} {'keys':>7} {'hits':>8} {'stale':>8} {'origin':>8}"
+    )
+    for row in forecast.rows[:60]:
+        ttl = figures.duration(row.ttl_seconds) if row.ttl_seconds else "none"
+        stale = figures.percent(row.stale_rate) if row.stale_rate is not None else "unknown"
+        lines.append(
+            f"  {_cut(row.group, 48):<48} {ttl:>8} {row.requests:>9,} {row.keys:>7,} {figures.percent(row.hit_rate):>8} "
+            f"{stale:>8} {row.origin_requests:>8,}"
+        )
+    lines += _more(len(forecast.rows), 60)
+    return "\n".join([*lines, *(f"  {note}" for note in forecast.notes)])
+
+
+def summarise_verdict(verdict: Verdict) -> str:
+    """What `verify` prints: a line per entry, and for a refuted one what, where and who."""
+    words = {"off": "caches off", "on": "caches on", "oracle": "with the oracle"}
+    lines = [
+        f"{words[r.mode]:<16} exit code {r.exit_code}, {r.seconds:.1f} s  {r.summary}".rstrip()
+        for r in verdict.runs
+    ]
+    lines.append("")
+    for entry in verdict.entries:
+        lines.append(
+            f"{entry.verdict:<9} {entry.id}: {entry.hits:,} hits" + (f". {entry.hint}" if entry.hint else "")
+        )
+        for mismatch in entry.mismatches[:3]:
+            lines += [
+                f"          key {mismatch.key}",
+                f"          served {_cut(mismatch.served, 100)}",
+                f"          origin {_cut(mismatch.origin, 100)}",
+            ]
+            if mismatch.write:
+                lines += [
+                    f"          write  {_cut(mismatch.write, 100)}",
+                    f"          writer {mismatch.writer}",
+                ]
+            if mismatch.reason:
+                lines.append(f"          {mismatch.reason}")
+        if len(entry.mismatches) > 3:
+            lines.append(f"          … and {len(entry.mismatches) - 3} more in .cache-strategy/verdict.json")
+    return "\n".join([*lines, *verdict.notes])
+
+
+def _head(evidence: Evidence) -> str:
+    return (
+        f"{evidence.repo}: {evidence.files:,} files, {evidence.lines:,} lines, "
+        f"{', '.join((*evidence.frameworks, *evidence.orms)) or 'no web framework'}, {len(evidence.endpoints)} endpoints, "
+        f"{len(evidence.tables)} tables, {len(evidence.writers)} writers, in {evidence.seconds:.1f} s"
+    )
+
+
+def _unread(evidence: Evidence) -> list[str]:
+    if not evidence.unread:
+        return []
+    lines = ["", f"Not read ({len(evidence.unread)}):"]
+    lines += [f"  {_cut(u.path, 60)}: {_cut(u.reason, 80)}" for u in evidence.unread[:10]]
+    return lines + _more(len(evidence.unread), 10)
+
+
+def _more(count: int, most: int = MOST) -> list[str]:
+    return [f"  … and {count - most} more in .cache-strategy/"] if count > most else []
+
+
+def _cut(text: str, length: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= length else line[: length - 1] + "…"
