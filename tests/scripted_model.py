@@ -119,11 +119,12 @@ def _events(message: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """The same answer as the server-sent events that the client expects."""
     yield {"type": "message_start", "message": {**message, "content": [], "stop_reason": None}}
     for index, block in enumerate(message["content"]):
+        start: dict[str, Any]
         if block["type"] == "text":
             start = {"type": "text", "text": ""}
             delta = {"type": "text_delta", "text": block["text"]}
         else:
-            start = {**block, "input": {}}
+            start = {**block, "input": {}}  # the client takes the input from the deltas
             delta = {"type": "input_json_delta", "partial_json": json.dumps(block["input"])}
         yield {"type": "content_block_start", "index": index, "content_block": start}
         yield {"type": "content_block_delta", "index": index, "delta": delta}

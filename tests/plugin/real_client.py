@@ -1,0 +1,133 @@
+"""
+The real Claude Code client, driven offline: a HOME and a project of its own, a scripted model, no network.
+
+Nothing of the person who runs the tests reaches it: neither settings nor variables nor credentials.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from scripted_model import Request, ScriptedModel, Turn
+
+
+class Answer(NamedTuple):
+    """What came back for one tool call."""
+
+    text: str
+    is_error: bool
+
+
+class Conversation(NamedTuple):
+    """One run of the client: what it printed, and what it asked the model."""
+
+    events: list[dict[str, Any]]
+    requests: list[Request]
+
+    @property
+    def answers(self) -> list[Answer]:
+        """The results of the main conversation's tool calls, in order."""
+        blocks = [
+            block
+            for event in self.events
+            if event["type"] == "user" and not event.get("parent_tool_use_id")
+            for block in event["message"]["content"]
+            if isinstance(block, dict) and block["type"] == "tool_result"
+        ]
+        texts = [block["content"] for block in blocks]
+        return [
+            Answer(text if isinstance(text, str) else json.dumps(text), bool(block.get("is_error")))
+            for text, block in zip(texts, blocks, strict=True)
+        ]
+
+    @property
+    def denials(self) -> list[str]:
+        """The tools that the client itself refused for want of permission."""
+        results = [event for event in self.events if event["type"] == "result"]
+        return [denial["tool_name"] for event in results for denial in event.get("permission_denials", [])]
+
+    @property
+    def hook_outputs(self) -> list[str]:
+        """What each run of a hook printed, in order."""
+        return [event.get("output", "") for event in self.events if event.get("subtype") == "hook_response"]
+
+
+class Client:
+    """The real client with a HOME and a project of its own below `folder`."""
+
+    def __init__(self, program: str, folder: Path) -> None:
+        self.program = program
+        self.home = folder / "home"
+        self.project = folder / "project"
+        self.home.mkdir()
+        self.project.mkdir()
+
+    def environment(self, url: str = "http://127.0.0.1:9") -> dict[str, str]:
+        return {
+            "HOME": str(self.home),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "ANTHROPIC_BASE_URL": url,
+            "ANTHROPIC_API_KEY": "sk-dummy",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "DISABLE_AUTOUPDATER": "1",
+            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache" / "uv")),
+            **({"PYENV_ROOT": os.environ["PYENV_ROOT"]} if "PYENV_ROOT" in os.environ else {}),
+        }
+
+    def command(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+        """`claude plugin …` and its like."""
+        return subprocess.run(
+            [self.program, *arguments],
+            cwd=cwd or self.project,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    def converse(
+        self,
+        *prompts: str,
+        turns: Sequence[Turn] = (),
+        lanes: Mapping[str, Sequence[Turn]] | None = None,
+        plugin: Path | None = None,
+        allowed: Sequence[str] = (),
+    ) -> Conversation:
+        """
+        Type prompts into one session, while the model plays its turns.
+
+        Args:
+            plugin: a bundle to load for this session; None for what is installed.
+            allowed: permission rules, as for --allowedTools.
+        """
+        command = [self.program, "-p", "--input-format", "stream-json", "--output-format", "stream-json"]
+        command += ["--verbose", "--include-hook-events", "--permission-mode", "acceptEdits"]
+        command += ["--plugin-dir", str(plugin)] if plugin else []
+        command += ["--allowedTools", *allowed] if allowed else []
+        typed = [{"type": "user", "message": {"role": "user", "content": prompt}} for prompt in prompts]
+        with ScriptedModel(turns, lanes) as model:
+            done = subprocess.run(
+                command,
+                cwd=self.project,
+                env=self.environment(model.url),
+                input="".join(json.dumps(line) + "\n" for line in typed),
+                capture_output=True,
+                text=True,
+                timeout=180,
+            )
+        assert done.returncode == 0, done.stderr + done.stdout[-2000:]
+        return Conversation([json.loads(line) for line in done.stdout.splitlines()], model.requests)
+
+    def file(self, name: str, text: str) -> Path:
+        """A file of the project."""
+        path = self.project / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
