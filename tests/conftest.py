@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
 from servers import PostgresServer, RedisServer
 
 TESTS = Path(__file__).resolve().parent

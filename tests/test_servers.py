@@ -14,9 +14,10 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
-import servers
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+
+import servers
 
 PROGRAM = Path(servers.__file__)
 
