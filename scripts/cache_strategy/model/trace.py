@@ -45,11 +45,11 @@ class Write:
 @dataclass(frozen=True, kw_only=True)
 class CacheEvent:
     """
-    Something that a cache of the application did: hit, miss, store, mismatch, invalidate, bypass, error.
+    Something that a cache of the application did: hit, miss, store, mismatch, uncompared, invalidate, bypass, error.
 
     `stored_s` is when the value that was served had been computed; `served` and `origin` are short forms of the two
     values of a mismatch; `tags` are those of an invalidation. `group` is the request during which it happened, "" for
-    none. `compared` is false for a hit that the oracle could not compare. `reason` says why a cache was bypassed.
+    none. `reason` says why a cache was bypassed, or a hit could not be compared.
     """
 
     time_s: float
@@ -61,7 +61,6 @@ class CacheEvent:
     origin: str = ""
     tags: tuple[str, ...] = ()
     group: str = ""
-    compared: bool = True
     reason: str = ""
 
 

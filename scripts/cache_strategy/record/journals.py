@@ -134,7 +134,6 @@ def _cache(record: dict[str, Any], heap: _Heap) -> None:
             origin=str(record.get("origin", "")),
             tags=tuple(record.get("tags", ())),
             group=str(record.get("group", "")),
-            compared=bool(record.get("compared", True)),
             reason=str(record.get("reason", "")),
         )
     )

@@ -15,9 +15,10 @@ def untested_hint(entry: Entry, events: Sequence[CacheEvent]) -> str:
             f"{entry.emit} cannot be compared with the origin; only that the command still passes was tested."
         )
     if count["hit"]:
+        reasons = Counter(event.reason for event in events if event.event == "uncompared")
+        because = f": {reasons.most_common(1)[0][0]}" if reasons else ""
         return (
-            f"{count['hit']} hits could not be compared: a transaction older than the value was open. "
-            f"{_ask_twice(entry, events)}"
+            f"{count['hit']} hits could not be compared with the origin{because}. {_ask_twice(entry, events)}"
         )
     if count["miss"] or count["store"]:
         return f"It was computed {count['miss'] or count['store']} times and no key was asked for again. {_ask_twice(entry, events)}"

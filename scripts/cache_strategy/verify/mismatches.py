@@ -4,19 +4,22 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from os.path import commonprefix
 
 from cache_strategy.model.contract import Entry
 from cache_strategy.model.trace import CacheEvent, Trace, Write
 from cache_strategy.model.verdict import Mismatch
 
+SHOWN_CHARACTERS = 160
 LISTED_AT_MOST = 20
 """Mismatches that are listed per entry (assumed); the rest are counted in a note."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """The mismatches that refute an entry, and what else is worth saying about it."""
+    """`hits` that were compared, the mismatches that refute the entry, and what else is worth saying about it."""
 
+    hits: int
     mismatches: tuple[Mismatch, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -47,7 +50,9 @@ def judge(entry: Entry, trace: Trace) -> Judgement:
     """
     clock = _Clock(trace)
     found = _Found()
+    hits = 0
     for key, comparisons in _comparisons(entry, trace.cache_events).items():
+        hits += len(comparisons)
         _judge_key(entry, key, comparisons, trace, clock, found)
     distinct = {(m.key, m.write.split(" at ")[0], m.writer, m.reason): m for m in reversed(found.mismatches)}
     listed = tuple(reversed(distinct.values()))[:LISTED_AT_MOST]
@@ -58,7 +63,7 @@ def judge(entry: Entry, trace: Trace) -> Judgement:
         )
     if len(found.mismatches) > len(listed):
         notes.append(f"{len(found.mismatches)} hits differed, {len(listed)} of them are listed.")
-    return Judgement(mismatches=listed, notes=tuple(notes))
+    return Judgement(hits=hits, mismatches=listed, notes=tuple(notes))
 
 
 class _Clock:
@@ -73,21 +78,28 @@ class _Clock:
 
 
 def _comparisons(entry: Entry, events: Iterable[CacheEvent]) -> dict[str, list[_Comparison]]:
-    """By key, in time order. A mismatch belongs to the latest hit of its key that has none yet."""
+    """
+    By key, in time order.
+
+    A mismatch, or the word that a hit was not compared, belongs to the latest hit of its key that has neither yet.
+    """
     by_key: dict[str, list[_Comparison]] = defaultdict(list)
     for event in events:
-        if event.entry != entry.id or not event.compared:
+        if event.entry != entry.id:
             continue
+        of_key = by_key[event.key]
         stored = event.time_s if event.stored_s is None else event.stored_s
         if event.event == "hit":
-            by_key[event.key].append(_Comparison(event.time_s, stored))
+            of_key.append(_Comparison(event.time_s, stored))
+            continue
+        place = next((i for i in reversed(range(len(of_key))) if of_key[i].origin is None), None)
+        if event.event == "uncompared" and place is not None:
+            del of_key[place]
         elif event.event == "mismatch":
-            waiting = [c for c in reversed(by_key[event.key]) if c.origin is None]
-            comparison = waiting[0] if waiting else _Comparison(event.time_s, stored)
-            if not waiting:
-                by_key[event.key].append(comparison)
-            comparison.time_s = event.time_s
-            comparison.served, comparison.origin = event.served, event.origin
+            comparison = _Comparison(event.time_s, stored) if place is None else of_key[place]
+            comparison.time_s, comparison.served, comparison.origin = event.time_s, event.served, event.origin
+            if place is None:
+                of_key.append(comparison)
     return by_key
 
 
@@ -140,15 +152,28 @@ def _explained(
             "No write was seen since the value was stored: the key misses an input (user, header, locale), the answer "
             "depends on the time, or the data changed where the probe cannot see (a trigger, another program)."
         )
+    served, origin = _around_the_difference(comparison.served, comparison.origin or "")
     return Mismatch(
         entry=entry.id,
         key=key,
-        served=comparison.served,
-        origin=comparison.origin or "",
+        served=served,
+        origin=origin,
         write=f"{_verb(write)} {', '.join(write.tables)} at {clock.shown(write.time_s)}" if write else "",
         writer=_writer(write) if write else "",
         reason=reason,
     )
+
+
+def _around_the_difference(served: str, origin: str) -> tuple[str, str]:
+    """Both texts from a little before the place where they part, at most SHOWN_CHARACTERS each."""
+    same = len(commonprefix([served, origin]))
+    start = max(0, same - SHOWN_CHARACTERS // 4) if max(len(served), len(origin)) > SHOWN_CHARACTERS else 0
+
+    def cut(text: str) -> str:
+        shown = text[start : start + SHOWN_CHARACTERS]
+        return ("…" if start else "") + shown + ("…" if len(text) > start + SHOWN_CHARACTERS else "")
+
+    return cut(served), cut(origin)
 
 
 def _wavering(comparisons: Sequence[_Comparison], writes: Sequence[Write]) -> str:

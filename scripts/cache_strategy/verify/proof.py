@@ -200,18 +200,17 @@ def _verdict(
 def _judge(entry: Entry, traces: Mapping[Mode, Trace], notes: list[str]) -> EntryVerdict:
     oracle = traces["oracle"]
     events = [event for event in oracle.cache_events if event.entry == entry.id]
-    hits = sum(event.event == "hit" and event.compared for event in events)
     judgement = judge(entry, oracle)
     notes.extend(f"{entry.id}: {note}" for note in judgement.notes)
     before, after = before_and_after(entry, traces["off"], traces["on"])
     if judgement.mismatches:
         word: Literal["proven", "refuted", "untested"] = "refuted"
     else:
-        word = "proven" if hits else "untested"
+        word = "proven" if judgement.hits else "untested"
     return EntryVerdict(
         id=entry.id,
         verdict=word,
-        hits=hits,
+        hits=judgement.hits,
         mismatches=judgement.mismatches,
         before=before,
         after=after,

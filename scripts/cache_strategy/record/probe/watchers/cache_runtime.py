@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from types import ModuleType
 from typing import Any
@@ -15,11 +16,13 @@ MARK = "cache-strategy"
 
 
 def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
-    """Listens to every cache of an emitted runtime."""
+    """Listens to every cache that an emitted runtime makes."""
     if getattr(module, "RUNTIME", None) != MARK:
         return
     if module.__package__:
         code.own_packages.add(module.__package__)
+    runtime: Any = module
+    initialise = runtime.Cache.__init__
 
     def listen(event: dict[str, Any]) -> None:
         now = time.monotonic()
@@ -41,13 +44,16 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
                 record[name] = journal.veil(event[name])
         if event.get("tags"):
             record["tags"] = [str(tag) for tag in event["tags"]]
-        if event.get("compared") is False:
-            record["compared"] = False
         if event.get("reason"):
             record["reason"] = str(event["reason"])
         journal.add(record)
 
-    module.Cache.default_listeners.append(listen)
+    @functools.wraps(initialise)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        initialise(self, *args, **kwargs)
+        self.listeners.append(listen)
+
+    runtime.Cache.__init__ = __init__
 
 
 def _key(key: object, journal: Journal) -> str:
