@@ -30,7 +30,6 @@ MAY_USE = {
     "redis": {"verify", "emit/targets/runtime/files", "emit/targets/flask_caching/files"},
     "sqlglot": {"profile"},
     "typer": {"cli.py"},
-    "click": {"cli.py"},
     # the emitted files are the user's: they meet the user's frameworks
     "flask": {"emit/targets"},
     "flask_caching": {"emit/targets"},

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
-import click
 import typer
+import typer.exceptions
 
 from cache_strategy.model.errors import CacheStrategyError, Refusal
 
@@ -610,6 +610,13 @@ def _progress() -> Iterator[Callable[[str], None]]:
             sys.stderr.write("\r\x1b[K")
 
 
+def _sentence(error: Exception) -> str:
+    """The words of a usage error, on one line, ending in a full stop."""
+    words = getattr(error, "format_message", lambda: str(error))()
+    line = " ".join(str(words).split())
+    return line if line.endswith((".", "?", "!")) else line + "."
+
+
 def main() -> NoReturn:
     """The edge: every error becomes one line and an exit code."""
     try:
@@ -617,12 +624,13 @@ def main() -> NoReturn:
     except CacheStrategyError as error:
         print(error, file=sys.stderr)
         code = error.exit_code
-    except click.exceptions.Exit as done:
+    except typer.Exit as done:
         code = done.exit_code
-    except click.ClickException as error:
-        print(f"cache-strategy: {error.format_message()} See: cache-strategy --help", file=sys.stderr)
+    except typer.exceptions.TyperException as error:
+        is_help = type(error).__name__ == "NoArgsIsHelpError"
+        print(error if is_help else f"cache-strategy: {_sentence(error)} See: cache-strategy --help", file=sys.stderr)
         code = 2
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         print("Interrupted; every file is whole.", file=sys.stderr)
         code = 1
     except BrokenPipeError:

@@ -231,14 +231,14 @@ def _without_defaults(value: Any) -> Any:
 
 def _laid_out(value: Any, name: str = "") -> Any:
     if isinstance(value, dict):
-        inner = {k: _laid_out(v, k) for k, v in value.items() if v != [] or k in ("key", "depends_on")}
+        inner = {k: _laid_out(v, k) for k, v in value.items()}
         return _Inline(inner) if name in INLINE else inner
     if isinstance(value, list):
         if all(isinstance(v, str) and len(v) < 40 for v in value):
             return _InlineList(value)
         return [_laid_out(v, name) for v in value]
     if isinstance(value, str) and "\n" in value:
-        return _Block("\n".join(line.rstrip() for line in value.strip().splitlines()) + "\n")
+        return _Block("\n".join(line.rstrip() for line in value.strip().splitlines()))
     return value
 
 

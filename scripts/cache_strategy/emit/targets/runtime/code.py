@@ -1,0 +1,128 @@
+"""Pieces of the generated module: what an entry of the contract is in Python."""
+
+import re
+from dataclasses import dataclass
+
+from cache_strategy.model.contract import Entry
+from cache_strategy.model.errors import CacheStrategyError
+from cache_strategy.model.evidence import KeyPart
+
+FLASK_NAMES = ("current_app", "g", "request", "session")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EntryCode:
+    """
+    One entry as the template needs it.
+
+    `key_parameters` are the route's parameters; `key_items` the lines of the key's mapping, in the contract's order.
+    """
+
+    entry: Entry
+    name: str
+    depends_on: tuple[str, ...]
+    layers: tuple[str, ...]
+    cache_control: str
+    vary: tuple[str, ...]
+    key_items: tuple[tuple[str, str], ...]
+    key_parameters: tuple[str, ...]
+    view_body: str
+    view_order: str
+
+    @property
+    def keeps(self) -> bool:
+        return bool(self.layers)
+
+
+def entry_code(entry: Entry) -> EntryCode:
+    """
+    An entry's code.
+
+    Raises:
+        CacheStrategyError: a key part has a source that cannot be read in an endpoint.
+    """
+    body, order = split_order(entry.view_sql)
+    endpoint = entry.kind == "endpoint"
+    return EntryCode(
+        entry=entry,
+        name=entry.id.replace("-", "_"),
+        depends_on=tuple(f"{d.table}:{{{d.row}}}" if d.row else d.table for d in entry.depends_on),
+        layers=tuple(layer for layer in entry.layers if layer in ("memory", "redis")),
+        cache_control=cache_control_of(entry),
+        vary=_vary(entry),
+        key_items=tuple((p.name, _expression(p)) for p in entry.key) if endpoint else (),
+        key_parameters=tuple(p.name for p in entry.key if p.source == "path") if endpoint else (),
+        view_body=body,
+        view_order=order,
+    )
+
+
+def cache_control_of(entry: Entry) -> str:
+    """
+    The Cache-Control of an entry, as the contract says or as its bounds allow.
+
+    A browser or a CDN cannot be told of a write: it may keep an answer no longer than the staleness bound, and asks
+    every time (with the ETag) where the bound is 0. Source: RFC 9111, sections 5.2.2.4 and 5.2.2.7.
+    """
+    if entry.http and entry.http.cache_control:
+        return entry.http.cache_control
+    scope = "private" if _is_private(entry) else "public"
+    bound = entry.staleness_bound_seconds
+    return f"{scope}, max-age={bound}" if bound else f"{scope}, no-cache"
+
+
+def _is_private(entry: Entry) -> bool:
+    return any(part.source in ("user", "session") for part in entry.key)
+
+
+def _vary(entry: Entry) -> tuple[str, ...]:
+    names = list(entry.http.vary) if entry.http else []
+    for part in entry.key:
+        header = {"header": part.name, "cookie": "Cookie", "locale": "Accept-Language"}.get(part.source)
+        if header and header not in names:
+            names.append(header)
+    if _is_private(entry) and "Cookie" not in names:
+        names.append("Cookie")
+    return tuple(names)
+
+
+def _expression(part: KeyPart) -> str:
+    if part.source == "path":
+        return part.name
+    if part.expression:
+        return part.expression
+    if part.source == "query":
+        return f"request.args.getlist({part.name!r})".replace("'", '"')
+    if part.source == "header":
+        return f'request.headers.get("{part.name}")'
+    if part.source == "cookie":
+        return f'request.cookies.get("{part.name}")'
+    raise CacheStrategyError(
+        f"{part.name}: its source {part.source!r} needs an expression; write how the code reads it."
+    )
+
+
+def imports_for(codes: list[EntryCode]) -> tuple[list[str], list[str]]:
+    """The modules to import, and the names to import from flask, for the expressions of the keys."""
+    modules, names = set(), set()
+    for code in codes:
+        if not code.keeps:
+            continue
+        for _, expression in code.key_items:
+            for root in re.findall(r"(?<![\w.\"'])([A-Za-z_]\w*)\s*\.", expression):
+                if root in FLASK_NAMES:
+                    names.add(root)
+                else:
+                    modules.add(root)
+    return sorted(modules), sorted(names)
+
+
+ORDER_BY = re.compile(r"\bORDER\s+BY\s+([^()]+?)\s*;?\s*$", re.I | re.S)
+
+
+def split_order(sql: str) -> tuple[str, str]:
+    """A query without its final ORDER BY, and that order: a view has none, the SELECT from it does."""
+    match = ORDER_BY.search(sql)
+    if not match:
+        return sql.strip().rstrip(";"), ""
+    return sql[: match.start()].strip(), " ".join(match[1].split())
