@@ -158,7 +158,11 @@ def _plain(node: yaml.Node, where: str, lines: dict[str, int], name: str) -> Any
             lines[f"{where}[{i}]"] = item.start_mark.line + 1
             items.append(_plain(item, f"{where}[{i}]", lines, name))
         return items
-    return yaml.SafeLoader("").construct_object(node)
+    try:
+        return yaml.SafeLoader("").construct_object(node)
+    except (yaml.YAMLError, ValueError) as error:
+        line = node.start_mark.line + 1
+        raise CacheStrategyError(f"{name}:{line}: {node.value!r} is not a value; put it in quotes.") from error
 
 
 def _check(contract: Contract) -> None:
