@@ -1,0 +1,57 @@
+"""The locks: in step with pyproject.toml, with one another, and good for any package index."""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def load(path: Path):
+    """A script without an ending, as a module."""
+    loader = importlib.machinery.SourceFileLoader(path.name.replace("-", "_"), str(path))
+    module = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    loader.exec_module(module)
+    return module
+
+
+LOCK = load(ROOT / "tests" / "lock")
+
+
+def pinned(lock: Path) -> dict[str, str]:
+    """Name to version; each must have hashes."""
+    text = lock.read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert all(re.match(r"[a-z0-9.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line) for line in lines)
+    return {line.split("==")[0]: line.split("==")[1].split()[0] for line in lines}
+
+
+@pytest.mark.parametrize(("lock", "groups"), LOCK.LOCKS.items(), ids=lambda value: getattr(value, "name", ""))
+def test_a_lock_answers_what_pyproject_asks_for(lock, groups):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    asked = list(project["project"]["dependencies"])
+    asked += [requirement for group in groups for requirement in project["dependency-groups"][group]]
+    versions = pinned(lock)
+
+    for requirement in map(Requirement, asked):
+        assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)])
+    assert lock.read_text().startswith(LOCK.header(groups)), "write the locks again: python3 tests/lock"
+
+
+def test_the_tests_run_on_what_users_get():
+    users, tests = (pinned(lock) for lock in LOCK.LOCKS)
+
+    assert users.items() <= tests.items()
+
+
+@pytest.mark.parametrize("lock", LOCK.LOCKS, ids=lambda lock: lock.parent.name)
+def test_a_lock_names_no_address(lock):
+    assert not re.search(r"://|--(extra-)?index|--find-links|@ ", lock.read_text())
