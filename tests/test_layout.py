@@ -29,7 +29,7 @@ MAY_USE = {
     "yaml": {"plan/document.py", "hookify"},
     "redis": {"verify", "emit/targets/runtime/files", "emit/targets/flask_caching/files"},
     "sqlglot": {"profile"},
-    "typer": {"cli.py"},
+    "typer": {"cli"},
     # the emitted files are the user's: they meet the user's frameworks
     "flask": {"emit/targets"},
     "flask_caching": {"emit/targets"},

@@ -162,7 +162,9 @@ def _plain(node: yaml.Node, where: str, lines: dict[str, int], name: str) -> Any
         return yaml.SafeLoader("").construct_object(node)
     except (yaml.YAMLError, ValueError) as error:
         line = node.start_mark.line + 1
-        raise CacheStrategyError(f"{name}:{line}: {node.value!r} is not a value; put it in quotes.") from error
+        raise CacheStrategyError(
+            f"{name}:{line}: {node.value!r} is not a value; put it in quotes."
+        ) from error
 
 
 def _check(contract: Contract) -> None:

@@ -1,0 +1,288 @@
+"""The wiring: what one stage made is handed to the next. The only place that knows all stages."""
+
+import dataclasses
+import os
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cache_strategy.cli.terminal import progress
+from cache_strategy.model.errors import CacheStrategyError, Refusal
+
+if TYPE_CHECKING:
+    from cache_strategy.model.change import ChangeSet
+    from cache_strategy.model.contract import Contract
+    from cache_strategy.model.evidence import Evidence
+    from cache_strategy.model.forecast import Forecast
+    from cache_strategy.model.trace import Trace
+    from cache_strategy.model.verdict import Verdict
+
+WORK = ".cache-strategy"
+CONTRACT = "cache-strategy.yaml"
+NEW_CONTRACT = "cache-strategy.new.yaml"
+
+
+def repository_at(path: Path) -> Path:
+    if not path.exists():
+        raise CacheStrategyError(f"{path}: is not there; a folder with a repository is needed.")
+    if not path.is_dir():
+        raise CacheStrategyError(f"{path}: is a file; the folder of a repository is needed.")
+    return path
+
+
+def work_folder_of(repo: Path) -> Path:
+    """`.cache-strategy/`, which ignores itself."""
+    from cache_strategy.model.document import write_text
+
+    folder = repo / WORK
+    if not (folder / ".gitignore").exists():
+        write_text(folder / ".gitignore", "*\n")
+    return folder
+
+
+def profile_of(repo: Path) -> "Evidence":
+    from cache_strategy.profile import profile as read
+
+    with progress() as say:
+        return read(repo, progress=say)
+
+
+def measured_profile_of(
+    repo: Path, access_log: list[Path] | None, trace: Path | None
+) -> "tuple[Evidence, Trace | None]":
+    from cache_strategy.model.document import write_json
+
+    evidence = profile_of(repo)
+    if not evidence.files:
+        raise CacheStrategyError(
+            f"{repo}: holds no Python file; the repository of a Python web application is needed."
+        )
+    measured = trace_from(evidence, access_log, trace)
+    if measured:
+        from cache_strategy.record.measure import measure
+
+        evidence = dataclasses.replace(
+            evidence, measurements=tuple(measure(measured, volume=bool(access_log)))
+        )
+    write_json(work_folder_of(repo) / "evidence.json", evidence)
+    return evidence, measured
+
+
+def trace_from(evidence: "Evidence", access_log: list[Path] | None, trace: Path | None) -> "Trace | None":
+    if access_log:
+        from cache_strategy.simulate import read_access_log
+
+        return read_access_log(access_log, [(e.method, e.route) for e in evidence.endpoints])
+    if trace:
+        from cache_strategy.record import read_trace
+
+        if not trace.is_dir():
+            raise CacheStrategyError(
+                f"{trace}: is not a folder; a trace is. Make one: cache-strategy record -- CMD"
+            )
+        return read_trace(trace)
+    return None
+
+
+def tables_of(evidence: "Evidence") -> dict[str, frozenset[str]]:
+    """The tables that each endpoint reads."""
+    return {endpoint.id: frozenset(endpoint.reads) for endpoint in evidence.endpoints}
+
+
+def contract_for(repo: Path, evidence: "Evidence", forecast: "Forecast | None") -> "tuple[Contract, str]":
+    """The contract in force (a person's, where there is one) and the path of what was written."""
+    from cache_strategy.model.document import write_text
+    from cache_strategy.plan import plan as make_plan
+    from cache_strategy.plan.comparison import differences
+    from cache_strategy.plan.document import is_untouched, read, render
+
+    proposal = make_plan(evidence, forecast)
+    text = render(proposal)
+    file = repo / CONTRACT
+    if not file.exists() or is_untouched(file.read_text(encoding="utf-8")):
+        write_text(file, text)
+        return proposal, str(file)
+    contract = read(file)
+    found = differences(contract, proposal)
+    if not found:
+        print(f"{file} is a person's, and the code has nothing to add to it.", file=sys.stderr)
+        return contract, str(file)
+    write_text(repo / NEW_CONTRACT, text)
+    print(
+        f"{file} was edited by a person and stays as it is; the proposal is in {repo / NEW_CONTRACT}:",
+        file=sys.stderr,
+    )
+    for line in found[:20]:
+        print(f"  {line}", file=sys.stderr)
+    if len(found) > 20:
+        print(f"  … and {len(found) - 20} more", file=sys.stderr)
+    return contract, str(repo / NEW_CONTRACT)
+
+
+def print_difference(repo: Path) -> None:
+    import difflib
+
+    old, new = repo / CONTRACT, repo / NEW_CONTRACT
+    if new.exists():
+        a, b = (f.read_text(encoding="utf-8").splitlines(keepends=True) for f in (old, new))
+        sys.stdout.writelines(difflib.unified_diff(a, b, old.name, new.name))
+
+
+def contract_of(repo: Path) -> "Contract":
+    from cache_strategy.plan.document import read
+
+    return read(repo / CONTRACT)
+
+
+def forecast_of(
+    evidence: "Evidence",
+    contract: "Contract | None",
+    trace: "Trace",
+    grid: tuple[list[int | None], list[int | None], list[str]] | None,
+) -> "Forecast":
+    from cache_strategy.simulate import simulate as replay
+
+    if grid is None:
+        ttls: list[int | None] = sorted({e.ttl_seconds for e in contract.entries}) if contract else [300]
+        grid = (ttls or [300], [None], ["lru"])
+    with progress() as say:
+        say("Replaying the trace")
+        return replay(
+            trace, ttls=grid[0], capacities=grid[1], policies=grid[2], tables_of=tables_of(evidence)
+        )
+
+
+def changes_of(repo: Path, contract: "Contract", target: str) -> "ChangeSet":
+    from cache_strategy.emit import emit as make_changes
+
+    if target:
+        if target not in ("runtime", "flask-caching"):
+            raise CacheStrategyError(
+                f"--target: {target!r} is not a flavour; choose runtime or flask-caching."
+            )
+        entries = tuple(
+            dataclasses.replace(e, emit=target) if e.kind == "function" else e  # type: ignore[arg-type]
+            for e in contract.entries
+        )
+        contract = dataclasses.replace(contract, entries=entries)
+    return make_changes(contract, profile_of(repo), repo)
+
+
+def say_withheld(changes: "ChangeSet") -> None:
+    for item in changes.withheld:
+        print(f"{item.entry}: left out. {item.reason}", file=sys.stderr)
+    for entry, limits in (changes.limits or {}).items():
+        print(f"{entry}: its target cannot give: {'; '.join(limits)}.", file=sys.stderr)
+
+
+def write_runtime(file: Path) -> None:
+    from cache_strategy.emit import runtime_source
+    from cache_strategy.model.document import write_text
+
+    if file.is_dir():
+        raise CacheStrategyError(
+            f"{file}: is a folder; name the file to write, for example {file / 'caching.py'}."
+        )
+    source = runtime_source()
+    if file.exists() and file.read_text(encoding="utf-8", errors="replace") != source:
+        raise Refusal(
+            f"{file}: is there and differs; it is not overwritten. Remove it first, or choose another name."
+        )
+    write_text(file, source)
+    print(file)
+
+
+def proof_of(path: Path, command: list[str], only: tuple[str, ...]) -> "Verdict":
+    """Runs the proof, on the Redis that the environment names or on a private one, and keeps the verdict."""
+    from cache_strategy.model.document import write_json
+    from cache_strategy.record import read_trace, run_recorded
+    from cache_strategy.verify import private_redis, verify
+
+    repo = repository_at(path)
+    contract = contract_of(repo)
+    folder = work_folder_of(repo)
+    own = os.environ.get(contract.infrastructure.redis.url_env)
+    with progress() as say, nullcontext(own) if own else private_redis() as redis_url:
+        verdict = verify(
+            contract,
+            command,
+            repo,
+            run_recorded=run_recorded,
+            read_trace=read_trace,
+            only=only,
+            work=folder / "verify",
+            redis_url=redis_url,
+            progress=say,
+        )
+    write_json(folder / "verdict.json", verdict)
+    return verdict
+
+
+def forecast_file_of(repo: Path) -> "Forecast | None":
+    from cache_strategy.model.document import read_json
+    from cache_strategy.model.forecast import Forecast
+
+    file = repo / WORK / "forecast.json"
+    return read_json(file, Forecast, "cache-strategy run PATH --access-log FILE") if file.exists() else None
+
+
+def verdict_file_of(repo: Path) -> "Verdict | None":
+    from cache_strategy.model.document import read_json
+    from cache_strategy.model.verdict import Verdict
+
+    file = repo / WORK / "verdict.json"
+    return read_json(file, Verdict, "cache-strategy verify -- CMD") if file.exists() else None
+
+
+def report_files_of(
+    repo: Path,
+    evidence: "Evidence",
+    contract: "Contract",
+    forecast: "Forecast | None",
+    verdict: "Verdict | None",
+) -> dict[str, str]:
+    """Writes forecast.json, report.md and report.html; the paths by name."""
+    from cache_strategy.emit import emit as make_changes
+    from cache_strategy.model.document import write_json, write_text
+    from cache_strategy.report import render_html, render_markdown
+
+    folder = work_folder_of(repo)
+    if forecast:
+        write_json(folder / "forecast.json", forecast)
+    changes = make_changes(contract, evidence, repo)
+    arguments = (
+        evidence,
+        contract,
+        forecast,
+        verdict if verdict is not None else verdict_file_of(repo),
+        changes,
+    )
+    write_text(folder / "report.md", render_markdown(*arguments))
+    write_text(folder / "report.html", render_html(*arguments))
+    return {"report": str(folder / "report.md"), "html": str(folder / "report.html")}
+
+
+def short_form_of(evidence: "Evidence") -> dict[str, Any]:
+    return {
+        "repo": evidence.repo,
+        "commit": evidence.commit,
+        "frameworks": list(evidence.frameworks),
+        "endpoints": len(evidence.endpoints),
+        "candidates": len(evidence.candidates),
+        "rejected": len(evidence.rejected),
+        "unread": len(evidence.unread),
+        "seconds": evidence.seconds,
+    }
+
+
+def numbers_in(option: str, text: str) -> list[int | None]:
+    try:
+        numbers: list[int | None] = [int(item) for item in text.split(",") if item.strip()]
+    except ValueError:
+        raise CacheStrategyError(
+            f"{option}: {text!r} is not a list of whole numbers; write for example 60,300."
+        ) from None
+    if any(n is not None and n <= 0 for n in numbers):
+        raise CacheStrategyError(f"{option}: {text!r} has a number that is not above zero.")
+    return numbers

@@ -1,0 +1,81 @@
+"""The edge: what goes to the terminal, and how an error becomes one line and an exit code."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+import typer.exceptions
+
+from cache_strategy.model.errors import CacheStrategyError
+
+
+def print_json(data: Any) -> None:
+    json.dump(data, sys.stdout, ensure_ascii=True)
+    sys.stdout.write("\n")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str], None]]:
+    """Says what is going on, on a terminal, once a second has passed."""
+    began, last = time.monotonic(), [0.0]
+    shown = [False]
+
+    def say(text: str) -> None:
+        now = time.monotonic()
+        if sys.stderr.isatty() and now - began > 1 and now - last[0] > 0.1:
+            sys.stderr.write(f"\r\x1b[K{text}")
+            sys.stderr.flush()
+            last[0], shown[0] = now, True
+
+    try:
+        yield say
+    finally:
+        if shown[0]:
+            sys.stderr.write("\r\x1b[K")
+
+
+def _sentence(error: Exception) -> str:
+    """The words of a usage error, on one line, ending in a full stop."""
+    words = getattr(error, "format_message", lambda: str(error))()
+    line = " ".join(str(words).split())
+    return line if line.endswith((".", "?", "!")) else line + "."
+
+
+def run_app(app: Callable[..., Any]) -> int:
+    """Runs the command line; the exit code. Every error becomes one line on stderr."""
+    try:
+        code = app(standalone_mode=False)
+    except CacheStrategyError as error:
+        print(error, file=sys.stderr)
+        code = error.exit_code
+    except typer.Exit as done:
+        code = done.exit_code
+    except typer.exceptions.TyperException as error:
+        is_help = type(error).__name__ == "NoArgsIsHelpError"
+        print(
+            error if is_help else f"cache-strategy: {_sentence(error)} See: cache-strategy --help",
+            file=sys.stderr,
+        )
+        code = 2
+    except (KeyboardInterrupt, typer.Abort):
+        print("Interrupted; every file is whole.", file=sys.stderr)
+        code = 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    except Exception as error:
+        if os.environ.get("CACHE_STRATEGY_TRACEBACK"):
+            raise
+        text = " ".join(str(error).split())
+        print(
+            f"cache-strategy: failed inside ({type(error).__name__}: {text}); this is a mistake of ours. "
+            "Run again with CACHE_STRATEGY_TRACEBACK=1 and report what it prints.",
+            file=sys.stderr,
+        )
+        code = 2
+    return code if isinstance(code, int) else 0

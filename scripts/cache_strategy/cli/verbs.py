@@ -1,0 +1,317 @@
+"""
+The command line: one function per verb. Reads arguments, calls one stage, prints, sets the exit code.
+
+Exit codes: 0 done or clean, 1 findings or a refusal, 2 wrong usage or input. Heavy imports stand inside the
+functions, so that `--help` and `lint` start fast.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cache_strategy.cli import line
+from cache_strategy.cli.terminal import print_json
+from cache_strategy.model.errors import CacheStrategyError
+
+app = typer.Typer(
+    name="cache-strategy",
+    help="Caching for Python web applications: measured before, proven after, guarded from then on.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+RepoArgument = Annotated[Path, typer.Argument(metavar="PATH", help="The repository of the application.")]
+RepoOption = Annotated[
+    Path, typer.Option("--repo", metavar="PATH", help="The repository of the application.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+LogOption = Annotated[
+    list[Path] | None,
+    typer.Option("--access-log", metavar="FILE", help="An access log, also gzipped; may be repeated."),
+]
+TraceOption = Annotated[
+    Path | None, typer.Option("--trace", metavar="DIR", help="A trace written by `record`.")
+]
+CommandArgument = Annotated[
+    list[str], typer.Argument(metavar="-- CMD…", help="The command to run, after --.")
+]
+
+
+@app.command()
+def run(
+    path: RepoArgument = Path(),
+    access_log: LogOption = None,
+    trace: TraceOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Profile, plan, simulate where a trace is at hand, report. The main job.
+
+    Writes nothing outside .cache-strategy/ and a contract where there is none.
+    """
+    repo = line.repository_at(path)
+    evidence, measured = line.measured_profile_of(repo, access_log, trace)
+    contract, written = line.contract_for(repo, evidence, None)
+    forecast = line.forecast_of(evidence, contract, measured, None) if measured else None
+    report = line.report_files_of(repo, evidence, contract, forecast, None)
+    if json_:
+        print_json(
+            {
+                "schema": 1,
+                **line.short_form_of(evidence),
+                "contract": written,
+                "entries": [e.id for e in contract.entries],
+                **report,
+            }
+        )
+        return
+    from cache_strategy.report.summary import summarise
+
+    print(summarise(evidence, contract, forecast, written, report))
+
+
+@app.command()
+def profile(
+    path: RepoArgument = Path(),
+    access_log: LogOption = None,
+    trace: TraceOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Find out what the code does: endpoints, tables, writers, what may be cached and what must not."""
+    repo = line.repository_at(path)
+    evidence, _ = line.measured_profile_of(repo, access_log, trace)
+    if json_:
+        from cache_strategy.model.document import to_data
+
+        data = to_data(evidence)
+        del data["functions"]
+        print_json(data)
+        return
+    from cache_strategy.report.summary import summarise_evidence
+
+    print(summarise_evidence(evidence))
+
+
+@app.command()
+def plan(
+    path: RepoArgument = Path(),
+    access_log: LogOption = None,
+    trace: TraceOption = None,
+    json_: JsonOption = False,
+) -> None:
+    """Write the contract, cache-strategy.yaml: what is cached, where, for how long, and what invalidates it.
+
+    A contract that a person has edited is never overwritten: the proposal goes to cache-strategy.new.yaml.
+    """
+    repo = line.repository_at(path)
+    evidence, measured = line.measured_profile_of(repo, access_log, trace)
+    forecast = None
+    if measured:
+        from cache_strategy.plan import plan as make_plan
+
+        forecast = line.forecast_of(evidence, make_plan(evidence), measured, None)
+    contract, written = line.contract_for(repo, evidence, forecast)
+    if json_:
+        from cache_strategy.model.document import to_data
+
+        print_json({**to_data(contract), "written": written})
+        return
+    print(f"{written}: {len(contract.entries)} entries, {len(contract.rejected)} rejected")
+    line.print_difference(repo)
+
+
+@app.command()
+def simulate(
+    path: RepoArgument = Path(),
+    access_log: LogOption = None,
+    trace: TraceOption = None,
+    ttl: Annotated[
+        str, typer.Option(help="Times to live in seconds, separated by commas.")
+    ] = "60,300,3600,86400",
+    capacity: Annotated[
+        str, typer.Option(help="Capacities in bytes, separated by commas; empty is unbounded.")
+    ] = "",
+    policy: Annotated[str, typer.Option(help="Eviction policies, separated by commas.")] = "lru",
+    json_: JsonOption = False,
+) -> None:
+    """Forecast hit rate, stale share, origin load and memory from a trace or an access log."""
+    repo = line.repository_at(path)
+    if not access_log and not trace:
+        raise CacheStrategyError(
+            "simulate: no trace was given; one is needed. Name it with --access-log FILE or --trace DIR, "
+            "or make one: cache-strategy record -- CMD"
+        )
+    evidence = line.profile_of(repo)
+    measured = line.trace_from(evidence, access_log, trace)
+    assert measured is not None
+    forecast = line.forecast_of(
+        evidence,
+        None,
+        measured,
+        (line.numbers_in("--ttl", ttl), line.numbers_in("--capacity", capacity) or [None], policy.split(",")),
+    )
+    if json_:
+        from cache_strategy.model.document import to_data
+
+        print_json(to_data(forecast))
+        return
+    from cache_strategy.report.summary import summarise_forecast
+
+    print(summarise_forecast(forecast))
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def record(
+    command: CommandArgument,
+    repo: RepoOption = Path(),
+    out: Annotated[
+        Path | None, typer.Option(help="Where the trace goes; default .cache-strategy/traces/NAME.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Run your own command (server, test suite, load script) and write a trace, with no change to the code."""
+    from cache_strategy.record import read_trace, run_recorded
+
+    root = line.repository_at(repo)
+    folder = out or root / line.WORK / "traces" / time.strftime("%Y%m%d-%H%M%S")
+    line.work_folder_of(root)
+    done = run_recorded(command, root, folder, env={})
+    trace = read_trace(folder)
+    counts = {"requests": len(trace.accesses), "writes": len(trace.writes), "bad_lines": trace.bad_lines}
+    if json_:
+        print_json(
+            {
+                "schema": 1,
+                "trace": str(folder),
+                "exit_code": done.exit_code,
+                "seconds": done.seconds,
+                **counts,
+            }
+        )
+    else:
+        print(
+            f"{folder}: {counts['requests']} requests, {counts['writes']} writes in {done.seconds:.1f} s",
+            file=sys.stderr,
+        )
+        if not trace.accesses:
+            print("No request was seen: does the command serve or test a Flask application?", file=sys.stderr)
+    if done.exit_code:
+        raise typer.Exit(1)
+
+
+@app.command()
+def emit(
+    path: RepoArgument = Path(),
+    apply: Annotated[bool, typer.Option("--apply", help="Write the changes into the repository.")] = False,
+    revert: Annotated[bool, typer.Option("--revert", help="Take back what --apply wrote.")] = False,
+    target: Annotated[
+        str, typer.Option(help="Flavour of the caches: runtime or flask-caching; default: the contract's.")
+    ] = "",
+    runtime: Annotated[
+        Path | None, typer.Option("--runtime", metavar="FILE", help="Write the cache module alone.")
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Print the patch that the contract asks for. --apply writes it, --revert takes it back."""
+    if runtime is not None:
+        line.write_runtime(runtime)
+        return
+    repo = line.repository_at(path)
+    if revert:
+        from cache_strategy.emit.apply import revert as take_back
+
+        paths = take_back(repo)
+        print(f"Took back {len(paths)} files: {', '.join(paths)}", file=sys.stderr)
+        return
+    changes = line.changes_of(repo, line.contract_of(repo), target)
+    from cache_strategy.emit.patch import render_patch
+    from cache_strategy.model.document import write_text
+
+    patch = render_patch(changes.changes)
+    line.work_folder_of(repo)
+    if apply:
+        from cache_strategy.emit.apply import apply as write
+
+        if patch:
+            write_text(repo / line.WORK / "changes.patch", patch)
+        paths = write(changes.changes, repo)
+        print(
+            f"Wrote {len(paths)} files." if paths else "Nothing to change: the contract is in force.",
+            file=sys.stderr,
+        )
+    else:
+        write_text(repo / line.WORK / "changes.patch", patch)
+    line.say_withheld(changes)
+    if json_:
+        from cache_strategy.model.document import to_data
+
+        print_json({"schema": 1, **to_data(changes), "applied": apply})
+    elif not apply:
+        sys.stdout.write(patch)
+
+
+@app.command(context_settings={"ignore_unknown_options": True})
+def verify(
+    command: CommandArgument,
+    repo: RepoOption = Path(),
+    only: Annotated[list[str] | None, typer.Option(help="An entry to judge; may be repeated.")] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Prove the caches: run your command with caches off, on, and on with an oracle that recomputes every hit."""
+    from cache_strategy.model.document import to_data
+
+    verdict = line.proof_of(repo, command, tuple(only or ()))
+    if json_:
+        print_json(to_data(verdict))
+    else:
+        from cache_strategy.report.summary import summarise_verdict
+
+        print(summarise_verdict(verdict))
+    if not verdict.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def report(path: RepoArgument = Path(), json_: JsonOption = False) -> None:
+    """Write the Cache Strategy Report: report.md and one self-contained report.html."""
+    from cache_strategy.model.document import read_json
+    from cache_strategy.model.evidence import Evidence
+
+    repo = line.repository_at(path)
+    evidence = read_json(repo / line.WORK / "evidence.json", Evidence, f"cache-strategy profile {path}")
+    forecast, verdict = line.forecast_file_of(repo), line.verdict_file_of(repo)
+    written = line.report_files_of(repo, evidence, line.contract_of(repo), forecast, verdict)
+    if json_:
+        print_json({"schema": 1, **written})
+    else:
+        print("\n".join(written.values()))
+
+
+@app.command()
+def lint(
+    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH…]", help="Files and folders.")] = None,
+    diff: Annotated[str, typer.Option(metavar="REV", help="Only what has come since this revision.")] = "",
+    format_: Annotated[str, typer.Option("--format", help="text, json or sarif.")] = "text",
+    json_: JsonOption = False,
+) -> None:
+    """Check files against the safety rules, and the contract for mistakes."""
+    from cache_strategy.lint import lint as check
+    from cache_strategy.lint import render
+
+    result = check(paths or [Path()], diff=diff or None, root=Path.cwd())
+    sys.stdout.write(render(result, "json" if json_ else format_))
+    if any(f.severity == "error" for f in result.findings) or (
+        result.findings and not json_ and format_ == "text"
+    ):
+        raise typer.Exit(1)
+
+
+@app.command()
+def explain(rule: Annotated[str, typer.Argument(help="The name of a rule, as a finding shows it.")]) -> None:
+    """Print a rule's page: what it does, why, an example, what to use instead."""
+    from cache_strategy.rules import explain as page_of
+
+    print(page_of(rule))

@@ -1,0 +1,42 @@
+"""What the code says today that a contract does not: only that is worth a proposal beside a person's own decisions."""
+
+from cache_strategy.model.contract import Contract, Entry
+
+
+def differences(current: Contract, proposal: Contract) -> list[str]:
+    """
+    One sentence for each thing that the proposal knows and the contract in force does not.
+
+    A choice of the person (layer, time to live, key order, an entry moved to `rejected`) is no difference; a new place
+    worth a cache, a writer or a table that an entry does not know, and a target that is gone are.
+    """
+    decided = {e.target for e in current.entries} | {r.target for r in current.rejected}
+    proposed = {e.target: e for e in proposal.entries}
+    refused = {r.target: r.reason for r in proposal.rejected}
+    found = [
+        f"{e.target} may be worth an entry ({e.id})" for e in proposal.entries if e.target not in decided
+    ]
+    for entry in current.entries:
+        if entry.target in proposed:
+            found += _grown(entry, proposed[entry.target])
+        elif entry.target not in refused and entry.kind != "endpoint":
+            found.append(
+                f"{entry.id}: {entry.target} is not in the code any more, or reads nothing that could be kept"
+            )
+    return found
+
+
+def _grown(entry: Entry, proposed: Entry) -> list[str]:
+    tables = {d.table for d in entry.depends_on}
+    writers = {i.writer for i in entry.invalidated_by}
+    found = [
+        f"{entry.id}: reads {d.table}, which it does not depend on"
+        for d in proposed.depends_on
+        if d.table not in tables
+    ]
+    found += [
+        f"{entry.id}: {i.writer} writes {', '.join(i.tables)} and is not among its writers"
+        for i in proposed.invalidated_by
+        if i.writer not in writers
+    ]
+    return found
