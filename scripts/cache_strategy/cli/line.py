@@ -58,15 +58,20 @@ def measured_profile_of(
         raise CacheStrategyError(
             f"{repo}: holds no Python file; the repository of a Python web application is needed."
         )
-    measured = trace_from(evidence, access_log, trace)
+    measured = trace_from(evidence, access_log, trace or newest_trace_of(repo))
     if measured:
         from cache_strategy.record.measure import measure
 
-        evidence = dataclasses.replace(
-            evidence, measurements=tuple(measure(measured, volume=bool(access_log)))
-        )
+        figures = measure(measured, volume=bool(access_log), tables_of=tables_of(evidence))
+        evidence = dataclasses.replace(evidence, measurements=figures)
     write_json(work_folder_of(repo) / "evidence.json", evidence)
     return evidence, measured
+
+
+def newest_trace_of(repo: Path) -> Path | None:
+    """The trace that `record` wrote last, None where there is none."""
+    folders = sorted((repo / WORK / "traces").glob("*/"), key=lambda folder: folder.stat().st_mtime)
+    return folders[-1] if folders else None
 
 
 def trace_from(evidence: "Evidence", access_log: list[Path] | None, trace: Path | None) -> "Trace | None":
@@ -144,7 +149,9 @@ def forecast_of(
     from cache_strategy.simulate import simulate as replay
 
     if grid is None:
-        ttls: list[int | None] = sorted({e.ttl_seconds for e in contract.entries}) if contract else [300]
+        ttls: list[int | None] = [300]
+        if contract:
+            ttls = [*sorted({e.ttl_seconds for e in contract.entries})]
         grid = (ttls or [300], [None], ["lru"])
     with progress() as say:
         say("Replaying the trace")
