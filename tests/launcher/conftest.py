@@ -1,72 +1,18 @@
-"""Starts of the launcher in a world of the test's own: its HOME, its PATH, its data folder."""
+"""The world in which a test starts the launcher."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from uv import find_uv_bin
-
-LAUNCHER = Path(__file__).resolve().parents[2] / "scripts" / "cache-strategy"
-
-
-class World:
-    """
-    Where a launcher is started.
-
-    Caches of uv and pip are the machine's, so that a cold start seldom downloads. PATH is empty but for uv,
-    where that is wanted.
-    """
-
-    def __init__(self, folder: Path, *, uv: bool) -> None:
-        self.data = folder / "plugin data"
-        self.home = folder / "home"
-        self.programs = folder / "programs"
-        for made in (self.home, self.programs):
-            made.mkdir()
-        if uv:
-            (self.programs / "uv").symlink_to(find_uv_bin())
-
-    def environment(self, **more: str) -> dict[str, str]:
-        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        kept = ("PIP_", "UV_", "SSL_", "HTTP_", "HTTPS_", "http_", "https_", "NO_PROXY", "no_proxy")
-        return {
-            **{name: value for name, value in os.environ.items() if name.startswith(kept)},
-            "HOME": str(self.home),
-            "PATH": str(self.programs),
-            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(caches / "uv")),
-            "PIP_CACHE_DIR": os.environ.get("PIP_CACHE_DIR", str(caches / "pip")),
-            **more,
-        }
-
-    def command(self, *arguments: str) -> list[str]:
-        return [sys.executable, str(LAUNCHER), "--data-dir", str(self.data), *arguments]
-
-    def start(self, *arguments: str, more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self.command(*(arguments or ("--help",))),
-            env=self.environment(**(more or {})),
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-
-    @property
-    def environments(self) -> list[Path]:
-        """The builds, finished or not."""
-        return [path for path in (self.data / "environments").iterdir() if path.is_dir()]
+from world import World
 
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    return World(tmp_path, uv=True)
+    return World(tmp_path / "with uv", uv=True)
 
 
 @pytest.fixture
 def world_without_uv(tmp_path: Path) -> World:
-    return World(tmp_path, uv=False)
+    return World(tmp_path / "without uv", uv=False)

@@ -48,7 +48,7 @@ class Conversation(NamedTuple):
 
     @property
     def denials(self) -> list[str]:
-        """The tools that the client itself refused for want of permission."""
+        """The tools of refused calls, by a hook or for want of permission, in order."""
         results = [event for event in self.events if event["type"] == "result"]
         return [denial["tool_name"] for event in results for denial in event.get("permission_denials", [])]
 

@@ -79,14 +79,19 @@ def test_unsafe_edits_and_commands_are_stopped_with_the_fix_and_ordinary_ones_pa
     talk = client.converse("go", turns=turns, plugin=ROOT, allowed=["Bash"])
 
     read, ordinary, removal, shared, new, flush, echo = talk.answers
-    for stopped, thing in ((removal, "get_category"), (shared, "current_user"), (flush, "FLUSHALL")):
-        assert stopped.is_error and "Fix: " in stopped.text and "allow[" in stopped.text, stopped
-        assert thing.lower() in stopped.text.lower()
+    stops = {
+        "removed-invalidation": removal,
+        "shared-key-for-user-data": shared,
+        "cache-wipe-command": flush,
+    }
+    for rule, stopped in stops.items():
+        assert stopped.is_error and "Fix: " in stopped.text, stopped
+        assert f"[{rule}]" in stopped.text and f"allow[{rule}]" in stopped.text
     assert [a.is_error for a in (read, ordinary, new, echo)] == [False] * 4
     assert categories.read_text() == CATEGORIES.replace("Categories and their names.", "Categories.")
     assert not account.exists() and prices.exists()
     assert [bool(output.strip()) for output in talk.hook_outputs] == [False, True, True, False, True, False]
-    assert not talk.denials
+    assert talk.denials == ["Edit", "Write", "Bash"]
 
 
 def test_a_guard_that_breaks_lets_the_edit_pass_and_says_so_once(client, tmp_path):
