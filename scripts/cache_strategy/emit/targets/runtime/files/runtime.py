@@ -763,20 +763,22 @@ class Entry:
 
     def invalidate(self, **key: object) -> None:
         """Forget one key, now. Call it after the commit."""
-        if self.cache.is_on:
-            slot = self._slot(key)
-            self.cache._bump((slot.tags[2],), entry=self.name, key=slot.readable())
-            self._count("invalidations")
+        self._forget(self._slot(key))
 
     def invalidate_all(self) -> None:
         """Forget every key of this entry, now. Call it after the commit."""
         if self.cache.is_on:
-            self.cache._bump((f"@entry/{self.name}",), entry=self.name)
+            self.cache.bump((f"@entry/{self.name}",), entry=self.name)
             self._count("invalidations")
 
     def invalidate_after_commit(self, session: Any, **key: object) -> None:
         """Forget one key once the SQLAlchemy session has committed; not at all if it rolls back."""
-        self.cache.after_commit(session, functools.partial(self.invalidate, **key))
+        self.cache.after_commit(session, functools.partial(self._forget, self._slot(key)))
+
+    def _forget(self, slot: Slot) -> None:
+        if self.cache.is_on:
+            self.cache.bump((slot.tags[2],), entry=self.name, key=slot.readable())
+            self._count("invalidations")
 
     # Keys.
 
@@ -1150,13 +1152,11 @@ class Cache:
         Args:
             tags: "products" (the table with every row), ("users", 7) (one row).
         """
-        if self.is_on and tags:
-            self._bump(tuple(sorted({name for tag in tags for name in tag_names(tag)})))
+        self.bump({name for tag in tags for name in tag_names(tag)})
 
     def invalidate_all(self) -> None:
         """Forget everything, now."""
-        if self.is_on:
-            self._bump(("@all",))
+        self.bump(("@all",))
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """What this process counted, per entry. Times are sums, in milliseconds; bytes are those stored."""
@@ -1189,10 +1189,19 @@ class Cache:
     def _blocked_tags(self) -> frozenset[str]:
         return self._link.undelivered.union(self.pending_tags())
 
-    def _bump(self, tags: tuple[str, ...], entry: str = "", key: str = "", hold_us: int = 0) -> None:
-        self._link.bump(tags, hold_us)
+    def bump(self, tags: Collection[str], *, entry: str = "", key: str = "", hold_seconds: float = 0) -> None:
+        """
+        Give tags new versions, now.
+
+        Args:
+            tags: as `tag_names` writes them.
+            hold_seconds: store nothing that depends on them for that long: for a commit about to happen.
+        """
+        if not self.is_on or not tags:
+            return
+        self._link.bump(tags, int(hold_seconds * MICROSECONDS))
         if self.listeners:
-            self._notify("invalidate", entry, key, tags=list(tags))
+            self._notify("invalidate", entry, key, tags=sorted(tags))
 
     def _notify(self, event: str, entry: str, key: str, **more: Any) -> None:
         message = {"event": event, "entry": entry, "key": key, "t": self.clock(), **more}

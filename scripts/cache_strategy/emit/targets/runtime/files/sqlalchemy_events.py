@@ -1,0 +1,474 @@
+"""
+Invalidates the cache when SQLAlchemy writes: after the commit, and only if it happened.
+
+    sqlalchemy_events.watch(cache, {"users": "id", "order_lines": None})
+
+Every statement that any engine of this process executes is looked at once it succeeded, so it does not matter who
+writes: the unit of work, bulk operations, Core, text, DDL, ON DELETE CASCADE of a declared foreign key. Tags collect
+in the transaction and get their new versions after its outermost commit; a rollback drops them. While a write is not
+committed, this thread's reads of what depends on it go past the cache.
+
+Not seen: writes by other programs, by triggers and stored functions that a SELECT calls, and through a DB-API
+connection that did not come from `Connection` or `Session`. Call `cache.invalidate("table")` after those.
+
+Works with SQLAlchemy 1.3 to 2.1 and Flask-SQLAlchemy 2 and 3.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from sqlalchemy import MetaData, Table, event
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session, object_mapper
+from sqlalchemy.pool import Pool
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.expression import BindParameter, Delete, Insert, Update
+
+from .runtime import Cache, row_text
+
+MAX_ROWS = (
+    100  # assumed: a transaction that writes more rows of one table than this invalidates the whole table
+)
+COMMIT_SECONDS = 2.0  # assumed: no commit of a connection without a session takes longer
+
+
+def watch(cache: Cache, tables: Mapping[str, str | None], metadata: Iterable[MetaData] = ()) -> Watcher:
+    """
+    Invalidate `cache` at every write of these tables, from now on, through any engine of this process.
+
+    Args:
+        tables: names as the database has them, each with its primary key column, or None where no entry depends on
+            single rows.
+        metadata: where foreign keys are declared; found without help once a mapped class has been written.
+    """
+    watcher = Watcher(cache, tables, metadata)
+    if cache.is_on:
+        watcher.start()
+    return watcher
+
+
+class ConnectionState:
+    """What one database connection has done in its current transaction."""
+
+    def __init__(self) -> None:
+        self.began: float | None = None
+        self.session: Callable[[], Session | None] = lambda: None
+        self.tags: set[str] = set()
+        self.announced: set[str] = set()  # invalidated by a session whose commit was not the connection's
+        self.committed: set[str] = set()  # being committed, without a session to say when that is done
+        self.is_committing = False
+
+
+class SessionState:
+    """What one session has written in its current transaction, and what to do once it has committed."""
+
+    def __init__(self) -> None:
+        self.tags: set[str] = set()
+        self.callbacks: list[Callable[[], None]] = []
+        self.connections: list[ConnectionState] = []
+        self.kept_since: float | None = None  # the oldest transaction whose objects it may still hold
+
+
+class Watcher:
+    """The listeners of one cache. Made by `watch`; `stop()` takes them away."""
+
+    def __init__(self, cache: Cache, tables: Mapping[str, str | None], metadata: Iterable[MetaData]) -> None:
+        self.cache = cache
+        self.tables = dict(tables)
+        self._metadata: weakref.WeakSet[MetaData] = weakref.WeakSet(metadata)
+        self._here = threading.local()
+        self._names = re.compile(
+            rf"(?<!\w)(?:{'|'.join(map(re.escape, tables)) or '(?!)'})(?!\w)", re.IGNORECASE
+        )
+        self.tables_in_text = functools.lru_cache(maxsize=1000)(self._tables_in_text)
+        self._analysed: weakref.WeakKeyDictionary[Any, str | None] = weakref.WeakKeyDictionary()
+        self._listeners: list[tuple[Any, str, Callable[..., Any]]] = [
+            (Engine, "after_execute", self._after_execute),
+            (Engine, "after_cursor_execute", self._after_cursor_execute),
+            (Engine, "begin", self._connection_begins),
+            (Engine, "begin_twophase", self._connection_begins),
+            (Engine, "commit", self._connection_commits),
+            (Engine, "commit_twophase", self._connection_commits),
+            (Engine, "rollback", self._connection_rolls_back),
+            (Engine, "rollback_twophase", self._connection_rolls_back),
+            (Pool, "checkin", self._connection_returns),
+            (Session, "after_transaction_create", self._transaction_created),
+            (Session, "after_begin", self._session_begins),
+            (Session, "after_commit", self._session_committed),
+            (Session, "after_transaction_end", self._transaction_ended),
+        ]
+
+    def start(self) -> None:
+        for target, name, function in self._listeners:
+            event.listen(target, name, function)
+        self.cache.snapshot_began = self._snapshot_began
+        self.cache.pending_tags = self._pending_tags
+        self.cache.after_commit = self._call_after_commit
+
+    def stop(self) -> None:
+        for target, name, function in self._listeners:
+            if event.contains(target, name, function):
+                event.remove(target, name, function)
+
+    # What the cache asks.
+
+    def _snapshot_began(self) -> float | None:
+        times = [state.began for state in self._open_connections() if state.began is not None]
+        for session in self._sessions():
+            state = self._state_of(session)
+            if state.kept_since is not None:
+                if len(session.identity_map):
+                    times.append(state.kept_since)
+                else:
+                    state.kept_since = None
+        return min(times) if times else None
+
+    def _pending_tags(self) -> set[str]:
+        tags: set[str] = set()
+        for connection in self._open_connections():
+            tags |= connection.tags
+        for session in self._sessions():
+            tags |= self._state_of(session).tags
+            for instance in [*session.new, *session.dirty, *session.deleted]:
+                for table in object_mapper(instance).tables:
+                    if self._watched(table) is not None:
+                        tags |= self._tags(self._watched(table), None)
+        return tags
+
+    def _call_after_commit(self, session: Any, function: Callable[[], None]) -> None:
+        session = getattr(session, "sync_session", session)  # AsyncSession
+        session = session if isinstance(session, Session) else session()  # scoped_session
+        state = self._state_of(session)
+        state.callbacks.append(function)
+        if not any(connection.began is not None for connection in state.connections):
+            function()  # nothing is open: the commit may be over already
+
+    def _open_connections(self) -> list[ConnectionState]:
+        states: set[ConnectionState] = getattr(self._here, "connections", set())
+        return [state for state in states if state.began is not None]
+
+    def _sessions(self) -> list[Session]:
+        return list(getattr(self._here, "sessions", ()))
+
+    def _state_of(self, session: Session) -> SessionState:
+        state: SessionState | None = session.info.get(self)
+        if state is None:
+            state = session.info[self] = SessionState()
+        return state
+
+    # Sessions.
+
+    def _transaction_created(self, session: Session, transaction: Any) -> None:
+        if not hasattr(self._here, "sessions"):
+            self._here.sessions = weakref.WeakSet()
+        self._here.sessions.add(session)
+
+    def _session_begins(self, session: Session, transaction: Any, connection: Connection) -> None:
+        self._transaction_created(session, transaction)
+        state = self._connection_state(connection)
+        if state.began is None:
+            self._connection_begins(connection)
+        state.session = weakref.ref(session)
+        if state not in self._state_of(session).connections:
+            self._state_of(session).connections.append(state)
+
+    def _session_committed(self, session: Session) -> None:
+        if _is_nested(session):
+            return  # a savepoint was released
+        state = self._state_of(session)
+        tags, callbacks = state.tags, state.callbacks
+        state.tags, state.callbacks = set(), []
+        for connection in state.connections:
+            if not connection.is_committing:  # inside a transaction of someone else's
+                connection.announced |= tags
+            connection.tags = set()
+        self._bump(tags)
+        for callback in callbacks:
+            callback()
+
+    def _transaction_ended(self, session: Session, transaction: Any) -> None:
+        if transaction.parent is not None:
+            return
+        state = self._state_of(session)
+        if any(connection.is_committing for connection in state.connections):
+            self._bump(state.tags)  # the commit failed on the way: nobody knows whether it happened
+        began = [c.began for c in state.connections if c.began is not None] + [
+            state.kept_since or self.cache.clock()
+        ]
+        if not session.expire_on_commit and len(session.identity_map):
+            state.kept_since = min(began)
+        for connection in state.connections:
+            connection.session = lambda: None
+            if connection.is_committing:
+                self._close(connection)
+        state.tags, state.callbacks, state.connections = set(), [], []
+
+    # Connections.
+
+    def _connection_state(self, connection: Connection) -> ConnectionState:
+        info = connection.info
+        state: ConnectionState | None = info.get(self)
+        if state is None:
+            state = info[self] = ConnectionState()
+        return state
+
+    def _connection_begins(self, connection: Connection, *_: object) -> None:
+        state = self._connection_state(connection)
+        self._finish_commit(state)
+        state.began, state.tags, state.is_committing = self.cache.clock(), set(), False
+        if not hasattr(self._here, "connections"):
+            self._here.connections = set()
+        self._here.connections.add(state)
+
+    def _connection_commits(self, connection: Connection, *_: object) -> None:
+        # SQLAlchemy tells this just before the commit and, without a session, nothing just after it.
+        state = self._connection_state(connection)
+        state.is_committing = True
+        state.announced = set()
+        if state.session() is None:
+            if state.tags:
+                self.cache.bump(state.tags, hold_seconds=COMMIT_SECONDS)
+            state.committed |= state.tags
+            state.tags = set()
+            self._close(state)
+
+    def _connection_rolls_back(self, connection: Connection, *_: object) -> None:
+        self._roll_back(self._connection_state(connection))
+
+    def _roll_back(self, state: ConnectionState) -> None:
+        self._bump(state.announced)
+        state.tags, state.announced = set(), set()
+        self._close(state)
+
+    def _close(self, state: ConnectionState) -> None:
+        state.began, state.is_committing = None, False
+        if hasattr(self._here, "connections"):
+            self._here.connections.discard(state)
+
+    def _connection_returns(self, dbapi_connection: object, record: Any) -> None:
+        state: ConnectionState | None = record.info.pop(self, None)
+        if state is not None:
+            self._finish_commit(state)
+            self._roll_back(state)
+
+    def _finish_commit(self, state: ConnectionState) -> None:
+        if state.committed:
+            tags, state.committed = state.committed, set()
+            self._bump(tags)
+
+    def _wrote(self, connection: Connection, tags: set[str]) -> None:
+        if not tags:
+            return
+        state = self._connection_state(connection)
+        session = state.session()
+        if not connection.in_transaction() or _commits_at_once(connection):
+            self._bump(tags)
+        if session is not None:
+            self._state_of(session).tags |= tags
+        state.tags |= tags
+
+    def _bump(self, tags: set[str]) -> None:
+        for table in self.tables:
+            if sum(tag.startswith(table + ":") for tag in tags) > MAX_ROWS:
+                tags = {tag for tag in tags if not tag.startswith(table + ":")} | self._tags(table, None)
+        self.cache.bump(tags)
+
+    # Statements.
+
+    def _after_execute(self, connection: Connection, statement: Any, *rest: Any) -> None:
+        result = rest[-1]  # 1.4 put one more argument before it
+        self._finish_commit(self._connection_state(connection))
+        context = getattr(result, "context", None)
+        if isinstance(statement, (Insert, Update, Delete)):
+            self._wrote(connection, self._tags_of_statement(statement, context, result))
+
+    def _after_cursor_execute(
+        self, connection: Connection, cursor: object, text: str, parameters: object, context: Any, many: bool
+    ) -> None:
+        compiled = getattr(context, "compiled", None)
+        statement = getattr(compiled, "statement", None)
+        if isinstance(statement, (Insert, Update, Delete)) and not getattr(compiled, "ctes", None):
+            return  # `_after_execute` knows more
+        tables = self.tables_in_text(text)
+        if tables:
+            self._wrote(connection, {tag for table in tables for tag in self._tags(table, None)})
+
+    def _tags_of_statement(self, statement: Any, context: Any, result: Any) -> set[str]:
+        tags: set[str] = set()
+        for table in _tables_of(statement.table):
+            self._metadata.add(table.metadata)
+            name = self._watched(table)
+            rows: list[object] | None = None
+            sets_key = False
+            key = self.tables.get(name) if name else None
+            if key is not None and key in table.c:
+                parameters = getattr(context, "compiled_parameters", None) or []
+                sets_key = isinstance(statement, Update) and any(
+                    table.c[key].key in each for each in parameters
+                )
+                if isinstance(statement, Insert):
+                    rows = _inserted_rows(statement, table, key, parameters, result)
+                elif not sets_key:
+                    rows = _addressed_rows(statement, table, key, parameters, context)
+            if name is not None:
+                for row in [None] if rows is None else rows:
+                    tags |= self._tags(name, row)
+            if isinstance(statement, Delete):
+                tags |= self._tags_of_children(table, "ondelete")
+            elif isinstance(statement, Update):
+                tags |= self._tags_of_children(table, "onupdate")
+        return tags
+
+    def _tags_of_children(self, table: Table, action: str, everything: bool = False) -> set[str]:
+        """Tags of the tables that the database changes along with this one, through declared foreign keys."""
+        tags: set[str] = set()
+        seen, waiting = {table.key}, [table]
+        while waiting:
+            parent = waiting.pop()
+            for child in parent.metadata.tables.values():
+                for foreign_key in child.foreign_keys:
+                    what = (getattr(foreign_key, action) or "").upper()
+                    if not everything and what not in ("CASCADE", "SET NULL", "SET DEFAULT"):
+                        continue
+                    try:
+                        is_child = foreign_key.column.table is parent
+                    except SQLAlchemyError:  # the parent is not declared
+                        continue
+                    if is_child:
+                        tags |= self._tags(self._watched(child), None)
+                        if child.key not in seen and (everything or what == "CASCADE"):
+                            seen.add(child.key)
+                            waiting.append(child)
+        return tags
+
+    def _watched(self, table: Any) -> str | None:
+        """The name under which a table is watched."""
+        for name in (getattr(table, "fullname", None), getattr(table, "name", None)):
+            if name in self.tables:
+                return str(name)
+        return None
+
+    @staticmethod
+    def _tags(table: str | None, row: object) -> set[str]:
+        if table is None:
+            return set()
+        text = row_text(row)
+        return {table, f"{table}:*" if text is None else f"{table}:{text}"}
+
+    def _tables_in_text(self, text: str) -> frozenset[str]:
+        """The watched tables that a statement in SQL may change: all it names, unless it only reads."""
+        bare = LITERALS.sub(" ", text)
+        found: set[str] = set()
+        for statement in bare.split(";"):
+            words = WORDS.findall(QUOTED_NAMES.sub(" ", statement).lower())
+            first = words[0] if words else "select"
+            if first in READS and not CHANGES.search(LOCKS.sub(" ", QUOTED_NAMES.sub(" ", statement))):
+                continue
+            if first in CALLS:
+                return frozenset(self.tables)
+            source = text if first in ("do", "create") else statement
+            names = {name.lower() for name in self._names.findall(source)}
+            named = {table for table in self.tables if table.lower() in names}
+            found |= named
+            if named and {"delete", "truncate", "drop", "cascade"} & set(words):
+                found |= self._children_by_name(named, everything=bool({"truncate", "cascade"} & set(words)))
+        return frozenset(found)
+
+    def _children_by_name(self, names: set[str], everything: bool) -> set[str]:
+        parents = [t for m in self._metadata for t in m.tables.values() if self._watched(t) in names]
+        if {self._watched(table) for table in parents} != names:
+            return set(self.tables)  # foreign keys unknown
+        tags: set[str] = set()
+        for parent in parents:
+            tags |= self._tags_of_children(parent, "ondelete", everything)
+        return tags & set(self.tables)
+
+
+LITERALS = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
+QUOTED_NAMES = re.compile(r'"[^"]*"|`[^`]*`|\[[^\]]*\]')
+WORDS = re.compile(r"[a-z_]+")
+LOCKS = re.compile(r"\bfor\s+(?:no\s+key\s+)?update\b", re.I)
+CHANGES = re.compile(r"\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I)
+CALLS = frozenset({"call", "exec", "execute"})
+READS = frozenset(
+    "select values with table show explain pragma set reset begin start commit end rollback savepoint release fetch "
+    "declare close listen unlisten notify lock analyze describe desc use prepare deallocate discard grant revoke".split()
+)
+
+
+def _is_nested(session: Any) -> bool:
+    if hasattr(session, "in_nested_transaction"):  # 1.4
+        return bool(session.in_nested_transaction())
+    return bool(session.transaction is not None and session.transaction.nested)
+
+
+def _commits_at_once(connection: Any) -> bool:
+    """Whether the driver commits every statement."""
+    if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
+        return True
+    driver = getattr(connection.connection, "dbapi_connection", connection.connection)
+    return getattr(driver, "autocommit", False) is True
+
+
+def _tables_of(target: Any) -> Iterator[Table]:
+    """The tables of an INSERT, UPDATE or DELETE target: one, or those of a join."""
+    if isinstance(target, Table):
+        yield target
+    else:
+        for side in (
+            getattr(target, "left", None),
+            getattr(target, "right", None),
+            getattr(target, "element", None),
+        ):
+            if side is not None:
+                yield from _tables_of(side)
+
+
+def _inserted_rows(
+    statement: Any, table: Table, key: str, parameters: list[Any], result: Any
+) -> list[object] | None:
+    """The primary keys of inserted rows; None when they are not all known."""
+    if getattr(statement, "_post_values_clause", None) is not None or getattr(statement, "_prefixes", None):
+        return None  # ON CONFLICT, REPLACE: other rows may have changed
+    place = [column.name for column in table.primary_key.columns]
+    try:
+        if hasattr(result, "inserted_primary_key_rows"):  # 1.4
+            rows = [row[place.index(key)] for row in result.inserted_primary_key_rows]
+        else:
+            rows = [result.inserted_primary_key[place.index(key)]]
+    except (SQLAlchemyError, TypeError, ValueError, IndexError, AttributeError):
+        return None
+    return rows if len(rows) == len(parameters) and None not in rows else None
+
+
+def _addressed_rows(
+    statement: Any, table: Table, key: str, parameters: list[Any], context: Any
+) -> list[object] | None:
+    """The primary keys that an UPDATE or DELETE names in its WHERE; None when it does not."""
+    where = statement.whereclause if hasattr(statement, "whereclause") else statement._whereclause
+    for clause in _conjuncts(where):
+        left, right = getattr(clause, "left", None), getattr(clause, "right", None)
+        if getattr(clause, "operator", None) is not operators.eq or not isinstance(right, BindParameter):
+            continue
+        if (
+            getattr(left, "name", None) == key
+            and getattr(getattr(left, "table", None), "name", None) == table.name
+        ):
+            name = context.compiled.bind_names.get(right)
+            return [each.get(name) for each in parameters] if name and parameters else None
+    return None
+
+
+def _conjuncts(clause: Any) -> Iterator[Any]:
+    if getattr(clause, "operator", None) is operators.and_:
+        for part in clause.clauses:
+            yield from _conjuncts(part)
+    elif clause is not None:
+        yield getattr(clause, "element", clause) if type(clause).__name__ == "Grouping" else clause
