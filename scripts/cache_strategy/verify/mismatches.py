@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from os.path import commonprefix
 
 from cache_strategy.model.contract import Entry
 from cache_strategy.model.trace import CacheEvent, Trace, Write
@@ -166,7 +165,10 @@ def _explained(
 
 def _around_the_difference(served: str, origin: str) -> tuple[str, str]:
     """Both texts from a little before the place where they part, at most SHOWN_CHARACTERS each."""
-    same = len(commonprefix([served, origin]))
+    same = next(
+        (i for i, (a, b) in enumerate(zip(served, origin, strict=False)) if a != b),
+        min(len(served), len(origin)),
+    )
     start = max(0, same - SHOWN_CHARACTERS // 4) if max(len(served), len(origin)) > SHOWN_CHARACTERS else 0
 
     def cut(text: str) -> str:

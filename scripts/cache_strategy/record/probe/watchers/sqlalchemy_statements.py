@@ -125,14 +125,17 @@ class _Watcher:
         self.rollback(conn)
 
     def savepoint(self, conn: Any, name: str | None) -> None:
-        pending = conn.info.get(PENDING)
-        if pending:
-            pending.append(name)
+        """The event comes before SQLAlchemy numbers the savepoint, so its next name is worked out here."""
+        if name is None:
+            name = f"sa_savepoint_{getattr(conn, '_Connection__savepoint_seq', 0) + 1}"
+        conn.info.setdefault(PENDING, []).append(name)
 
     def rollback_savepoint(self, conn: Any, name: str, context: Any) -> None:
         pending = conn.info.get(PENDING) or []
-        place = len(pending) - pending[::-1].index(name) - 1 if name in pending else 0
-        undone, pending[place:] = pending[place:], []
+        places = [place for place, item in enumerate(pending) if item == name]
+        if not places:
+            places = [place for place, item in enumerate(pending) if isinstance(item, str)] or [0]
+        undone, pending[places[-1] :] = pending[places[-1] :], []
         self._rolled_back(undone)
 
     def _rolled_back(self, records: list[Any]) -> None:

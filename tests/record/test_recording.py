@@ -1,0 +1,374 @@
+"""`run_recorded` and `read_trace` on a real Flask application, in processes of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from cache_strategy.model.errors import CacheStrategyError
+from cache_strategy.model.trace import Trace
+from cache_strategy.record import read_trace, run_recorded
+from record.tiny_shop import write_application
+
+BEGIN = "from shop import *\napp = create_app()\nfill(app)\nclient = app.test_client()\n"
+
+
+def recorded(tmp_path: Path, script: str, **options: object) -> Trace:
+    repo = write_application(tmp_path / "shop", BEGIN + script)
+    run = run_recorded([sys.executable, "script.py"], repo, tmp_path / "trace", quiet=True, **options)
+    assert run.exit_code == 0, run.output_tail
+    return read_trace(tmp_path / "trace")
+
+
+def test_a_request_is_noted_with_its_route_key_statements_and_times(tmp_path):
+    trace = recorded(tmp_path, "assert client.get('/api/products/2?page=1').status_code == 200\n")
+    (access,) = trace.accesses
+    assert access.group == "GET /api/products/{product_id}"
+    assert access.key.startswith("product_id=2&?page=")
+    assert (access.status, access.statements) == (200, 1)
+    assert access.duration_ms >= access.database_ms > 0
+    assert access.size_bytes > 10
+    assert trace.bad_lines == 0
+
+
+def test_a_write_is_noted_with_its_table_and_the_line_of_the_users_code(tmp_path):
+    trace = recorded(tmp_path, "client.put('/api/products/2', json={'name': 'new'})\n")
+    (write,) = [write for write in trace.writes if write.statement.startswith("UPDATE")]
+    assert write.tables == ("products",)
+    assert (write.path, write.qualname) == ("shop.py", "Catalog.rename")
+    source = (tmp_path / "shop" / "shop.py").read_text(encoding="utf-8").splitlines()
+    assert "commit()" in source[write.line - 1]
+
+
+def test_a_write_counts_from_its_commit_and_not_from_its_statement(tmp_path):
+    trace = recorded(
+        tmp_path,
+        """
+with app.app_context():
+    db.session.add(Product(id=9, name="late"))
+    db.session.flush()
+    client.get('/hello/between')
+    db.session.commit()
+""",
+    )
+    insert = [write for write in trace.writes if write.statement.startswith("INSERT")][-1]
+    (access,) = trace.accesses
+    assert insert.time_s > access.time_s
+
+
+@pytest.mark.parametrize(
+    "undo",
+    [
+        "db.session.add(Product(id=9)); db.session.flush(); db.session.rollback()",
+        "db.session.add(Product(id=9)); db.session.flush(); db.session.close()",
+        "nested = db.session.begin_nested(); db.session.add(Product(id=9)); db.session.flush(); "
+        "nested.rollback(); db.session.commit()",
+    ],
+    ids=["rollback", "close", "savepoint"],
+)
+def test_a_write_that_is_rolled_back_does_not_count(tmp_path, undo):
+    trace = recorded(tmp_path, f"with app.app_context():\n    {undo}\n")
+    assert [write.qualname for write in trace.writes if "INSERT" in write.statement] == ["fill"]
+    assert any("rolled back" in note for note in trace.notes)
+
+
+def test_a_write_before_a_savepoint_that_is_rolled_back_counts(tmp_path):
+    trace = recorded(
+        tmp_path,
+        """
+with app.app_context():
+    db.session.get(Product, 1).name = "kept"
+    db.session.flush()
+    nested = db.session.begin_nested()
+    db.session.add(Product(id=9))
+    db.session.flush()
+    nested.rollback()
+    db.session.commit()
+""",
+    )
+    kinds = [write.statement.split()[0] for write in trace.writes if write.path == "script.py"]
+    assert kinds == ["UPDATE"]
+
+
+def test_a_raw_statement_on_an_engine_counts(tmp_path):
+    trace = recorded(
+        tmp_path,
+        """
+with app.app_context():
+    with db.engine.begin() as connection:
+        connection.execute(db.text("DELETE FROM products WHERE id = 1"))
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(db.text("UPDATE products SET name = 'secret' WHERE id = 2"))
+""",
+    )
+    raw = [write for write in trace.writes if write.path == "script.py"]
+    assert [write.statement.split()[0] for write in raw] == ["DELETE", "UPDATE"]
+    assert "secret" not in raw[1].statement
+
+
+def test_nothing_personal_is_written_down_in_clear(tmp_path):
+    recorded(tmp_path, "client.post('/login/77123'); client.get('/hello/jane?email=jane@example.org')\n")
+    text = "".join(file.read_text() for file in (tmp_path / "trace").glob("*.jsonl"))
+    assert "jane" not in text
+    assert "77123" not in text.replace("user_id=77123", "")
+
+
+def test_plain_recordings_keep_keys_readable(tmp_path):
+    trace = recorded(tmp_path, "client.get('/hello/jane?a=b')\n", plain=True)
+    assert trace.accesses[0].key == "name=jane&?a=b"
+
+
+def test_users_are_told_apart_by_a_hash_that_says_nothing(tmp_path):
+    trace = recorded(
+        tmp_path,
+        """
+client.get('/hello/x')
+for user in (1, 2, 1):
+    client.post(f'/login/{user}')
+    client.get('/hello/x')
+client.get('/hello/x', headers={'Authorization': 'Bearer a.eyJzdWIiOiAiamFuZSJ9.c'})
+""",
+    )
+    users = [access.user for access in trace.accesses if access.group.startswith("GET")]
+    assert users[0] == ""
+    assert users[1] == users[3] != users[2]
+    assert all(len(user) == 16 for user in users[1:])
+
+
+def test_a_token_is_read_for_its_holder(tmp_path):
+    trace = recorded(
+        tmp_path,
+        """
+for token in ('a.eyJzdWIiOiAiamFuZSJ9.x', 'b.eyJzdWIiOiAiamFuZSJ9.y', 'opaque'):
+    client.get('/hello/x', headers={'Authorization': 'Token ' + token})
+""",
+    )
+    first, second, third = (access.user for access in trace.accesses)
+    assert first == second != third
+
+
+def test_an_answer_that_changes_has_another_digest(tmp_path):
+    trace = recorded(
+        tmp_path,
+        """
+client.get('/api/products/1'); client.get('/api/products/1')
+client.put('/api/products/1', json={'name': 'other'})
+client.get('/api/products/1')
+""",
+    )
+    first, second, third = (a.digest for a in trace.accesses if a.group.startswith("GET"))
+    assert first == second != third
+
+
+def test_a_request_that_fails_is_noted_as_500(tmp_path):
+    trace = recorded(tmp_path, "assert client.get('/failing').status_code == 500\n")
+    assert trace.accesses[0].status == 500
+
+
+def test_answers_are_the_same_with_the_probe_and_without(tmp_path):
+    script = BEGIN + (
+        "client.post('/login/7')\n"
+        "r = client.get('/hello/x')\nprint(r.status, sorted((k, v) for k, v in r.headers), r.data)\n"
+        "r = client.get('/api/products/1')\nprint(r.status, sorted((k, v) for k, v in r.headers), r.data)\n"
+    )
+    repo = write_application(tmp_path / "shop", script)
+    bare = subprocess.run([sys.executable, "script.py"], cwd=repo, capture_output=True, text=True, check=True)
+    run = run_recorded([sys.executable, "script.py"], repo, tmp_path / "trace", quiet=True)
+    assert run.output_tail.strip() == bare.stdout.strip()
+
+
+def test_a_test_suite_with_pytest_is_recorded(tmp_path):
+    repo = write_application(
+        tmp_path / "shop", BEGIN + "def test_it():\n    assert client.get('/hello/x').data\n", "test_shop.py"
+    )
+    run = run_recorded([sys.executable, "-m", "pytest", "-q"], repo, tmp_path / "trace", quiet=True)
+    assert run.exit_code == 0
+    assert "1 passed" in run.output_tail
+    assert [access.group for access in read_trace(tmp_path / "trace").accesses] == ["GET /hello/{name}"]
+
+
+def test_each_fork_writes_a_journal_of_its_own_and_nothing_twice(tmp_path):
+    trace = recorded(
+        tmp_path,
+        """
+import os
+client.get('/hello/parent')
+for number in range(3):
+    child = os.fork()
+    if not child:
+        client.get(f'/hello/child{number}')
+        os._exit(0)
+    os.waitpid(child, 0)
+client.get('/hello/parent')
+""",
+        plain=True,
+    )
+    assert sorted(a.key for a in trace.accesses) == [
+        "name=child0",
+        "name=child1",
+        "name=child2",
+        "name=parent",
+        "name=parent",
+    ]
+    assert len(list((tmp_path / "trace").glob("*.jsonl"))) == 4
+
+
+def test_threads_do_not_count_each_others_statements(tmp_path):
+    trace = recorded(
+        tmp_path,
+        """
+from concurrent.futures import ThreadPoolExecutor
+paths = ['/api/products/1', '/hello/x'] * 40
+with ThreadPoolExecutor(4) as pool:
+    list(pool.map(lambda path: app.test_client().get(path).status_code, paths))
+""",
+    )
+    assert len(trace.accesses) == 80
+    assert {(a.group.startswith("GET /api"), a.statements) for a in trace.accesses} == {(True, 1), (False, 0)}
+
+
+def test_a_process_that_is_killed_leaves_every_finished_request(tmp_path):
+    repo = write_application(
+        tmp_path / "shop",
+        BEGIN + "import os\nfor n in range(50):\n    client.get('/hello/x')\nos.kill(os.getpid(), 9)\n",
+    )
+    run = run_recorded([sys.executable, "script.py"], repo, tmp_path / "trace", quiet=True)
+    assert run.exit_code == 128 + 9
+    assert len(read_trace(tmp_path / "trace").accesses) == 50
+
+
+def test_a_torn_line_is_counted_and_the_rest_is_read(tmp_path):
+    recorded(tmp_path, "client.get('/hello/x')\n")
+    (journal,) = (tmp_path / "trace").glob("*.jsonl")
+    with journal.open("ab") as stream:
+        stream.write(b'{"kind":"access","t":12.5,"gro')
+    trace = read_trace(tmp_path / "trace")
+    assert (trace.bad_lines, len(trace.accesses)) == (1, 1)
+
+
+def test_a_development_server_is_recorded_until_it_is_interrupted(tmp_path):
+    repo = write_application(tmp_path / "shop", "")
+    driver = f"""
+import sys
+from pathlib import Path
+from cache_strategy.record import run_recorded
+run = run_recorded([sys.executable, "-m", "flask", "--app", "shop:create_app()", "run", "--port", "0"],
+                   Path({str(repo)!r}), Path({str(tmp_path / "trace")!r}))
+sys.exit(0 if run.interrupted else 9)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", driver],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "scripts")},
+        start_new_session=True,
+    )
+    assert process.stderr is not None
+    try:
+        url = next(line.split()[-1] for line in process.stderr if "Running on" in line)
+        with urllib.request.urlopen(f"{url}/hello/x", timeout=30) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGINT)
+        process.stderr.read()
+        assert process.wait(30) == 0
+    finally:
+        process.stderr.close()
+        process.kill()
+    (access,) = read_trace(tmp_path / "trace").accesses
+    assert access.group == "GET /hello/{name}"
+
+
+def test_output_of_the_command_passes_through(tmp_path, capfd):
+    code = "import sys; print('to out'); print('to err', file=sys.stderr)"
+    run_recorded([sys.executable, "-c", code], tmp_path, tmp_path / "trace")
+    out, err = capfd.readouterr()
+    assert (out, err) == ("to out\n", "to err\n")
+
+
+def test_the_environment_is_added_to(tmp_path):
+    code = "import os; print(os.environ['CACHE_MODE'])"
+    run = run_recorded(
+        [sys.executable, "-c", code], tmp_path, tmp_path / "trace", env={"CACHE_MODE": "shadow"}, quiet=True
+    )
+    assert run.output_tail == "shadow"
+
+
+def test_a_sitecustomize_of_the_environment_still_runs(tmp_path, monkeypatch):
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "sitecustomize.py").write_text("import builtins\nbuiltins.CUSTOMIZED = __file__\n")
+    monkeypatch.setenv("PYTHONPATH", str(own))
+    run = run_recorded([sys.executable, "-c", "print(CUSTOMIZED)"], tmp_path, tmp_path / "trace", quiet=True)
+    assert run.output_tail == str(own / "sitecustomize.py")
+
+
+def test_the_probes_modules_are_not_importable_by_the_application(tmp_path):
+    code = (
+        "import importlib.util as u; print([n for n in ('journal', 'frames', 'watchers') if u.find_spec(n)])"
+    )
+    run = run_recorded([sys.executable, "-c", code], tmp_path, tmp_path / "trace", quiet=True)
+    assert run.output_tail == "[]"
+
+
+def test_a_command_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(CacheStrategyError, match=r"no-such-program: cannot be started"):
+        run_recorded(["no-such-program"], tmp_path, tmp_path / "trace")
+
+
+def test_a_folder_that_holds_a_trace_is_refused(tmp_path):
+    run_recorded([sys.executable, "-c", ""], tmp_path, tmp_path / "trace")
+    with pytest.raises(CacheStrategyError, match="holds a trace already"):
+        run_recorded([sys.executable, "-c", ""], tmp_path, tmp_path / "trace")
+
+
+def test_a_trace_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(CacheStrategyError, match="cannot be written"):
+        run_recorded([sys.executable, "-c", ""], tmp_path, tmp_path / "file" / "trace")
+
+
+def test_a_python_that_ignores_the_probe_is_said(tmp_path):
+    run_recorded([sys.executable, "-I", "-c", ""], tmp_path, tmp_path / "trace")
+    (note,) = read_trace(tmp_path / "trace").notes
+    assert "ran in no process" in note
+
+
+def test_a_trace_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(CacheStrategyError, match="is not a folder"):
+        read_trace(tmp_path / "nothing")
+
+
+def test_a_journal_that_cannot_be_written_does_not_stop_the_application(tmp_path):
+    repo = write_application(
+        tmp_path / "shop",
+        "import os, shutil\nshutil.rmtree(os.environ['CACHE_STRATEGY_TRACE'])\n"
+        + BEGIN
+        + "import os\nif not os.fork():\n    print(client.get('/hello/x').status_code)\n    os._exit(0)\nos.wait()\n",
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from pathlib import Path; from cache_strategy.record import run_recorded; "
+            f"sys.exit(run_recorded([sys.executable, '-u', 'script.py'], Path({str(repo)!r}), "
+            f"Path({str(tmp_path / 'trace')!r})).exit_code)",
+        ],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "scripts")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "200"), done.stderr
+    assert done.stderr.count("not recorded any further") == 1
+
+
+def test_times_are_comparable_between_processes(tmp_path):
+    before = time.monotonic()
+    trace = recorded(tmp_path, "client.get('/hello/x')\n")
+    assert before < trace.accesses[0].time_s < time.monotonic()
