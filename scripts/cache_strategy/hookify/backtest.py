@@ -1,0 +1,111 @@
+"""Tries drafts on every tool call of a history: which calls would have been stopped, and was that wanted."""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from cache_strategy.hookify.changes import added_text, change_of
+from cache_strategy.hookify.derive import ANY_CHANGE, Draft, example_of
+from cache_strategy.hookify.masking import shown
+from cache_strategy.hookify.transcripts import ToolCall, Transcripts
+from cache_strategy.model.proposal import Backtest, Example, Quote
+from cache_strategy.rules import check_change, check_command
+
+_COMMAND_LIMIT = 20_000
+_SHOWN = 5
+_NEAR_MISSES = 2
+
+_CACHING = re.compile(r"cach|redis|memoiz|invalidat|flush|valkey|memcache", re.I)
+"""Every safety check needs one of these words; the others are not asked."""
+
+
+@dataclass(slots=True)
+class Trial:
+    """A draft under test. `passed` are calls alike that it let pass, as examples."""
+
+    draft: Draft
+    tool_calls: int = 0
+    fired: int = 0
+    fired_on_incidents: int = 0
+    wrongly: list[Quote] = field(default_factory=list)
+    passed: list[Example] = field(default_factory=list)
+
+    def result(self) -> Backtest:
+        """The count, with some of the calls that would have been stopped wrongly."""
+        return Backtest(
+            tool_calls=self.tool_calls,
+            fired=self.fired,
+            fired_on_incidents=self.fired_on_incidents,
+            wrongly_stopped=tuple(self.wrongly),
+        )
+
+
+def backtest(drafts: Sequence[Draft], transcripts: Transcripts) -> list[Trial]:
+    """Every draft on every call, in one pass over the history."""
+    trials = [Trial(draft) for draft in drafts]
+    judges = [(trial, _judge_of(trial.draft), set(trial.draft.calls)) for trial in trials]
+    for session in transcripts.sessions():
+        for call in session.calls:
+            kind = "bash" if call.command else "file" if call.path else ""
+            if not kind:
+                continue
+            for trial, fires, incident_calls in judges:
+                if trial.draft.event != kind:
+                    continue
+                if fires(call):
+                    trial.fired += 1
+                    if call.key in incident_calls:
+                        trial.fired_on_incidents += 1
+                    elif len(trial.wrongly) < _SHOWN:
+                        trial.wrongly.append(_place_of(call))
+                elif len(trial.passed) < _NEAR_MISSES and _is_near(trial.draft, call):
+                    example = example_of(call, expect="pass")
+                    if example is not None and example not in trial.passed:
+                        trial.passed.append(example)
+    for trial in trials:
+        trial.tool_calls = transcripts.tool_calls
+    return trials
+
+
+def _place_of(call: ToolCall) -> Quote:
+    return Quote(file=call.file, line=call.line, quote=shown(call.command or call.path))
+
+
+def _is_near(draft: Draft, call: ToolCall) -> bool:
+    return bool(draft.near) and bool(re.search(rf"(?<![\w-]){re.escape(draft.near)}(?![\w-])", call.command))
+
+
+def _judge_of(draft: Draft) -> Callable[[ToolCall], bool]:
+    """The function that says whether a draft stops a call."""
+    if draft.check:
+        return _command_check(draft.check) if draft.event == "bash" else _change_check(draft.check)
+    pattern = re.compile(draft.pattern, re.I)
+    if draft.event == "bash":
+        return lambda call: bool(pattern.search(call.command[:_COMMAND_LIMIT]))
+    files = re.compile(draft.files, re.I)
+    if draft.pattern == ANY_CHANGE:
+        return lambda call: bool(files.search(call.path))
+    return lambda call: bool(files.search(call.path)) and bool(pattern.search(added_text(call)))
+
+
+def _command_check(check: str) -> Callable[[ToolCall], bool]:
+    def fires(call: ToolCall) -> bool:
+        command = call.command[:_COMMAND_LIMIT]
+        return bool(_CACHING.search(command)) and any(
+            f.name == check for f in check_command(command, call.cwd)
+        )
+
+    return fires
+
+
+def _change_check(check: str) -> Callable[[ToolCall], bool]:
+    def fires(call: ToolCall) -> bool:
+        change = change_of(call)
+        if change is None:
+            return False
+        before, after = change
+        if not (_CACHING.search(after) or (before is not None and _CACHING.search(before))):
+            return False
+        return any(f.name == check for f in check_change(before, after, call.path))
+
+    return fires

@@ -1,0 +1,47 @@
+"""What a prompt's words are worth where they were said: after which calls, by whom, how long a text."""
+
+import re
+from collections.abc import Sequence
+
+from cache_strategy.hookify.linking import LOOKED_BACK
+from cache_strategy.hookify.transcripts import Prompt, Session, ToolCall
+from cache_strategy.hookify.wording import Objection, has_history
+
+_GO_ON = re.compile(
+    r"\s*(?:ok(?:ay)?[,.!]?\s*)?(?:continue|go\s+on|go\s+ahead|proceed|carry\s+on|resume|yes|yep|yeah|sure|try\s+again|retry|sorry.*|my\s+bad.*|oops.*|approved?)"
+    r"(?:\s+(?:please|now|then|with\s+(?:it|that)))?\s*[.!]*\s*\Z",
+    re.I | re.S,
+)
+
+
+def calls_before(session: Session, prompt: Prompt) -> Sequence[ToolCall]:
+    """The calls before a prompt that it may speak of, oldest first."""
+    return session.calls[max(0, prompt.calls_before - LOOKED_BACK) : prompt.calls_before]
+
+
+def weighed(objection: Objection, prompt: Prompt, *, long: bool, is_linked: bool) -> float:
+    """
+    The objection's strength under its circumstances, 0 to 1.
+
+    A first prompt, arguments of a command and the prompt of a program specify; a long text does mostly. What follows an
+    interrupt, or speaks of calls that were really made, objects. The weights are assumed.
+    """
+    strength = objection.strength
+    if prompt.first:
+        strength -= 0.15 if has_history(objection) and len(prompt.text) <= 300 else 0.5
+    if prompt.provenance == "program":
+        strength -= 0.3
+    if prompt.provenance == "command":
+        strength -= 0.2
+    if long:
+        strength -= 0.2
+    if prompt.after_interrupt:
+        strength += 0.15
+    if is_linked:
+        strength += 0.1
+    return round(min(1.0, max(0.0, strength)), 2)
+
+
+def is_go_ahead(text: str) -> bool:
+    """Whether a prompt says no more than to go on: then the rejection before it was a pause, not an objection."""
+    return bool(_GO_ON.match(text[:200]))

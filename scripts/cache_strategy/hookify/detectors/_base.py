@@ -1,0 +1,63 @@
+"""The one contract of the family: a detector takes a session and yields what it sighted."""
+
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from cache_strategy.hookify.transcripts import Session, ToolCall
+from cache_strategy.model.proposal import Lasts
+
+
+@dataclass(slots=True)
+class Sighting:
+    """
+    An incident as a detector saw it, unmasked and with its calls; it never leaves `hookify`.
+
+    `said` is the objecting sentence, "" for a rejection without a word. `calls` are the calls it is about, latest
+    first, `core` the part of `said` that names the deed, and `recent` the calls that were made before, which a rule may turn out to be about. `words` are the stems
+    that sentence and calls share. `check` names a safety rule, "" for none.
+    """
+
+    kind: str
+    file: str
+    line: int
+    said: str
+    strength: float
+    core: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    recent: tuple[ToolCall, ...] = ()
+    words: tuple[str, ...] = ()
+    lasts: Lasts = "always"
+    lasting: bool = False
+    check: str = ""
+    session: str = field(default="")
+
+
+Find = Callable[[Session], Iterator[Sighting]]
+
+
+class Detector:
+    """One kind of incident: its name (the file's), its page (the file's docstring) and the function that finds it."""
+
+    def __init__(self, module: str) -> None:
+        self.module = module
+        self.name = module.rpartition(".")[2]
+        self._find: Find | None = None
+
+    @property
+    def page(self) -> str:
+        """What the detector finds, and what it leaves alone."""
+        return (sys.modules[self.module].__doc__ or "").strip()
+
+    def finds(self, function: Find) -> Find:
+        """Registers the function that yields the sightings of a session, in order."""
+        self._find = function
+        return function
+
+    def sightings(self, session: Session) -> Iterator[Sighting]:
+        """The incidents of this kind in a session."""
+        if self._find is not None:
+            for sighting in self._find(session):
+                sighting.kind = self.name
+                sighting.session = session.id
+                yield sighting

@@ -1,0 +1,75 @@
+"""
+A call that the user rejected in the dialog or with Esc, with a reason or without a word.
+
+Finds
+    Rejected commands, file changes and other tools; the reason where one was typed.
+
+Leaves alone
+    Rejected questions and plans (a conversation, not a deed), rejections that are followed by "continue" (a pause),
+    and refusals by permission rules and hooks (they have their rule already).
+"""
+
+from collections.abc import Iterator
+
+from cache_strategy.hookify.circumstances import is_go_ahead
+from cache_strategy.hookify.detectors._base import Detector, Sighting
+from cache_strategy.hookify.provenance import own_words
+from cache_strategy.hookify.transcripts import Prompt, Session, ToolCall
+from cache_strategy.hookify.wording import objections_in
+
+detector = Detector(__name__)
+
+_CONVERSATION = frozenset(
+    (
+        "AskUserQuestion",
+        "ExitPlanMode",
+        "EnterPlanMode",
+        "TodoWrite",
+        "TaskCreate",
+        "TaskUpdate",
+        "Task",
+        "Agent",
+        "Skill",
+    )
+)
+"""Rejecting one of these answers a question or stops a search; it forbids no deed."""
+
+_SILENT = 0.8
+_WITH_REASON = 0.9
+
+
+@detector.finds
+def find_rejections(session: Session) -> Iterator[Sighting]:
+    """One sighting per rejected call."""
+    for call in session.calls:
+        if call.outcome != "rejected" or call.tool in _CONVERSATION:
+            continue
+        reply = _reply_to(session, call)
+        if is_go_ahead(call.reason) if call.reason else (reply is not None and is_go_ahead(reply.text)):
+            continue
+        objections = objections_in(call.reason)
+        if not call.reason and reply is not None:
+            core = next((o.core for o in objections_in(own_words(reply).text) if o.lasts == "always"), "")
+        else:
+            core = objections[0].core if objections else call.reason
+        turn_only = bool(objections) and all(o.lasts == "turn" for o in objections)
+        yield Sighting(
+            kind="",
+            file=call.file,
+            line=call.result_line,
+            said=objections[0].words if objections else call.reason,
+            core=core,
+            strength=_WITH_REASON if call.reason else _SILENT,
+            calls=(call,),
+            recent=(call,),
+            lasts="turn" if turn_only else "always",
+            lasting=any(o.lasting for o in objections),
+        )
+
+
+def _reply_to(session: Session, call: ToolCall) -> Prompt | None:
+    """What the user wrote next, where no other call was made in between."""
+    for prompt in session.prompts:
+        if prompt.line > call.result_line:
+            return prompt if prompt.calls_before <= call.order + 1 else None
+    return None

@@ -1,0 +1,69 @@
+"""From sessions to incidents: all detectors, one sighting per place, masked for people."""
+
+from cache_strategy.hookify.derive import Draft
+from cache_strategy.hookify.detectors import Sighting, all_detectors
+from cache_strategy.hookify.masking import shown
+from cache_strategy.hookify.transcripts import Session
+from cache_strategy.model.proposal import Incident, RuleEvent
+
+_SUBJECT_LIMIT = 160
+
+
+def sightings_in(session: Session) -> list[Sighting]:
+    """
+    What all detectors saw in a session, by line; several at one place become one.
+
+    A sighting with a safety check wins, then the strongest; calls are put together.
+    """
+    by_line: dict[int, list[Sighting]] = {}
+    for detector in all_detectors():
+        for sighting in detector.sightings(session):
+            by_line.setdefault(sighting.line, []).append(sighting)
+    merged = []
+    for line in sorted(by_line):
+        alike = by_line[line]
+        best = max(alike, key=lambda s: (bool(s.check), s.strength))
+        if not best.check:
+            calls = {call.key: call for sighting in alike for call in sighting.calls}
+            best.calls = tuple(calls[key] for key in dict.fromkeys([*(c.key for c in best.calls), *calls]))
+        best.lasting = any(s.lasting for s in alike)
+        merged.append(best)
+    return merged
+
+
+def subject_of(sighting: Sighting) -> str:
+    """The masked command or path that a sighting is about, "" where no call is linked."""
+    if not sighting.calls:
+        return ""
+    call = sighting.calls[0]
+    return shown(call.command or call.path or call.tool, _SUBJECT_LIMIT)
+
+
+def quote_of(sighting: Sighting) -> str:
+    """What was said, else what it was about; masked, one line."""
+    return shown(sighting.said) if sighting.said.strip() else subject_of(sighting)
+
+
+def incident_of(sighting: Sighting, draft: Draft | None) -> Incident:
+    """The incident as it may be shown and stored."""
+    return Incident(
+        kind=sighting.kind,
+        file=sighting.file,
+        line=sighting.line,
+        quote=quote_of(sighting),
+        event=draft.event if draft is not None else _event_of(sighting),
+        subject=subject_of(sighting),
+        calls=tuple(call.key for call in sighting.calls),
+        strength=sighting.strength,
+        lasts=sighting.lasts,
+        check=sighting.check,
+        session=sighting.session,
+    )
+
+
+def _event_of(sighting: Sighting) -> RuleEvent | None:
+    if not sighting.calls:
+        return None
+    if sighting.calls[0].command:
+        return "bash"
+    return "file" if sighting.calls[0].path else None

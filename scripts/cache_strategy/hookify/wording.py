@@ -1,0 +1,291 @@
+"""
+Objections in words: which sentence of a prompt tells the agent not to do something, and for how long.
+
+The weights are assumed; they were set on 55 hand-read places of three public histories and are judged by others.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from cache_strategy.model.proposal import Lasts
+
+Kind = Literal["prohibited", "undone", "blamed", "questioned", "unwanted", "preferred", "reminded"]
+
+ENOUGH = 0.5
+"""An objection below this strength is none."""
+
+_NEGATION = r"(?:do\s*n[o']t|dont|do\s+not|don’t|never|please\s+stop|stop|quit|avoid|must\s*n[o']t|must\s+not|should\s+never|shouldn[t']+\s+ever)"
+
+_STRONG_VERBS = (
+    r"(?:re-?)?run|execute|re-?start|kill|launch|commit|amend|push|force[- ]push|merge|rebase|squash|cherry-?pick|branch|check\s?out|stash|"
+    r"reset|revert|release|deploy|publish|(?:un)?install|upgrade|downgrade|overwrite|touch|refactor|rewrite|mock|hard-?code|lint|cache|"
+    r"memoi[sz]e|invalidate|flush|migrate|guess|assume|invent|bypass|skip|disable|swallow|suppress|delete|drop|wipe|truncate|purge|edit|"
+    r"modify|rename|regenerate|generate|import|duplicate|store|log|test|squash|clear|bust|evict|empty|expose|leak|share|mess\s+with"
+)
+_WEAK_VERBS = (
+    r"add|use|change|make|remove|put|move|update|replace|create|write|keep|do|go|leave|include|set|start|open|read|copy|implement|build|fix|"
+    r"touch|try|call|send|show|print|format|return|take|get|work|act|proceed|continue|begin"
+)
+_ING = rf"(?:{_STRONG_VERBS}|{_WEAK_VERBS})(?:\w?ing)"
+
+_AGENT_NOUNS = (
+    r"(?:visual|browser|e2e|end-to-end|unit|integration)\s+tests?|tests?|testing|commits?|branch(?:es)?|pull\s+requests?|prs?|comments?|docs?|"
+    r"documentation|readme|scripts?|mocks?|emojis?|em[- ]?dash(?:es)?|dependenc(?:y|ies)|packages?|librar(?:y|ies)|migrations?|cache|caching|"
+    r"redis|todos?|type\s+ignores?|screenshots?|playwright|puppeteer|docker|servers?|containers?|database|schema|files?|lint(?:er|ing)?|"
+    r"local\s?storage|print\s+statements?|console\.logs?|placeholders?|stubs?|summar(?:y|ies)|invalidation"
+)
+
+_AGENT_NOUN = re.compile(rf"\b(?:{_AGENT_NOUNS})\b", re.I)
+"""Things of the agent's own work, as opposed to parts of the product."""
+
+_CLAUSE_START = r"(?:^|[,;:(]\s*|[-–]\s+|\b(?:and|but|so|also|then|please|pls|ok(?:ay)?|just|you|again|because|no|now|i\s+said|i\s+told\s+you(?:\s+to)?)[,:]?\s+)"
+
+_WEIGHTS: tuple[tuple[Kind, float, str], ...] = (
+    (
+        "prohibited",
+        0.6,
+        rf"{_CLAUSE_START}{_NEGATION}\s+(?:ever\s+|just\s+|even\s+|you\s+)*(?:{_STRONG_VERBS}|(?:{_STRONG_VERBS})\w?ing)\b",
+    ),
+    (
+        "prohibited",
+        0.4,
+        rf"{_CLAUSE_START}{_NEGATION}\s+(?:ever\s+|just\s+|even\s+|you\s+)*(?:{_WEAK_VERBS}|{_ING})\b",
+    ),
+    (
+        "prohibited",
+        0.6,
+        r"\byou\s+(?:should(?:\s+have)?\s*n[o'’]t|should\s+not|shouldnt|must\s+not|mustn'?t|can'?t\s+just|cannot\s+just)\b",
+    ),
+    ("prohibited", 0.5, rf"\b(?:better|rather)\s+not\s+(?:to\s+)?(?:{_STRONG_VERBS}|{_WEAK_VERBS})\b"),
+    ("prohibited", 0.5, rf"\bno\s+need\s+(?:to|for)\s+(?:\w+\s+)?(?:{_STRONG_VERBS}|{_AGENT_NOUNS})\b"),
+    (
+        "prohibited",
+        0.4,
+        r"\b(?:should|must|may|can)\s*(?:not|n[o'’]t|never)\s+(?:ever\s+)?be\s+(?:updated|edited|changed|modified|committed|pushed|deleted|"
+        r"removed|touched|overwritten|regenerated|generated|cached|stored|logged|mocked|skipped|renamed|reverted|merged|dropped|used)\b",
+    ),
+    (
+        "prohibited",
+        0.6,
+        r"\b(?:leave|let)\s+(?:\S+\s+){1,5}(?:alone|as\s+(?:it\s+is|they\s+are|is))\b|\bhands\s+off\b",
+    ),
+    (
+        "prohibited",
+        0.6,
+        r"\bwe\s+(?:do\s*n[o'’]t|dont|do\s+not|never)\s+(?:ever\s+)?(?:use|do|commit|push|mock|cache|store|add|write|run)\b",
+    ),
+    (
+        "prohibited",
+        0.6,
+        r"\bnever\s+(?:again|(?:do|happen|repeat)s?\b)|\b(?:this|that|it)\s+(?:must\s+)?never\s+(?:repeat|happen)s?\b",
+    ),
+    (
+        "undone",
+        0.8,
+        r"\bi(?:['’]?ve|\s+have)?\s+(?:just\s+|already\s+)?(?:reverted|undone|undid|rolled\s+back|restored|put\s+back|discarded)\b",
+    ),
+    (
+        "undone",
+        0.7,
+        rf"{_CLAUSE_START}(?:can\s+you\s+|could\s+you\s+|please\s+)*(?:revert|undo|roll\s*back|put\s+(?:it|that|this|them)\s+back|restore|bring\s+back)\b",
+    ),
+    (
+        "blamed",
+        0.6,
+        r"\byou(?:['’]ve|\s+have)?\s+(?:just\s+|again\s+|also\s+|once\s+again\s+|accidentally\s+|simply\s+)*"
+        r"(?:forgot|forgotten|missed|removed|deleted|dropped|broke|broken|overwrote|overwritten|ignored|skipped|wiped|flushed|cleared|"
+        r"lost|disabled|committed|pushed|cached|stored|leaked|renamed|duplicated|hard-?coded|reverted|messed)\b",
+    ),
+    (
+        "blamed",
+        0.6,
+        r"\byou\s+(?:didn['’]?t|did\s+not|never)\s+(?:invalidate|clear|run|test|commit|ask|check|update|restore|bust|evict|purge)\b",
+    ),
+    (
+        "blamed",
+        0.6,
+        r"\byou\s+(?:keep|kept|always)\s+\w+ing\b|\bdid\s+(?:we|you|i)\s+not\s+(?:go\s+through|tell|say|agree)\b",
+    ),
+    ("blamed", 0.5, r"\bi\s+(?:did\s*n[o'’]t|didnt|did\s+not|never)\s+(?:ask|tell|want|say)\b"),
+    (
+        "questioned",
+        0.5,
+        r"\bwhy\s+(?:the\s+(?:hell|heck)\s+)?(?:did|do|would|are|were|have|must)\s+you\b",
+    ),
+    (
+        "questioned",
+        0.5,
+        rf"\bwhy\s+(?:is|was)\s+(?:the\s+)?(?:agent|claude|it|the\s+\S+\s+\S+|the\s+\S+)\s+(?:being\s+)?(?:{_ING}|executing|changed|edited|modified|deleted)\b",
+    ),
+    (
+        "unwanted",
+        0.5,
+        rf"\bi\s+(?:do\s*n[o'’]t|dont|do\s+not)\s+(?:want|need)\s+(?:you\s+to\b|(?:any|a|an|the|these|those|this|that|more)?\s*(?:\w+\s+)?(?:{_AGENT_NOUNS})\b)",
+    ),
+    (
+        "unwanted",
+        0.5,
+        rf"\bi\s+(?:do\s*n[o'’]t|dont|do\s+not|really\s+hate|hate|can['’]?t\s+stand)\s*(?:like\s+)?(?:the\s+|these\s+|those\s+)?(?:{_AGENT_NOUNS})\b",
+    ),
+    ("unwanted", 0.6, rf"(?:^|[,.;]\s*|\band\s+|\bplease[,]?\s+)no\s+(?:more\s+)?(?:{_AGENT_NOUNS})\b"),
+    (
+        "preferred",
+        0.6,
+        rf"{_CLAUSE_START}(?:always\s+)?use\s+\S+(?:\s+\S+)?(?:,)?\s+(?:not|instead\s+of|rather\s+than|and\s+not)\s+\S+",
+    ),
+    (
+        "reminded",
+        0.3,
+        rf"{_CLAUSE_START}(?:(?:do\s*n[o'’]t|dont|do\s+not|never)\s+forget\s+to|always|make\s+sure\s+(?:to|you)|remember\s+to)\s+(?:\w+\s+)?(?:{_STRONG_VERBS}|switch|create|use|run)\b",
+    ),
+    (
+        "reminded",
+        0.3,
+        r"\b(?:ensure|make\s+sure)\s+(?:this|that|it)\s+(?:never|does\s*n[o'’]t)\s+(?:repeats?|happens?)",
+    ),
+)
+
+_PATTERNS = tuple((kind, weight, re.compile(pattern, re.I)) for kind, weight, pattern in _WEIGHTS)
+
+_LASTING = re.compile(
+    r"\b(?:never|ever|again|always|from\s+now\s+on|going\s+forward|in\s+(?:the\s+)?future|any\s*more|every\s*time|at\s+all|under\s+no\s+circumstances|"
+    r"how\s+many\s+times|(?:i|we)\s+(?:already\s+)?told\s+you|keep(?:s)?\s+\w+ing|as\s+i\s+said)\b",
+    re.I,
+)
+_HISTORY = re.compile(
+    r"\b(?:again|ever|keep(?:s)?\s+\w+ing|stop\s+\w+ing|(?:already|i)\s+told\s+you|any\s*more|last\s+time)\b",
+    re.I,
+)
+_THIS_TURN = re.compile(
+    r"\b(?:yet|for\s+now|right\s+now|just\s+now|until|till|for\s+the\s+moment|at\s+this\s+(?:point|stage|time)|this\s+time|before\s+(?:we|i|you)\b|"
+    r"while\s+(?:we|i|you)\b|not\s+now|(?:just|only)\s+(?:explain|tell|analy[sz]e|discuss|answer|plan|list|show|describe|think|investigate|research)|"
+    r"let['’]?s\s+(?:just\s+)?(?:discuss|analy[sz]e|brainstorm|talk))\b",
+    re.I,
+)
+_EVERYTHING = re.compile(
+    r"\b(?:make|do|start|implement|change|edit|write|touch|modify|act|proceed|begin|continue|code)\b\s*(?:any(?:thing|\s+(?:code|changes?|edits?|work))?|changes?|code|coding|edits?|the\s+(?:work|implementation|code))?"
+    r"\s*(?:$|[,.;!]|just\b|yet\b|only\b|but\b)",
+    re.I,
+)
+_HYPOTHETICAL = re.compile(
+    r"\b(?:what\s+if|suppose|hypothetical\w*|imagine|would\s+(?:it|that|this|we)|could\s+we|should\s+we|in\s+case|let['’]?s\s+say|wondering|"
+    r"for\s+example|e\.g\.|is\s+it\s+possible|in\s+theory)\b|^\s*if\s",
+    re.I,
+)
+_HARMLESS = re.compile(
+    r"\b(?:do\s*n[o'’]t|dont|do\s+not|never)\s+(?:worry|know|think|see|understand|mind|have|get\s+(?:it|why|what|how)|remember|care|believe|hesitate|"
+    r"feel|recall|be\s+(?:afraid|shy))\b|\b(?:once|when|after|if|as\s+soon\s+as|now\s+that|until|before)\s+you\b[^,.;]{0,60}|\bno\s+(?:worries|problem)\b",
+    re.I,
+)
+_VETO = re.compile(
+    r"\b(?:i|we)\s+allow\s+you|\byou\s+(?:can|may)\s+(?!not\b|just\b)|\bfeel\s+free\b|\bsorry\b|\bmy\s+(?:bad|mistake|fault)\b|"
+    r"\bi\s+(?:forgot|broke|missed|deleted|messed)\b|\bnever\s*mind\b",
+    re.I,
+)
+_NOT_AN_ACT = re.compile(r"\b(?:do\s*n[o'’]t|dont|do\s+not)\s+(?:forget|leave\s+out)\b", re.I)
+
+_REASON = re.compile(
+    r"\b(?:as|because|since|cause|cuz|so\s+that|which|when|while|if|unless|but|until|it['’]?s|it\s+is)\b",
+    re.I,
+)
+"""Where the reason for an objection begins, and what is objected to ends."""
+
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+|\.{2,}|;\s+|\s[–—]\s|\s-\s")
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """
+    One objecting sentence.
+
+    `words` is the sentence, `core` its part from the objection to the reason given. `lasts` is "turn" for what holds
+    only until the next go-ahead, `lasting` true where the words say that it holds for good.
+    """
+
+    kind: Kind
+    words: str
+    core: str
+    strength: float
+    lasts: Lasts
+    lasting: bool
+
+
+def sentences_of(text: str) -> list[str]:
+    """The sentences of a text, in order; dots between words and dashes end one too."""
+    return [s.strip() for s in _SENTENCE.split(text) if s.strip()]
+
+
+def objections_in(text: str) -> list[Objection]:
+    """Every objection in a person's own words, strongest first; weak ones too: the caller knows the circumstances."""
+    found = []
+    whole = sentences_of(text)
+    turn_wide = any(_THIS_TURN.search(sentence) for sentence in whole)
+    for sentence in whole:
+        objection = _objection(sentence[:600], turn_wide)
+        if objection is not None:
+            found.append(objection)
+    return sorted(found, key=lambda o: -o.strength)
+
+
+def has_history(objection: Objection) -> bool:
+    """Whether the words say that it happened before: only then can a first prompt be an objection."""
+    return bool(_HISTORY.search(objection.words))
+
+
+def lasting_words(text: str) -> bool:
+    """Whether a text says that it holds for good ("never", "again", "from now on")."""
+    return bool(_LASTING.search(text))
+
+
+def turn_words(text: str) -> bool:
+    """Whether a text says that it holds for the moment only ("not yet", "for now")."""
+    return bool(_THIS_TURN.search(text))
+
+
+def is_supposition(sentence: str) -> bool:
+    """Whether a sentence supposes, excuses or asks rather than states."""
+    if _VETO.search(sentence) or _HYPOTHETICAL.search(sentence):
+        return True
+    return sentence.rstrip().endswith("?") and not re.search(r"\byou\b|\bwhy\b", sentence, re.I)
+
+
+def _objection(sentence: str, turn_wide: bool) -> Objection | None:
+    if _VETO.search(sentence):
+        return None
+    original, sentence = sentence, _HARMLESS.sub(" ", sentence)
+    without_reminders = _NOT_AN_ACT.sub(" ", sentence)
+    best: tuple[float, Kind, str] | None = None
+    for kind, weight, pattern in _PATTERNS:
+        subject = sentence if kind == "reminded" else without_reminders
+        match = pattern.search(subject)
+        if match and (best is None or weight > best[0]):
+            reason = _REASON.search(subject, match.end())
+            # A passive has its object before it: "the full schema should not be updated ever".
+            start = 0 if re.search(r"\sbe\s", match[0]) else match.start()
+            best = (weight, kind, subject[start : reason.start() if reason else None])
+    if best is None:
+        return None
+    weight, kind, core = best
+    if kind == "prohibited" and core.lower().rstrip(" .").endswith("alone"):
+        core = sentence
+    if weight < ENOUGH and kind == "prohibited" and _AGENT_NOUN.search(sentence):
+        weight += 0.2
+    if sentence.rstrip().endswith("?") and kind not in ("questioned", "blamed", "undone"):
+        weight -= 0.3
+    if _HYPOTHETICAL.search(sentence):
+        weight -= 0.4
+    lasting = bool(_LASTING.search(sentence))
+    if lasting:
+        weight += 0.25
+    everything = kind == "prohibited" and bool(_EVERYTHING.search(core))
+    if everything and weight < ENOUGH:
+        weight += 0.2
+    lasts: Lasts = (
+        "turn" if _THIS_TURN.search(sentence) or (everything and (turn_wide or not lasting)) else "always"
+    )
+    if lasting and lasts == "turn" and not re.search(r"\byet\b|\bfor now\b|\buntil\b", sentence, re.I):
+        lasts = "always"
+    return Objection(
+        kind=kind, words=original, core=core, strength=round(weight, 2), lasts=lasts, lasting=lasting
+    )
