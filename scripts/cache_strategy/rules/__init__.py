@@ -7,27 +7,90 @@ shell command, `explain` for a rule's page.
 
 from __future__ import annotations
 
+import re
+
 from cache_strategy.rules._base import REGISTER, Finding, in_order, keyword_found
 from cache_strategy.siblings import load_siblings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cache_strategy.rules._base import Rule
+    from collections.abc import Iterable
+
+    from cache_strategy.rules._base import Rule, VisitNode
+    from cache_strategy.syntax.module import Module
+
+__all__ = [
+    "COMMAND_PATH",
+    "Finding",
+    "all_rules",
+    "check_change",
+    "check_command",
+    "check_text",
+    "explain",
+    "rule_named",
+]
 
 COMMAND_PATH = "<command>"
+PYTHON_ENDINGS = (".py", ".pyi", ".ipynb")
+_KINDS = ("code", "commands")
+_NUMBER = re.compile(r"\d+")
 
 
-def rules_of(kind: str) -> "list[Rule]":
-    """The rules of one kind (`code` or `commands`), in name order."""
-    modules = load_siblings("cache_strategy.rules." + kind)
-    return [module.rule for module in modules]
+def check_text(text: str, path: str) -> "list[Finding]":
+    """
+    What is unsafe in a file as it stands, by place.
+
+    Empty for files that are not Python.
+
+    Raises:
+        syntax.module.Unreadable: this Python's grammar does not know the text.
+    """
+    if not path.endswith(PYTHON_ENDINGS):
+        return []
+    rules = _rules_for("code", text.lower())
+    if not rules:
+        return []
+    from cache_strategy.rules._suppress import suppress_text
+    from cache_strategy.syntax.module import parse
+
+    return in_order(suppress_text(_visit(rules, parse(text, path)), text, path))
+
+
+def check_change(before: "str | None", after: str, path: str) -> "list[Finding]":
+    """
+    What a change brings or takes away, by place in `after`; a problem that `before` had is not told again.
+
+    `before` is None for a new file. Empty for files that are not Python and for texts that this Python cannot read:
+    an edit in the middle of a rewrite is no reason to speak.
+    """
+    if before == after or not path.endswith(PYTHON_ENDINGS):
+        return []
+    rules = _rules_for("code", after.lower() + (before or "").lower())
+    if not rules:
+        return []
+    from cache_strategy.rules._suppress import suppress_text
+    from cache_strategy.syntax.module import Unreadable, parse
+
+    try:
+        new = parse(after, path)
+        old = parse(before, path) if before is not None else None
+    except Unreadable:
+        return []
+    found = suppress_text(_visit(rules, new), after, path)
+    if before is not None and old is not None:
+        found = _brought(found, after, suppress_text(_visit(rules, old), before, path), before)
+        changes = [
+            finding for rule in rules for visitor in rule.change_visitors for finding in visitor(old, new)
+        ]
+        found = found + suppress_text(
+            [f._replace(path=path) for f in changes], after, path, only_findings=True
+        )
+    return in_order(found)
 
 
 def check_command(command: str, cwd: str = "") -> "list[Finding]":
     """What a shell command would do to a cache; places are lines and columns of the command itself."""
-    lowered = command.lower()
-    __import__("cache_strategy.rules.commands")
-    rules = [rule for rule in rules_of("commands") if keyword_found(rule, lowered)]
+    rules = _rules_for("commands", command.lower())
     if not rules:
         return []
     from cache_strategy.rules._shell import comments_of, invocations
@@ -44,14 +107,82 @@ def check_command(command: str, cwd: str = "") -> "list[Finding]":
     return in_order(suppress_command(found, comments_of(command)))
 
 
-def check_change(before: "str | None", after: str, path: str) -> "list[Finding]":
-    """What a change brings or takes away: findings of `after` that `before` did not have, by place in `after`."""
-    return []
+def explain(rule_name: str) -> str:
+    """
+    A rule's page, by its name or its code.
+
+    Raises:
+        KeyError: no rule of that name; its argument is a line that names the rules there are.
+    """
+    return rule_named(rule_name).page
+
+
+def rule_named(name: str) -> "Rule":
+    """The rule of a name or a code; raises KeyError like `explain`."""
+    for rule in all_rules():
+        if name in (rule.name, rule.code):
+            return rule
+    known = ", ".join(rule.name for rule in all_rules())
+    raise KeyError(f"{name}: no such rule; there are {known}.")
 
 
 def all_rules() -> "list[Rule]":
     """Every rule, in code order."""
-    for kind in ("code", "commands"):
-        __import__("cache_strategy.rules." + kind)
-        load_siblings("cache_strategy.rules." + kind)
+    for kind in _KINDS:
+        _load(kind)
     return sorted(REGISTER.values(), key=lambda rule: rule.code)
+
+
+def _load(kind: str) -> "list[Rule]":
+    package = "cache_strategy.rules." + kind
+    __import__(package)
+    return [module.rule for module in load_siblings(package)]
+
+
+def _rules_for(kind: str, lowered: str) -> "list[Rule]":
+    return [rule for rule in _load(kind) if keyword_found(rule, lowered)]
+
+
+def _visit(rules: "list[Rule]", module: "Module") -> "list[Finding]":
+    """The findings of the rules that look at one file, in one walk."""
+    import ast
+
+    by_type: "dict[type, list[VisitNode]]" = {}
+    for rule in rules:
+        for types, visitor in rule.node_visitors:
+            for kind in types:
+                by_type.setdefault(kind, []).append(visitor)
+    found: "list[Finding]" = []
+    if by_type:
+        for node in ast.walk(module.tree):
+            for visitor in by_type.get(type(node), ()):
+                found.extend(finding._replace(path=module.path) for finding in visitor(node, module))
+    return found
+
+
+def _brought(
+    found: "list[Finding]", after: str, earlier: "Iterable[Finding]", before: str
+) -> "list[Finding]":
+    """The findings that have no counterpart in the text before: the same words, or the same flagged line."""
+    new_lines, old_lines = after.split("\n"), before.split("\n")
+    words = [_words(finding) for finding in earlier]
+    lines = [(finding.rule, _line(finding, old_lines)) for finding in earlier]
+    kept = []
+    for finding in found:
+        if _words(finding) in words:
+            index = words.index(_words(finding))
+        elif (finding.rule, _line(finding, new_lines)) in lines:
+            index = lines.index((finding.rule, _line(finding, new_lines)))
+        else:
+            kept.append(finding)
+            continue
+        del words[index], lines[index]
+    return kept
+
+
+def _words(finding: "Finding") -> "tuple[str, str]":
+    return finding.rule, _NUMBER.sub("#", finding.message)
+
+
+def _line(finding: "Finding", lines: "list[str]") -> str:
+    return lines[finding.line - 1].strip() if 0 < finding.line <= len(lines) else ""

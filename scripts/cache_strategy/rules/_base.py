@@ -9,10 +9,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ast
     from collections.abc import Callable, Iterable, Iterator
-    from typing import NamedTuple, Union
+    from typing import Any, NamedTuple, Union
 
-    from cache_strategy.rules._module import Module
     from cache_strategy.rules._shell import Invocation
+    from cache_strategy.syntax.module import Module
 
     class Finding(NamedTuple):
         rule: str
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         fix: str
 
     Place = Union[ast.AST, Invocation, tuple[int, int, int]]
-    VisitNode = Callable[[ast.AST, Module], Iterable[Finding]]
+    VisitNode = Callable[[Any, Module], Iterable[Finding]]
     VisitChange = Callable[[Module, Module], Iterable[Finding]]
     VisitCommand = Callable[[Invocation], Iterable[Finding]]
 else:
@@ -97,6 +97,19 @@ class Rule:
         return Finding(
             self.code, self.name, severity or self.severity, "", line, column + 1, end_line, message, fix
         )
+
+
+def is_test_file(path: str) -> bool:
+    """Whether a file is test code, which may clear and fill caches as it likes."""
+    parts = path.replace("\\", "/").split("/")
+    name = parts[-1]
+    if (
+        name.startswith("test_")
+        or name.endswith(("_test.py", "_tests.py"))
+        or name in ("conftest.py", "tests.py")
+    ):
+        return True
+    return any(part in ("test", "tests", "testing") for part in parts[-4:-1])
 
 
 def keyword_found(rule: Rule, lowered: str) -> bool:

@@ -1,0 +1,362 @@
+"""
+CS102 removed-invalidation
+
+What it does
+    Flags an edit that takes away an invalidation (cache.delete, delete_many, delete_memoized, invalidate...,
+    clear, cache_clear, an @invalidates decorator) from a function that still writes the data, and an edit that
+    takes a table out of `watch(cache, {...})` while an entry still depends on it.
+
+Why is this bad
+    After the next write everybody reads the old value until it expires, and nothing in the code shows why. A
+    writer that does not invalidate is the most frequent of all caching bugs.
+
+Example
+    --- before
+    from app import cache, db
+
+    def rename(user_id, name):
+        db.session.get(User, user_id).name = name
+        db.session.commit()
+        cache.delete(f"user:{user_id}")
+    --- after
+    from app import cache, db
+
+    def rename(user_id, name):
+        db.session.get(User, user_id).name = name
+        db.session.commit()
+
+Use instead
+    --- before
+    from app import cache, db
+
+    def rename(user_id, name):
+        db.session.get(User, user_id).name = name
+        db.session.commit()
+        cache.delete(f"user:{user_id}")
+    --- after
+    from app import cache, db
+
+    def rename(user_id, name):
+        db.session.get(User, user_id).name = name
+        db.session.commit()
+        forget_user(user_id)
+
+    def forget_user(user_id):
+        cache.delete(f"user:{user_id}")
+        cache.delete(f"user-badges:{user_id}")
+
+Known problems
+    An invalidation that moved to another file is not seen there: allow the line and name the place. A function that
+    is renamed in the same edit is not compared with its old self.
+
+Source
+    93 of 526 unsafe caching changes in the histories of 56 open-source projects were a writer that does not
+    invalidate.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+
+from cache_strategy.rules._base import ERROR, WARNING, Rule, is_test_file
+from cache_strategy.rules._caches import (
+    READS,
+    STORES,
+    cache_calls,
+    invalidation,
+    is_cache,
+    item_changes,
+    reads_a_cache,
+)
+from cache_strategy.rules._context import UserReaders
+from cache_strategy.rules._writes import is_listener, named_writes_in, writes_in
+from cache_strategy.syntax.module import FUNCTIONS
+from cache_strategy.syntax.names import text_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cache_strategy.rules._base import Finding
+    from cache_strategy.rules._context import Function
+    from cache_strategy.syntax.module import Module
+
+rule = Rule(
+    __name__,
+    code="CS102",
+    since="0.1",
+    keywords=("cache", "redis", "invalidat", "purge", "memoize"),
+    severity="error",
+)
+
+# A new call with such a name may well do what the removed one did, in another file.
+_SUCCESSOR = re.compile(
+    r"cache|invalid|evict|purge|bust|expire|refresh|clear|reset|notify|changed|change|publish|signal|emit|dispatch|"
+    r"hook|after_|touch|bump|version|post_save|on_commit|sync|update_|enqueue|delay|apply_async|event",
+    re.I,
+)
+_WORDS = re.compile(r"[A-Za-z_][\w:%-]{2,}")
+_BUMPS = frozenset(("incr", "incr_version", "touch", "set", "set_many", "setex", "add", "write", "expire"))
+
+
+@rule.change
+def visit_change(before: "Module", after: "Module") -> "Iterator[Finding]":
+    if is_test_file(after.path):
+        return
+    yield from _functions(before, after)
+    yield from _watched_tables(before, after)
+
+
+def _functions(before: "Module", after: "Module") -> "Iterator[Finding]":
+    old, new = _by_name(before), _by_name(after)
+    had = {name: _invalidations(node, before) for name, node in old.items()}
+    has = {name: _invalidations(node, after) for name, node in new.items()}
+    for name, calls in had.items():
+        if not calls:
+            continue
+        node = new.get(name)
+        if node is None:
+            if _is_lost_handler(old[name], before, after) and not _moved(
+                name, list(calls.values()), had, has, new, after
+            ):
+                yield _handler_gone(name, old[name], calls, after)
+            continue
+        lost = {key: text for key, text in calls.items() if key not in has[name]}
+        added = {key: text for key, text in has[name].items() if key not in calls}
+        if not lost or (added and not _shrunk(lost, added, before, after)):
+            continue
+        finding = _judge(name, old[name], node, list(lost.values()), before, after, bool(has[name]))
+        if finding is not None and not _moved(name, list(lost.values()), had, has, new, after):
+            yield finding
+
+
+def _by_name(module: "Module") -> "dict[str, Function]":
+    """Functions by qualified name; the second one of the same name gets a number."""
+    found: "dict[str, Function]" = {}
+    for node in ast.walk(module.tree):
+        if isinstance(node, FUNCTIONS):
+            name = qualname = module.qualname(node)
+            number = 2
+            while name in found:
+                name = f"{qualname} ({number})"
+                number += 1
+            found[name] = node
+    return found
+
+
+def _invalidations(function: "Function", module: "Module") -> "dict[str, str]":
+    """
+    The invalidations of a function by their normal form: dump of the call to text as written.
+
+    A value that is stored by a function that reads no cache replaces the old one, and counts as well.
+    """
+    found: "dict[str, str]" = {}
+    for decorator in function.decorator_list:
+        text = invalidation(decorator, module)
+        if text and isinstance(decorator, ast.Call):
+            found["@" + ast.dump(decorator)] = "@" + text
+    for statement in function.body:
+        for node in ast.walk(statement):
+            if isinstance(node, ast.Call):
+                text = invalidation(node, module)
+                if text:
+                    found[ast.dump(node)] = text + "(...)"
+    reads = next(cache_calls(function, module, READS), None) is not None
+    for place, text, stored in item_changes(function, module):
+        if not (stored and reads):
+            found[ast.dump(place)] = text
+    if not reads:
+        for call in cache_calls(function, module, STORES):
+            found[ast.dump(call)] = text_of(call.func) + "(...)"
+    return found
+
+
+def _shrunk(lost: "dict[str, str]", added: "dict[str, str]", before: "Module", after: "Module") -> bool:
+    """Whether the new calls are the old ones with fewer keys, and the missing keys are still in use elsewhere."""
+    if set(added.values()) - set(lost.values()):
+        return False
+    old, new = (frozenset(_WORDS.findall(" ".join(calls))) for calls in (lost, added))
+    missing = old - new
+    if not new < old or not missing:
+        return False
+    read_before, read_after = (
+        " ".join(map(ast.dump, cache_calls(module.tree, module, READS))) for module in (before, after)
+    )
+    return not any(word in read_before and word not in read_after for word in missing)
+
+
+def _is_lost_handler(function: "Function", before: "Module", after: "Module") -> bool:
+    """Whether a function that is gone was called by the framework when data changed, and that still happens."""
+    holder = before.parent(function)
+    if isinstance(holder, ast.ClassDef):
+        kept = any(
+            isinstance(node, ast.ClassDef) and node.name == holder.name for node in ast.walk(after.tree)
+        )
+        return kept and is_listener(function, before)
+    return is_listener(function, before) and bool(function.decorator_list or function.args.args)
+
+
+def _handler_gone(name: str, function: "Function", calls: "dict[str, str]", after: "Module") -> "Finding":
+    shown = ", ".join(sorted(set(calls.values()))[:3])
+    line = min(function.lineno, max(after.text.count("\n"), 1))
+    return rule.finding(
+        (line, 0, line),
+        f"{name}() is gone, which called {shown} whenever the data changed, and nothing in this file does so now.",
+        fix="Keep the handler, or make sure that the new place is registered before this one goes.",
+        severity=WARNING,
+    )
+
+
+def _judge(
+    name: str,
+    earlier: "Function",
+    node: "Function",
+    lost: "list[str]",
+    before: "Module",
+    after: "Module",
+    some_left: bool,
+) -> "Finding | None":
+    old_writes = list(writes_in(earlier, before, UserReaders(before)))
+    writes = list(writes_in(node, after, UserReaders(after)))
+    if not writes:
+        # A function that invalidated and calls `update_order(...)` before and after is a writer by another name.
+        known = {text for _, text in named_writes_in(earlier, before)}
+        old_writes = writes = [(place, text) for place, text in named_writes_in(node, after) if text in known]
+    if not writes or (some_left and len(writes) < len(old_writes)):
+        return None
+    if _has_successor(earlier, node, before, after):
+        return None
+    severity = ERROR
+    if not reads_a_cache(after):
+        if reads_a_cache(before):
+            return None
+        if not _mentions_cache(after):
+            severity = WARNING
+    place, text = writes[0]
+    line = getattr(place, "lineno", node.lineno)
+    calls = ", ".join(sorted(set(lost))[:3])
+    return rule.finding(
+        (line, getattr(place, "col_offset", 0), line),
+        f"{name}() still writes ({text}) but no longer calls {calls}: readers keep the old value until it expires.",
+        fix=f"Keep {calls} after the write has been committed, or call the helper or register the listener that does "
+        "it now in this edit.",
+        severity=severity,
+    )
+
+
+def _has_successor(earlier: "Function", node: "Function", before: "Module", after: "Module") -> bool:
+    """Whether the function now does something instead: a new call that may invalidate, a write-through, a version."""
+    old_calls = {
+        text_of(call.func) or _last(call) for call in ast.walk(earlier) if isinstance(call, ast.Call)
+    }
+    helpers = UserReaders(after)
+    for call in ast.walk(node):
+        if not isinstance(call, ast.Call):
+            continue
+        written = text_of(call.func) or _last(call)
+        if written in old_calls:
+            continue
+        function = helpers.callee(call)
+        if function is not None:
+            if _invalidates(function, after, helpers, {function}):
+                return True
+        elif _SUCCESSOR.search(written):
+            return True
+    old_stores = {ast.dump(call) for call in cache_calls(earlier, before, _BUMPS | STORES)}
+    return any(ast.dump(call) not in old_stores for call in cache_calls(node, after, _BUMPS | STORES))
+
+
+def _last(call: ast.Call) -> str:
+    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+
+
+def _invalidates(function: "Function", module: "Module", helpers: UserReaders, seen: "set[ast.AST]") -> bool:
+    if _invalidations(function, module):
+        return True
+    for call in ast.walk(function):
+        if isinstance(call, ast.Call):
+            callee = helpers.callee(call)
+            if callee is not None and callee not in seen:
+                seen.add(callee)
+                if _invalidates(callee, module, helpers, seen):
+                    return True
+    return False
+
+
+def _moved(
+    name: str,
+    lost: "list[str]",
+    had: "dict[str, dict[str, str]]",
+    has: "dict[str, dict[str, str]]",
+    new: "dict[str, Function]",
+    after: "Module",
+) -> bool:
+    """Whether another function of the file gained an invalidation that can stand for the lost one."""
+    for other, calls in has.items():
+        gained = [text for key, text in calls.items() if key not in had.get(other, {})]
+        if other == name or not gained:
+            continue
+        if is_listener(new[other], after) or set(gained) & set(lost):
+            return True
+    return False
+
+
+def _mentions_cache(module: "Module") -> bool:
+    return any(
+        (isinstance(node, (ast.Name, ast.Attribute)) and is_cache(node, module))
+        for node in ast.walk(module.tree)
+    )
+
+
+def _watched_tables(before: "Module", after: "Module") -> "Iterator[Finding]":
+    old, new = _watched(before), _watched(after)
+    if old is None:
+        return
+    lost = set(old[1]) - set(new[1] if new is not None else ())
+    if not lost:
+        return
+    for node in ast.walk(after.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        table = next((t for t in sorted(lost) if t in _dependencies(node)), None)
+        if table is not None:
+            place = new[0] if new is not None else node
+            yield rule.finding(
+                place,
+                f'the table "{table}" is no longer watched, but an entry (line {node.lineno}) still depends on it: '
+                "its writes will not invalidate.",
+                fix=f'Keep "{table}" in watch(cache, {{...}}), or take it out of the entry\'s depends_on as well.',
+            )
+            lost.discard(table)
+
+
+def _watched(module: "Module") -> "tuple[ast.Call, dict[str, ast.AST]] | None":
+    for node in ast.walk(module.tree):
+        if (
+            isinstance(node, ast.Call)
+            and text_of(node.func).rpartition(".")[2] == "watch"
+            and len(node.args) > 1
+        ):
+            tables = node.args[1]
+            if isinstance(tables, ast.Name):
+                tables = module.bindings.get(tables.id, tables)
+            if isinstance(tables, ast.Dict):
+                return node, {
+                    key.value: key
+                    for key in tables.keys
+                    if isinstance(key, ast.Constant) and isinstance(key.value, str)
+                }
+    return None
+
+
+def _dependencies(call: ast.Call) -> "frozenset[str]":
+    """The tables in `depends_on=("users:{user_id}", "orders")` of a call."""
+    for keyword in call.keywords:
+        if keyword.arg == "depends_on":
+            return frozenset(
+                part.value.partition(":")[0]
+                for part in ast.walk(keyword.value)
+                if isinstance(part, ast.Constant) and isinstance(part.value, str)
+            )
+    return frozenset()

@@ -1,0 +1,360 @@
+"""
+CS101 shared-key-for-user-data
+
+What it does
+    Flags a cached function or view that reads the current user (current_user, request.user, the login session,
+    g.user, a JWT) when its key holds nothing of the user; a value that depends on the user and is stored by hand
+    under a key that does not; and an edit that takes the user out of a key.
+
+Why is this bad
+    The first visitor's answer is served to everyone who follows: their name, their orders, their permissions.
+
+Example
+    from flask_caching import Cache
+    from flask_login import current_user
+
+    cache = Cache()
+
+    @cache.cached(timeout=60)
+    def dashboard():
+        return render_template("dashboard.html", orders=orders_of(current_user.id))
+
+Use instead
+    from flask_caching import Cache
+    from flask_login import current_user
+
+    cache = Cache()
+
+    @cache.cached(timeout=60, make_cache_key=lambda *args, **kwargs: f"dashboard:{current_user.id}")
+    def dashboard():
+        return render_template("dashboard.html", orders=orders_of(current_user.id))
+
+Known problems
+    A user read inside a helper of another file, a template or a base class is not seen. A key function of another
+    file is trusted.
+
+Source
+    https://flask-caching.readthedocs.io/en/latest/ (the key of `cached` is the path of the request),
+    https://docs.djangoproject.com/en/stable/topics/cache/#using-vary-headers
+"""
+
+from __future__ import annotations
+
+import ast
+
+from cache_strategy.rules._base import Rule, is_test_file
+from cache_strategy.rules._caches import (
+    ARGUMENTS,
+    PATH,
+    STORES,
+    CachedFunction,
+    cache_calls,
+    caching_decorator,
+)
+from cache_strategy.rules._context import USER_WORD, UserReaders, parameters_of
+from cache_strategy.rules._keys import Taint, key_argument, stem_of, user_parts, value_argument
+from cache_strategy.syntax.decorators import decorators_of
+from cache_strategy.syntax.module import FUNCTIONS
+from cache_strategy.syntax.names import literal, text_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cache_strategy.rules._base import Finding
+    from cache_strategy.rules._context import Function
+    from cache_strategy.syntax.module import Module
+
+rule = Rule(__name__, code="CS101", since="0.1", keywords=("cache", "redis", "memoize"), severity="error")
+
+_VARIES_ON_USER = frozenset(("cookie", "authorization", "x-user", "x-user-id", "*"))
+_NEVER_SHARED = frozenset(("never_cache", "csrf_exempt_never_cache", "cache_control_private"))
+
+
+@rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)
+def visit_function(node: "Function", module: "Module") -> "Iterator[Finding]":
+    if is_test_file(module.path):
+        return
+    readers = _readers(module)
+    cached = caching_decorator(node, module)
+    if cached is not None:
+        yield from _cached_function(node, cached, module, readers)
+    else:
+        yield from _stored_by_hand(node, module, readers)
+
+
+@rule.visit(ast.ClassDef)
+def visit_class(node: ast.ClassDef, module: "Module") -> "Iterator[Finding]":
+    if is_test_file(module.path):
+        return
+    cached = caching_decorator(node, module)
+    if cached is None or cached.kind != PATH or _is_private(node, cached, module):
+        return
+    readers = _readers(module)
+    for method in node.body:
+        if isinstance(method, FUNCTIONS):
+            for place, text in readers.reads(method):
+                yield _finding(cached, node.name, text, place)
+                return
+
+
+def _readers(module: "Module") -> UserReaders:
+    known = getattr(module, "_user_readers", None)
+    if known is None:
+        known = UserReaders(module)
+        module._user_readers = known  # type: ignore[attr-defined]
+    return known
+
+
+def _cached_function(
+    node: "Function", cached: CachedFunction, module: "Module", readers: UserReaders
+) -> "Iterator[Finding]":
+    own: "list[str]" = []
+    if cached.kind == ARGUMENTS:
+        own = parameters_of(node)
+        if any(USER_WORD.search(name) for name in own):
+            return
+    if _is_private(node, cached, module):
+        return
+    for expression in cached.key_expressions:
+        if _may_hold_user(expression, module, readers):
+            return
+    for place, text in readers.reads(node, own):
+        yield _finding(cached, node.name + "()", text, place)
+        return
+
+
+def _finding(cached: CachedFunction, name: str, text: str, place: ast.AST) -> "Finding":
+    line = getattr(place, "lineno", 0)
+    return rule.finding(
+        cached.decorator.node,
+        f"{name} is cached for all users together, but its answer depends on {text} (line {line}).",
+        fix=_fix(cached),
+    )
+
+
+def _fix(cached: CachedFunction) -> str:
+    last = cached.decorator.last
+    if last == "cache_page":
+        return "Put @vary_on_cookie directly below @cache_page, or take the cache off this view."
+    if last == "cached":
+        return (
+            'Put the user into the key, for example make_cache_key=lambda *a, **k: f"...:{current_user.id}".'
+        )
+    if last == "cached_endpoint":
+        return 'Put the user into the key, for example key=lambda **path: {**path, "user_id": session["user_id"]}.'
+    return "Make the user an argument (f(user_id, ...)), so that it becomes part of the key."
+
+
+def _is_private(node: ast.AST, cached: CachedFunction, module: "Module") -> bool:
+    """Whether a decorator below the cache gives each user an own answer or keeps the answer out of the cache."""
+    if cached.kind != PATH:
+        return False
+    for index, decorator in enumerate(decorators_of(node, module)):
+        names = [decorator]
+        if decorator.name.endswith("method_decorator") and decorator.args:
+            from cache_strategy.syntax.decorators import Decorator
+
+            first = decorator.args[0]
+            parts = first.elts if isinstance(first, (ast.List, ast.Tuple)) else [first]
+            names = [Decorator(part, module) for part in parts]
+        elif index < cached.index:
+            continue
+        for inner in names:
+            if inner.last == "vary_on_cookie" or inner.last == "never_cache":
+                return True
+            if inner.last == "vary_on_headers":
+                headers = {str(literal(argument, "")).lower() for argument in inner.args}
+                if headers & _VARIES_ON_USER:
+                    return True
+            if inner.last == "cache_control" and "private" in inner.keywords:
+                return True
+    return False
+
+
+def _may_hold_user(expression: "ast.expr", module: "Module", readers: UserReaders) -> bool:
+    """Whether a key expression reads the user, or does something that this file does not show."""
+    if isinstance(expression, ast.Constant):
+        return False
+    if isinstance(expression, ast.Lambda):
+        return next(readers.reads(expression.body), None) is not None or _calls_elsewhere(
+            expression.body, readers
+        )
+    if isinstance(expression, ast.Name):
+        functions = readers.by_name.get(expression.id, [])
+        if len(functions) == 1 and expression.id not in module.imports:
+            return bool(readers.read_in(functions[0])) or _calls_elsewhere(functions[0], readers)
+        bound = module.bindings.get(expression.id)
+        return not isinstance(bound, ast.Constant)
+    if isinstance(expression, ast.JoinedStr):
+        return bool(user_parts(expression, module))
+    return True
+
+
+_HARMLESS = frozenset(
+    (
+        "str",
+        "repr",
+        "int",
+        "len",
+        "sorted",
+        "tuple",
+        "list",
+        "dict",
+        "hash",
+        "join",
+        "format",
+        "encode",
+        "hexdigest",
+        "items",
+        "lower",
+        "to_dict",
+        "get",
+        "getlist",
+        "md5",
+        "sha256",
+        "sha1",
+    )
+)
+
+
+def _calls_elsewhere(node: ast.AST, readers: UserReaders) -> bool:
+    """Whether code calls something whose text is not in this file and that could know the user."""
+    for call in ast.walk(node):
+        if isinstance(call, ast.Call):
+            last = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+            if last in _HARMLESS:
+                continue
+            function = readers.callee(call)
+            if function is None or _calls_elsewhere(function, readers):
+                return True
+    return False
+
+
+def _stored_by_hand(node: "Function", module: "Module", readers: UserReaders) -> "Iterator[Finding]":
+    stores = [call for call in cache_calls(node, module, STORES) if _innermost(call, module) is node]
+    if not stores or _is_for_anonymous_only(node):
+        return
+    taint = Taint(node, module, readers)
+    read = taint.keys_read()
+    for call in stores:
+        key, value = key_argument(call), value_argument(call)
+        if key is None or value is None or not taint.is_open(key):
+            continue
+        both = call.func.attr in ("get_or_set", "get_or_create")  # type: ignore[attr-defined]
+        if not both and taint.text_of_key(key) not in read:
+            continue
+        source = taint.source_of(value)
+        if source:
+            yield rule.finding(
+                call,
+                f"{node.name}() stores a value that depends on {source} under the key {taint.shown(key)}, "
+                "which is the same for every user.",
+                fix="Put the user into the key, in get, set and delete alike, for example "
+                f'f"{stem_of(key) or "name"}:{{current_user.id}}".',
+            )
+
+
+def _innermost(node: ast.AST, module: "Module") -> "ast.AST | None":
+    for scope in module.enclosing(node):
+        if isinstance(scope, FUNCTIONS):
+            return scope
+    return None
+
+
+def _is_for_anonymous_only(node: ast.AST) -> bool:
+    """Whether the function tells anonymous visitors from others, so that what it stores may be theirs alone."""
+    return any(
+        isinstance(part, ast.Attribute) and part.attr in ("is_anonymous", "is_authenticated")
+        for part in ast.walk(node)
+    )
+
+
+@rule.change
+def visit_change(before: "Module", after: "Module") -> "Iterator[Finding]":
+    """The user was part of a key and is not any more, while the function still deals with the user."""
+    if is_test_file(after.path):
+        return
+    old = {before.qualname(node): node for node in ast.walk(before.tree) if isinstance(node, FUNCTIONS)}
+    for node in ast.walk(after.tree):
+        if not isinstance(node, FUNCTIONS):
+            continue
+        earlier = old.get(after.qualname(node))
+        if earlier is not None and ast.dump(earlier) != ast.dump(node):
+            yield from _key_lost_user(earlier, node, before, after)
+            yield from _decorator_lost_user(earlier, node, before, after)
+
+
+def _key_lost_user(
+    earlier: "Function", node: "Function", before: "Module", after: "Module"
+) -> "Iterator[Finding]":
+    old_taint, new_taint = (
+        Taint(earlier, before, _readers(before)),
+        Taint(node, after, _readers(after)),
+    )
+    carried: "dict[str, str]" = {}
+    for call in cache_calls(earlier, before, STORES):
+        key = key_argument(call)
+        if key is not None:
+            parts = old_taint.user_parts(key)
+            if parts:
+                carried[old_taint.stem(key)] = parts[0]
+    if not carried:
+        return
+    for call in cache_calls(node, after, STORES):
+        key = key_argument(call)
+        if key is None or not new_taint.is_open(key):
+            continue
+        part = carried.get(new_taint.stem(key))
+        if part and _still_used(part, node, call):
+            yield rule.finding(
+                call,
+                f"the key {new_taint.shown(key)} no longer holds {part}, but {node.name}() still computes with it: "
+                "one user's value is served to all.",
+                fix=f"Keep {part} in the key, in get, set and delete alike.",
+            )
+            return
+
+
+def _still_used(part: str, node: "Function", store: ast.Call) -> bool:
+    inside = {id(child) for child in ast.walk(store.args[0])} if store.args else set()
+    root = part.partition(".")[0].partition("[")[0]
+    for child in ast.walk(node):
+        if (
+            isinstance(child, ast.Name)
+            and child.id == root
+            and isinstance(child.ctx, ast.Load)
+            and id(child) not in inside
+        ):
+            return True
+    return False
+
+
+def _decorator_lost_user(
+    earlier: "Function", node: "Function", before: "Module", after: "Module"
+) -> "Iterator[Finding]":
+    was, now = caching_decorator(earlier, before), caching_decorator(node, after)
+    if was is None or now is None or was.decorator.last != now.decorator.last:
+        return
+    old_names = {text_of(e) or ast.dump(e) for e in was.key_expressions}
+    lost = [e for e in was.key_expressions if _names_user(e)]
+    if not lost or any(_names_user(e) for e in now.key_expressions):
+        return
+    if {text_of(e) or ast.dump(e) for e in now.key_expressions} - old_names or _is_private(node, now, after):
+        return
+    readers = _readers(after)
+    if next(readers.reads(node), None) is not None:
+        return  # the rule for the whole file says so already
+    yield rule.finding(
+        now.decorator.node,
+        f"the key of {node.name}() held the user and no longer does.",
+        fix="Keep the key function, or take the cache off if the answer became the same for everybody.",
+    )
+
+
+def _names_user(expression: ast.AST) -> bool:
+    return any(
+        (isinstance(part, ast.Name) and USER_WORD.search(part.id))
+        or (isinstance(part, ast.Attribute) and USER_WORD.search(part.attr))
+        for part in ast.walk(expression)
+    )
