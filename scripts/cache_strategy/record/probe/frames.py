@@ -16,14 +16,18 @@ class UserCode:
     """
     Finds the innermost frame that belongs to the user's repository.
 
-    Installed packages inside the repository's folder and the packages in `own_packages` (the emitted caches) do not
-    count as the user's code.
+    Installed packages inside the repository's folder and the emitted caches do not count as the user's code.
     """
 
     def __init__(self, repository: str) -> None:
         self._root = os.path.join(os.path.realpath(repository), "") if repository else ""
         self._paths: dict[str, str] = {}
-        self.own_packages: set[str] = set()
+        self._left_out: set[str] = set()
+
+    def leave_out(self, paths: list[str]) -> None:
+        """These files do not count as the user's code."""
+        self._left_out.update(os.path.realpath(path) for path in paths)
+        self._paths.clear()
 
     def relative(self, filename: str) -> str:
         """The path within the repository, with forward slashes; "" where it is not the user's code."""
@@ -34,7 +38,12 @@ class UserCode:
 
     def _relative(self, filename: str) -> str:
         real = os.path.realpath(filename)
-        if not self._root or filename.startswith("<") or not real.startswith(self._root):
+        if (
+            not self._root
+            or not real.startswith(self._root)
+            or filename.startswith("<")
+            or real in self._left_out
+        ):
             return ""
         parts = real[len(self._root) :].split(os.sep)
         return "" if any(part in _FOREIGN for part in parts) else "/".join(parts)
@@ -44,7 +53,7 @@ class UserCode:
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             path = self.relative(frame.f_code.co_filename)
-            if path and frame.f_globals.get("__package__") not in self.own_packages:
+            if path:
                 return path, frame.f_lineno, _qualname(frame)
             frame = frame.f_back
         return "", 0, ""

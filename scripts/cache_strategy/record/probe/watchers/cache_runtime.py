@@ -1,8 +1,12 @@
 """The emitted caches: hits, misses, mismatches and invalidations."""
 
+# The recorded application pays for every import, and os is there already.
+# ruff: noqa: PTH118, PTH120
+
 from __future__ import annotations
 
 import functools
+import os
 import time
 from types import ModuleType
 from typing import Any
@@ -13,14 +17,17 @@ from ..journal import Journal, current_request
 MODULE = ""
 MARK = "cache-strategy"
 """The value of RUNTIME in an emitted runtime, by which it is known under any name."""
+EMITTED = ("sqlalchemy_events.py", "flask_http.py", "sql_views.py", "entries.py", "warm.py")
+"""Files that `emit` writes beside a runtime: their frames stand between the user's code and the database."""
 
 
 def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
     """Listens to every cache that an emitted runtime makes."""
     if getattr(module, "RUNTIME", None) != MARK:
         return
-    if module.__package__:
-        code.own_packages.add(module.__package__)
+    if module.__file__:
+        folder = os.path.dirname(module.__file__)
+        code.leave_out([module.__file__, *(os.path.join(folder, name) for name in EMITTED)])
     runtime: Any = module
     initialise = runtime.Cache.__init__
 

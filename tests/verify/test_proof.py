@@ -1,0 +1,411 @@
+"""`verify` on a real application with the emitted files, a real Redis and a real test suite."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cache_strategy.model.contract import (
+    Contract,
+    ContractApplication,
+    Dependency,
+    Entry,
+    Infrastructure,
+    Invalidator,
+)
+from cache_strategy.model.errors import CacheStrategyError
+from cache_strategy.model.evidence import KeyPart
+from cache_strategy.model.verdict import EntryVerdict, Verdict
+from cache_strategy.record import read_trace, run_recorded
+from cache_strategy.verify import private_redis, verify
+
+FILES = Path(__file__).parents[2] / "scripts" / "cache_strategy" / "emit" / "targets" / "runtime" / "files"
+PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+
+APPLICATION = """
+import os
+
+from flask import Flask, jsonify, request, session
+from flask_sqlalchemy import SQLAlchemy
+
+from caching.entries import cache, greeting_entry, product_entry
+from caching.sqlalchemy_events import watch
+
+db = SQLAlchemy()
+
+
+class Product(db.Model):
+    __tablename__ = "products"
+    id = db.Column(db.Integer, primary_key=True)
+    name = db.Column(db.String)
+
+
+class Category(db.Model):
+    __tablename__ = "categories"
+    id = db.Column(db.Integer, primary_key=True)
+    name = db.Column(db.String)
+
+
+@product_entry
+def get_product(product_id):
+    product = db.session.get(Product, product_id)
+    return {"name": product.name, "category": db.session.get(Category, 1).name}
+
+
+@greeting_entry
+def greeting():
+    return f"hello {session.get('user_id')}"
+
+
+def rename(product_id, name):
+    db.session.get(Product, product_id).name = name
+    db.session.commit()
+
+
+def rename_category(name):
+    db.session.get(Category, 1).name = name
+    db.session.commit()
+
+
+def create_app():
+    app = Flask(__name__)
+    app.secret_key = "of the test"
+    here = os.path.dirname(os.path.abspath(__file__))
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite:///" + os.path.join(here, "shop.db")
+    db.init_app(app)
+
+    @app.get("/products/<int:product_id>")
+    def product(product_id):
+        return jsonify(get_product(product_id))
+
+    @app.put("/products/<int:product_id>")
+    def change(product_id):
+        rename(product_id, request.json["name"])
+        return "ok"
+
+    @app.put("/category")
+    def change_category():
+        rename_category(request.json["name"])
+        return "ok"
+
+    @app.get("/greeting")
+    def greet():
+        return greeting()
+
+    @app.post("/login/<int:user_id>")
+    def login(user_id):
+        session["user_id"] = user_id
+        return "ok"
+
+    with app.app_context():
+        db.drop_all()
+        db.create_all()
+        db.session.add_all([Product(id=1, name="old"), Product(id=2, name="two"), Category(id=1, name="c")])
+        db.session.commit()
+    watch(cache, WATCHED)
+    return app
+"""
+
+ENTRIES = """
+import os
+
+from .runtime import Cache
+
+cache = Cache(os.environ.get("REDIS_URL"), "tiny")
+product_entry = cache.entry("product", ttl_seconds=300, depends_on=("products:{product_id}",))
+greeting_entry = cache.entry("greeting", ttl_seconds=300)
+"""
+
+WRITE_AND_READ = """
+import shop
+
+
+def test_a_change_is_seen():
+    client = shop.create_app().test_client()
+    assert client.get("/products/1").json["name"] == "old"
+    assert client.get("/products/1").json["name"] == "old"
+    client.put("/products/1", json={"name": "new"})
+    assert client.get("/products/1").json["name"] == "new"
+    assert client.get("/products/1").json["name"] == "new"
+"""
+
+UNCHECKED = WRITE_AND_READ.replace('== "new"', "")
+
+
+@dataclass
+class Shop:
+    """A repository with one application, and the Redis of the test."""
+
+    folder: Path
+    redis_url: str
+
+    def test_suite(self, text: str) -> None:
+        (self.folder / "test_shop.py").write_text(text, encoding="utf-8")
+
+    def watches(self, tables: str) -> None:
+        source = APPLICATION.replace("WATCHED", tables)
+        (self.folder / "shop.py").write_text(source, encoding="utf-8")
+
+    def verify(self, *entries: Entry, command: Sequence[str] = PYTEST, **options: object) -> Verdict:
+        contract = Contract(
+            application=ContractApplication(
+                framework="flask",
+                package="shop",
+                package_path=".",
+                factory="shop:create_app",
+                instance="",
+                database="shop:db",
+                session="db.session",
+            ),
+            infrastructure=Infrastructure(),
+            entries=entries,
+        )
+        return verify(
+            contract,
+            command,
+            self.folder,
+            run_recorded=run_recorded,
+            read_trace=read_trace,
+            work=self.folder / "work",
+            **{"redis_url": self.redis_url, **options},
+        )
+
+    def only_entry(self, verdict: Verdict) -> EntryVerdict:
+        (found,) = verdict.entries
+        return found
+
+
+@pytest.fixture
+def shop(tmp_path: Path, redis_url: str) -> Shop:
+    folder = tmp_path / "shop"
+    (folder / "caching").mkdir(parents=True)
+    for name in ("runtime.py", "sqlalchemy_events.py"):
+        shutil.copy(FILES / name, folder / "caching" / name)
+    (folder / "caching" / "__init__.py").touch()
+    (folder / "caching" / "entries.py").write_text(ENTRIES, encoding="utf-8")
+    made = Shop(folder, redis_url)
+    made.watches('{"products": "id", "categories": "id"}')
+    made.test_suite(WRITE_AND_READ)
+    return made
+
+
+def entry(name: str = "product", tables: Sequence[str] = ("products",), **more: object) -> Entry:
+    return Entry(
+        id=name,
+        target=f"shop.py:{'get_product' if name == 'product' else name}",
+        kind="function",
+        layers=("memory", "redis"),
+        key=(KeyPart(name="product_id", source="argument"),),
+        ttl_seconds=300,
+        depends_on=tuple(Dependency(table=table) for table in tables),
+        invalidated_by=(Invalidator(writer="shop.py:rename", tables=("products",), how="event"),),
+        because=("read on every request",),
+        **more,
+    )
+
+
+def test_a_cache_that_every_write_invalidates_is_proven(shop):
+    verdict = shop.verify(entry())
+    found = shop.only_entry(verdict)
+    assert (verdict.ok, found.verdict, found.mismatches) == (True, "proven", ())
+    assert found.hits >= 2
+    assert [(run.mode, run.exit_code) for run in verdict.runs] == [("off", 0), ("on", 0), ("oracle", 0)]
+    assert all("1 passed" in run.summary for run in verdict.runs)
+
+
+def test_a_write_that_does_not_invalidate_is_refuted_with_key_write_and_writer(shop):
+    shop.watches("{}")
+    shop.test_suite(UNCHECKED)
+    verdict = shop.verify(entry())
+    found = shop.only_entry(verdict)
+    assert (verdict.ok, found.verdict) == (False, "refuted")
+    mismatch = found.mismatches[0]
+    source = (shop.folder / "shop.py").read_text(encoding="utf-8").splitlines()
+    line = next(n for n, text in enumerate(source, 1) if ".name = name" in text) + 1
+    assert (mismatch.entry, mismatch.key) == ("product", "product_id=1")
+    assert mismatch.write.startswith("UPDATE products at ")
+    assert mismatch.writer == f"shop.py:{line} rename"
+    assert ("old" in mismatch.served, "new" in mismatch.origin) == (True, True)
+    assert "No invalidation of products followed" in mismatch.reason
+
+
+def test_a_suite_that_only_fails_with_caches_on_is_said_and_explained(shop):
+    shop.watches("{}")
+    verdict = shop.verify(entry())
+    assert [run.exit_code for run in verdict.runs] == [0, 1, 0]
+    assert "passes with caches off and fails with caches on" in verdict.notes[0]
+    assert "test_a_change_is_seen" in verdict.runs[1].summary
+    assert shop.only_entry(verdict).mismatches[0].writer.endswith(" rename")
+
+
+def test_a_suite_that_fails_without_caches_proves_nothing_and_is_said_first(shop):
+    shop.test_suite("def test_it():\n    assert False\n")
+    verdict = shop.verify(entry())
+    assert not verdict.ok
+    assert "fails with caches off (exit code 1)" in verdict.notes[0]
+    assert [run.mode for run in verdict.runs] == ["off"]
+    assert shop.only_entry(verdict).verdict == "untested"
+
+
+def test_an_entry_without_a_hit_is_untested_and_names_what_would_test_it(shop):
+    shop.test_suite("import shop\n\ndef test_it():\n    shop.create_app().test_client().get('/products/1')\n")
+    verdict = shop.verify(entry())
+    found = shop.only_entry(verdict)
+    assert (verdict.ok, found.verdict, found.hits) == (False, "untested", 0)
+    assert "GET /products/{product_id} twice" in found.hint
+
+
+def test_an_entry_that_is_never_used_is_untested_and_the_others_are_judged(shop):
+    verdict = shop.verify(entry(), entry("greeting", ()))
+    assert [(e.id, e.verdict) for e in verdict.entries] == [("product", "proven"), ("greeting", "untested")]
+    assert "never used" in verdict.entries[1].hint
+
+
+def test_a_key_that_misses_the_user_is_refuted_without_any_write(shop):
+    shop.test_suite(
+        """
+import shop
+
+
+def test_greetings():
+    app = shop.create_app()
+    clients = [app.test_client(), app.test_client()]
+    for number, client in enumerate(clients):
+        client.post(f"/login/{number}")
+    for client in clients * 2:
+        client.get("/greeting")
+"""
+    )
+    found = shop.only_entry(shop.verify(entry("greeting", (), staleness_bound_seconds=3600)))
+    assert found.verdict == "refuted"
+    assert found.mismatches[0].write == ""
+    assert "misses an input" in found.mismatches[0].reason
+    assert ("hello 0" in found.mismatches[0].served, "hello 1" in found.mismatches[0].origin) == (True, True)
+
+
+def test_a_table_that_the_contract_forgets_is_named(shop):
+    shop.test_suite(
+        """
+import shop
+
+
+def test_it():
+    client = shop.create_app().test_client()
+    client.get("/products/1")
+    client.put("/category", json={"name": "other"})
+    client.get("/products/1")
+"""
+    )
+    mismatch = shop.only_entry(shop.verify(entry())).mismatches[0]
+    assert mismatch.writer.endswith(" rename_category")
+    assert "categories was, and is not among" in mismatch.reason
+
+
+def test_a_value_that_is_stale_within_its_bound_is_a_note(shop):
+    shop.watches("{}")
+    shop.test_suite(UNCHECKED)
+    verdict = shop.verify(entry(staleness_bound_seconds=3600))
+    assert (verdict.ok, shop.only_entry(verdict).verdict) == (True, "proven")
+    assert "stale within the bound of 3600 s" in " ".join(verdict.notes)
+
+
+def test_the_writer_is_found_in_another_process(shop):
+    (shop.folder / "elsewhere.py").write_text(
+        "import sqlite3\nfrom sqlalchemy import create_engine, text\n\n\n"
+        "def change():\n    with create_engine('sqlite:///shop.db').begin() as connection:\n"
+        "        connection.execute(text(\"UPDATE products SET name = 'x' WHERE id = 1\"))\n\n\nchange()\n",
+        encoding="utf-8",
+    )
+    shop.test_suite(
+        """
+import subprocess
+import sys
+
+import shop
+
+
+def test_it():
+    client = shop.create_app().test_client()
+    client.get("/products/1")
+    subprocess.run([sys.executable, "elsewhere.py"], check=True)
+    client.get("/products/1")
+"""
+    )
+    mismatch = shop.only_entry(shop.verify(entry())).mismatches[0]
+    assert mismatch.writer == "elsewhere.py:7 change"
+
+
+def test_before_and_after_are_measured_from_the_requests_that_used_the_entry(shop):
+    shop.test_suite(
+        "import shop\n\ndef test_it():\n    client = shop.create_app().test_client()\n"
+        "    for _ in range(20):\n        client.get('/products/1')\n"
+    )
+    found = shop.only_entry(shop.verify(entry()))
+    assert found.before["statements_per_request"].value == 2
+    assert found.after["statements_per_request"].value == 0.1
+    assert found.after["hits"].value == 19
+    assert found.before["latency_ms_p50"].n == 20
+    assert found.before["latency_ms_p25"].value <= found.before["latency_ms_p75"].value
+    assert "GET /products/{product_id}" in found.before["latency_ms_p50"].where
+
+
+def test_only_the_entries_that_are_asked_for_are_judged(shop):
+    verdict = shop.verify(entry(), entry("greeting", ()), only=("product",))
+    assert [e.id for e in verdict.entries] == ["product"]
+    with pytest.raises(CacheStrategyError, match="--only other: is not an entry"):
+        shop.verify(entry(), only=("other",))
+
+
+def test_progress_names_each_run(shop):
+    said: list[str] = []
+    shop.verify(entry(), progress=said.append)
+    assert [line.split(" (")[0] for line in said] == [
+        "caches off",
+        "caches on",
+        "caches on, every hit recomputed",
+    ]
+
+
+def test_an_application_without_caches_is_said(shop):
+    verdict = shop.verify(entry(), command=(sys.executable, "-c", "print('nothing')"))
+    assert not verdict.ok
+    assert any("No cache was used" in note for note in verdict.notes)
+
+
+def test_no_journal_with_values_in_clear_is_left_behind(shop):
+    shop.verify(entry())
+    assert (
+        sorted(path.name for path in (shop.folder / "work").rglob("*") if path.is_file())
+        == ["output.txt"] * 3
+    )
+
+
+def test_without_a_redis_there_is_one_clear_line(shop):
+    with pytest.raises(CacheStrategyError, match="redis-server"):
+        shop.verify(entry(), redis_url=None)
+    with pytest.raises(CacheStrategyError, match="does not answer as a Redis") as error:
+        shop.verify(entry(), redis_url="redis://:secret@127.0.0.1:1/0")
+    assert "secret" not in str(error.value)
+
+
+def test_a_command_that_is_interrupted_is_not_judged(shop):
+    code = f"import os, signal; os.kill(os.getppid(), {int(signal.SIGINT)}); signal.pause()"
+    with pytest.raises(KeyboardInterrupt):
+        shop.verify(entry(), command=(sys.executable, "-c", code))
+
+
+def test_a_private_redis_answers_and_ends(shop):
+    import redis
+
+    with private_redis() as url:
+        client = redis.Redis.from_url(url)
+        process_id = client.info("server")["process_id"]
+        assert client.dbsize() == 0
+        client.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(process_id, 0)
