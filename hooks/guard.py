@@ -71,12 +71,9 @@ def answer(raw: bytes) -> "dict | None":
     """What to tell the client about the event, or None to let the call pass in silence."""
     import json
 
-    try:
-        event = json.loads(raw.decode("utf-8", "replace"))
-    except (ValueError, RecursionError):
-        return None
+    event = json.loads(raw.decode("utf-8", "replace"))
     if not isinstance(event, dict):
-        return None
+        raise ValueError("the event is not a JSON object")
     sys.path.insert(0, os.path.join(ROOT, "scripts"))
     from cache_strategy.rules.verdict import verdict_on
 

@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from cache_strategy.rules._base import Finding
+
     Event = dict[str, Any]
     FileChange = tuple[str, "str | None", str]
 
@@ -37,6 +39,42 @@ def read_text(path: str) -> "str | None":
     return data.decode("utf-8-sig", "replace").replace("\r\n", "\n")
 
 
+def resolved_path(event: "Event", key: str) -> str:
+    """A path of the call's input, from the session's folder where it is relative; "" where there is none."""
+    given = event.get("tool_input")
+    path = _text(given, key) if isinstance(given, dict) else ""
+    return os.path.join(_text(event, "cwd"), path) if path else ""
+
+
+def check_event(event: "Event", project: str = "") -> "list[Finding]":
+    """
+    What a tool call would bring: findings of its command, or of every file that it changes.
+
+    Paths below `project` are given relative to it.
+    """
+    from cache_strategy.rules import check_change, check_command
+
+    if event.get("tool_name") == "Bash":
+        given = event.get("tool_input")
+        command = _text(given, "command") if isinstance(given, dict) else ""
+        return check_command(command, _text(event, "cwd"))
+    project = project or _text(event, "cwd")
+    return [
+        finding
+        for path, before, after in changes_of(event)
+        for finding in check_change(before, after, shown_path(path, project))
+    ]
+
+
+def shown_path(path: str, project: str) -> str:
+    """The path from the project's folder with forward slashes, or the path itself where it leads elsewhere."""
+    try:
+        shown = os.path.relpath(path, project) if project else path
+    except ValueError:
+        return path
+    return path if shown.startswith("..") else shown.replace(os.sep, "/")
+
+
 def changes_of(event: "Event") -> "list[FileChange]":
     """
     (path, text as it is or None for a new file, text as it will be) for each file that the call changes.
@@ -47,10 +85,9 @@ def changes_of(event: "Event") -> "list[FileChange]":
     if not isinstance(given, dict):
         return []
     tool = event.get("tool_name")
-    path = _text(given, "notebook_path" if tool == "NotebookEdit" else "file_path")
+    path = resolved_path(event, "notebook_path" if tool == "NotebookEdit" else "file_path")
     if not path:
         return []
-    path = os.path.join(_text(event, "cwd") or "", path)
     before = read_text(path)
     if before is None and _exists(path):
         return []

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-
-from cache_strategy.rules import check_change, check_command
 from cache_strategy.rules._base import ERROR, WARNING
-from cache_strategy.rules.event import changes_of
+from cache_strategy.rules.event import check_event
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,70 +12,93 @@ if TYPE_CHECKING:
     from cache_strategy.rules._base import Finding
     from cache_strategy.rules.event import Event
 
-# More than this is not read by anybody. Source: hook texts beyond about 10,000 characters become a file.
+    Answer = dict[str, object]
+
+# More than this nobody reads at once.
 SHOWN = 3
+# Source: text for the model beyond about 10,000 characters is moved into a file; the advice is to keep below 1,000.
+LONGEST = 2_000
 
 
-def check_event(event: "Event") -> "list[Finding]":
-    """What a tool call would bring: findings of the command, or of every file that it changes."""
-    if event.get("tool_name") == "Bash":
-        given = event.get("tool_input")
-        command = given.get("command") if isinstance(given, dict) else None
-        return check_command(command, str(event.get("cwd") or "")) if isinstance(command, str) else []
-    return [
-        finding for path, before, after in changes_of(event) for finding in check_change(before, after, path)
-    ]
+def verdict_on(event: "Event", project: str) -> "Answer | None":
+    """
+    The hook's answer as the client reads it; None when the call passes in silence.
 
-
-def verdict_on(event: "Event", project: str) -> "dict[str, object] | None":
-    """The hook's answer as the client reads it; None when the call passes in silence."""
-    if event.get("hook_event_name", "PreToolUse") != "PreToolUse":
-        return None
-    findings = check_event(event)
+    `project` is the folder of the session's project; "" means the event's `cwd`.
+    """
+    name = str(event.get("hook_event_name") or "PreToolUse")
     folder = project or str(event.get("cwd") or "")
+    findings = check_event(event, folder) if name == "PreToolUse" else []
     errors = [finding for finding in findings if finding.severity == ERROR]
     warnings = [finding for finding in findings if finding.severity == WARNING]
+    fired = _fired_patterns(event, folder, {finding.name for finding in errors})
+    blocks = [text for action, text in fired if action == "block"]
+    questions = [text for action, text in fired if action == "ask"]
+    said = [text for action, text in fired if action == "warn"]
     if errors:
         thing = "command" if event.get("tool_name") == "Bash" else "edit"
-        return _specific(
-            permissionDecision="deny", permissionDecisionReason=reason_for(errors, thing, folder)
-        )
-    if warnings:
-        text = "\n".join(_lines(warnings, folder))
-        return {**_specific(additionalContext=text), "systemMessage": text}
+        blocks.insert(0, reason_for(errors, thing))
+    if blocks:
+        return _blocked(name, "deny", "\n\n".join(blocks))
+    if questions:
+        return _blocked(name, "ask", "\n\n".join(questions))
+    if warnings or said:
+        return _warned(name, "\n\n".join([*_lines(warnings), *said]))
     return None
 
 
-def reason_for(findings: "Sequence[Finding]", thing: str, folder: str) -> str:
+def reason_for(findings: "Sequence[Finding]", thing: str) -> str:
     """The text that reaches the model: what, where, how to fix it, how to allow it."""
     name = findings[0].name
     where = "at the end of the command" if thing == "command" else "on that line"
     return "\n".join(
         [
             f"optimize stopped this {thing}: it would make caching unsafe.",
-            *_lines(findings, folder),
+            *_lines(findings),
             f"If it is safe here, say why {where}: # cache-safety: allow[{name}] REASON",
         ]
     )
 
 
-def _lines(findings: "Sequence[Finding]", folder: str) -> "list[str]":
+def _lines(findings: "Sequence[Finding]") -> "list[str]":
     lines = []
     for finding in findings[:SHOWN]:
-        place = f"{_shown_path(finding.path, folder)}:{finding.line}: " if finding.path != "<command>" else ""
+        place = "" if finding.path == "<command>" else f"{finding.path}:{finding.line}: "
         lines.append(f"{place}[{finding.name}] {finding.message}\nFix: {finding.fix}")
     if len(findings) > SHOWN:
         lines.append(f"and {len(findings) - SHOWN} more.")
     return lines
 
 
-def _shown_path(path: str, folder: str) -> str:
-    try:
-        shown = os.path.relpath(path, folder) if folder else path
-    except ValueError:
-        return path
-    return path if shown.startswith("..") else shown
+def _fired_patterns(event: "Event", folder: str, told: "set[str]") -> "list[tuple[str, str]]":
+    """(action, text) of the user's own rules that fire; a check that was told already is left out."""
+    from cache_strategy.rules.pattern import evaluate, load_rules
+
+    rules = load_rules(folder) if folder else []
+    if not rules:
+        return []
+    return [
+        (action, f"[{rule.name}] {message}")
+        for rule, action, message in evaluate(rules, event)
+        if not rule.check or rule.check not in told
+    ]
 
 
-def _specific(**fields: str) -> "dict[str, object]":
-    return {"hookSpecificOutput": {"hookEventName": "PreToolUse", **fields}}
+def _blocked(name: str, decision: str, reason: str) -> "Answer":
+    reason = reason[:LONGEST]
+    if name == "PreToolUse":
+        return _specific(name, permissionDecision=decision, permissionDecisionReason=reason)
+    if name in ("Stop", "UserPromptSubmit") and decision == "deny":
+        return {"decision": "block", "reason": reason}
+    return {"systemMessage": reason}
+
+
+def _warned(name: str, text: str) -> "Answer":
+    text = text[:LONGEST]
+    if name in ("PreToolUse", "UserPromptSubmit"):
+        return {**_specific(name, additionalContext=text), "systemMessage": text}
+    return {"systemMessage": text}
+
+
+def _specific(name: str, **fields: str) -> "Answer":
+    return {"hookSpecificOutput": {"hookEventName": name, **fields}}
