@@ -16,6 +16,8 @@ import time
 LINES_AT_MOST = 64
 """Lines that wait in memory at most (assumed); they wait only until the end of the request that made them."""
 
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=str).encode
+
 
 class Request:
     """What is counted while one request is answered. Times in seconds."""
@@ -67,7 +69,7 @@ class Journal:
         """One more record; it may wait in memory while a request is being answered."""
         if not self._on:
             return
-        self._lines.append(json.dumps(record, separators=(",", ":"), default=str))
+        self._lines.append(_encode(record))
         if _request.get() is None or len(self._lines) >= LINES_AT_MOST:
             self.flush()
 

@@ -26,7 +26,6 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
     for name in (
         "before_cursor_execute",
         "after_cursor_execute",
-        "begin",
         "commit",
         "commit_twophase",
         "rollback",
@@ -86,9 +85,6 @@ class _Watcher:
             pending[-1] = record
         else:
             pending.append(record)
-
-    def begin(self, conn: Any) -> None:
-        conn.info.pop(PENDING, None)
 
     def commit(self, conn: Any) -> None:
         """The event comes before the driver commits: the time counts once it has."""
