@@ -74,3 +74,12 @@ def test_volume_and_writes_per_hour_come_from_the_length_of_the_trace():
         "writes_per_hour": 2,
         "change_share": 0,
     }
+
+
+def test_writes_are_not_counted_where_a_trace_has_none_or_a_table_is_unknown():
+    log = trace(answer(1, "a"))
+    assert "writes_per_hour" not in figures(log, volume=True, tables_of={GROUP: frozenset({"products"})})
+    found = trace(answer(1, "a"), writes=(Write(time_s=2, tables=("products",)),))
+    assert "writes_per_hour" not in figures(
+        found, volume=True, tables_of={GROUP: frozenset({"products", "?"})}
+    )

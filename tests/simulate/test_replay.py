@@ -133,6 +133,7 @@ def test_a_write_to_a_table_of_the_group_makes_later_hits_stale():
     )
     assert row(trace, tables_of={GROUP: frozenset({"products"})}).stale_rate == 0.5
     assert row(trace, tables_of={GROUP: frozenset({"orders"})}).stale_rate == 0
+    assert row(trace, tables_of={GROUP: frozenset({"products", "?"})}).stale_rate is None
     assert row(trace).stale_rate is None
 
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
-from cache_strategy.model.evidence import EndpointMeasurement, Measurement
+from cache_strategy.model.evidence import UNKNOWN_TABLE, EndpointMeasurement, Measurement
 from cache_strategy.model.trace import Access, Trace
 
 
@@ -122,8 +122,9 @@ def _volume(
             n=len(accesses),
         )
     }
-    if tables is not None:
-        writes = sum(not tables.isdisjoint(write.tables) for write in trace.writes)
+    if tables is not None and trace.writes and UNKNOWN_TABLE not in tables:
+        lower = {table.lower() for table in tables}
+        writes = sum(not lower.isdisjoint(table.lower() for table in write.tables) for write in trace.writes)
         figures["writes_per_hour"] = Measurement(
             value=round(writes / hours, 2),
             unit="writes/hour",

@@ -8,6 +8,7 @@ from itertools import product
 from typing import Literal
 
 from cache_strategy.model.errors import CacheStrategyError
+from cache_strategy.model.evidence import UNKNOWN_TABLE
 from cache_strategy.model.forecast import Forecast, ForecastRow
 from cache_strategy.model.trace import Access, Trace
 from cache_strategy.simulate.policies import Policy, load_policies
@@ -190,8 +191,14 @@ def _writes(
     """Times of writes to the tables of `groups`; None when the trace has no writes or not all tables are known."""
     if not trace.writes or any(group not in tables_of for group in groups):
         return None
-    tables = frozenset[str]().union(*(tables_of[group] for group in groups))
-    return sorted(write.time_s for write in trace.writes if not tables.isdisjoint(write.tables))
+    tables = {table.lower() for group in groups for table in tables_of[group]}
+    if UNKNOWN_TABLE in tables:
+        return None
+    return sorted(
+        write.time_s
+        for write in trace.writes
+        if not tables.isdisjoint(table.lower() for table in write.tables)
+    )
 
 
 def _is_judged(members: Sequence[Access], writes: Sequence[float] | None) -> bool:
