@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from cache_strategy.hookify.changes import added_text, change_of
+from cache_strategy.hookify.changes import change_of, newly_matches
 from cache_strategy.hookify.derive import ANY_CHANGE, Draft, example_of
 from cache_strategy.hookify.masking import shown
 from cache_strategy.hookify.transcripts import ToolCall, Transcripts
@@ -85,7 +85,7 @@ def _judge_of(draft: Draft) -> Callable[[ToolCall], bool]:
     files = re.compile(draft.files, re.I)
     if draft.pattern == ANY_CHANGE:
         return lambda call: bool(files.search(call.path))
-    return lambda call: bool(files.search(call.path)) and bool(pattern.search(added_text(call)))
+    return lambda call: bool(files.search(call.path)) and newly_matches(pattern, call)
 
 
 def _command_check(check: str) -> Callable[[ToolCall], bool]:

@@ -1,5 +1,6 @@
 """The texts that a file change brings: before, after, and what was added. From the transcript, never from the disk."""
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterator
@@ -63,3 +64,14 @@ def _lines_of_one_not_other(call: ToolCall, *, added: bool) -> Iterator[str]:
                 others[line.strip()] -= 1
             elif line.strip():
                 yield line
+
+
+def newly_matches(pattern: re.Pattern[str], call: ToolCall) -> bool:
+    """Whether a call brings text that a pattern finds: what the replaced text had already does not count."""
+    for old, new in call.replacements():
+        kept = [found.group() for found in pattern.finditer(old)]
+        for found in pattern.finditer(new):
+            if found.group() not in kept:
+                return True
+            kept.remove(found.group())
+    return False

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from cache_strategy.hookify.changes import added_text, change_of
+from cache_strategy.hookify.changes import added_text, change_of, newly_matches
 from cache_strategy.hookify.detectors import Sighting
 from cache_strategy.hookify.linking import stem, words_said
 from cache_strategy.hookify.masking import masked
@@ -22,6 +22,7 @@ from cache_strategy.hookify.patterns import (
 from cache_strategy.hookify.transcripts import Session, ToolCall
 from cache_strategy.hookify.vocabulary import spoken_deed, spoken_text
 from cache_strategy.model.proposal import Example, RuleEvent
+from cache_strategy.rules import check_change, check_command
 from cache_strategy.rules._shell import Invocation, invocations
 
 ANY_CHANGE = "."
@@ -94,7 +95,7 @@ class Draft:
 
     `files` narrows event file to paths. `calls` are the keys of the calls objected to, `examples` some of them, masked.
     `named` is true for a deed that has a name in speech: such a rule makes sense before the first call. `near` is a word
-    of calls that are alike and shall pass.
+    of calls that are alike and shall pass. `endings` are the kinds of file it was seen in; `files` follows from them.
     """
 
     event: RuleEvent
@@ -107,11 +108,25 @@ class Draft:
     examples: tuple[Example, ...] = ()
     named: bool = False
     near: str = ""
+    endings: frozenset[str] = frozenset()
 
     @property
     def key(self) -> tuple[str, str, str, str]:
         """Drafts with the same key are one rule."""
-        return (self.event, self.check, self.pattern, self.files)
+        return (self.event, self.check, self.pattern, "" if self.endings else self.files)
+
+    def take_in(self, other: "Draft") -> None:
+        """Makes one rule of two with the same key."""
+        self.calls = tuple(dict.fromkeys((*self.calls, *other.calls)))
+        self.examples = tuple(dict.fromkeys((*self.examples, *other.examples)))[:3]
+        self.see_in(self.endings | other.endings)
+
+    def see_in(self, endings: frozenset[str]) -> None:
+        """Narrows the rule to kinds of file; to none where one has no ending."""
+        self.endings = endings
+        if endings:
+            known = sorted(re.escape(ending) for ending in endings)
+            self.files = "" if "" in endings else "(?:" + "|".join(known) + r")\Z"
 
 
 def draft_for(sighting: Sighting, session: Session) -> Draft | None:
@@ -141,16 +156,11 @@ def _draft(sighting: Sighting, session: Session) -> Draft | None:
 
 def _check_draft(sighting: Sighting) -> Draft:
     event, name, instead = CHECKS[sighting.check]
-    return Draft(
-        event=event,
-        name=name,
-        instead=instead,
-        check=sighting.check,
-        calls=tuple(call.key for call in sighting.calls),
-        examples=tuple(
-            e for call in sighting.calls[:2] if (e := example_of(call, with_change=True)) is not None
-        ),
-    )
+    draft = Draft(event=event, name=name, instead=instead, check=sighting.check)
+    draft.calls = tuple(call.key for call in sighting.calls)
+    examples = (example_of(call, with_change=True) for call in sighting.calls[:3])
+    draft.examples = tuple(e for e in examples if e is not None and matches_example(draft, e))
+    return draft
 
 
 def _draft_for_rejected(sighting: Sighting) -> Draft | None:
@@ -173,14 +183,15 @@ def _spoken_draft(sighting: Sighting) -> Draft | None:
     text = spoken_text(sighting.core)
     if text is not None:
         hits = [
-            c for c in reversed(sighting.recent) if c.path and re.search(text.pattern, added_text(c), re.I)
+            c
+            for c in reversed(sighting.recent)
+            if c.path and newly_matches(re.compile(text.pattern, re.I), c)
         ]
-        return _finished(
-            Draft(
-                event="file", name=f"no-{text.name}", instead=text.instead, pattern=text.pattern, named=True
-            ),
-            hits,
+        draft = Draft(
+            event="file", name=f"no-{text.name}", instead=text.instead, pattern=text.pattern, named=True
         )
+        draft.see_in(_endings_of(hits))
+        return _finished(draft, hits)
     deed = spoken_deed(sighting.core)
     if deed is not None:
         hits = [
@@ -326,18 +337,18 @@ def _identifier_draft(edits: Sequence[ToolCall], words: Sequence[str]) -> Draft 
 
 def _text_draft(token: str, hits: Sequence[ToolCall]) -> Draft:
     pattern = rf"(?<!\w){escaped(token)}" + (r"(?!\w)" if token[-1:].isalnum() else "")
-    endings = {PurePosixPath(call.path).suffix for call in hits}
-    files = (
-        "(?:" + "|".join(sorted(re.escape(e) for e in endings)) + r")\Z" if endings and all(endings) else ""
-    )
     draft = Draft(
         event="file",
         name=f"no-{token}",
         instead="Leave it out, or ask first.",
         pattern=readable(pattern),
-        files=files,
     )
+    draft.see_in(_endings_of(hits))
     return _finished(draft, hits)
+
+
+def _endings_of(hits: Sequence[ToolCall]) -> frozenset[str]:
+    return frozenset(PurePosixPath(call.path).suffix for call in hits)
 
 
 def _path_spoken_of(said: str, calls: Sequence[ToolCall]) -> Draft | None:
@@ -389,8 +400,13 @@ def _finished(draft: Draft, hits: Iterable[ToolCall]) -> Draft:
 
 def matches_example(draft: Draft, example: Example) -> bool:
     """Whether a masked example still has what the draft looks for."""
-    if not draft.pattern:
-        return True
+    if draft.check:
+        found = (
+            check_command(example.command)
+            if example.command
+            else check_change(example.before, example.after, example.path)
+        )
+        return any(finding.name == draft.check for finding in found)
     text = example.command if draft.event == "bash" else example.added
     return bool(re.search(draft.pattern, text, re.I)) and bool(re.search(draft.files, example.path, re.I))
 

@@ -6,7 +6,6 @@ ends, ASCII only. Both search with IGNORECASE and without MULTILINE.
 """
 
 import re
-from collections.abc import Sequence
 
 _START = r"(?:^|[\n;&|(][ \t]*)(?:\w+=[^\s;&|]*[ \t]+|(?:sudo|env|time|nohup|exec|command|rtk)[ \t]+|timeout[ \t]+[^\s;&|]+[ \t]+)*(?:[^\s;&|]*/)?"
 """Where a command begins: after a separator, assignments and plain wrappers, with the program's folder or without."""
@@ -79,15 +78,14 @@ def why_unsafe(pattern: str) -> str:
         return f"is no regular expression ({error})"
     if _UNREADABLE.search(pattern):
         return "is read differently by YAML and by hookify: ---, ' #', ': ', a sign of YAML's at the start, a quotation mark at an end, or not ASCII"
-    if _NESTED.search(pattern) or len(pattern) > 2000:
+    if is_slow(pattern):
         return "may take exponential time"
     return ""
 
 
-def alternatives(words: Sequence[str]) -> str:
-    """One of these words, escaped."""
-    quoted = [escaped(word) for word in words]
-    return quoted[0] if len(quoted) == 1 else "(?:" + "|".join(quoted) + ")"
+def is_slow(pattern: str) -> bool:
+    """Whether a pattern repeats a repetition, as `(a+)+` does, or is longer than 2,000 characters."""
+    return bool(_NESTED.search(pattern)) or len(pattern) > 2000
 
 
 def is_plain(word: str) -> bool:

@@ -1,6 +1,7 @@
 """Clusters incidents to rules, tries them on the history, and words them."""
 
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,8 +37,8 @@ class _Cluster:
     sightings: list[Sighting] = field(default_factory=list)
 
     def add(self, sighting: Sighting, draft: Draft) -> None:
-        self.draft.calls = tuple(dict.fromkeys((*self.draft.calls, *draft.calls)))
-        self.draft.examples = tuple(dict.fromkeys((*self.draft.examples, *draft.examples)))[:3]
+        if draft is not self.draft:
+            self.draft.take_in(draft)
         self.sightings.append(_slim(sighting))
 
     @property
@@ -59,6 +60,7 @@ def scan(files: Iterable[Path], progress: Callable[[str], None] | None = None) -
     Raises:
         CacheStrategyError: none of the files is a transcript.
     """
+    started = time.perf_counter()
     transcripts = Transcripts(files, progress)
     incidents = []
     for session in transcripts.sessions():
@@ -74,6 +76,7 @@ def scan(files: Iterable[Path], progress: Callable[[str], None] | None = None) -
         incidents=tuple(incidents),
         unread=tuple(transcripts.unread),
         bytes=transcripts.bytes,
+        seconds=round(time.perf_counter() - started, 3),
     )
 
 
@@ -148,7 +151,8 @@ def _holds(trial: Trial) -> bool:
     if not trial.fired_on_incidents:
         # A deed with a name may be forbidden before it was done, where it is not common practice.
         return trial.draft.named and not trial.draft.calls and wrong <= FALSE_FIRES_ALLOWED * trial.tool_calls
-    return wrong <= max(1.0, _TOO_WIDE * trial.tool_calls)
+    # What was forbidden by name and is done all the time is what the user complains of.
+    return trial.draft.named or wrong <= max(1.0, _TOO_WIDE * trial.tool_calls)
 
 
 def _proposal(cluster: _Cluster, trial: Trial, taken: Sequence[str]) -> Proposal:
@@ -208,7 +212,7 @@ def _message(cluster: _Cluster) -> str:
         head = "The user rejected this before."
     else:
         head = "The user objected to this before."
-    told = f"Told {times}: “{shown(said, 140)}”" if said else f"Rejected {times}, without a reason."
+    told = f'Told {times}: "{shown(said, 140)}"' if said else f"Rejected {times}, without a reason."
     return f"**{head}**\n\n{told}\n\n{draft.instead}"
 
 

@@ -1,6 +1,6 @@
 """What `hookify` finds in past conversations and proposes: incidents, rules with their back-test, rules at hand."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from cache_strategy.model.evidence import Unread
@@ -8,7 +8,7 @@ from cache_strategy.model.evidence import Unread
 RuleEvent = Literal["bash", "file", "stop", "prompt"]
 RuleAction = Literal["warn", "block", "ask"]
 Lasts = Literal["always", "turn"]
-ProblemSeverity = Literal["error", "warning"]
+ProblemSeverity = Literal["error", "warning", "info"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,7 +135,10 @@ class Proposals:
 
 @dataclass(frozen=True, kw_only=True)
 class RuleState:
-    """One rule file as it stands. `what` is its pattern, its conditions or its check, in one line."""
+    """
+    One rule file as it stands. `what` is its pattern, its conditions or its check, in one line; of a file that cannot be
+    read, why.
+    """
 
     name: str
     path: str
@@ -147,10 +150,15 @@ class RuleState:
 
 @dataclass(frozen=True, kw_only=True)
 class RuleProblem:
-    """Something wrong in a rule file, and what would be right."""
+    """
+    Something wrong in a rule file, at `line` from 1.
+
+    error: the rule does not do what it says. warning: it will surprise somebody, or the hookify plugin reads the file
+    differently. info: the hookify plugin cannot do what the rule asks for.
+    """
 
     path: str
     line: int
     severity: ProblemSeverity
     message: str
-    fix: str = field(default="")
+    fix: str = ""

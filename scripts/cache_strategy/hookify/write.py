@@ -1,0 +1,234 @@
+"""Writes accepted proposals as rule files: whole or not at all, never over a file that is there."""
+
+import contextlib
+import errno
+import os
+import re
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from cache_strategy.hookify.derive import ANY_CHANGE
+from cache_strategy.hookify.masking import masked, plain
+from cache_strategy.hookify.patterns import why_unsafe
+from cache_strategy.hookify.rule_files import RuleFile, examples_of, parse_rule, read_like_hookify
+from cache_strategy.model.document import read_json
+from cache_strategy.model.errors import CacheStrategyError, Refusal
+from cache_strategy.model.proposal import Example, Proposal, Proposals
+from cache_strategy.rules import all_rules
+
+_NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?\Z")
+_MESSAGE_LIMIT = 2_000
+_NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EXDEV)
+
+
+def read_proposals(path: Path) -> Proposals:
+    """
+    The proposals of `hookify propose --json`, read back.
+
+    Raises:
+        CacheStrategyError: no file, not JSON, another schema, or a field that is no proposal's.
+    """
+    return read_json(path, Proposals, "cache-strategy hookify propose --json > proposals.json")
+
+
+def write_rules(proposals: Proposals, names: Sequence[str], project: Path) -> tuple[Path, ...]:
+    """
+    Writes the named proposals, enabled, to `.claude/` of the project; everything is checked before the first is written.
+
+    Raises:
+        CacheStrategyError: a name that is not proposed, a proposal that makes no safe rule, a folder that cannot be
+            written or leads out of the project.
+        Refusal: a rule file of that name is there already.
+    """
+    known = {proposal.name: proposal for proposal in proposals.proposals}
+    if not names:
+        raise CacheStrategyError(
+            f"No proposal was named; name those you accept, of {', '.join(known) or 'none proposed'}."
+        )
+    for name in names:
+        if name not in known:
+            raise CacheStrategyError(
+                f"{plain(name)[:80]}: is not proposed; there are {', '.join(known) or 'none'}."
+            )
+    accepted = [known[name] for name in dict.fromkeys(names)]
+    folder = _folder_of(project)
+    texts = [(folder / file_name(proposal), rule_text(proposal)) for proposal in accepted]
+    for path, _ in texts:
+        if os.path.lexists(path):
+            raise _already_there(path)
+    for path, text in texts:
+        _write_new(path, text)
+    return tuple(path for path, _ in texts)
+
+
+def file_name(proposal: Proposal) -> str:
+    """
+    The file name of a proposal's rule.
+
+    Raises:
+        CacheStrategyError: the name is not made of lower-case letters, digits and dashes.
+    """
+    if not _NAME.match(proposal.name):
+        raise CacheStrategyError(
+            f"{plain(proposal.name)[:80]!r}: is no name for a rule; write lower-case letters, digits and dashes, at most 60."
+        )
+    return f"hookify.{proposal.name}.local.md"
+
+
+def rule_text(proposal: Proposal) -> str:
+    """
+    The rule file of a proposal, enabled, the same to a YAML reader and to hookify.
+
+    Raises:
+        CacheStrategyError: it has neither pattern nor check or both, an unsafe pattern, or an unknown check.
+    """
+    file_name(proposal)
+    if bool(proposal.pattern) == bool(proposal.check):
+        raise CacheStrategyError(
+            f"{proposal.name}: needs either a pattern or a check, not both. Propose again."
+        )
+    fields = [
+        ("name", proposal.name),
+        ("enabled", "true"),
+        ("event", proposal.event),
+        ("action", proposal.action),
+    ]
+    lines = [f"{key}: {value}" for key, value in fields] + _what_lines(proposal)
+    if proposal.examples:
+        lines.append("examples:")
+        for example in proposal.examples:
+            lines += _example_lines(example)
+    message = masked(plain(proposal.message)).strip()[:_MESSAGE_LIMIT]
+    if not message:
+        raise CacheStrategyError(f"{proposal.name}: has no message; say what to do instead.")
+    text = "---\n" + "\n".join(lines) + "\n---\n\n" + message + "\n"
+    _read_back(proposal, text)
+    return text
+
+
+def _what_lines(proposal: Proposal) -> list[str]:
+    if proposal.check:
+        known = [rule.name for rule in all_rules()]
+        if proposal.check not in known:
+            raise CacheStrategyError(
+                f"{proposal.name}: check {plain(proposal.check)[:60]!r} is no safety rule; there are {', '.join(known)}."
+            )
+        return [f"check: {proposal.check}"]
+    for pattern in filter(None, (proposal.pattern, proposal.files)):
+        problem = why_unsafe(pattern)
+        if problem:
+            raise CacheStrategyError(
+                f"{proposal.name}: the pattern {plain(pattern)[:80]!r} {problem}. Write another."
+            )
+    if not proposal.files:
+        return [f"pattern: {proposal.pattern}"]
+    conditions = [("file_path", proposal.files)]
+    if proposal.pattern != ANY_CHANGE:
+        conditions.append(("new_text", proposal.pattern))
+    lines = ["conditions:"]
+    for field, pattern in conditions:
+        lines += [f"  - field: {field}", "    operator: regex_match", f"    pattern: {pattern}"]
+    return lines
+
+
+def _example_lines(example: Example) -> list[str]:
+    lines = [f"  - expect: {example.expect}"]
+    for field in ("command", "path", "added", "before", "after"):
+        value = getattr(example, field)
+        if value or (field == "after" and example.before):
+            lines.append(f"    {field}: {quoted(masked(plain(value)))}")
+    return lines
+
+
+def quoted(text: str) -> str:
+    """A double-quoted YAML scalar of ASCII, without `---`."""
+    pieces = []
+    for character in text:
+        number = ord(character)
+        if character in '"\\':
+            pieces.append("\\" + character)
+        elif character == "\n":
+            pieces.append("\\n")
+        elif character == "\t":
+            pieces.append("\\t")
+        elif 0x20 <= number < 0x7F:
+            pieces.append(character)
+        elif number <= 0xFF:
+            pieces.append(f"\\x{number:02x}")
+        else:
+            pieces.append(f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}")
+    return '"' + "".join(pieces).replace("---", "--\\x2d") + '"'
+
+
+def _read_back(proposal: Proposal, text: str) -> None:
+    """The guard's reader and hookify's must find in the file what was written into it."""
+    rule = RuleFile(Path(file_name(proposal)), raw=text)
+    parse_rule(rule)
+    theirs = read_like_hookify(text) or {}
+    wanted = {"name": proposal.name, "event": proposal.event, "action": proposal.action}
+    if proposal.pattern and not proposal.files:
+        wanted["pattern"] = proposal.pattern
+    same = all(rule.fields.get(key) == value == theirs.get(key) for key, value in wanted.items())
+    same = same and rule.text("enabled") == "true" and theirs.get("enabled") is True
+    if proposal.files:
+        patterns = [condition.get("pattern") for condition in rule.conditions()]
+        same = same and patterns[:1] == [proposal.files] and theirs.get("conditions") == rule.conditions()
+    if not same or len(examples_of(rule)) != len(proposal.examples):
+        raise CacheStrategyError(
+            f"{proposal.name}: cannot be written so that every reader of rules reads the same. Write another pattern."
+        )
+
+
+def _folder_of(project: Path) -> Path:
+    """`.claude` of the project, created; inside the project also where it is a link."""
+    if not project.is_dir():
+        raise CacheStrategyError(f"{project}: is no folder; name the project that the rules are for.")
+    folder = project / ".claude"
+    try:
+        folder.mkdir(exist_ok=True)
+    except FileExistsError:
+        raise CacheStrategyError(
+            f"{folder}: is a file; a folder is needed for the rules. Move it away."
+        ) from None
+    except OSError as error:
+        raise CacheStrategyError(
+            f"{folder}: cannot be created ({error.strerror}); the rules need a writable folder. Change its permissions."
+        ) from error
+    if not folder.resolve().is_relative_to(project.resolve()):
+        raise CacheStrategyError(
+            f"{folder}: leads out of the project; rules are written inside it only. Replace the link."
+        )
+    return folder
+
+
+def _write_new(path: Path, text: str) -> None:
+    """A new file in one step: written beside, then linked to its name, which fails where the name is taken."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=".hookify-", dir=path.parent)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+            Path(name).chmod(0o644)
+            try:
+                os.link(name, path)
+            except OSError as error:
+                if error.errno not in _NO_LINKS:
+                    raise
+                with path.open("x", encoding="utf-8", newline="\n") as stream:
+                    stream.write(text)
+        finally:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+    except FileExistsError:
+        raise _already_there(path) from None
+    except OSError as error:
+        raise CacheStrategyError(
+            f"{path}: cannot be written ({error.strerror}); a writable .claude folder is needed. Change its permissions."
+        ) from error
+
+
+def _already_there(path: Path) -> Refusal:
+    return Refusal(
+        f"{path}: is already there; a rule is never written over. Remove it, or rename the proposal in the JSON."
+    )
