@@ -77,7 +77,6 @@ def test_the_agents_are_offered_under_their_full_names_with_their_tools_only(cli
     assert re.search(r"optimize:cache-strategist: Use this agent to judge", offered)
     assert re.search(r"optimize:conversation-analyzer: Use this agent to look back", offered)
     assert [answer.is_error for answer in talk.answers] == [False, False]
-    assert "kept one" in talk.answers[0].text and "found one" in talk.answers[1].text
     for request, tools in (("You judge caches", {"Bash", "Read"}), ("You read past", {"Bash", "Read"})):
         sent = next(r for r in talk.requests if r.lane and r.lane.startswith(request))
         offered_tools = {tool["name"] for tool in sent.body["tools"]}
