@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cache_strategy.cli import line
+from cache_strategy.cli import hookify, line
 from cache_strategy.cli.terminal import print_json
 from cache_strategy.model.errors import CacheStrategyError
 
@@ -24,6 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(hookify.app)
+
 RepoArgument = Annotated[Path, typer.Argument(metavar="PATH", help="The repository of the application.")]
 RepoOption = Annotated[
     Path, typer.Option("--repo", metavar="PATH", help="The repository of the application.")

@@ -1,0 +1,141 @@
+"""The verbs of `cache-strategy hookify`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cache_strategy.cli.terminal import print_json, progress
+
+app = typer.Typer(
+    name="hookify",
+    help="Read past conversations, propose rules that would have prevented what went wrong, write the accepted ones.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+FilesArgument = Annotated[
+    list[Path] | None,
+    typer.Argument(metavar="[FILE…]", help="Transcripts, or folders of them; default: this project's."),
+]
+ProjectOption = Annotated[Path, typer.Option("--project", metavar="PATH", help="The project's folder.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
+
+
+@app.command()
+def scan(files: FilesArgument = None, project: ProjectOption = Path(), json_: JsonOption = False) -> None:
+    """Find the places where the user corrected, undid or refused something."""
+    from cache_strategy.hookify import scan as read
+    from cache_strategy.model.document import to_data
+
+    with progress() as say:
+        result = read(_transcripts(files, project), progress=say)
+    if json_:
+        print_json(to_data(result))
+        return
+    print(
+        f"{result.transcripts} transcripts, {result.records:,} records, {result.tool_calls:,} tool calls, "
+        f"{len(result.incidents)} incidents, {result.bad_lines} lines that could not be read"
+    )
+    for incident in result.incidents[:60]:
+        check = f"  (safety check: {incident.check})" if incident.check else ""
+        print(f"{incident.file}:{incident.line} {incident.kind}: {incident.quote}{check}")
+    if len(result.incidents) > 60:
+        print(f"… and {len(result.incidents) - 60} more; see them with --json")
+    for item in result.unread:
+        print(f"{item.path}: not read, {item.reason}")
+
+
+@app.command()
+def propose(files: FilesArgument = None, project: ProjectOption = Path(), json_: JsonOption = False) -> None:
+    """Propose rules for what was found, each tried on the whole history. Writes nothing."""
+    from cache_strategy.hookify import proposals_data
+    from cache_strategy.hookify import propose as make
+
+    with progress() as say:
+        result = make(_transcripts(files, project), progress=say)
+    if json_:
+        print_json(proposals_data(result))
+        return
+    for proposal in result.proposals:
+        tried = proposal.backtest
+        print(f"{proposal.name} ({proposal.event}, {proposal.action}): {proposal.check or proposal.pattern}")
+        print(f"  {proposal.message}")
+        print(
+            f"  of {tried.tool_calls:,} calls it would have stopped {tried.fired:,}, "
+            f"{tried.fired_on_incidents:,} of them objected to"
+        )
+        for quote in proposal.incidents[:3]:
+            print(f"  {quote.file}:{quote.line} {quote.quote}")
+        for quote in tried.wrongly_stopped[:3]:
+            print(f"  would wrongly have stopped {quote.file}:{quote.line} {quote.quote}")
+        if proposal.because:
+            print(f"  {proposal.because}")
+    if not result.proposals:
+        print(f"Nothing to propose: {result.transcripts} transcripts, {result.records:,} records.")
+    else:
+        print(
+            "Keep one: cache-strategy hookify propose --json > FILE; cache-strategy hookify write --from FILE NAME"
+        )
+
+
+@app.command()
+def write(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME…", help="The proposals that the user accepted.")
+    ],
+    from_: Annotated[
+        Path, typer.Option("--from", metavar="FILE", help="What `hookify propose --json` printed.")
+    ],
+    project: ProjectOption = Path(),
+    json_: JsonOption = False,
+) -> None:
+    """Write accepted proposals as .claude/hookify.NAME.local.md. Never over a rule that is there."""
+    from cache_strategy.hookify import read_proposals, write_rules
+
+    paths = [str(path) for path in write_rules(read_proposals(from_), names, project)]
+    if json_:
+        print_json({"schema": 1, "written": paths})
+    else:
+        print("\n".join(paths))
+
+
+@app.command("list")
+def list_(project: ProjectOption = Path(), json_: JsonOption = False) -> None:
+    """Show the rules of the project and whether they are on."""
+    from cache_strategy.hookify import list_rules
+    from cache_strategy.model.document import to_data
+
+    rules = list_rules(project)
+    if json_:
+        print_json({"schema": 1, "rules": to_data(rules)})
+        return
+    for rule in rules:
+        state = "on " if rule.enabled else "off"
+        print(f"{state} {rule.name} ({rule.event}, {rule.action}): {rule.what}  {rule.path}")
+    if not rules:
+        print("No rules: there is no .claude/hookify.*.local.md in this project.")
+
+
+@app.command()
+def check(project: ProjectOption = Path(), json_: JsonOption = False) -> None:
+    """Find what is wrong in rule files: the line, what it does, what was meant."""
+    from cache_strategy.hookify import check_rules
+    from cache_strategy.model.document import to_data
+
+    problems = check_rules(project)
+    if json_:
+        print_json({"schema": 1, "problems": to_data(problems)})
+    else:
+        for problem in problems:
+            print(
+                f"{problem.path}:{problem.line}: {problem.severity}: {problem.message} {problem.fix}".rstrip()
+            )
+    if any(problem.severity == "error" for problem in problems):
+        raise typer.Exit(1)
+
+
+def _transcripts(files: list[Path] | None, project: Path) -> list[Path]:
+    from cache_strategy.hookify import find_transcripts
+
+    return list(files) if files else list(find_transcripts(project))
