@@ -95,6 +95,25 @@ with app.app_context():
     assert kinds == ["UPDATE"]
 
 
+def test_what_an_autoflush_writes_is_put_down_to_the_code_that_commits(tmp_path):
+    trace = recorded(
+        tmp_path,
+        """
+def look():
+    return Product.query.count()
+
+def add():
+    db.session.add(Product(id=9))
+    look()
+    db.session.commit()
+
+with app.app_context():
+    add()
+""",
+    )
+    assert [write.qualname for write in trace.writes if write.path == "script.py"] == ["add"]
+
+
 def test_a_raw_statement_on_an_engine_counts(tmp_path):
     trace = recorded(
         tmp_path,

@@ -1,5 +1,6 @@
 """Why a served value differed from the origin's: which write, by which code, or none."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,9 @@ from cache_strategy.model.contract import Entry
 from cache_strategy.model.trace import CacheEvent, Trace, Write
 from cache_strategy.model.verdict import Mismatch
 
+_VERBS = re.compile(
+    r"\b(?:INSERT|UPDATE|DELETE|REPLACE|MERGE|TRUNCATE|CREATE|DROP|ALTER|COPY)\b", re.IGNORECASE
+)
 SHOWN_CHARACTERS = 160
 LISTED_AT_MOST = 20
 """Mismatches that are listed per entry (assumed); the rest are counted in a note."""
@@ -233,8 +237,9 @@ def _touches(entry: Entry, write: Write) -> bool:
 
 
 def _verb(write: Write) -> str:
-    words = write.statement.split()
-    return words[0].upper() if words else "write"
+    """The word that says what was done: of a WITH the first that changes something."""
+    found = _VERBS.search(write.statement)
+    return found[0].upper() if found else "write"
 
 
 def _writer(write: Write) -> str:

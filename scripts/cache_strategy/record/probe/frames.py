@@ -48,15 +48,21 @@ class UserCode:
         parts = real[len(self._root) :].split(os.sep)
         return "" if any(part in _FOREIGN for part in parts) else "/".join(parts)
 
-    def innermost(self) -> tuple[str, int, str]:
-        """Path, line and qualified name; ("", 0, "") when no code of the user's is on the stack."""
+    def innermost(self, through: str = "") -> tuple[str, int, str, bool]:
+        """
+        Path, line and qualified name; ("", 0, "") when no code of the user's is on the stack.
+
+        The last item says whether a function named `through` lies between that code and here.
+        """
         frame: FrameType | None = sys._getframe(1)
+        is_through = False
         while frame is not None:
             path = self.relative(frame.f_code.co_filename)
             if path:
-                return path, frame.f_lineno, _qualname(frame)
+                return path, frame.f_lineno, _qualname(frame), is_through
+            is_through = is_through or frame.f_code.co_name == through
             frame = frame.f_back
-        return "", 0, ""
+        return "", 0, "", is_through
 
 
 def _qualname(frame: FrameType) -> str:

@@ -13,6 +13,11 @@ from ..statements import shortened, tables_written
 MODULE = "sqlalchemy"
 PENDING = "cache_strategy_writes"
 """Key in a connection's `info`, which lives as long as the DBAPI connection."""
+AUTOFLUSH = "_autoflush"
+"""
+The Session's method that writes what is pending before a query. Who queries is not who wrote: such a write is put
+down to the code that committed it.
+"""
 WRAPPED = "cache_strategy_watched"
 """Marks a dialect whose `do_commit` reports to the journal."""
 
@@ -67,7 +72,7 @@ class _Watcher:
             self._note_write(conn, statement, tables)
 
     def _note_write(self, conn: Any, statement: str, tables: tuple[str, ...]) -> None:
-        path, line, qualname = self._code.innermost()
+        path, line, qualname, is_autoflush = self._code.innermost(through=AUTOFLUSH)
         record: dict[str, object] = {
             "kind": "write",
             "t": time.monotonic(),
@@ -77,6 +82,8 @@ class _Watcher:
             "qualname": qualname,
             "statement": shortened(statement),
         }
+        if is_autoflush:
+            record["autoflush"] = True
         if _commits_at_once(conn):
             self._journal.add(record)
             return
@@ -109,9 +116,12 @@ class _Watcher:
         if not pending:
             return
         now = time.monotonic()
+        path, line, qualname, _ = self._code.innermost()
         for record in pending:
             if isinstance(record, dict):
                 record["executed_t"], record["t"] = record["t"], now
+                if record.get("autoflush") and path:
+                    record["path"], record["line"], record["qualname"] = path, line, qualname
                 self._journal.add(record)
 
     def rollback(self, conn: Any) -> None:
