@@ -1,5 +1,5 @@
 """
-A cache that is never wrong for longer than you allow: in process memory, in Redis, or both.
+A cache that is never wrong for longer than you allow: in the memory of the process, in Redis, or both.
 
     cache = Cache(os.environ.get("REDIS_URL"), namespace="shop", budget_ms=100)
     user_profile = cache.entry("user-profile", ttl_seconds=300, depends_on=("users:{user_id}",))
@@ -8,24 +8,27 @@ A cache that is never wrong for longer than you allow: in process memory, in Red
     def get_user_profile(user_id): ...
 
     user_profile.get_or_compute({"user_id": 7}, lambda: ...)    # the same without a decorator
-    user_profile.invalidate(user_id=7)                          # one key, after your commit
-    cache.invalidate(("users", 7))                              # everything that depends on row 7 of users
+    user_profile.invalidate(user_id=7)                          # one key; after your commit
+    cache.invalidate(("users", 7))                              # all that depends on row 7 of users
 
-Without a URL, and with CACHE_MODE=off, every call computes. CACHE_MODE=shadow computes on every hit too, compares,
-tells `cache.listeners` about each difference and returns the computed value. CACHE_NAMESPACE replaces the namespace.
+Without a URL, and with CACHE_MODE=off, every call computes. CACHE_MODE=shadow computes on every hit too, tells
+`cache.listeners` about each difference and returns the computed value. CACHE_NAMESPACE replaces the namespace.
 
-Why an old value is never stored as a new one: every table, row and tag has a version in Redis, the microsecond of
-its last invalidation. A reader notes the versions before it computes; its value is good only while the versions are
-the same. A reader inside a database transaction that began before one of those versions may still see older rows: its
-value is returned but not stored. An invalidation that Redis did not take is kept and repeated, and until it is taken
-this process does not read what depends on it.
+Why an old value is never stored as a new one: every table, row and tag has a version in Redis, the microsecond of its
+last invalidation. A reader notes the versions before it computes, and its value is good only while they stay the same.
+A reader in a database transaction that began before one of those versions may still see older rows: its value is
+returned, not stored. An invalidation that Redis did not take is repeated until it does, and until then this process
+does not read what depends on it.
 
-Redis may be slow or gone: nothing here raises because of it, a request waits for it at most `budget_ms`, and after an
-error nobody asks until a background thread got an answer again.
+Redis may be slow or gone: nothing raises because of it, a request waits for it at most `budget_ms`, and after an error
+nobody asks again until a background thread got an answer.
+
+Read on in this order: Entry.get_or_compute, Entry._compute_and_store, Link.bump; the rest is detail.
 """
 
 from __future__ import annotations
 
+import atexit
 import base64
 import contextlib
 import datetime
@@ -43,7 +46,8 @@ import uuid
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import redis
 from redis.backoff import NoBackoff
@@ -55,133 +59,135 @@ if TYPE_CHECKING:
     Tag = str | tuple[str, object]
     Event = dict[str, Any]
 
-WAIT_SECONDS = 2.0  # assumed: how long one caller waits for another's computation before it computes itself
-REQUEST_SECONDS = 1.0  # assumed: a thread's budget is whole again this long after its first wait
-RETRY_SECONDS = (0.02, 0.25)  # assumed: first and longest pause between two attempts to reach Redis again
-RUN_SECONDS = 30 * 86400  # how long Redis remembers which server process it was; longer only costs one refill
-MEMORY_OVERHEAD_BYTES = 600  # assumed: what one value costs in memory beyond its own bytes
+WAIT_SECONDS = 2.0  # assumed: a caller waits that long for another's computation, then computes itself
+REQUEST_SECONDS = 1.0  # assumed: the budget of a thread is whole again this long after its first use
+RETRY_SECONDS = (
+    0.02,
+    0.25,
+)  # assumed: the first and the longest pause between two attempts to reach Redis again
+EXIT_SECONDS = 2.0  # assumed: a process that ends waits that long for its last invalidations to be delivered
+SETTLE_SECONDS = 0.05  # assumed: the longest from a commit to its invalidation; for judging in shadow mode
+SERVER_SECONDS = (
+    30 * 86400
+)  # how long Redis remembers which server process it was; then everything is computed anew
+RECORD_BYTES = 600  # assumed: what a record costs in memory besides its name and its payload
 MICROSECONDS = 1_000_000
+COUNTS = (
+    "hits", "misses", "stale_served", "computations", "waits", "errors", "bypasses", "invalidations", "stores",
+    "mismatches", "bytes", "compute_ms", "hit_ms",
+)  # fmt: skip
 
-# Every script takes the time from Redis itself, so that the clocks of the application's machines do not matter.
+# The scripts take the time from Redis, so the clocks of the machines need not agree. A name that holds anything but
+# a version (MGET gives nil for other types) is overwritten.
 NOW = "local t = redis.call('TIME'); local now = t[1] * 1000000 + t[2]\n"
 
-# KEYS: a lock or "", then versions. ARGV: ms a version lives, lock content or "", ms the lock lives.
-# Gives the time, whether the lock was taken, and the versions; one that is missing becomes the current time.
-NOTE_SCRIPT = (
-    NOW
-    + """
-local out, seen = {now, 0}, {}
+# KEYS: lock, versions... ARGV: ms a version lives, token of the lock or "", ms the lock lives.
+# Gives the time, 1 if the lock was taken, the versions. A missing version becomes the current time. A lock taken under
+# other versions is taken over: what its holder computes is outdated.
+NOTE_SCRIPT = f"""{NOW}
+local versions = {{}}
 for i = 2, #KEYS do
   local version = redis.call('MGET', KEYS[i])[1]
-  if not version or not tonumber(version) then
+  if version and tonumber(version) then
+    redis.call('PEXPIRE', KEYS[i], ARGV[1])
+  else
     version = string.format('%.0f', now)
     redis.call('SET', KEYS[i], version, 'PX', ARGV[1])
-  else
-    redis.call('PEXPIRE', KEYS[i], ARGV[1])
   end
-  out[i + 1] = version
-  seen[i - 1] = version
+  versions[i - 1] = version
 end
+local locked = 0
 if ARGV[2] ~= '' then
-  local content = ARGV[2] .. ' ' .. table.concat(seen, ',')
-  local held = redis.call('MGET', KEYS[1])[1]
-  if not held or held == content or string.match(held, ' (.*)') ~= string.match(content, ' (.*)') then
-    redis.call('SET', KEYS[1], content, 'PX', ARGV[3])
-    out[2] = 1
+  local under = table.concat(versions, ',')
+  local holder = redis.call('MGET', KEYS[1])[1]
+  if not holder or string.match(holder, ' (.*)') ~= under or string.match(holder, '(.*) ') == ARGV[2] then
+    redis.call('SET', KEYS[1], ARGV[2] .. ' ' .. under, 'PX', ARGV[3])
+    locked = 1
   end
 end
-return out
+return {{now, locked, unpack(versions)}}
 """
-)
 
-# KEYS: versions. ARGV: ms a version lives, microseconds to add. A version only ever grows.
-BUMP_SCRIPT = (
-    NOW
-    + """
+# KEYS: versions. ARGV: ms a version lives, microseconds to add, a version to replace (by an earlier one).
+# Versions grow, except that one in the future which was set before a commit becomes the time after it.
+BUMP_SCRIPT = f"""{NOW}
 for i = 1, #KEYS do
   local old = tonumber(redis.call('MGET', KEYS[i])[1] or 0) or 0
-  if old > now + 86400000000 then old = 0 end
+  if old == tonumber(ARGV[3]) or old > now + 86400000000 then old = 0 end
   redis.call('SET', KEYS[i], string.format('%.0f', math.max(now + ARGV[2], old + 1)), 'PX', ARGV[1])
 end
-return now
+return now + ARGV[2]
 """
-)
 
-# KEYS: value, lock. ARGV: value or "", ms it lives, start of the lock's content. Stores, then opens the lock.
+# KEYS: value, lock. ARGV: value or "", ms it lives, token of the lock.
 STORE_SCRIPT = """
 if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
-local held = redis.call('MGET', KEYS[2])[1]
-if held and string.sub(held, 1, #ARGV[3]) == ARGV[3] then redis.call('DEL', KEYS[2]) end
+local holder = redis.call('MGET', KEYS[2])[1]
+if holder and string.match(holder, '(.*) ') == ARGV[3] then redis.call('DEL', KEYS[2]) end
 return 1
 """
 
-# KEYS: the remembered server process, the version of everything. A Redis that restarted, or a replica that took
-# over, may hold versions from before invalidations it never saw: everything stored until now is invalid then.
-GREET_SCRIPT = (
-    NOW
-    + """
-local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-if run and redis.call('MGET', KEYS[1])[1] ~= run then
-  redis.call('SET', KEYS[1], run, 'EX', ARGV[1])
+# KEYS: the remembered server process, the version of everything. ARGV: seconds to remember it. A server that restarted
+# or took over may hold versions from before invalidations it never saw: all that is stored becomes invalid.
+GREET_SCRIPT = f"""{NOW}
+local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+if server and redis.call('MGET', KEYS[1])[1] ~= server then
+  redis.call('SET', KEYS[1], server, 'EX', ARGV[1])
   local old = tonumber(redis.call('MGET', KEYS[2])[1] or 0) or 0
   redis.call('SET', KEYS[2], string.format('%.0f', math.max(now, old + 1)), 'EX', ARGV[1])
 end
 return now
 """
-)
 
 
 class Unavailable(Exception):
-    """Redis did not answer within the budget, refused, or is known to be gone. Never leaves this package."""
+    """Redis did not answer in time, refused, or is known to be gone. Never reaches the application."""
 
 
-# --- keys ---------------------------------------------------------------------------------------------------------
+# --- keys ---
 
 
 def encode_key(value: object) -> str:
     """
-    A text that is equal for two values only if they are of the same type and equal; order of dicts and sets aside.
+    A text that two values share only if they are equal and of one type; the order of dicts and sets left out.
 
     Raises:
-        TypeError: for a type without such a text; objects are told apart by what they are, never by `repr`.
+        TypeError: names a type that has no such text.
     """
     kind = type(value)
-    if value is None:
-        return "n"
-    if kind is bool:
-        return "t" if value else "f"
+    if value is None or kind is bool:
+        return {None: "n", True: "t", False: "f"}[cast("bool | None", value)]
     if kind is int:
         return f"i{value};"
     if kind is str:
-        return f"s{len(cast(str, value))}:{value}"
-    if kind is tuple or kind is list:
-        marks = "()" if kind is tuple else "[]"
-        return marks[0] + "".join(map(encode_key, cast("Iterable[object]", value))) + marks[1]
+        return f"s{len(cast('str', value))}:{value}"
     if kind is dict:
         items = cast("dict[object, object]", value).items()
-        return "{" + "".join(sorted(encode_key(k) + encode_key(v) for k, v in items)) + "}"
-    if kind is set or kind is frozenset:
-        marks = "<>" if kind is set else "«»"
-        return marks[0] + "".join(sorted(map(encode_key, cast("Iterable[object]", value)))) + marks[1]
-    name, text = _tagged_scalar(value)
+        return "{" + "".join(sorted(encode_key(name) + encode_key(item) for name, item in items)) + "}"
+    if kind in MARKS:
+        marks = MARKS[kind]
+        parts = [encode_key(item) for item in cast("Iterable[object]", value)]
+        return marks[0] + "".join(parts if kind in (tuple, list) else sorted(parts)) + marks[1]
+    name, text = ("float", repr(value)) if kind is float else _scalar(value)
     return f"x{name}{len(text)}:{text}"
 
 
-INTEGER = re.compile(r"[+-]?[0-9]{1,40}(\.0*)?", re.ASCII)
+MARKS: dict[type, str] = {tuple: "()", list: "[]", set: "<>", frozenset: "^$"}
+INTEGER = re.compile(r"[+-]?[0-9]{1,40}(\.0*)?")
 UUID_TEXT = re.compile(r"\{?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\}?")
 
 
 def row_text(value: object) -> str | None:
     """
-    The name of a row in a tag, the same for every form of one primary key (7, "7", "007"); None for other types.
+    The name of a row, one for all forms of a primary key (7, "7", "007"); None for other types.
 
-    Forms that a database might take for equal (case, spaces around) share a name: that can only invalidate too much.
+    Texts that a database might take for equal (case, spaces around) share a name: that only invalidates too much.
     """
     if isinstance(value, uuid.UUID):
         return value.hex
-    if isinstance(value, int):
+    if isinstance(value, decimal.Decimal) and value.is_finite() and value == int(value):
         return str(int(value))
-    if isinstance(value, decimal.Decimal) and value.is_finite() and value == value.to_integral_value():
+    if isinstance(value, int):
         return str(int(value))
     if not isinstance(value, str):
         return None
@@ -191,67 +197,57 @@ def row_text(value: object) -> str | None:
     return text.strip("{}").replace("-", "") if UUID_TEXT.fullmatch(text) else text
 
 
-# --- values -------------------------------------------------------------------------------------------------------
+def tag_names(tag: Tag) -> set[str]:
+    """The tags to bump for a table and all its rows ("users"), or for one row (("users", 7))."""
+    table, row = (tag, None) if isinstance(tag, str) else (tag[0], row_text(tag[1]))
+    return {table, f"{table}:*" if row is None else f"{table}:{row}"}
 
 
-def _tagged_scalar(value: object) -> tuple[str, str]:
-    """The tag and the text of a value that JSON does not know; TypeError for types that do not come back equal."""
+# --- values: JSON, with {"~tag": ...} for what JSON does not know ---
+
+
+def _scalar(value: object) -> tuple[str, str]:
+    """Tag and text of a value; TypeError for a type whose values do not all come back equal."""
     kind = type(value)
-    if kind is float:
-        return "float", repr(value)
-    if kind is datetime.datetime:
-        moment = cast(datetime.datetime, value)
-        zone = getattr(moment.tzinfo, "key", None) if _is_zoneinfo(moment.tzinfo) else None
-        if moment.tzinfo is None or type(moment.tzinfo) is datetime.timezone:
-            return "datetime", f"{moment.isoformat()} {moment.fold}"
-        if zone:
-            return "datetime", f"{moment.replace(tzinfo=None).isoformat()} {moment.fold} {zone}"
-    if kind is datetime.time and cast(datetime.time, value).tzinfo is None:
-        return "time", f"{cast(datetime.time, value).isoformat()} {cast(datetime.time, value).fold}"
-    if kind is datetime.date:
-        return "date", cast(datetime.date, value).isoformat()
-    if kind is datetime.timedelta:
-        span = cast(datetime.timedelta, value)
-        return "timedelta", f"{span.days} {span.seconds} {span.microseconds}"
-    if kind is decimal.Decimal:
-        return "decimal", str(value)
-    if kind is uuid.UUID:
-        return "uuid", str(value)
-    if kind is bytes:
-        return "bytes", base64.b64encode(cast(bytes, value)).decode()
+    if isinstance(value, datetime.datetime) and kind is datetime.datetime:
+        zone = value.tzinfo
+        if zone is None or type(zone) is datetime.timezone:
+            return "datetime", f"{value.isoformat()} {value.fold}"
+        if type(zone).__name__ == "ZoneInfo" and getattr(zone, "key", None):
+            return "datetime", f"{value.replace(tzinfo=None).isoformat()} {value.fold} {zone.key}"  # type: ignore[attr-defined]
+    if isinstance(value, datetime.time) and kind is datetime.time and value.tzinfo is None:
+        return "time", f"{value.isoformat()} {value.fold}"
+    if isinstance(value, datetime.date) and kind is datetime.date:
+        return "date", value.isoformat()
+    if isinstance(value, datetime.timedelta) and kind is datetime.timedelta:
+        return "timedelta", f"{value.days} {value.seconds} {value.microseconds}"
+    if kind is decimal.Decimal or kind is uuid.UUID:
+        return kind.__name__.lower(), str(value)
+    if isinstance(value, bytes) and kind is bytes:
+        return "bytes", base64.b64encode(value).decode()
     raise TypeError(f"{kind.__module__}.{kind.__qualname__}")
 
 
-def _is_zoneinfo(zone: object) -> bool:
-    return type(zone).__module__ in ("zoneinfo", "zoneinfo._zoneinfo", "backports.zoneinfo")
-
-
-def _datetime_of(text: str) -> datetime.datetime:
+def _datetime(text: str) -> datetime.datetime:
     stamp, fold, *zone = text.split(" ")
     moment = datetime.datetime.fromisoformat(stamp).replace(fold=int(fold))
-    if not zone:
-        return moment
-    import zoneinfo  # Python 3.9 and later, as is the value that was stored
+    if zone:
+        from zoneinfo import ZoneInfo  # Python 3.9, as the process that stored it
 
-    return moment.replace(tzinfo=zoneinfo.ZoneInfo(zone[0]))
+        moment = moment.replace(tzinfo=ZoneInfo(zone[0]))
+    return moment
 
 
-def _time_of(text: str) -> datetime.time:
+def _time(text: str) -> datetime.time:
     stamp, fold = text.split(" ")
     return datetime.time.fromisoformat(stamp).replace(fold=int(fold))
 
 
-def _timedelta_of(text: str) -> datetime.timedelta:
-    days, seconds, microseconds = map(int, text.split(" "))
-    return datetime.timedelta(days, seconds, microseconds)
-
-
-# What stands behind {"~<tag>": <json>}; the json has been restored from the inside out.
 RESTORE: dict[str, Callable[[Any], Any]] = {
-    "~datetime": _datetime_of,
+    "~datetime": _datetime,
     "~date": datetime.date.fromisoformat,
-    "~time": _time_of,
-    "~timedelta": _timedelta_of,
+    "~time": _time,
+    "~timedelta": lambda text: datetime.timedelta(*map(int, text.split(" "))),
     "~decimal": decimal.Decimal,
     "~uuid": uuid.UUID,
     "~bytes": functools.partial(base64.b64decode, validate=True),
@@ -262,69 +258,59 @@ RESTORE: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def _to_json(value: object, tags: list[str]) -> Any:
-    """The value in JSON's own types; appends to `tags` whenever one had to be marked."""
+def to_json(value: object, tags: list[str]) -> Any:
+    """The value in JSON's own types; every tag that was needed is appended to `tags`."""
     kind = type(value)
-    if value is None or kind is str or kind is int or kind is bool or kind is float:
+    if value is None or kind in (str, int, bool, float):
         return value
     if kind is list:
-        return [_to_json(item, tags) for item in cast("list[object]", value)]
+        return [to_json(item, tags) for item in cast("list[object]", value)]
     if kind is dict:
         items = cast("dict[object, object]", value)
-        if all(type(name) is str and not name.startswith("~") for name in items):
-            return {name: _to_json(item, tags) for name, item in items.items()}
+        if all(type(name) is str and name[:1] != "~" for name in items):
+            return {name: to_json(item, tags) for name, item in items.items()}
         tags.append("dict")
-        return {"~dict": [[_to_json(name, tags), _to_json(item, tags)] for name, item in items.items()]}
+        return {"~dict": [[to_json(name, tags), to_json(item, tags)] for name, item in items.items()]}
     if kind in (tuple, set, frozenset):
-        parts = [_to_json(item, tags) for item in cast("Iterable[object]", value)]
         tags.append(kind.__name__)
-        return {"~" + kind.__name__: parts if kind is tuple else sorted(parts, key=_json_text)}
-    name, text = _tagged_scalar(value)
+        parts = [to_json(item, tags) for item in cast("Iterable[object]", value)]
+        return {"~" + kind.__name__: parts if kind is tuple else sorted(parts, key=json_text)}
+    name, text = _scalar(value)
     tags.append(name)
     return {"~" + name: text}
 
 
-def _json_text(data: object) -> str:
+def json_text(data: object) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
 
 
 def _restore(data: dict[str, Any]) -> Any:
-    if len(data) == 1:
-        ((name, content),) = data.items()
-        if name[:1] == "~":
-            return RESTORE[name](content)
-    return data
+    name = next(iter(data), "")
+    return RESTORE[name](data[name]) if name[:1] == "~" else data
 
 
 def encode_value(value: object) -> tuple[bytes, bool]:
     """
-    The value as JSON, and whether `decode_value` has marks to restore.
+    The value as JSON, and whether it has tags.
 
     Raises:
-        TypeError: for anything that would not come back exactly as it is; names the type.
+        TypeError: names the type that would not come back exactly as it is.
     """
     tags: list[str] = []
     try:
-        text = json.dumps(_to_json(value, tags), ensure_ascii=False, separators=(",", ":"))
-    except (RecursionError, ValueError) as error:
+        text = json.dumps(to_json(value, tags), ensure_ascii=False, separators=(",", ":"))
+    except (RecursionError, ValueError) as error:  # endless, or an integer beyond the interpreter's limit
         raise TypeError(f"{type(value).__qualname__} ({error})") from None
     return text.encode("utf-8", "surrogatepass"), bool(tags)
 
 
-def decode_value(payload: bytes, tagged: bool) -> Any:
-    """The value of `encode_value`, a new one at each call. ValueError and its like for anything else."""
-    text = payload.decode("utf-8", "surrogatepass")
-    return json.loads(text, object_hook=_restore) if tagged else json.loads(text)
-
-
-GARBAGE = (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, ImportError)
-
-
+@dataclass
 class Record:
     """
-    One stored value: its JSON, the versions it was computed under, and when, in microseconds of Redis' clock.
+    A stored value: its JSON, the versions it was computed under, and when, in microseconds of Redis' clock.
 
-    Between `soft_us` and `hard_us` it is still served, while one caller computes the next.
+    Between `soft_us` and `hard_us` it is still served while one caller computes the next. `checked_at` is the cache's
+    clock before the versions were last compared with those in Redis.
     """
 
     __slots__ = (
@@ -337,58 +323,52 @@ class Record:
         "tagged",
         "versions",
     )
+    versions: tuple[bytes, ...]
+    payload: bytes
+    tagged: bool
+    stored_us: int
+    soft_us: int
+    hard_us: int
+    checked_at: float
+    shared_value: list[Any]
 
-    def __init__(
-        self,
-        versions: tuple[bytes, ...],
-        payload: bytes,
-        tagged: bool,
-        stored_us: int,
-        soft_us: int,
-        hard_us: int,
-    ) -> None:
-        self.versions = versions
-        self.payload = payload
-        self.tagged = tagged
-        self.stored_us = stored_us
-        self.soft_us = soft_us
-        self.hard_us = hard_us
-        self.checked_at = 0.0  # the cache's clock before the versions were last compared
-        self.shared_value: list[Any] = []
+    # What decoding garbage may raise.
+    GARBAGE = (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, ImportError)
 
     def to_bytes(self) -> bytes:
-        head = (self.tagged, len(self.payload), self.stored_us, self.soft_us, self.hard_us)
-        return b"c1 %d %d %d %d %d %s\n%s" % (*head, b",".join(self.versions), self.payload)
+        numbers = (self.tagged, len(self.payload), self.stored_us, self.soft_us, self.hard_us)
+        return b"c1 %d %d %d %d %d %s\n%s" % (*numbers, b",".join(self.versions), self.payload)
 
     @staticmethod
-    def from_bytes(data: bytes | None) -> Record | None:
-        """None for anything that `to_bytes` did not write, or not whole."""
+    def from_bytes(data: bytes | None, checked_at: float) -> Record | None:
+        """None for bytes that `to_bytes` did not write, or not whole."""
         head, _, payload = (data or b"").partition(b"\n")
-        fields = head.split(b" ")
         try:
-            magic, (tagged, length, stored_us, soft_us, hard_us) = fields[0], map(int, fields[1:6])
-            versions = tuple(fields[6].split(b","))
-        except (ValueError, IndexError):
+            magic, tagged, length, stored_us, soft_us, hard_us, versions = head.split(b" ")
+            if magic != b"c1" or int(length) != len(payload):
+                return None
+            times = int(stored_us), int(soft_us), int(hard_us)
+        except ValueError:
             return None
-        if magic != b"c1" or length != len(payload):
-            return None
-        return Record(versions, payload, bool(tagged), stored_us, soft_us, hard_us)
+        return Record(tuple(versions.split(b",")), payload, tagged == b"1", *times, checked_at, [])
 
-    def value(self, shared: bool) -> Any:
-        """The value: the same object each time when `shared`, else a new one. One of GARBAGE when it is none."""
-        if not shared:
-            return decode_value(self.payload, self.tagged)
-        if not self.shared_value:
-            self.shared_value.append(decode_value(self.payload, self.tagged))
-        return self.shared_value[0]
+    def value(self, shared: bool = False) -> Any:
+        """The value: the same object each time if `shared`, else a new one. Raises one of GARBAGE if it is none."""
+        if shared and self.shared_value:
+            return self.shared_value[0]
+        text = self.payload.decode("utf-8", "surrogatepass")
+        value = json.loads(text, object_hook=_restore) if self.tagged else json.loads(text)
+        if shared:
+            self.shared_value.append(value)
+        return value
 
 
 class Memory:
-    """Records of this process, the least recently used dropped first, within a number and a size."""
+    """Records of this process within a number and a size; the least recently used go first."""
 
-    def __init__(self, entries: int, size_bytes: int) -> None:
-        self.max_entries = entries
-        self.max_bytes = size_bytes
+    def __init__(self, max_entries: int, max_bytes: int) -> None:
+        self.max_entries = max_entries
+        self.max_bytes = max_bytes
         self.bytes = 0
         self.lock = threading.Lock()
         self._records: OrderedDict[str, Record] = OrderedDict()
@@ -405,35 +385,24 @@ class Memory:
 
     def put(self, name: str, record: Record) -> None:
         with self.lock:
-            self._drop(name)
+            old = self._records.pop(name, None)
             self._records[name] = record
-            self.bytes += self._size(name, record)
+            self.bytes += self._size(name, record) - (self._size(name, old) if old else 0)
             while self._records and (len(self._records) > self.max_entries or self.bytes > self.max_bytes):
-                self._drop(next(iter(self._records)))
-
-    def drop(self, name: str) -> None:
-        with self.lock:
-            self._drop(name)
-
-    def _drop(self, name: str) -> None:
-        record = self._records.pop(name, None)
-        if record is not None:
-            self.bytes -= self._size(name, record)
+                self.bytes -= self._size(*self._records.popitem(last=False))
 
     @staticmethod
     def _size(name: str, record: Record) -> int:
-        return len(name) + len(record.payload) + MEMORY_OVERHEAD_BYTES
-
-
-# --- Redis --------------------------------------------------------------------------------------------------------
+        return len(name) + len(record.payload) + RECORD_BYTES
 
 
 class Link:
     """
     Redis within a time budget.
 
-    One command at a time, no repetition beyond a connection found closed. After an error it is `broken`: every call
-    fails at once, and a background thread alone tries to reach Redis, delivers `undelivered`, and mends the link.
+    A command is sent once, or twice if the connection turns out to have been closed. After an error the link is
+    `broken`: every call fails at once, and one background thread tries to reach Redis, delivers the invalidations that
+    are due, and mends it.
     """
 
     def __init__(self, url: str, prefix: str, budget_seconds: float, clock: Callable[[], float]) -> None:
@@ -446,63 +415,60 @@ class Link:
             "health_check_interval": 0,
         }
         pool = redis.ConnectionPool.from_url(url, **options)
-        pool.connection_kwargs.update(options)  # whatever the URL says
+        pool.connection_kwargs.update(options)  # against options in the URL
         self._new_connection: Callable[[], Any] = lambda: pool.connection_class(**pool.connection_kwargs)
         self._prefix = prefix
         self._budget_seconds = budget_seconds
         self._clock = clock
-        self.clock_offset = 0.0
-        """Redis' clock minus ours, in seconds."""
+        self.clock_offset = 0.0  # Redis' clock minus ours, in seconds; too large by one round trip at most
         self.version_ms = 3_600_000
         self.reset()
 
     def reset(self) -> None:
-        """Forget connections and threads: they belong to another process after a fork."""
+        """Start anew in a forked process: connections, threads and locks belong to the other one."""
         self._idle: deque[Any] = deque()
         self._account = threading.local()
         self._lock = threading.Lock()
-        self._deliver_lock = threading.Lock()
-        self._recovering: threading.Thread | None = None
-        self._wake = threading.Event()
+        self._recovery: threading.Thread | None = None
         self.broken = False
         self.last_error = ""
         self.undelivered: frozenset[str] = frozenset()
-        self.distrusted_at = -1.0
-        """Our clock at the last invalidation of this process: memory checked before that is checked again."""
+        self.distrusted_at = (
+            -1.0
+        )  # our clock at the last invalidation: memory that was checked before is checked again
 
     def version_key(self, tag: str) -> bytes:
         return f"{self._prefix}v:{tag}".encode("utf-8", "surrogatepass")
 
     def now_us(self) -> int:
-        """Redis' clock in microseconds, at most one round trip early, never late."""
+        """Redis' clock, in microseconds."""
         return int((self._clock() + self.clock_offset) * MICROSECONDS)
 
     def call(self, *command: Any) -> Any:
-        """The answer to one command. Unavailable when there is none in time."""
+        """The answer to one command; Unavailable when there is none within what is left of the thread's budget."""
         if self.broken:
             raise Unavailable(self.last_error)
-        started = time.monotonic()
-        account = self._account
+        started, account = time.monotonic(), self._account
         if started - getattr(account, "since", -REQUEST_SECONDS) >= REQUEST_SECONDS:
-            account.since, account.waited = started, 0.0
-        budget = self._budget_seconds - account.waited
-        if budget < self._budget_seconds / 100:
-            raise Unavailable(f"Redis was slow: {self._budget_seconds * 1000:.0f} ms spent")
+            account.since, account.spent = started, 0.0
+        left = self._budget_seconds - account.spent
+        if left < self._budget_seconds / 100:
+            raise Unavailable("Redis is slow")
         try:
-            return self._exchange(command, started + budget)
+            return self._exchange(command, started + left)
+        except redis.exceptions.NoScriptError:
+            raise
         except redis.ResponseError as error:
-            if isinstance(error, redis.exceptions.NoScriptError):
-                raise
             raise Unavailable(str(error)) from None
         except (redis.RedisError, OSError) as error:
             self.give_up(error)
             raise Unavailable(str(error)) from None
         finally:
-            # what a healthy Redis takes is not held against it
-            account.waited += max(0.0, time.monotonic() - started - self._budget_seconds / 20)
+            # a healthy answer is free: the budget is for waiting
+            account.spent += max(0.0, time.monotonic() - started - self._budget_seconds / 20)
 
     def script(self, text: str, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
-        """The answer of a Lua script, sent whole only to a server that does not know it."""
+        """The answer of a Lua script, which is sent whole only to a server that does not know it yet."""
         try:
             return self.call("EVALSHA", _sha1(text), len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
@@ -511,15 +477,13 @@ class Link:
     def _exchange(self, command: Sequence[Any], deadline: float) -> Any:
         while True:
             try:
-                connection, reused = self._idle.pop(), True
+                connection, is_reused = self._idle.pop(), True
             except IndexError:
-                connection, reused = self._connect(), False
+                connection, is_reused = self._connect(), False
             try:
                 connection.send_command(*command)
                 if not connection.can_read(timeout=max(0.001, deadline - time.monotonic())):
-                    raise redis.TimeoutError(
-                        f"no answer from Redis within {self._budget_seconds * 1000:.0f} ms"
-                    )
+                    raise redis.TimeoutError("Redis did not answer in time")
                 answer = connection.read_response()
             except redis.ResponseError:
                 self._idle.append(connection)
@@ -527,84 +491,100 @@ class Link:
             except BaseException as error:
                 connection.disconnect()
                 if (
-                    reused
+                    is_reused
                     and isinstance(error, redis.ConnectionError)
                     and not isinstance(error, redis.TimeoutError)
                 ):
-                    continue  # closed by the server while it lay idle
+                    continue
                 raise
             self._idle.append(connection)
             return answer
 
     def _connect(self) -> Any:
         connection = self._new_connection()
-        connection.connect()
-        before = self._clock()
-        keys = (f"{self._prefix}run".encode(), self.version_key("@all"))
-        connection.send_command("EVAL", GREET_SCRIPT, 2, *keys, RUN_SECONDS)
-        with contextlib.suppress(redis.ResponseError):  # a read-only replica, or INFO is forbidden
-            self.clock_offset = int(connection.read_response()) / MICROSECONDS - before
+        try:
+            connection.connect()
+            before, keys = self._clock(), (f"{self._prefix}server", self.version_key("@all"))
+            connection.send_command("EVAL", GREET_SCRIPT, 2, *keys, SERVER_SECONDS)
+            with contextlib.suppress(redis.ResponseError):  # a read-only replica, or INFO is forbidden
+                self.clock_offset = int(connection.read_response()) / MICROSECONDS - before
+        except BaseException:
+            connection.disconnect()
+            raise
         return connection
 
-    # Invalidations: kept from before they are sent until Redis took them.
+    def bump(self, tags: Collection[str], hold_us: int, release: int) -> int:
+        """
+        Give tags new versions. Until Redis took them they are `undelivered`, and are sent again and again.
 
-    def bump(self, tags: Iterable[str], hold_us: int = 0) -> bool:
-        """Give tags new versions; False when Redis did not take them (they are repeated until it does)."""
+        Args:
+            hold_us: so long from now nothing that depends on them is stored.
+            release: the end of a hold that is over, as this function gave it.
+
+        Returns:
+            The end of the hold, 0 when Redis did not take it.
+        """
         with self._lock:
             self.undelivered |= frozenset(tags)
         try:
-            self._deliver(self.script, hold_us)
+            return self._deliver(self.script, frozenset(tags), hold_us, release)
         except Unavailable as error:
+            with self._lock:
+                self.undelivered |= frozenset(tags)  # another thread's success may have removed them
             self.give_up(error)
-            return False
-        return True
+            return 0
 
     def _deliver(
-        self, script: Callable[[str, Sequence[bytes], Sequence[Any]], Any], hold_us: int = 0
-    ) -> None:
-        with self._deliver_lock:
-            tags = self.undelivered
-            if tags:
-                script(
-                    BUMP_SCRIPT, [self.version_key(tag) for tag in sorted(tags)], (self.version_ms, hold_us)
-                )
-            with self._lock:
-                self.distrusted_at = self._clock()
-                self.undelivered -= tags
+        self,
+        script: Callable[..., Any],
+        tags: frozenset[str] = frozenset(),
+        hold_us: int = 0,
+        release: int = 0,
+    ) -> int:
+        tags |= self.undelivered
+        keys = [self.version_key(tag) for tag in sorted(tags)]
+        held_until = int(script(BUMP_SCRIPT, keys, (self.version_ms, hold_us, release))) if tags else 0
+        with self._lock:
+            self.distrusted_at = self._clock()
+            self.undelivered -= tags
+        return held_until
 
     def give_up(self, error: BaseException) -> None:
         """Leave Redis alone until the background thread got an answer."""
         with self._lock:
             self.last_error = str(error)
             self.broken = True
-            if self._recovering is None:
-                self._recovering = threading.Thread(target=self._recover, name="cache-recovery", daemon=True)
-                self._recovering.start()
+            if self._recovery is None:
+                self._recovery = threading.Thread(target=self._recover, name="cache-recovery", daemon=True)
+                self._recovery.start()
 
     def _recover(self) -> None:
-        pause, longest = RETRY_SECONDS
+        pause = RETRY_SECONDS[0]
         while True:
             self._idle.clear()
             try:
                 connection = self._connect()
-                self._deliver(functools.partial(self._script_on, connection))
+                self._deliver(functools.partial(_run_script, connection))
+                with self._lock:
+                    if not self.undelivered:
+                        self._idle.append(connection)
+                        self._recovery = None
+                        self.broken = False
+                        return
             except (redis.RedisError, OSError) as error:
                 self.last_error = str(error)
-                self._wake.wait(pause)
-                pause = min(longest, pause * 2)
-                continue
-            with self._lock:
-                if self.undelivered:
-                    continue
-                self._idle.append(connection)
-                self._recovering = None
-                self.broken = False
-                return
+                time.sleep(pause)
+                pause = min(RETRY_SECONDS[1], pause * 2)
 
-    @staticmethod
-    def _script_on(connection: Any, text: str, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
-        connection.send_command("EVAL", text, len(keys), *keys, *arguments)
-        return connection.read_response()
+    def at_exit(self) -> None:
+        recovery = self._recovery
+        if self.undelivered and recovery is not None:
+            recovery.join(EXIT_SECONDS)
+
+
+def _run_script(connection: Any, text: str, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
+    connection.send_command("EVAL", text, len(keys), *keys, *arguments)
+    return connection.read_response()
 
 
 @functools.lru_cache(maxsize=16)
@@ -612,29 +592,21 @@ def _sha1(text: str) -> str:
     return hashlib.sha1(text.encode()).hexdigest()  # Redis' name for a script
 
 
-# --- entries ------------------------------------------------------------------------------------------------------
+class Slot(NamedTuple):
+    """The place of one key: its name, what it stands for, and the tags and versions it depends on."""
 
-
-class Slot:
-    """The place of one key of an entry: its name in Redis, the versions it depends on, the arguments it stands for."""
-
-    __slots__ = ("name", "parts", "redis_name", "tags", "version_keys")
-
-    def __init__(self, name: str, parts: Mapping[str, object], tags: tuple[str, ...], link: Link) -> None:
-        self.name = name
-        self.redis_name = name.encode("utf-8", "surrogatepass")
-        self.parts = parts
-        self.tags = tags
-        self.version_keys = [link.version_key(tag) for tag in tags]
+    name: str
+    redis_name: bytes
+    parts: Mapping[str, object]
+    tags: tuple[str, ...]
+    version_keys: list[bytes]
 
     def readable(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.parts.items())
 
 
 class Flight:
-    """One computation that others of this process wait for."""
-
-    __slots__ = ("done", "owner", "record")
+    """A computation that other threads wait for."""
 
     def __init__(self) -> None:
         self.done = threading.Event()
@@ -642,169 +614,157 @@ class Flight:
         self.record: Record | None = None
 
 
+@dataclass(eq=False)
 class Entry:
-    """One cache of the contract. Made by `Cache.entry`."""
+    """One cache of the contract; the fields are those of `Cache.entry`, which makes it."""
 
-    def __init__(
-        self,
-        cache: Cache,
-        name: str,
-        *,
-        ttl_seconds: float,
-        layers: Sequence[str],
-        depends_on: Sequence[str],
-        window_seconds: float,
-        staleness_bound_seconds: float,
-        version: int,
-        tags: Sequence[str],
-        shared: bool,
-        wait_seconds: float,
-    ) -> None:
-        self.cache = cache
-        self.name = name
-        self.ttl_seconds = ttl_seconds
-        self.layers = tuple(layers)
-        self.depends_on = tuple(depends_on)
-        self.window_seconds = window_seconds
-        self.staleness_bound_seconds = staleness_bound_seconds
-        self.version = version
-        self.tags = tuple(tags)
-        self.shared = shared
-        self.wait_seconds = wait_seconds
+    cache: Cache
+    name: str
+    ttl_seconds: float
+    layers: Sequence[str]
+    depends_on: Sequence[str]
+    window_seconds: float
+    staleness_bound_seconds: float
+    version: int
+    tags: Sequence[str]
+    shared: bool
+    wait_seconds: float
+
+    def __post_init__(self) -> None:
         self.counts: dict[str, float] = dict.fromkeys(COUNTS, 0)
-        self._in_memory = "memory" in layers
-        self._in_redis = "redis" in layers
+        self._in_memory = "memory" in self.layers
+        self._in_redis = "redis" in self.layers
         self._defaults: dict[str, object] = {}
-        self._function: str | None = None
-        self._tag_parts = [tag.partition(":{")[::2] for tag in (*depends_on, *tags)]
-        for tag, part in self._tag_parts:
-            if "{" in tag or "{" in part or (part and not part.endswith("}")):
-                raise ValueError(f'{name}: cannot depend on "{tag}"; write "table" or "table:{{key part}}".')
+        self._function = ""
+        self._dependencies: list[tuple[str, str]] = []
+        for tag in (*self.depends_on, *self.tags):
+            match = re.fullmatch(r"([^{}]+?)(?::\{(\w+)\})?", tag)
+            if not match:
+                raise ValueError(
+                    f'{self.name}: cannot depend on "{tag}"; write "table" or "table:{{key part}}".'
+                )
+            self._dependencies.append((match[1], match[2] or ""))
 
-    # The three ways to use it.
+    # What an application calls.
 
     def __call__(self, function: F) -> F:
-        """Decorator: the key is the arguments, however they are passed, defaults spelled out."""
-        for is_refused, what in (
-            (inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function), "async"),
-            (inspect.isgeneratorfunction(function), "a generator"),
-        ):
-            if is_refused:
-                raise TypeError(
-                    f"{self.name}: {function.__qualname__}() is {what}; only plain results can be stored."
-                )
+        """
+        Decorator for a function: the key is its arguments, however they are passed, defaults spelled out.
+
+        Raises:
+            TypeError: the function is async or a generator.
+            ValueError: the entry belongs to another function.
+        """
         place = f"{function.__module__}.{function.__qualname__}"
-        if self._function not in (None, place):
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise TypeError(f"{self.name}: {place} is async; this cache is for plain functions.")
+        if inspect.isgeneratorfunction(function):
+            raise TypeError(f"{self.name}: {place} is a generator; return a list instead.")
+        if self._function not in ("", place):
             raise ValueError(
                 f"{self.name}: caches {self._function} already; give {place} an entry of its own."
             )
         self._function = place
         signature = inspect.signature(function)
-        kinds = inspect.Parameter
-        self._defaults = {
-            name: () if p.kind is kinds.VAR_POSITIONAL else {} if p.kind is kinds.VAR_KEYWORD else p.default
-            for name, p in signature.parameters.items()
-            if p.default is not kinds.empty or p.kind in (kinds.VAR_POSITIONAL, kinds.VAR_KEYWORD)
-        }
+        for name, parameter in signature.parameters.items():
+            if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+                self._defaults[name] = () if parameter.kind is parameter.VAR_POSITIONAL else {}
+            elif parameter.default is not parameter.empty:
+                self._defaults[name] = parameter.default
 
         @functools.wraps(function)
         def cached(*args: Any, **kwargs: Any) -> Any:
             if not self.cache.is_on:
                 return function(*args, **kwargs)
-            bound = signature.bind(*args, **kwargs).arguments
-            return self.get_or_compute(bound, lambda: function(*args, **kwargs))
+            key = signature.bind(*args, **kwargs).arguments
+            return self.get_or_compute(key, lambda: function(*args, **kwargs))
 
-        cached.cache_entry = self  # type: ignore[attr-defined]
-        return cast(F, cached)
+        return cast("F", cached)
 
     def get_or_compute(self, key: Mapping[str, object], compute: Callable[[], T]) -> T:
         """
         The stored value of a key, else `compute()`, which is stored.
 
         Raises:
-            TypeError: a key part or the value is of a type that cannot be told apart or restored exactly.
-            Exception: whatever `compute` raises; it is not stored.
+            TypeError: a part of the key, or the value, is of a type that cannot be stored exactly.
+            Exception: what `compute` raises; it is never stored.
         """
-        cache = self.cache
-        if not cache.is_on or not (self._in_memory or self._in_redis):
+        if not self.cache.is_on or not (self._in_memory or self._in_redis):
             return self._compute(compute)
         started = time.monotonic()
-        slot = self._slot(key)
-        blocked = cache._blocked_tags()
-        if blocked and not blocked.isdisjoint(slot.tags):
-            return self._bypass(slot, compute, "a write is not yet committed or delivered")
+        slot = self.slot(key)
+        if not self.cache.blocked_tags().isdisjoint(slot.tags):
+            return self._bypass(slot, compute, "a write is not yet committed or not yet announced")
         try:
             record, versions = self._look(slot)
         except Unavailable as error:
-            return self._bypass(slot, compute, str(error))
-        fallback: list[T] = []
+            return self._bypass(slot, compute, str(error), errors=1)
+        may_serve: list[T] = []  # a value that others may have while one caller computes the next
         if record is not None:
-            is_fresh = record.versions == versions
-            try:
+            with contextlib.suppress(*Record.GARBAGE):
                 value: T = record.value(self.shared)
-            except GARBAGE:
-                record = None
-            else:
-                if is_fresh and (cache._link.now_us() < record.soft_us or cache.mode == "shadow"):
+                is_valid = record.versions == versions
+                if is_valid and (self.cache.mode == "shadow" or self.cache.link.now_us() < record.soft_us):
                     return self._hit(slot, record, value, compute, started)
-                if is_fresh or self._may_be_served_stale(record):
-                    fallback.append(value)
-        return self._miss(slot, versions, compute, fallback)
+                if is_valid or self.may_be_served_stale(record):
+                    may_serve.append(value)
+        return self._miss(slot, versions, compute, may_serve)
 
     def refresh(self, key: Mapping[str, object], compute: Callable[[], T]) -> T:
-        """Compute and store, whatever is stored now: for warming and for writers that want the next read to hit."""
+        """Compute and store, whatever is stored now: for warming, and for writers whose readers shall hit."""
         if not self.cache.is_on or not (self._in_memory or self._in_redis):
             return self._compute(compute)
-        slot = self._slot(key)
-        blocked = self.cache._blocked_tags()
-        if blocked and not blocked.isdisjoint(slot.tags):
-            return self._bypass(slot, compute, "a write is not yet committed or delivered")
-        return self._compute_and_store(slot, compute, None)[0]
+        slot = self.slot(key)
+        if not self.cache.blocked_tags().isdisjoint(slot.tags):
+            return self._bypass(slot, compute, "a write is not yet committed or not yet announced")
+        return self._compute_and_store(slot, compute, [], patience_seconds=0)[0]
 
     def invalidate(self, **key: object) -> None:
         """Forget one key, now. Call it after the commit."""
-        self._forget(self._slot(key))
+        self._forget(self.slot(key))
+
+    def invalidate_after_commit(self, session: Any, **key: object) -> None:
+        """Forget one key once a SQLAlchemy session has committed; not at all if it rolls back."""
+        self.cache.after_commit(session, functools.partial(self._forget, self.slot(key)))
 
     def invalidate_all(self) -> None:
         """Forget every key of this entry, now. Call it after the commit."""
-        if self.cache.is_on:
-            self.cache.bump((f"@entry/{self.name}",), entry=self.name)
-            self._count("invalidations")
-
-    def invalidate_after_commit(self, session: Any, **key: object) -> None:
-        """Forget one key once the SQLAlchemy session has committed; not at all if it rolls back."""
-        self.cache.after_commit(session, functools.partial(self._forget, self._slot(key)))
+        self.count(invalidations=1)
+        self.cache.bump((f"@entry/{self.name}",), entry=self.name)
 
     def _forget(self, slot: Slot) -> None:
-        if self.cache.is_on:
-            self.cache.bump((slot.tags[2],), entry=self.name, key=slot.readable())
-            self._count("invalidations")
+        self.count(invalidations=1)
+        self.cache.bump((slot.tags[2],), entry=self.name, key=slot.readable())
 
-    # Keys.
-
-    def _slot(self, key: Mapping[str, object]) -> Slot:
-        parts = {**self._defaults, **key} if self._defaults else dict(key)
+    def slot(self, key: Mapping[str, object]) -> Slot:
+        """The place of a key. TypeError when a part of it cannot be told apart, or one is missing."""
+        parts = {**self._defaults, **key}
         try:
             text = "".join([encode_key(name) + encode_key(parts[name]) for name in sorted(parts)])
-        except TypeError as error:
-            raise TypeError(
-                f"{self.name}: {error} cannot be part of a key; pass what identifies it, for example its id."
-            ) from None
+        except (TypeError, RecursionError) as error:
+            what = f"{self.name}: {error} cannot be part of a key"
+            raise TypeError(f"{what}; pass what identifies it, for example its id.") from None
         if len(text) > 160:
             text = "#" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
         place = f"{self.name}/{self.version}/{text}"
         tags = ["@all", f"@entry/{self.name}", f"@key/{place}"]
-        for tag, part in self._tag_parts:
-            row = row_text(parts[part[:-1]]) if part else None
-            tags.extend((tag,) if row is None else (f"{tag}:*", f"{tag}:{row}"))
-        return Slot(f"{self.cache.prefix}e:{place}", parts, tuple(tags), self.cache._link)
+        for table, part in self._dependencies:
+            if part and part not in parts:
+                raise TypeError(
+                    f'{self.name}: depends on "{table}:{{{part}}}"; its key has no part "{part}".'
+                )
+            row = row_text(parts[part]) if part else None
+            tags += [table] if row is None else [f"{table}:*", f"{table}:{row}"]
+        name = f"{self.cache.prefix}e:{place}"
+        version_keys = [self.cache.link.version_key(tag) for tag in tags]
+        return Slot(name, name.encode("utf-8", "surrogatepass"), parts, tuple(tags), version_keys)
 
     # Reading.
 
     def _look(self, slot: Slot) -> tuple[Record | None, tuple[bytes | None, ...]]:
-        """What is stored and has not expired, with the versions of now. Unavailable when Redis is."""
-        link, asked_at = self.cache._link, self.cache.clock()
-        record = self.cache._memory.get(slot.name) if self._in_memory else None
+        """What is stored, and the versions of now, in one round trip; in none while memory may be trusted."""
+        link, asked_at = self.cache.link, self.cache.clock()
+        record = self.cache.memory.get(slot.name) if self._in_memory else None
         if record is not None and link.now_us() < record.hard_us:
             if asked_at - record.checked_at < self.window_seconds and record.checked_at > link.distrusted_at:
                 return record, record.versions
@@ -814,257 +774,259 @@ class Entry:
                 return record, versions
         if not self._in_redis:
             return None, tuple(link.call("MGET", *slot.version_keys))
-        answer = link.call("MGET", *slot.version_keys, slot.redis_name)
-        versions = tuple(answer[:-1])
-        record = Record.from_bytes(answer[-1])
+        *found, data = link.call("MGET", *slot.version_keys, slot.redis_name)
+        record, versions = Record.from_bytes(data, asked_at), tuple(found)
         if record is not None and self._in_memory and record.versions == versions:
-            record.checked_at = asked_at
-            self.cache._memory.put(slot.name, record)
+            self.cache.memory.put(slot.name, record)
         return record, versions
 
     def _hit(self, slot: Slot, record: Record, value: T, compute: Callable[[], T], started: float) -> T:
-        self._count("hits")
-        self._count("hit_ms", (time.monotonic() - started) * 1000)
+        self.count(hits=1, hit_ms=(time.monotonic() - started) * 1000)
         if self.cache.listeners:
-            self.cache._notify("hit", self.name, slot.readable(), **self._history(record))
+            self.cache.notify("hit", self.name, slot.readable(), **self.history(record))
         return self._judge(slot, record, compute) if self.cache.mode == "shadow" else value
 
-    def _may_be_served_stale(self, record: Record) -> bool:
-        # Only the last change of each dependency is known, not the first one after this value: the value's own age
-        # is the longest time it can have been wrong.
-        age_us = self.cache._link.now_us() - record.stored_us
+    def may_be_served_stale(self, record: Record) -> bool:
+        """
+        Whether an invalidated value is within the staleness bound.
+
+        Only the last change of each dependency is known, not the first one since: the value's own age is the longest
+        time that it can have been wrong.
+        """
+        age_us = self.cache.link.now_us() - record.stored_us
         return self.cache.mode == "on" and age_us < self.staleness_bound_seconds * MICROSECONDS
 
     # Computing.
 
     def _miss(
-        self, slot: Slot, versions: tuple[bytes | None, ...], compute: Callable[[], T], fallback: list[T]
+        self, slot: Slot, versions: tuple[bytes | None, ...], compute: Callable[[], T], may_serve: list[T]
     ) -> T:
-        """One caller computes; the others take what may still be served, else wait for it."""
-        flights, name = self.cache._flights, (slot.name, versions)
-        with self.cache._flights_lock:
-            other = flights.get(name)
-            if other is None:
-                flight = flights[name] = Flight()
+        """
+        One thread computes; the others take what may be served, else wait for it.
+
+        Who noted other versions does not wait: an invalidation lies between the two, and the value may be too old.
+        """
+        cache, name = self.cache, (slot.name, versions)
+        with cache.lock:
+            other = cache.flights.get(name)
+            flight = cache.flights[name] = other or Flight()
         if other is None:
             try:
-                value, flight.record = self._compute_and_store(slot, compute, fallback)
+                value, flight.record = self._compute_and_store(slot, compute, may_serve, self.wait_seconds)
                 return value
             finally:
-                with self.cache._flights_lock:
-                    flights.pop(name, None)
+                with cache.lock:
+                    cache.flights.pop(name, None)
                 flight.done.set()
-        if fallback:
-            return self._stale(fallback[0])
-        if other.owner != threading.get_ident():
-            self._count("waits")
-            other.done.wait(self.wait_seconds)
-            if other.record is not None:
-                return cast(T, other.record.value(self.shared))
-        return self._compute_and_store(slot, compute, fallback)[0]
-
-    def _stale(self, value: T) -> T:
-        self._count("stale_served")
-        return value
+        if may_serve:
+            self.count(stale_served=1)
+            return may_serve[0]
+        if flight.owner != threading.get_ident():
+            self.count(waits=1)
+            flight.done.wait(self.wait_seconds)
+            if flight.record is not None:
+                return cast("T", flight.record.value(self.shared))
+        return self._compute_and_store(slot, compute, may_serve, patience_seconds=0)[0]
 
     def _compute_and_store(
-        self, slot: Slot, compute: Callable[[], T], fallback: list[T] | None
+        self, slot: Slot, compute: Callable[[], T], may_serve: list[T], patience_seconds: float
     ) -> tuple[T, Record | None]:
-        """Compute under noted versions and store, unless another process does. The record only if others may use it."""
-        link, token = self.cache._link, uuid.uuid4().hex if self._in_redis else ""
-        patience = time.monotonic() + self.wait_seconds
+        """Note the versions, compute, store; or take what another process stores. The record, if others may use it."""
+        cache, link = self.cache, self.cache.link
+        token = uuid.uuid4().hex if self._in_redis else ""
+        keys = (slot.redis_name + b":lock", *slot.version_keys)
+        patience = time.monotonic() + patience_seconds
         while True:
-            asked_at = self.cache.clock()
-            began = self.cache.snapshot_began()
+            asked_at, began = cache.clock(), cache.snapshot_began()
             try:
-                keys = [slot.redis_name + b":lock", *slot.version_keys]
-                wait_ms = int(self.wait_seconds * 1000) or 1
-                now_us, locked, *versions = link.script(NOTE_SCRIPT, keys, (link.version_ms, token, wait_ms))
+                arguments = (link.version_ms, token, max(1, int(self.wait_seconds * 1000)))
+                now_us, is_locked, *noted = link.script(NOTE_SCRIPT, keys, arguments)
             except Unavailable as error:
-                return self._bypass(slot, compute, str(error)), None
+                return self._bypass(slot, compute, str(error), errors=1), None
             link.clock_offset = now_us / MICROSECONDS - asked_at
-            if locked or not token or fallback is None or time.monotonic() >= patience:
+            versions = tuple(noted)
+            if is_locked or not token or time.monotonic() >= patience:
                 break
-            if fallback:
-                return self._stale(fallback[0]), None
-            self._count("waits")
-            record = self._await_other(slot, tuple(versions), patience)
-            if record is not None:
-                try:
-                    return record.value(self.shared), record
-                except GARBAGE:
-                    pass
-        # What a transaction sees is as old as its beginning: safe only if nothing changed since then.
-        seen_us = now_us if began is None else now_us - int((self.cache.clock() - began) * MICROSECONDS)
-        is_storable = all(int(version) <= seen_us for version in versions)
+            if may_serve:
+                self.count(stale_served=1)
+                return may_serve[0], None
+            stored = self._await_other_process(slot, versions, patience)
+            if stored is not None:
+                return stored.value(self.shared), stored
+            patience = 0  # it failed, or may not store: waiting for the next one would be a queue
+        # What an open transaction sees may be as old as its beginning: good only if nothing has changed since then.
+        seen_us = now_us if began is None else now_us - int((cache.clock() - began) * MICROSECONDS)
         record = None
         try:
-            value = self._compute(compute, slot)
-            if not is_storable or not self.cache._blocked_tags().isdisjoint(slot.tags):
-                self._count("bypasses")
-                if self.cache.listeners:
-                    reason = "the open transaction is older than the last change"
-                    self.cache._notify("bypass", self.name, slot.readable(), reason=reason)
-                return value, None
-            record = self._record(slot, value, tuple(versions), now_us)
+            self.count(misses=1)
+            if cache.listeners:
+                cache.notify("miss", self.name, slot.readable())
+            value = self._compute(compute)
+            if any(int(version) > seen_us for version in versions):
+                self.skipped(slot.parts, "the open transaction is older than the last change")
+            elif not cache.blocked_tags().isdisjoint(slot.tags):
+                self.skipped(slot.parts, "a write is not yet committed or not yet announced")
+            else:
+                record = self._record(slot, value, versions, now_us, asked_at)
+            return value, record
         finally:
-            if token or record:
-                self._store(slot, record, token, asked_at)
-        return value, record
+            self._store(slot, record, token)
 
-    def _record(self, slot: Slot, value: object, versions: tuple[bytes, ...], now_us: int) -> Record:
+    def _record(
+        self, slot: Slot, value: object, versions: tuple[bytes, ...], now_us: int, asked_at: float
+    ) -> Record:
         try:
             payload, tagged = encode_value(value)
         except TypeError as error:
+            what = f"{self.name}: the value for {slot.readable() or 'no arguments'} holds a {error}"
             raise TypeError(
-                f"{self.name}: {slot.readable()} gave a {error}, which cannot be restored exactly; "
-                "return plain data, for example a dict of its fields."
+                f"{what}, which cannot be restored exactly. Return plain data, for example a dict."
             ) from None
-        ttl_us = (
-            self.ttl_seconds * MICROSECONDS * random.uniform(0.9, 1.0)
-        )  # keys stored together expire apart
-        soft_us, hard_us = int(ttl_us * 0.9), int(ttl_us)
-        return Record(versions, payload, tagged, now_us, now_us + soft_us, now_us + hard_us)
+        life_us = (
+            self.ttl_seconds * MICROSECONDS * random.uniform(0.9, 1)
+        )  # what is stored together expires apart
+        return Record(
+            versions,
+            payload,
+            tagged,
+            now_us,
+            now_us + int(life_us * 0.9),
+            now_us + int(life_us),
+            asked_at,
+            [],
+        )
 
-    def _store(self, slot: Slot, record: Record | None, token: str, asked_at: float) -> None:
-        data, life_ms = b"", 1
-        if record is not None:
-            record.checked_at = asked_at
-            life_ms = (record.hard_us - self.cache._link.now_us()) // 1000
-            if life_ms <= 0:
-                record = None
-        if record is not None:
-            self._count("stores")
-            self._count("bytes", len(record.payload))
+    def _store(self, slot: Slot, record: Record | None, token: str) -> None:
+        """Put a record into its layers, and open the lock."""
+        life_ms = (record.hard_us - self.cache.link.now_us()) // 1000 if record else 0
+        data = b""
+        if record is not None and life_ms > 0:
+            data = record.to_bytes()
+            self.count(stores=1, bytes=len(data))
             if self._in_memory:
-                self.cache._memory.put(slot.name, record)
-            if self._in_redis:
-                data = record.to_bytes()
+                self.cache.memory.put(slot.name, record)
             if self.cache.listeners:
-                self.cache._notify("store", self.name, slot.readable(), **self._history(record))
+                self.cache.notify("store", self.name, slot.readable(), **self.history(record))
         if token:
             try:
                 keys = (slot.redis_name, slot.redis_name + b":lock")
-                self.cache._link.script(STORE_SCRIPT, keys, (data, max(1, life_ms), token))
+                self.cache.link.script(STORE_SCRIPT, keys, (data, max(1, life_ms), token))
             except Unavailable as error:
-                self._error(slot, str(error))
+                self.count(errors=1)
+                if self.cache.listeners:
+                    self.cache.notify("error", self.name, slot.readable(), reason=str(error))
 
-    def _await_other(self, slot: Slot, versions: tuple[bytes, ...], patience: float) -> Record | None:
-        """What the process that holds the lock stores; None when it gave up, or the versions changed, or too late."""
+    def _await_other_process(self, slot: Slot, versions: tuple[bytes, ...], patience: float) -> Record | None:
+        """What the holder of the lock stores; None when it gave up or took too long, or the versions have changed."""
+        self.count(waits=1)
         pause = 0.002
         while time.monotonic() < patience:
             time.sleep(pause)
             pause = min(0.02, pause * 1.5)
+            keys = (*slot.version_keys, slot.redis_name, slot.redis_name + b":lock")
             try:
-                answer = self.cache._link.call(
-                    "MGET", *slot.version_keys, slot.redis_name, slot.redis_name + b":lock"
-                )
+                *found, data, lock = self.cache.link.call("MGET", *keys)
             except Unavailable:
                 return None
-            if tuple(answer[:-2]) != versions:
-                return None
-            record = Record.from_bytes(answer[-2])
-            if record is not None and record.versions == versions:
-                return record
-            if answer[-1] is None:
+            record = Record.from_bytes(data, self.cache.clock())
+            if record is not None and record.versions == versions == tuple(found):
+                with contextlib.suppress(*Record.GARBAGE):
+                    record.value()
+                    return record
+            if lock is None or tuple(found) != versions:
                 return None
         return None
 
-    def _compute(self, compute: Callable[[], T], slot: Slot | None = None) -> T:
+    def _compute(self, compute: Callable[[], T]) -> T:
         started = time.monotonic()
         try:
             return compute()
         finally:
-            self._count("computations")
-            self._count("compute_ms", (time.monotonic() - started) * 1000)
-            if slot is not None:
-                self._count("misses")
-                if self.cache.listeners:
-                    self.cache._notify("miss", self.name, slot.readable())
+            self.count(computations=1, compute_ms=(time.monotonic() - started) * 1000)
 
-    def _bypass(self, slot: Slot, compute: Callable[[], T], reason: str) -> T:
-        self._count("bypasses")
-        if self.cache.listeners:
-            self.cache._notify("bypass", self.name, slot.readable(), reason=reason)
+    def _bypass(self, slot: Slot, compute: Callable[[], T], reason: str, errors: int = 0) -> T:
+        self.count(errors=errors)
+        self.skipped(slot.parts, reason)
         return self._compute(compute)
 
-    def _error(self, slot: Slot, reason: str) -> None:
-        self._count("errors")
+    def skipped(self, key: Mapping[str, object], reason: str) -> None:
+        """Count and tell that a value was not read, or not stored."""
+        self.count(bypasses=1)
         if self.cache.listeners:
-            self.cache._notify("error", self.name, slot.readable(), reason=reason)
+            self.cache.notify("bypass", self.name, self.slot(key).readable(), reason=reason)
 
     # Shadow mode.
 
     def _judge(self, slot: Slot, record: Record, compute: Callable[[], T]) -> T:
-        """The origin's value, after telling the listeners if the stored one differs and nothing excuses that."""
-        link, began = self.cache._link, self.cache.snapshot_began()
-        origin = self._compute(compute)
+        """The origin's value, after telling the listeners if the stored one differs and nothing excuses it."""
+        began, failure, origin = self.cache.snapshot_began(), None, None
         try:
-            served_text = _json_text(_to_json(record.value(False), []))
-            origin_text = _json_text(_to_json(origin, []))
-        except (TypeError, ValueError, RecursionError) as error:
-            self._error(slot, str(error))
-            return origin
-        if served_text == origin_text:
-            return origin
+            origin = self._compute(compute)
+            origin_text = json_text(to_json(origin, []))
+        except Exception as error:
+            failure, origin_text = error, f"{type(error).__qualname__}: {error}"
+        served_text = json_text(to_json(record.value(), []))
+        if served_text != origin_text and self._is_current(slot, record, began):
+            self.count(mismatches=1)
+            texts = {"served": served_text[:2000], "origin": origin_text[:2000]}
+            bound = {"staleness_bound_seconds": self.staleness_bound_seconds, "tags": slot.tags[3:]}
+            self.cache.notify(
+                "mismatch", self.name, slot.readable(), **texts, **bound, **self.history(record)
+            )
+        if failure is not None:
+            raise failure
+        return cast("T", origin)
+
+    def _is_current(self, slot: Slot, record: Record, began: float | None) -> bool:
+        """Whether a record should equal what the origin gives: no change announced since, no transaction open before."""
+        link = self.cache.link
         if began is not None:
             began_us = link.now_us() - int((self.cache.clock() - began) * MICROSECONDS)
-            if any(int(version) > began_us for version in record.versions):
-                return origin  # the open transaction sees less than the stored value does
-        threading.Event().wait(SETTLE_SECONDS)
+            if record.stored_us > began_us:
+                return False
+        time.sleep(SETTLE_SECONDS)
         try:
-            if tuple(link.call("MGET", *slot.version_keys)) != record.versions:
-                return origin  # the write that makes the difference has been announced since
+            return tuple(link.call("MGET", *slot.version_keys)) == record.versions
         except Unavailable:
-            return origin
-        self._count("mismatches")
-        self.cache._notify(
-            "mismatch",
-            self.name,
-            slot.readable(),
-            served=served_text[:2000],
-            origin=origin_text[:2000],
-            staleness_bound_seconds=self.staleness_bound_seconds,
-            **self._history(record),
-        )
-        return origin
+            return False
 
-    def _history(self, record: Record) -> dict[str, Any]:
-        stored_t = record.stored_us / MICROSECONDS - self.cache._link.clock_offset
+    # Being watched.
+
+    def history(self, record: Record) -> dict[str, Any]:
+        """When a record was stored (our clock in seconds, Redis' in microseconds), and under which versions."""
+        stored_t = record.stored_us / MICROSECONDS - self.cache.link.clock_offset
         return {
             "stored_t": stored_t,
             "stored_us": record.stored_us,
             "versions": [int(v) for v in record.versions],
         }
 
-    def _count(self, name: str, amount: float = 1) -> None:
-        with self.cache._counts_lock:
-            self.counts[name] += amount
-
-
-COUNTS = (
-    "hits", "misses", "stale_served", "computations", "waits", "errors", "bypasses", "invalidations", "stores",
-    "mismatches", "bytes", "compute_ms", "hit_ms",
-)  # fmt: skip
-SETTLE_SECONDS = 0.05  # assumed: the longest a commit takes to be announced, for judging in shadow mode
+    def count(self, **amounts: float) -> None:
+        with self.cache.lock:
+            for name, amount in amounts.items():
+                self.counts[name] += amount
 
 
 class Cache:
     """
-    All caches of an application: one Redis, one memory, one mode.
+    The caches of an application: one Redis, one memory, one mode.
 
     Args:
         url: of Redis, as redis-py takes it; None or "" switches every cache off.
-        namespace: starts every name in Redis; the environment's CACHE_NAMESPACE wins.
-        budget_ms: the most one request waits for Redis.
+        namespace: begins every name in Redis, unless the environment has CACHE_NAMESPACE.
+        budget_ms: the most that one request waits for Redis.
         memory_entries, memory_bytes: bounds of what this process keeps.
-        clock: monotonic seconds.
+        clock: seconds that never go back.
 
     Attributes:
-        listeners: called with every event, a dict with event, entry, key, t (seconds of `clock`) and more.
-        snapshot_began: gives the time at which the oldest open database transaction of this thread began, or None.
-        pending_tags: gives the tags of this thread's writes that are not committed yet.
+        mode: "on", "off" or "shadow".
+        listeners: called with each event, a dict: event, entry, key (readable), t (seconds of `clock`), and more.
+        snapshot_began: when this thread's oldest open database transaction began, by `clock`; None when none is open.
+        pending_tags: the tags of this thread's writes that are not committed.
         after_commit: calls a function once a session has committed. `sqlalchemy_events.watch` sets these three.
+
+    Raises:
+        ValueError: CACHE_MODE is none of the three, or the URL is none.
     """
 
     def __init__(
@@ -1088,22 +1050,21 @@ class Cache:
         self.listeners: list[Callable[[Event], None]] = []
         self.snapshot_began: Callable[[], float | None] = lambda: None
         self.pending_tags: Callable[[], Collection[str]] = lambda: ()
-        self.after_commit: Callable[[Any, Callable[[], None]], None] = _no_sessions
-        self._link = Link(url or "redis://", self.prefix, budget_ms / 1000, clock)
-        self._memory = Memory(memory_entries, memory_bytes)
-        self._reset()
+        self.after_commit: Callable[[Any, Callable[[], None]], None] = _no_session
+        self.link = Link(url or "redis://", self.prefix, budget_ms / 1000, clock)
+        self.memory = Memory(memory_entries, memory_bytes)
+        self.lock = threading.Lock()
+        self.flights: dict[tuple[str, tuple[bytes | None, ...]], Flight] = {}
+        ours = weakref.ref(self)
         if hasattr(os, "register_at_fork"):
-            os.register_at_fork(after_in_child=_method_of(self, "_after_fork"))
-
-    def _reset(self) -> None:
-        self._flights: dict[tuple[str, tuple[bytes | None, ...]], Flight] = {}
-        self._flights_lock = threading.Lock()
-        self._counts_lock = threading.Lock()
+            os.register_at_fork(after_in_child=lambda: _with(ours(), Cache._after_fork))
+        atexit.register(lambda: _with(ours(), lambda cache: cache.link.at_exit()))
 
     def _after_fork(self) -> None:
-        self._reset()
-        self._link.reset()
-        self._memory.lock = threading.Lock()
+        self.link.reset()
+        self.memory.lock = threading.Lock()
+        self.lock = threading.Lock()
+        self.flights = {}
 
     def entry(
         self,
@@ -1123,108 +1084,100 @@ class Cache:
         One cache.
 
         Args:
-            ttl_seconds: the longest a value is served, whatever happens; a tenth at random is taken off.
-            layers: "memory", "redis"; other words are taken care of elsewhere.
-            depends_on: "products" for any row of a table, "users:{user_id}" for the row whose primary key is that
+            ttl_seconds: the longest that a value is served, whatever happens; up to a tenth is taken off at random.
+            layers: "memory", "redis"; other words are somebody else's.
+            depends_on: "products" for all rows of a table, "users:{user_id}" for the row whose primary key is that
                 part of the key.
             window_seconds: how long memory is served without asking Redis whether it still holds.
-            staleness_bound_seconds: how old a value may be to be served to others while one caller renews it.
+            staleness_bound_seconds: how old a value may be that others get while one caller computes the next.
             version: raise it when the meaning of the value changes.
             tags: more names to invalidate by, written as in `depends_on`.
-            shared: callers get the same object each time and must not change it.
+            shared: every caller gets the same object, and none may change it.
             wait_seconds: how long a caller waits for another's computation before it computes itself.
+
+        Raises:
+            ValueError: the name is taken, or a dependency is written otherwise.
         """
         if name in self.entries:
             raise ValueError(f"{name}: there is an entry of this name already.")
-        entry = Entry(
-            self, name, ttl_seconds=ttl_seconds, layers=layers, depends_on=depends_on, window_seconds=window_seconds,
-            staleness_bound_seconds=staleness_bound_seconds, version=version, tags=tags, shared=shared,
-            wait_seconds=wait_seconds,
-        )  # fmt: skip
-        self.entries[name] = entry
-        self._link.version_ms = max(self._link.version_ms, int(ttl_seconds * 2000))
+        timing = (window_seconds, staleness_bound_seconds)
+        self.entries[name] = entry = Entry(
+            self, name, ttl_seconds, layers, depends_on, *timing, version, tags, shared, wait_seconds
+        )
+        self.link.version_ms = max(self.link.version_ms, int(ttl_seconds * 2000))
         return entry
 
     def invalidate(self, *tags: Tag) -> None:
-        """
-        Forget everything that depends on tables, rows or tags, now. Call it after the commit.
-
-        Args:
-            tags: "products" (the table with every row), ("users", 7) (one row).
-        """
+        """Forget all that depends on tables or tags ("products") or on rows (("users", 7)), now: after the commit."""
         self.bump({name for tag in tags for name in tag_names(tag)})
 
     def invalidate_all(self) -> None:
         """Forget everything, now."""
         self.bump(("@all",))
 
-    def metrics(self) -> dict[str, dict[str, float]]:
-        """What this process counted, per entry. Times are sums, in milliseconds; bytes are those stored."""
-        with self._counts_lock:
-            return {name: {**entry.counts} for name, entry in self.entries.items()}
-
-    def metrics_prometheus(self) -> str:
-        """The same in Prometheus' text format, with the state of Redis and of the memory."""
-        lines: list[str] = []
-        for count in COUNTS:
-            metric = f"cache_{count}_total"
-            lines.append(f"# TYPE {metric} counter")
-            for name, counts in self.metrics().items():
-                label = name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-                lines.append(f'{metric}{{entry="{label}"}} {counts[count]:.17g}')
-        for metric, value in self.state().items():
-            lines.append(f"# TYPE cache_{metric} gauge")
-            lines.append(f"cache_{metric} {value}")
-        return "\n".join(lines) + "\n"
-
-    def state(self) -> dict[str, int]:
-        """Whether Redis answers, what is kept in memory, and how many invalidations wait to be delivered."""
-        return {
-            "redis_up": int(self.is_on and not self._link.broken),
-            "memory_entries": len(self._memory),
-            "memory_bytes": self._memory.bytes,
-            "undelivered": len(self._link.undelivered),
-        }
-
-    def _blocked_tags(self) -> frozenset[str]:
-        return self._link.undelivered.union(self.pending_tags())
-
-    def bump(self, tags: Collection[str], *, entry: str = "", key: str = "", hold_seconds: float = 0) -> None:
+    def bump(
+        self,
+        tags: Collection[str],
+        *,
+        entry: str = "",
+        key: str = "",
+        hold_seconds: float = 0,
+        release: int = 0,
+    ) -> int:
         """
-        Give tags new versions, now.
+        Give tags (see `tag_names`) new versions, now.
 
         Args:
-            tags: as `tag_names` writes them.
-            hold_seconds: store nothing that depends on them for that long: for a commit about to happen.
+            hold_seconds: for a commit about to happen: so long, nothing that depends on them is stored.
+            release: what the call with `hold_seconds` returned, once the commit is over.
         """
         if not self.is_on or not tags:
-            return
-        self._link.bump(tags, int(hold_seconds * MICROSECONDS))
+            return 0
+        held_until = self.link.bump(tags, int(hold_seconds * MICROSECONDS), release)
         if self.listeners:
-            self._notify("invalidate", entry, key, tags=sorted(tags))
+            self.notify("invalidate", entry, key, tags=sorted(tags))
+        return held_until
 
-    def _notify(self, event: str, entry: str, key: str, **more: Any) -> None:
+    def blocked_tags(self) -> frozenset[str]:
+        """Tags of writes that are not committed (in this thread) or not delivered to Redis (in this process)."""
+        return self.link.undelivered.union(self.pending_tags())
+
+    def notify(self, event: str, entry: str, key: str, **more: Any) -> None:
         message = {"event": event, "entry": entry, "key": key, "t": self.clock(), **more}
         for listener in list(self.listeners):
             listener(message)
 
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """What this process has counted, by entry. compute_ms and hit_ms are sums; bytes are those stored."""
+        with self.lock:
+            return {name: dict(entry.counts) for name, entry in self.entries.items()}
 
-def tag_names(tag: Tag) -> tuple[str, ...]:
-    """The tags to bump for a table with all its rows, or for one row of it."""
-    table, row = (tag, None) if isinstance(tag, str) else (tag[0], row_text(tag[1]))
-    return (table, f"{table}:*" if row is None else f"{table}:{row}")
+    def state(self) -> dict[str, int]:
+        """Whether Redis answers, what memory holds, how many invalidations are due."""
+        return {
+            "redis_up": int(self.is_on and not self.link.broken),
+            "memory_entries": len(self.memory),
+            "memory_bytes": self.memory.bytes,
+            "undelivered": len(self.link.undelivered),
+        }
+
+    def metrics_prometheus(self) -> str:
+        """Metrics and state in Prometheus' text format."""
+        lines, metrics = [], self.metrics()
+        for count in COUNTS:
+            lines.append(f"# TYPE cache_{count}_total counter")
+            for name, counts in metrics.items():
+                label = name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+                lines.append(f'cache_{count}_total{{entry="{label}"}} {counts[count]:.17g}')
+        for gauge, value in self.state().items():
+            lines += [f"# TYPE cache_{gauge} gauge", f"cache_{gauge} {value}"]
+        return "\n".join(lines) + "\n"
 
 
-def _no_sessions(session: Any, function: Callable[[], None]) -> None:
-    raise RuntimeError("No session is watched; call sqlalchemy_events.watch(cache, ...) first.")
+def _with(cache: Cache | None, function: Callable[[Cache], None]) -> None:
+    if cache is not None:
+        function(cache)
 
 
-def _method_of(owner: Cache, name: str) -> Callable[[], None]:
-    reference = weakref.ref(owner)
-
-    def call() -> None:
-        cache = reference()
-        if cache is not None:
-            getattr(cache, name)()
-
-    return call
+def _no_session(session: Any, function: Callable[[], None]) -> None:
+    raise RuntimeError("No session is watched. Call sqlalchemy_events.watch(cache, tables) first.")

@@ -64,6 +64,7 @@ class ConnectionState:
         self.announced: set[str] = set()  # invalidated by a session whose commit was not the connection's
         self.committed: set[str] = set()  # being committed, without a session to say when that is done
         self.is_committing = False
+        self.held_until = 0
 
 
 class SessionState:
@@ -231,11 +232,12 @@ class Watcher:
         # SQLAlchemy tells this just before the commit and, without a session, nothing just after it.
         state = self._connection_state(connection)
         state.is_committing = True
+        unheard = state.announced if state.session() is not None else state.announced | state.tags
         state.announced = set()
+        if unheard:
+            state.held_until = self._bump(unheard, hold_seconds=COMMIT_SECONDS)
+            state.committed |= unheard
         if state.session() is None:
-            if state.tags:
-                self.cache.bump(state.tags, hold_seconds=COMMIT_SECONDS)
-            state.committed |= state.tags
             state.tags = set()
             self._close(state)
 
@@ -261,7 +263,7 @@ class Watcher:
     def _finish_commit(self, state: ConnectionState) -> None:
         if state.committed:
             tags, state.committed = state.committed, set()
-            self._bump(tags)
+            self._bump(tags, release=state.held_until)
 
     def _wrote(self, connection: Connection, tags: set[str]) -> None:
         if not tags:
@@ -274,11 +276,12 @@ class Watcher:
             self._state_of(session).tags |= tags
         state.tags |= tags
 
-    def _bump(self, tags: set[str]) -> None:
+    def _bump(self, tags: set[str], hold_seconds: float = 0, release: int = 0) -> int:
         for table in self.tables:
-            if sum(tag.startswith(table + ":") for tag in tags) > MAX_ROWS:
-                tags = {tag for tag in tags if not tag.startswith(table + ":")} | self._tags(table, None)
-        self.cache.bump(tags)
+            rows = {tag for tag in tags if tag.startswith(table + ":")}
+            if len(rows) > MAX_ROWS:
+                tags = (tags - rows) | self._tags(table, None)
+        return self.cache.bump(tags, hold_seconds=hold_seconds, release=release)
 
     # Statements.
 
@@ -373,7 +376,9 @@ class Watcher:
                 continue
             if first in CALLS:
                 return frozenset(self.tables)
-            source = text if first in ("do", "create") else statement
+            if first == "create" and "table" not in words[:4]:
+                continue  # a view, an index, a function: no rows change
+            source = text if first == "do" else statement
             names = {name.lower() for name in self._names.findall(source)}
             named = {table for table in self.tables if table.lower() in names}
             found |= named
@@ -399,7 +404,8 @@ CHANGES = re.compile(r"\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b",
 CALLS = frozenset({"call", "exec", "execute"})
 READS = frozenset(
     "select values with table show explain pragma set reset begin start commit end rollback savepoint release fetch "
-    "declare close listen unlisten notify lock analyze describe desc use prepare deallocate discard grant revoke".split()
+    "declare close listen unlisten notify lock analyze describe desc use prepare deallocate discard grant revoke refresh "
+    "reindex vacuum".split()
 )
 
 

@@ -1,0 +1,256 @@
+"""
+Caches the answers of Flask endpoints, tells browsers and proxies how to keep them, shows what the caches do.
+
+    @bp.get("/products/<int:product_id>")          # the route, then guards,
+    @http_headers("public, max-age=60")            # then the headers,
+    @cached_endpoint(product_page)                 # then the cache,
+    @marshal_with(ProductSchema)                   # then whatever makes the answer
+    def product(product_id): ...
+
+An answer is stored only if another caller with the same key could get the very same: status 200, nothing streamed, no
+cookie, no change of the session, nothing registered to run after this request, and no look into the session that the
+key did not take as well. Works with Flask 1.1 to 3.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+import flask
+from flask import Blueprint, Response, current_app, request
+
+from .runtime import Cache, Entry
+
+F = TypeVar("F", bound="Callable[..., Any]")
+
+# They belong to one transfer of the answer, not to the answer.
+NOT_STORED = frozenset(
+    "age connection content-length date keep-alive server set-cookie transfer-encoding upgrade via".split()
+)
+USER_IN_SESSION = ("user_id", "_user_id", "uid", "user")  # assumed: how applications call the logged-in user
+
+
+def cached_endpoint(entry: Entry, key: Callable[..., Mapping[str, object]] | None = None) -> Callable[[F], F]:
+    """
+    Decorator for a view: serves GET requests from `entry`.
+
+    Args:
+        key: takes the parameters of the route by name, gives the parts of the key: everything that the answer depends
+            on. Without it, the parameters of the route and all query arguments.
+    """
+
+    def decorate(view: F) -> F:
+        @functools.wraps(view)
+        def cached(*args: Any, **parameters: Any) -> Any:
+            if request.method != "GET" or not entry.cache.is_on:
+                return view(*args, **parameters)
+            watch = _SessionWatch()
+            parts = {**parameters, "query": query_arguments()} if key is None else key(**parameters)
+            key_reads_session = watch.was_read()
+            made: list[Response] = []
+
+            def compute() -> dict[str, Any]:
+                registered = len(_run_after_this_request())
+                watch.start()
+                try:
+                    response = current_app.make_response(view(*args, **parameters))
+                finally:
+                    reads, changes = watch.stop()
+                made.append(response)
+                reason = _why_not_stored(response)
+                if changes:
+                    reason = "the view changed the session"
+                elif reads and not key_reads_session:
+                    reason = "the view reads the session, the key does not"
+                elif len(_run_after_this_request()) > registered:
+                    reason = "the view registered a function to run after this request"
+                if reason:
+                    raise _NotStored(reason)
+                return {"body": _text(response.get_data()), "headers": _headers_to_store(response)}
+
+            try:
+                stored = entry.get_or_compute(parts, compute)
+            except _NotStored as refusal:
+                entry.skipped(parts, str(refusal))
+                return made[-1]
+            if made:
+                return made[-1]
+            return current_app.response_class(stored["body"], status=200, headers=stored["headers"])
+
+        return cast(F, cached)
+
+    return decorate
+
+
+def http_headers(cache_control: str = "", vary: Iterable[str] = (), etag: bool = True) -> Callable[[F], F]:
+    """
+    Decorator for a view: Cache-Control, Vary and ETag, and 304 for who has the answer already.
+
+    What the view said itself is kept. `public` becomes `private` in an answer that sets a cookie, or for which the
+    session was read.
+
+    Args:
+        cache_control: for answers with status 200, as sent.
+        vary: names of headers to add to Vary.
+        etag: a strong one, from the body.
+    """
+
+    def decorate(view: F) -> F:
+        @functools.wraps(view)
+        def with_headers(*args: Any, **parameters: Any) -> Any:
+            if request.method not in ("GET", "HEAD"):
+                return view(*args, **parameters)
+            watch = _SessionWatch()
+            watch.start()
+            try:
+                response = current_app.make_response(view(*args, **parameters))
+            finally:
+                reads, changes = watch.stop()
+            for name in vary:
+                response.vary.add(name)
+            if response.status_code != 200:
+                return response
+            if cache_control and "Cache-Control" not in response.headers:
+                response.headers["Cache-Control"] = cache_control
+            if reads or changes or "Set-Cookie" in response.headers:
+                response.headers["Cache-Control"] = _private(response.headers.get("Cache-Control", ""))
+            if etag and not response.is_streamed and not response.direct_passthrough:
+                if not response.headers.get("ETag"):
+                    response.set_etag(hashlib.blake2b(response.get_data(), digest_size=16).hexdigest())
+                response.make_conditional(request.environ)
+            return response
+
+        return cast(F, with_headers)
+
+    return decorate
+
+
+def query_arguments(*names: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Query arguments as a part of a key: all, or those named; each with all its values; their order left out."""
+    chosen = (
+        sorted(request.args.lists()) if not names else [(name, request.args.getlist(name)) for name in names]
+    )
+    return tuple((name, tuple(values)) for name, values in chosen)
+
+
+def current_user_id() -> object:
+    """
+    Who is logged in, as a part of a key, by Flask-Login, Flask-JWT-Extended, or the session; None for nobody.
+
+    Raises:
+        RuntimeError: none of them knows.
+    """
+    if hasattr(current_app, "login_manager"):
+        return importlib.import_module("flask_login").current_user.get_id()
+    if "flask-jwt-extended" in current_app.extensions:
+        return importlib.import_module("flask_jwt_extended").get_jwt_identity()
+    for name in USER_IN_SESSION:
+        if name in flask.session:
+            return flask.session[name]
+    if isinstance(flask.session, Mapping) or hasattr(flask.session, "keys"):
+        return None
+    raise RuntimeError("No login is known here; give the key what identifies the user.")
+
+
+def metrics_blueprint(cache: Cache, route: str = "/metrics/cache") -> Blueprint:
+    """What the caches of this process do: JSON, or Prometheus text for ?format=prometheus or Accept: text/plain."""
+    blueprint = Blueprint("cache_metrics", __name__)
+
+    def metrics() -> Response:
+        wants = request.accept_mimetypes.best_match(
+            ["application/json", "text/plain"], default="application/json"
+        )
+        if request.args.get("format") == "prometheus" or (
+            "format" not in request.args and wants == "text/plain"
+        ):
+            text, kind = cache.metrics_prometheus(), "text/plain; version=0.0.4; charset=utf-8"
+            response = current_app.response_class(text, content_type=kind)
+        else:
+            response = flask.jsonify(mode=cache.mode, **cache.state(), entries=cache.metrics())
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    blueprint.add_url_rule(route, "metrics", metrics)
+    return blueprint
+
+
+class _NotStored(Exception):
+    """The answer was made, and is for this caller alone."""
+
+
+class _SessionWatch:
+    """Whether the session is read or changed while a view runs; its own flags are as before afterwards."""
+
+    def __init__(self) -> None:
+        self._context = _request_context()
+        self._before = (False, False)
+        self.start()
+
+    def _session(self) -> Any:
+        # Flask 3.1 takes every use of `flask.session` for a read
+        context = self._context
+        return context._session if hasattr(context, "_session") else context.session
+
+    def start(self) -> None:
+        session = self._session()
+        self._before = (bool(getattr(session, "accessed", False)), bool(getattr(session, "modified", False)))
+        self._set(False, False)
+
+    def was_read(self) -> bool:
+        return self.stop()[0]
+
+    def stop(self) -> tuple[bool, bool]:
+        session = self._session()
+        reads, changes = bool(getattr(session, "accessed", False)), bool(getattr(session, "modified", False))
+        self._set(reads or self._before[0], changes or self._before[1])
+        return reads, changes
+
+    def _set(self, accessed: bool, modified: bool) -> None:
+        session = self._session()
+        for name, value in (("accessed", accessed), ("modified", modified)):
+            if hasattr(session, name) and getattr(session, name) != value:
+                setattr(session, name, value)
+
+
+def _request_context() -> Any:
+    known: Any = flask.globals
+    if hasattr(known, "request_ctx"):  # Flask 2.2
+        return known.request_ctx._get_current_object()
+    return known._request_ctx_stack.top
+
+
+def _run_after_this_request() -> list[Any]:
+    return cast("list[Any]", getattr(_request_context(), "_after_request_functions", []))
+
+
+def _why_not_stored(response: Response) -> str:
+    if response.status_code != 200:
+        return f"status {response.status_code}"
+    if response.is_streamed or response.direct_passthrough:
+        return "streamed"
+    if "Set-Cookie" in response.headers:
+        return "sets a cookie"
+    if response.cache_control.no_store or "*" in response.vary:
+        return "the view forbids it"
+    return "has something to do when it is closed" if getattr(response, "_on_close", None) else ""
+
+
+def _headers_to_store(response: Response) -> list[list[str]]:
+    return [[name, value] for name, value in response.headers if name.lower() not in NOT_STORED]
+
+
+def _text(body: bytes) -> str | bytes:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body
+
+
+def _private(cache_control: str) -> str:
+    parts = [part.strip() for part in cache_control.split(",")]
+    kept = [part for part in parts if part and part != "public" and not part.lower().startswith("s-maxage")]
+    return ", ".join(kept if "private" in kept or "no-store" in kept else ["private", *kept])
