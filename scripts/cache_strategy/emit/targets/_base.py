@@ -1,5 +1,6 @@
 """What every target has in common."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,12 +29,21 @@ class Target:
         TARGETS[self.name] = self
 
 
+def python(value: Any) -> str:
+    """A literal as formatters of Python write it: double quotes, and a comma only where a tuple needs it."""
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, tuple | list):
+        return "(" + ", ".join(map(python, value)) + ("," if len(value) == 1 else "") + ")"
+    return repr(value)
+
+
 def render(folder: str, template: str, **values: Any) -> str:
     """
     A template that lies beside a target's code. An undefined name is an error.
 
-    Autoescape is off: what is rendered is Python, YAML and shell, and every value goes through `python` (repr) or a
-    filter of its language.
+    Autoescape is off: what is rendered is Python, YAML and shell, and every value goes through `python` or a filter
+    of its language.
     """
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(folder).parent),
@@ -43,5 +53,5 @@ def render(folder: str, template: str, **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["python"] = repr
+    environment.filters["python"] = python
     return environment.get_template(template).render(**values)

@@ -6,6 +6,7 @@ entry, a call after a commit where the contract says write-through or tag, and o
 """
 
 import posixpath
+import re
 from pathlib import Path
 
 from cache_strategy.emit.draft import Draft
@@ -18,14 +19,15 @@ from cache_strategy.emit.edits import (
     replace_sql,
 )
 from cache_strategy.emit.edits._base import CannotEdit
-from cache_strategy.emit.targets._base import Target, render
+from cache_strategy.emit.targets._base import Target, python, render
 from cache_strategy.emit.targets.runtime.code import EntryCode, entry_code, imports_for
-from cache_strategy.model.contract import Contract, Entry
+from cache_strategy.model.contract import Contract, Entry, Invalidator
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import Endpoint, Evidence
 
 FILES = Path(__file__).parent / "files"
 ALIAS = "caches"
+RELATIVE = re.compile(r"^from \.", re.M)
 
 
 def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
@@ -49,7 +51,6 @@ def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
 
 def _wire(entry: Entry, contract: Contract, evidence: Evidence, draft: Draft) -> None:
     path, _, qualname = entry.target.rpartition(":")
-    module = f"{contract.application.package}.caching"
     name = entry.id.replace("-", "_")
     if entry.kind == "view":
         session = contract.application.session
@@ -76,18 +77,10 @@ def _wire(entry: Entry, contract: Contract, evidence: Evidence, draft: Draft) ->
                 f"{qualname} is kept by {entry.id}.",
                 (entry.id,),
             )
-    _import_entries(path, module, entry, draft)
+    _import_entries(path, contract, (entry.id,), draft)
     for invalidator in entry.invalidated_by:
         if invalidator.how in ("write-through", "tag"):
-            _wire_writer(
-                entry,
-                invalidator.writer,
-                invalidator.how,
-                invalidator.call,
-                invalidator.tables,
-                module,
-                draft,
-            )
+            _wire_writer(entry, invalidator, contract, draft)
 
 
 def _decorators(entry: Entry, name: str, evidence: Evidence) -> list[tuple[str, tuple[str, ...]]]:
@@ -123,17 +116,15 @@ def _route_and_guards(entry: Entry, evidence: Evidence) -> tuple[str, ...]:
     )
 
 
-def _wire_writer(
-    entry: Entry, writer: str, how: str, call: str, tables: tuple[str, ...], module: str, draft: Draft
-) -> None:
-    path, _, qualname = writer.rpartition(":")
+def _wire_writer(entry: Entry, invalidator: Invalidator, contract: Contract, draft: Draft) -> None:
+    path, _, qualname = invalidator.writer.rpartition(":")
     name = entry.id.replace("-", "_")
-    if how == "write-through":
-        statement = f"{ALIAS}.{name}.invalidate({call})"
+    if invalidator.how == "write-through":
+        statement = f"{ALIAS}.{name}.invalidate({invalidator.call})"
         why = f"{qualname} drops the key of {entry.id} after its commit."
     else:
-        tags = entry.tags or tables
-        statement = f"{ALIAS}.cache.invalidate({', '.join(_quoted(t) for t in tags)})"
+        tags = entry.tags or invalidator.tables
+        statement = f"{ALIAS}.cache.invalidate({', '.join(map(python, tags))})"
         why = f"{qualname} drops the tag of {entry.id} after its commit."
     draft.edit(
         path,
@@ -141,15 +132,32 @@ def _wire_writer(
         why,
         (entry.id,),
     )
-    _import_entries(path, module, entry, draft)
+    _import_entries(path, contract, (entry.id,), draft)
 
 
-def _import_entries(path: str, module: str, entry: Entry, draft: Draft) -> None:
+def _import_entries(path: str, contract: Contract, ids: tuple[str, ...], draft: Draft) -> None:
+    """The import in the style of the file: relative where its imports of the package are."""
+    application = contract.application
+    module = f"{application.package}.caching"
+    source = draft.text(path) or ""
+    folder = posixpath.dirname(path)
+    inside = (folder + "/").startswith(application.package_path.rstrip("/") + "/")
+    if (
+        inside
+        and RELATIVE.search(source)
+        and not re.search(rf"^from {re.escape(application.package)}\b", source, re.M)
+    ):
+        depth = (
+            len(posixpath.relpath(folder, application.package_path).split("/"))
+            if folder != application.package_path
+            else 0
+        )
+        module = "." * (depth + 1) + "caching"
     draft.edit(
         path,
-        lambda source: add_import.apply(source, module=module, name="entries", alias=ALIAS),
+        lambda text: add_import.apply(text, module=module, name="entries", alias=ALIAS),
         "The entries of the contract.",
-        (entry.id,),
+        ids,
     )
 
 
@@ -176,6 +184,8 @@ def _write_package(wired: list[Entry], contract: Contract, evidence: Evidence, d
         "watched": _watched(wired, evidence),
         "imports": imports_for(codes),
         "warmed": [c for c in codes if c.entry.warming],
+        "http_names": _http_names(codes),
+        "uses_any": any(c.entry.kind == "endpoint" and c.keeps for c in codes),
     }
     draft.write(
         f"{folder}/entries.py",
@@ -186,6 +196,15 @@ def _write_package(wired: list[Entry], contract: Contract, evidence: Evidence, d
     if values["warmed"]:
         text = render(__file__, "warm.py.j2", targets=_warm_targets(values["warmed"]), **values)  # type: ignore[arg-type]
         draft.write(f"{folder}/warm.py", text, "Fills entries before the first reader comes.", ids)
+
+
+def _http_names(codes: list[EntryCode]) -> list[str]:
+    names = ["metrics_blueprint"]
+    if any("http" in c.entry.layers for c in codes):
+        names.append("http_headers")
+    if any(c.entry.kind == "endpoint" and c.keeps for c in codes):
+        names.append("cached_endpoint")
+    return sorted(names)
 
 
 def _watched(wired: list[Entry], evidence: Evidence) -> list[tuple[str, str | None]]:
@@ -230,14 +249,7 @@ def _write_application(wired: list[Entry], contract: Contract, draft: Draft) -> 
                 why,
                 ids,
             )
-            draft.edit(
-                path,
-                lambda source: add_import.apply(
-                    source, module=f"{application.package}.caching", name="entries", alias=ALIAS
-                ),
-                why,
-                ids,
-            )
+            _import_entries(path, contract, ids, draft)
         except CacheStrategyError as error:
             draft.withhold("metrics", str(error))
     requirements = next((r for r in application.requirements if r.endswith(".txt")), None)
@@ -264,10 +276,6 @@ def _path_of(module: str, package: str, package_path: str, draft: Draft) -> str:
     raise CacheStrategyError(
         f"{module}: has no file at {stem}.py; correct application.factory in the contract."
     )
-
-
-def _quoted(text: str) -> str:
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 target = Target(__name__, emit, order=10)
