@@ -1,5 +1,6 @@
 """The texts that a file change brings: before, after, and what was added. From the transcript, never from the disk."""
 
+import ast
 import re
 import textwrap
 from collections import Counter
@@ -75,3 +76,31 @@ def newly_matches(pattern: re.Pattern[str], call: ToolCall) -> bool:
                 return True
             kept.remove(found.group())
     return False
+
+
+def shortened(before: str, after: str) -> tuple[str, str]:
+    """Two versions of a Python file without the definitions that are the same in both; unparsable ones as they are."""
+    try:
+        olds, news = _statements(before), _statements(after)
+    except (SyntaxError, ValueError, RecursionError):
+        return before, after
+    same = {text for text, is_import in olds if not is_import} & {
+        text for text, is_import in news if not is_import
+    }
+    return _joined(olds, same), _joined(news, same)
+
+
+def _statements(text: str) -> list[tuple[str, bool]]:
+    """The top-level statements of a module with their decorators, each with whether it is an import."""
+    lines = text.split("\n")
+    found = []
+    for node in ast.parse(text).body:
+        decorators = getattr(node, "decorator_list", [])
+        first = min([node.lineno, *(d.lineno for d in decorators)])
+        piece = "\n".join(lines[first - 1 : node.end_lineno])
+        found.append((piece, isinstance(node, ast.Import | ast.ImportFrom)))
+    return found
+
+
+def _joined(statements: list[tuple[str, bool]], without: set[str]) -> str:
+    return "\n".join(text for text, _ in statements if text not in without) + "\n"

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Literal
 
-from cache_strategy.hookify.changes import added_text, change_of, newly_matches
+from cache_strategy.hookify.changes import added_text, change_of, newly_matches, shortened
+from cache_strategy.hookify.commands import programs
 from cache_strategy.hookify.detectors import Sighting
 from cache_strategy.hookify.linking import stem, words_said
 from cache_strategy.hookify.masking import masked
@@ -23,7 +24,6 @@ from cache_strategy.hookify.transcripts import Session, ToolCall
 from cache_strategy.hookify.vocabulary import spoken_deed, spoken_text
 from cache_strategy.model.proposal import Example, RuleEvent
 from cache_strategy.rules import check_change, check_command
-from cache_strategy.rules._shell import Invocation, invocations
 
 ANY_CHANGE = "."
 """The pattern of a rule that is about a file's path alone."""
@@ -238,37 +238,37 @@ def _command_draft(calls: Sequence[ToolCall], words: Sequence[str]) -> Draft | N
             continue
         hits = [c for c in calls if re.search(pattern, c.command[:_COMMAND_LIMIT], re.I)]
         draft = Draft(event="bash", name=name, instead="Ask first, or say why it is needed.", pattern=pattern)
-        draft.near = run.argv[0]
+        draft.near = run[0]
         draft = _finished(draft, hits)
         if best is None or len(draft.calls) > len(best.calls):
             best = draft
     return best
 
 
-def _run_spoken_of(command: str, words: Sequence[str]) -> Invocation | None:
+def _run_spoken_of(command: str, words: Sequence[str]) -> list[str] | None:
     """The program of a command that shares the most with what was said; without words the one that does the most."""
-    runs = [
-        run for run in invocations(masked(command[:_COMMAND_LIMIT])) if run.argv and is_plain(run.argv[0])
-    ]
-    telling = [run for run in runs if run.argv[0] not in _PLUMBING]
+    runs = [run for run in programs(masked(command[:_COMMAND_LIMIT])) if is_plain(run[0])]
+    telling = [run for run in runs if run[0] not in _PLUMBING]
     if words:
         telling = [run for run in telling if _spoken_in(run, words)]
         return max(telling, key=lambda run: len(_spoken_in(run, words)), default=None)
-    dangerous = [run for run in telling if run.argv[0] in _DANGEROUS]
+    dangerous = [run for run in telling if run[0] in _DANGEROUS]
     return next(iter(dangerous or telling or runs[-1:]), None)
 
 
-def _spoken_in(run: Invocation, words: Sequence[str]) -> set[str]:
+def _spoken_in(run: Sequence[str], words: Sequence[str]) -> set[str]:
     """The words of `words` that a program's name and arguments hold."""
-    return {stem(part) for word in run.argv for part in re.findall(r"[A-Za-z]{3,}", word)} & set(words)
+    return {stem(part) for word in run for part in re.findall(r"[A-Za-z]{3,}", word)} & set(words)
 
 
-def _pattern_of(run: Invocation, words: Sequence[str]) -> tuple[str, str]:
+def _pattern_of(run: Sequence[str], words: Sequence[str]) -> tuple[str, str]:
     """(pattern, name) of one program as it was run."""
-    program, arguments = run.argv[0], run.argv[1:]
+    program, arguments = run[0], run[1:]
     head, names = [escaped(program)], [program]
     plain = [word for word in arguments if not word.startswith("-") and is_plain(word)]
-    if program in _WITH_SUBCOMMANDS and arguments[:1] and arguments[0] in plain:
+    # "stay away from docker" is about the program, whatever it was to do.
+    only_program = bool(words) and not _spoken_in(arguments, words)
+    if program in _WITH_SUBCOMMANDS and arguments[:1] and arguments[0] in plain and not only_program:
         head.append(escaped(arguments[0]))
         names.append(arguments[0])
         if (program, arguments[0]) in _TWO_LEVELS and arguments[1:2] and arguments[1] in plain:
@@ -382,7 +382,7 @@ def _path_draft(name: str, hits: Sequence[ToolCall]) -> Draft | None:
         return None
     draft = Draft(
         event="file",
-        name=f"ask-{name}",
+        name=f"leave-{name}",
         instead="Ask before changing this file.",
         pattern=ANY_CHANGE,
         files=rf"(?:^|[\\/]){escaped(name)}\Z",
@@ -422,27 +422,14 @@ def example_of(
         return None
     path = PurePosixPath(call.path.replace("\\", "/")).name
     if with_change:
-        old, new = ("", "") if call.tool == "Write" else (change_of_fragments(call) or ("", ""))
-        if not old or len(old) + len(new) > _EXAMPLE_LIMIT:
+        change = change_of(call)
+        if change is None or change[0] is None:
+            return None
+        old, new = shortened(change[0], change[1])
+        if len(old) + len(new) > 2 * _EXAMPLE_LIMIT:
             return None
         return Example(expect=expect, path=path, before=masked(old), after=masked(new))
     added = added_text(call)
     return (
         Example(expect=expect, path=path, added=masked(added)) if 0 < len(added) <= _EXAMPLE_LIMIT else None
     )
-
-
-def change_of_fragments(call: ToolCall) -> tuple[str, str] | None:
-    """The old and new fragment of an edit, without the rest of the file."""
-    bare = ToolCall(
-        key=call.key,
-        tool=call.tool,
-        input=call.input,
-        file=call.file,
-        line=call.line,
-        order=0,
-        cwd="",
-        sidechain=False,
-    )
-    change = change_of(bare)
-    return (change[0] or "", change[1]) if change is not None else None

@@ -7,6 +7,7 @@ from cache_strategy.hookify.transcripts import Session
 from cache_strategy.model.proposal import Incident, RuleEvent
 
 _SUBJECT_LIMIT = 160
+QUOTE_LIMIT = 200
 
 
 def sightings_in(session: Session) -> list[Sighting]:
@@ -40,8 +41,10 @@ def subject_of(sighting: Sighting) -> str:
 
 
 def quote_of(sighting: Sighting) -> str:
-    """What was said, else what it was about; masked, one line."""
-    return shown(sighting.said) if sighting.said.strip() else subject_of(sighting)
+    """What was said (all of a short prompt), else what it was about; masked, one line."""
+    if not sighting.said.strip():
+        return subject_of(sighting)
+    return shown(sighting.context if 0 < len(sighting.context) <= QUOTE_LIMIT else sighting.said, QUOTE_LIMIT)
 
 
 def incident_of(sighting: Sighting, draft: Draft | None) -> Incident:

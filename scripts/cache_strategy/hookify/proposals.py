@@ -10,7 +10,7 @@ from cache_strategy.hookify.backtest import Trial, backtest
 from cache_strategy.hookify.derive import ANY_CHANGE, Draft, draft_for
 from cache_strategy.hookify.detectors import Sighting
 from cache_strategy.hookify.incidents import incident_of, quote_of, sightings_in
-from cache_strategy.hookify.masking import masked, shown
+from cache_strategy.hookify.masking import masked
 from cache_strategy.hookify.transcripts import Transcripts
 from cache_strategy.model.proposal import Proposal, Proposals, Quote, RuleAction, ScanResult
 
@@ -205,14 +205,14 @@ def _message(cluster: _Cluster) -> str:
         if len(sightings) == 1
         else f"{len(sightings)} times in {sessions} session{'s' * (sessions > 1)}"
     )
-    said = next((s.said for s in sorted(sightings, key=lambda s: -s.strength) if s.said.strip()), "")
+    said = next((quote_of(s) for s in sorted(sightings, key=lambda s: -s.strength) if s.said.strip()), "")
     if draft.check:
         head = _HEADLINES[draft.check]
     elif all(s.kind == "rejected_call" for s in sightings):
         head = "The user rejected this before."
     else:
         head = "The user objected to this before."
-    told = f'Told {times}: "{shown(said, 140)}"' if said else f"Rejected {times}, without a reason."
+    told = f'Told {times}: "{said}"' if said else f"Rejected {times}, without a reason."
     return f"**{head}**\n\n{told}\n\n{draft.instead}"
 
 

@@ -246,11 +246,19 @@ class Transcripts:
     """
     A stream over transcript files, and the count of what it met.
 
-    Records of resumed sessions are told apart by their uuid. One pass only: `sessions` may be called once.
+    Records of resumed sessions are told apart by their uuid. One pass only: `sessions` may be called once. A line longer
+    than `line_limit` bytes is passed over and counted as bad.
     """
 
-    def __init__(self, files: Iterable[Path], progress: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        files: Iterable[Path],
+        progress: Callable[[str], None] | None = None,
+        *,
+        line_limit: int = _LINE_LIMIT,
+    ) -> None:
         self.files = tuple(files)
+        self.line_limit = line_limit
         self.transcripts = 0
         self.records = 0
         self.tool_calls = 0
@@ -296,12 +304,12 @@ class Transcripts:
         try:
             with path.open("rb") as stream:
                 number = 0
-                while line := stream.readline(_LINE_LIMIT):
+                while line := stream.readline(self.line_limit):
                     number += 1
                     self.bytes += len(line)
-                    if len(line) == _LINE_LIMIT and not line.endswith(b"\n"):
+                    if len(line) == self.line_limit and not line.endswith(b"\n"):
                         self.bad_lines += 1
-                        while (rest := stream.readline(_LINE_LIMIT)) and not rest.endswith(b"\n"):
+                        while (rest := stream.readline(self.line_limit)) and not rest.endswith(b"\n"):
                             self.bytes += len(rest)
                         continue
                     reader.take(line, number)

@@ -13,7 +13,7 @@ class Sighting:
     """
     An incident as a detector saw it, unmasked and with its calls; it never leaves `hookify`.
 
-    `said` is the objecting sentence, "" for a rejection without a word. `calls` are the calls it is about, latest
+    `said` is the objecting sentence, "" for a rejection without a word, `context` the prompt around it. `calls` are the calls it is about, latest
     first, `core` the part of `said` that names the deed, and `recent` the calls that were made before, which a rule may turn out to be about. `words` are the stems
     that sentence and calls share. `check` names a safety rule, "" for none.
     """
@@ -24,6 +24,7 @@ class Sighting:
     said: str
     strength: float
     core: str = ""
+    context: str = ""
     calls: tuple[ToolCall, ...] = ()
     recent: tuple[ToolCall, ...] = ()
     words: tuple[str, ...] = ()

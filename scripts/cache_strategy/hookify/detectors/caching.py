@@ -120,6 +120,7 @@ def find_caching_mistakes(session: Session) -> Iterator[Sighting]:
                     said[0],
                     check,
                     made,
+                    context=prompt.text,
                     lasting=any(lasting_words(s) for s in sentences),
                     turn=all(turn_words(s) for s in said),
                 )
@@ -133,6 +134,7 @@ def _sighting(
     check: str,
     calls: Sequence[ToolCall],
     *,
+    context: str = "",
     lasting: bool = False,
     turn: bool = False,
 ) -> Sighting:
@@ -141,6 +143,7 @@ def _sighting(
         file=session.file,
         line=line,
         said=said,
+        context=context or said,
         strength=_STRENGTH,
         calls=tuple(calls[:8]),
         recent=tuple(calls[:8]),

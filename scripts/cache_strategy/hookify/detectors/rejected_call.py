@@ -59,6 +59,7 @@ def find_rejections(session: Session) -> Iterator[Sighting]:
             line=call.result_line,
             said=objections[0].words if objections else call.reason,
             core=core,
+            context=call.reason,
             strength=_WITH_REASON if call.reason else _SILENT,
             calls=(call,),
             recent=(call,),

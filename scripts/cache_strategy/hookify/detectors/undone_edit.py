@@ -12,11 +12,11 @@ Leaves alone
 from collections.abc import Iterator, Sequence
 
 from cache_strategy.hookify.circumstances import calls_before
+from cache_strategy.hookify.commands import programs
 from cache_strategy.hookify.detectors._base import Detector, Sighting
 from cache_strategy.hookify.provenance import own_words
 from cache_strategy.hookify.transcripts import Session, ToolCall
 from cache_strategy.hookify.wording import objections_in
-from cache_strategy.rules._shell import invocations
 
 detector = Detector(__name__)
 
@@ -57,10 +57,10 @@ def edits_taken_back(command: str, earlier: Sequence[ToolCall]) -> tuple[ToolCal
     if "git" not in command:
         return ()
     edits = [call for call in reversed(earlier) if call.path and call.outcome == "ok"]
-    for run in invocations(command[:4000]):
-        if run.argv[0] != "git" or len(run.argv) < 2:
+    for run in programs(command[:4000]):
+        if run[0] != "git" or len(run) < 2:
             continue
-        verb, rest = _verb(run.argv[1:])
+        verb, rest = _verb(run[1:])
         names = [word for word in rest if not word.startswith("-")]
         if (verb == "reset" and "--hard" in rest) or (verb in ("stash", "revert") and not names):
             return tuple(edits[:8])

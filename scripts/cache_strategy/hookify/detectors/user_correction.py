@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from cache_strategy.hookify.circumstances import calls_before, weighed
 from cache_strategy.hookify.detectors._base import Detector, Sighting
 from cache_strategy.hookify.linking import linked
-from cache_strategy.hookify.provenance import own_words
+from cache_strategy.hookify.provenance import OwnWords, own_words
 from cache_strategy.hookify.transcripts import Prompt, Session
 from cache_strategy.hookify.vocabulary import spoken_command
 from cache_strategy.hookify.wording import ENOUGH, Objection, objections_in
@@ -28,19 +28,19 @@ def find_corrections(session: Session) -> Iterator[Sighting]:
     """The strongest objection of each prompt that has one."""
     for prompt in session.prompts:
         words = own_words(prompt)
-        sightings = [_sighting(session, prompt, o, words.long) for o in objections_in(words.text)]
+        sightings = [_sighting(session, prompt, o, words) for o in objections_in(words.text)]
         strong = [s for s in sightings if s.strength >= ENOUGH]
         if strong:
             yield max(strong, key=lambda s: (s.lasts == "always", s.strength))
 
 
-def _sighting(session: Session, prompt: Prompt, objection: Objection, long: bool) -> Sighting:
+def _sighting(session: Session, prompt: Prompt, objection: Objection, words: OwnWords) -> Sighting:
     recent = calls_before(session, prompt)
     link = linked(objection.core, recent)
     calls = link.calls
     if objection.kind == "undone" and not calls:
         calls = tuple(call for call in reversed(recent) if call.path)[:8]
-    strength = weighed(objection, prompt, long=long, is_linked=bool(link.calls))
+    strength = weighed(objection, prompt, long=words.long, is_linked=bool(link.calls))
     if objection.kind == "reminded":
         pattern = spoken_command(objection.core)
         if pattern is not None and any(
@@ -53,6 +53,7 @@ def _sighting(session: Session, prompt: Prompt, objection: Objection, long: bool
         line=prompt.line,
         said=objection.words,
         core=objection.core,
+        context=prompt.text,
         strength=strength,
         calls=calls,
         recent=tuple(recent),
