@@ -1,11 +1,13 @@
 """`run_recorded` and `read_trace` on a real Flask application, in processes of its own."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -301,6 +303,34 @@ sys.exit(0 if run.interrupted else 9)
         process.kill()
     (access,) = read_trace(tmp_path / "trace").accesses
     assert access.group == "GET /hello/{name}"
+
+
+def test_ctrl_c_at_a_terminal_reaches_the_command_once(tmp_path):
+    """The terminal tells the whole group: telling the command again would break off its orderly end."""
+    command = (
+        "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT}); print('ready', flush=True); "
+        "signal.sigwait({signal.SIGINT}); again = signal.sigtimedwait({signal.SIGINT}, 0.5); "
+        "print('again' if again else 'once', flush=True)"
+    )
+    driver = (
+        "import sys; from pathlib import Path; from cache_strategy.record import run_recorded; "
+        f"print(run_recorded([sys.executable, '-c', {command!r}], Path('.'), Path({str(tmp_path / 'trace')!r})))"
+    )
+    child, terminal = pty.fork()
+    if not child:
+        os.chdir(tmp_path)
+        os.environ["PYTHONPATH"] = str(Path(__file__).parents[2] / "scripts")
+        os.execv(sys.executable, [sys.executable, "-c", driver])
+    said = b""
+    with os.fdopen(terminal, "r+b", buffering=0) as stream, suppress(OSError):
+        while part := stream.read(1024):
+            said += part
+            if said.strip() == b"ready":
+                stream.write(b"\x03")
+    os.waitpid(child, 0)
+    assert b"once" in said
+    assert b"exit_code=0" in said
+    assert b"interrupted=True" in said
 
 
 def test_output_of_the_command_passes_through(tmp_path, capfd):

@@ -26,6 +26,13 @@ from cache_strategy.verify import private_redis, verify
 
 FILES = Path(__file__).parents[2] / "scripts" / "cache_strategy" / "emit" / "targets" / "runtime" / "files"
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
+PLAIN = (
+    sys.executable,
+    "-c",
+    "import test_shop as t; [getattr(t, n)() for n in dir(t) if n.startswith('test_')]",
+)
+"""The suite without pytest, where its words do not matter: three starts of it cost seconds."""
+NOTHING = (sys.executable, "-c", "print('nothing')")
 
 APPLICATION = """
 import os
@@ -151,7 +158,7 @@ class Shop:
         source = APPLICATION.replace("WATCHED", tables)
         (self.folder / "shop.py").write_text(source, encoding="utf-8")
 
-    def verify(self, *entries: Entry, command: Sequence[str] = PYTEST, **options: object) -> Verdict:
+    def verify(self, *entries: Entry, command: Sequence[str] = PLAIN, **options: object) -> Verdict:
         contract = Contract(
             application=ContractApplication(
                 framework="flask",
@@ -210,7 +217,7 @@ def entry(name: str = "product", tables: Sequence[str] = ("products",), **more: 
 
 
 def test_a_cache_that_every_write_invalidates_is_proven(shop):
-    verdict = shop.verify(entry())
+    verdict = shop.verify(entry(), command=PYTEST)
     found = shop.only_entry(verdict)
     assert (verdict.ok, found.verdict, found.mismatches) == (True, "proven", ())
     assert found.hits >= 2
@@ -236,7 +243,7 @@ def test_a_write_that_does_not_invalidate_is_refuted_with_key_write_and_writer(s
 
 def test_a_suite_that_only_fails_with_caches_on_is_said_and_explained(shop):
     shop.watches("{}")
-    verdict = shop.verify(entry())
+    verdict = shop.verify(entry(), command=PYTEST)
     assert [run.exit_code for run in verdict.runs] == [0, 1, 0]
     assert "passes with caches off and fails with caches on" in verdict.notes[0]
     assert "test_a_change_is_seen" in verdict.runs[1].summary
@@ -355,7 +362,7 @@ def test_before_and_after_are_measured_from_the_requests_that_used_the_entry(sho
 
 
 def test_only_the_entries_that_are_asked_for_are_judged(shop):
-    verdict = shop.verify(entry(), entry("greeting", ()), only=("product",))
+    verdict = shop.verify(entry(), entry("greeting", ()), only=("product",), command=NOTHING)
     assert [e.id for e in verdict.entries] == ["product"]
     with pytest.raises(CacheStrategyError, match="--only other: is not an entry"):
         shop.verify(entry(), only=("other",))
@@ -363,7 +370,7 @@ def test_only_the_entries_that_are_asked_for_are_judged(shop):
 
 def test_progress_names_each_run(shop):
     said: list[str] = []
-    shop.verify(entry(), progress=said.append)
+    shop.verify(entry(), progress=said.append, command=NOTHING)
     assert [line.split(" (")[0] for line in said] == [
         "caches off",
         "caches on",
@@ -372,7 +379,7 @@ def test_progress_names_each_run(shop):
 
 
 def test_an_application_without_caches_is_said(shop):
-    verdict = shop.verify(entry(), command=(sys.executable, "-c", "print('nothing')"))
+    verdict = shop.verify(entry(), command=NOTHING)
     assert not verdict.ok
     assert any("No cache was used" in note for note in verdict.notes)
 

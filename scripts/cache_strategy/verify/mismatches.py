@@ -112,7 +112,7 @@ def _judge_key(
     wavering = _wavering(comparisons, trace.writes)
     known_right: dict[float, float] = {}
     for comparison in comparisons:
-        stored = round(comparison.stored_s, 2)
+        stored = round(comparison.stored_s, 3)
         if comparison.origin is None:
             known_right[stored] = comparison.time_s
             continue
@@ -184,7 +184,7 @@ def _around_the_difference(served: str, origin: str) -> tuple[str, str]:
 
 def _wavering(comparisons: Sequence[_Comparison], writes: Sequence[Write]) -> str:
     """A reason when the origin's answers to one key changed although nothing was written; else ""."""
-    texts = {round(c.stored_s, 2): c.served for c in comparisons if c.origin is not None}
+    texts = {round(c.stored_s, 3): c.served for c in comparisons if c.origin is not None}
     seen: set[str] = set()
     changed = False
     for before, after in pairwise(comparisons):
@@ -211,7 +211,7 @@ def _wavering(comparisons: Sequence[_Comparison], writes: Sequence[Write]) -> st
 def _answer(comparison: _Comparison, texts: dict[float, str]) -> str | None:
     if comparison.origin is not None:
         return comparison.origin
-    return texts.get(round(comparison.stored_s, 2))
+    return texts.get(round(comparison.stored_s, 3))
 
 
 def _what_followed(entry: Entry, write: Write, comparison: _Comparison, trace: Trace) -> str:
