@@ -86,7 +86,7 @@ rule = Rule(
     __name__,
     code="CS102",
     since="0.1",
-    keywords=("cache", "redis", "invalidat", "purge", "memoize"),
+    keywords=("cach", "redis", "invalidat", "purge", "memoize"),
     severity="error",
 )
 
@@ -97,6 +97,7 @@ _SUCCESSOR = re.compile(
     re.I,
 )
 _WORDS = re.compile(r"[A-Za-z_][\w:%-]{2,}")
+_CACHE = re.compile(r"cach(?:e|ing)|redis", re.I)
 _BUMPS = frozenset(("incr", "incr_version", "touch", "set", "set_many", "setex", "add", "write", "expire"))
 
 
@@ -303,8 +304,11 @@ def _moved(
 
 
 def _mentions_cache(module: "Module") -> bool:
+    """Whether a cache is imported or used: with all of it gone the caching itself may have been given up."""
+    if any(_CACHE.search(name) for pair in module.imports.items() for name in pair):
+        return True
     return any(
-        (isinstance(node, (ast.Name, ast.Attribute)) and is_cache(node, module))
+        isinstance(node, (ast.Name, ast.Attribute)) and is_cache(node, module)
         for node in ast.walk(module.tree)
     )
 

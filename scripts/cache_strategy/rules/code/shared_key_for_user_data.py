@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from cache_strategy.rules._context import Function
     from cache_strategy.syntax.module import Module
 
-rule = Rule(__name__, code="CS101", since="0.1", keywords=("cache", "redis", "memoize"), severity="error")
+rule = Rule(__name__, code="CS101", since="0.1", keywords=("cach", "redis", "memoize"), severity="error")
 
 _VARIES_ON_USER = frozenset(("cookie", "authorization", "x-user", "x-user-id", "*"))
 _NEVER_SHARED = frozenset(("never_cache", "csrf_exempt_never_cache", "cache_control_private"))
@@ -191,31 +191,14 @@ def _may_hold_user(expression: "ast.expr", module: "Module", readers: UserReader
     return True
 
 
+# What a key function may call without learning who asks.
 _HARMLESS = frozenset(
     (
-        "str",
-        "repr",
-        "int",
-        "len",
-        "sorted",
-        "tuple",
-        "list",
-        "dict",
-        "hash",
-        "join",
-        "format",
-        "encode",
-        "hexdigest",
-        "items",
-        "lower",
-        "to_dict",
-        "get",
-        "getlist",
-        "md5",
-        "sha256",
-        "sha1",
+        "str", "repr", "int", "len", "sorted", "tuple", "list", "dict", "hash", "join", "format", "encode", "decode", "hexdigest",
+        "items", "lower", "upper", "strip", "split", "replace", "to_dict", "get", "getlist", "md5", "sha256", "sha1", "urlencode",
+        "quote", "get_full_path", "dumps",
     )
-)
+)  # fmt: skip
 
 
 def _calls_elsewhere(node: ast.AST, readers: UserReaders) -> bool:

@@ -89,12 +89,9 @@ def visit_invocation(run: "Invocation") -> "Iterator[Finding]":
 def _redis_client(run: "Invocation", name: str, args: "list[str]") -> "Iterator[Finding]":
     index = 0
     scans = False
-    pattern = None
     while index < len(args) and args[index].startswith("-") and len(args[index]) > 1:
         option = args[index]
         scans = scans or option == "--scan"
-        if option == "--pattern" and index + 1 < len(args):
-            pattern = args[index + 1]
         if option == "--cluster" and args[index + 1 : index + 2] == ["call"]:
             yield from _statement(run, name, args[index + 3 :])
             return
@@ -107,8 +104,6 @@ def _redis_client(run: "Invocation", name: str, args: "list[str]") -> "Iterator[
         yield from _unbounded_delete(run, words)
     elif run.stdin and not scans and "--eval" not in args:
         yield from _lines(run, name, run.stdin)
-    if scans and pattern is None:
-        return
 
 
 def _lines(run: "Invocation", name: str, text: str) -> "Iterator[Finding]":
@@ -233,6 +228,11 @@ def _python(run: "Invocation", code: str) -> "Iterator[Finding]":
         elif method in ("system", "run", "call", "check_call", "check_output", "Popen", "popen"):
             command = text if isinstance(text, str) else _joined(node)
             for nested in invocations(command) if command else ():
+                nested.lineno, nested.end_lineno, nested.col_offset = (
+                    run.lineno,
+                    run.end_lineno,
+                    run.col_offset,
+                )
                 yield from visit_invocation(nested)
 
 
