@@ -1,0 +1,72 @@
+"""Flask-Caching instead of our own cache, for functions of applications that speak it already."""
+
+import posixpath
+from pathlib import Path
+
+from cache_strategy.emit.draft import Draft
+from cache_strategy.emit.edits import add_requirement
+from cache_strategy.emit.targets._base import Target
+from cache_strategy.model.contract import Contract, Entry
+from cache_strategy.model.evidence import Evidence
+
+FILE = Path(__file__).parent / "files" / "flask_caching_entry.py"
+REQUIREMENT = "Flask-Caching>=2.0"
+
+
+def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
+    """The module that the generated entries import, the requirement, and what this target cannot guarantee."""
+    left_out = {item.entry for item in draft.withheld}
+    entries = [e for e in contract.entries if is_memoized(e) and e.id not in left_out]
+    if not entries:
+        return
+    ids = tuple(entry.id for entry in entries)
+    path = posixpath.join(contract.application.package_path, "caching", FILE.name)
+    draft.write(path, FILE.read_text(encoding="utf-8"), "Functions kept by Flask-Caching.", ids)
+    requirements = next((r for r in contract.application.requirements if r.endswith(".txt")), None)
+    if requirements is None:
+        reason = f"no requirements file was found; add {REQUIREMENT} to what the application installs."
+        draft.withhold("dependency", reason)
+    else:
+        draft.edit(
+            requirements,
+            lambda source: add_requirement.apply(source, requirement=REQUIREMENT),
+            "The entries of Flask-Caching.",
+            ids,
+        )
+    for entry in entries:
+        draft.limits[entry.id] = limits_of(entry)
+
+
+def is_memoized(entry: Entry) -> bool:
+    """Whether Flask-Caching keeps it; endpoints and views are ours whatever `emit` says."""
+    return entry.emit == "flask-caching" and entry.kind == "function"
+
+
+def limits_of(entry: Entry) -> tuple[str, ...]:
+    """
+    The guarantees of the runtime that an entry of Flask-Caching lacks, and what happens instead.
+
+    Source:
+        `Cache._memoize_version` and `Cache.memoize` in flask_caching/__init__.py of Flask-Caching 2.0.2 to 2.5.1.
+    """
+    until = f"until the TTL of {entry.ttl_seconds} s"
+    limits = [
+        "every invalidation counts (Flask-Caching reads its version keys and writes them back after a miss: an "
+        f"invalidation by another thread or process in between is undone, and the old value served {until})",
+        "nothing outdated is stored (a value read in a database transaction that was open before the last write is "
+        f"stored like any other, and served {until})",
+        "one computation per expiry (every thread and process that misses computes; nobody waits, nobody gets the "
+        "old value meanwhile)",
+        "undelivered invalidations are sent in the background (one that Redis did not take is repeated when this "
+        "process next reads the entry; other processes serve the old value until then)",
+        "one time budget per request (it holds for each command; a hit sends 2, a miss up to 6, and once a second a "
+        "request finds out whether Redis is back)",
+        "a Redis that comes back with old data is noticed (after a restart from a snapshot or a failover, versions "
+        "from before an invalidation are believed)",
+    ]
+    if "memory" in entry.layers:
+        limits.append("the memory of the process (Flask-Caching asks Redis at each hit)")
+    return tuple(limits)
+
+
+target = Target(__name__, emit)
