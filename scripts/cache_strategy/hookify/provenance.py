@@ -59,7 +59,7 @@ def _own_words(text: str) -> OwnWords:
     lines = bare.split("\n")
     documented = sum(1 for line in lines if _LIST_LINE.match(line)) >= _LIST_IS_PASTED_FROM
     kept: list[str] = []
-    skipping = False
+    skipping = machine = False
     taken = bare != text
     for line in lines:
         if not line.strip():
@@ -67,9 +67,12 @@ def _own_words(text: str) -> OwnWords:
             skipping = skipping and documented
             kept.append("")
             continue
-        if skipping or _is_pasted(line, documented):
+        if skipping or _is_pasted(line, documented) or (machine and line[0].isspace()):
+            # What a machine wrote goes on in the indented lines below it: the source in a stack trace.
+            machine = not skipping
             taken = True
             continue
+        machine = False
         kept.append(line)
         skipping = bool(_INTRODUCER.search(line))
     own = _QUOTED.sub(" QUOTED ", "\n".join(kept)).strip()

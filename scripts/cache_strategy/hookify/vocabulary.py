@@ -109,7 +109,14 @@ COMMANDS: tuple[Spoken, ...] = (
         "inline-python",
         "Use the project's own tools, or a script in the repository.",
     ),
-    _spoken(r"\bdeploy", at_command(r"(?:\S+\s+){0,3}?\S*deploy\S*"), "deploy", "Ask before deploying."),
+    _spoken(
+        r"\bdeploy",
+        at_command(r"[\w.-]*deploy[\w.-]*")
+        + "|"
+        + at_command(r"\w+", r"(?:run[ \t]+)?[\w:-]*deploy[\w:.-]*"),
+        "deploy",
+        "Ask before deploying.",
+    ),
 )
 """More specific first: the first that fits a sentence is taken."""
 
@@ -132,7 +139,7 @@ TEXTS: tuple[Spoken, ...] = (
         "local-storage",
         "Keep it in memory or on the server.",
     ),
-    _spoken(r"\btype:?\s?ignores?\b", r"#\s?type:\s?ignore", "type-ignore", "Repair the types."),
+    _spoken(r"\btype:?\s?ignores?\b", r"(?:#\s?type:\s?ignore)", "type-ignore", "Repair the types."),
     _spoken(
         r"\b(?:bare\s+except|swallow\w*\s+(?:the\s+|any\s+)?(?:errors?|exceptions?))",
         r"\bexcept\s*(?:Exception\s*)?:\s*(?:pass|continue)?",

@@ -57,6 +57,7 @@ _WEIGHTS: tuple[tuple[Kind, float, str], ...] = (
         0.6,
         r"\byou\s+(?:should(?:\s+have)?\s*n[o'’]t|should\s+not|shouldnt|must\s+not|mustn'?t|can'?t\s+just|cannot\s+just)\b",
     ),
+    ("prohibited", 0.6, rf"{_CLAUSE_START}(?:stop|quit|avoid)\s+\w+ing\b"),
     ("prohibited", 0.5, rf"\b(?:better|rather)\s+not\s+(?:to\s+)?(?:{_STRONG_VERBS}|{_WEAK_VERBS})\b"),
     ("prohibited", 0.5, rf"\bno\s+need\s+(?:to|for)\s+(?:\w+\s+)?(?:{_STRONG_VERBS}|{_AGENT_NOUNS})\b"),
     (
@@ -165,7 +166,7 @@ _THIS_TURN = re.compile(
 )
 _EVERYTHING = re.compile(
     r"\b(?:make|do|start|implement|change|edit|write|touch|modify|act|proceed|begin|continue|code)\b\s*(?:any(?:thing|\s+(?:code|changes?|edits?|work))?|changes?|code|coding|edits?|the\s+(?:work|implementation|code))?"
-    r"\s*(?:$|[,.;!]|just\b|yet\b|only\b|but\b)",
+    r"\s*(?:$|[,.;!]|just\b|yet\b|only\b|but\b|for\s+now|right\s+now|until\b)",
     re.I,
 )
 _HYPOTHETICAL = re.compile(

@@ -1,0 +1,108 @@
+"""Writes transcripts as the client does: one record per line, in the form of a given version."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+REJECTED = (
+    "The user doesn't want to proceed with this tool use. The tool use was rejected (eg. if it was a file edit, "
+    "the new_string was NOT written to the file). "
+)
+TRANSCRIPTS = Path(__file__).parent / "transcripts"
+
+
+class Conversation:
+    """A transcript in the making. `old` writes what clients before 2.0 wrote: fewer fields."""
+
+    def __init__(self, path: Path, *, old: bool = False, session: str = "5e551011") -> None:
+        self.path = path
+        self.old = old
+        self.session = session
+        self.records = 0
+        self.lines = 0
+        self.path.write_bytes(b"")
+
+    def raw(self, line: bytes) -> int:
+        """Any bytes as the next line; gives its number."""
+        with self.path.open("ab") as stream:
+            stream.write(line)
+        self.lines += 1
+        return self.lines
+
+    def record(self, **fields: Any) -> int:
+        self.records += 1
+        common: dict[str, Any] = {
+            "parentUuid": None,
+            "isSidechain": False,
+            "cwd": "/home/dev/shop",
+            "sessionId": self.session,
+            "version": "1.0.117" if self.old else "2.1.330",
+            "uuid": f"{self.session}-{self.records:04d}",
+        }
+        text = json.dumps({**common, **fields}, ensure_ascii=False, separators=(",", ":"))
+        return self.raw(text.encode() + b"\n")
+
+    def say(self, text: str, **fields: Any) -> int:
+        new = (
+            {}
+            if self.old
+            else {"promptSource": "typed", "permissionMode": "default", "origin": {"kind": "human"}}
+        )
+        return self.record(type="user", message={"role": "user", "content": text}, **{**new, **fields})
+
+    def call(
+        self,
+        tool: str,
+        given: dict[str, Any],
+        result: str = "ok",
+        *,
+        error: bool = False,
+        details: Any = None,
+        **fields: Any,
+    ) -> int:
+        """A call and its result; gives the line of the call (its result is the next line)."""
+        identity = f"toolu_{self.records:04d}"
+        block = {"type": "tool_use", "id": identity, "name": tool, "input": given}
+        line = self.record(type="assistant", message={"role": "assistant", "content": [block]}, **fields)
+        answer: dict[str, Any] = {"type": "tool_result", "tool_use_id": identity, "content": result}
+        if error or not self.old:
+            answer["is_error"] = error
+        more = {} if self.old else {"sourceToolAssistantUUID": f"{self.session}-{self.records:04d}"}
+        self.record(
+            type="user",
+            message={"role": "user", "content": [answer]},
+            toolUseResult=details if details is not None else {"stdout": result},
+            **{**more, **fields},
+        )
+        return line
+
+    def run(self, command: str, result: str = "ok", *, error: bool = False) -> int:
+        return self.call("Bash", {"command": command}, result, error=error)
+
+    def edit(
+        self, path: str, old: str, new: str, *, original: str | None = None, modified: bool = False
+    ) -> int:
+        details = {"filePath": path, "oldString": old, "newString": new, "userModified": modified}
+        if original is not None:
+            details["originalFile"] = original
+        return self.call(
+            "Edit", {"file_path": path, "old_string": old, "new_string": new}, "updated", details=details
+        )
+
+    def reject(self, tool: str, given: dict[str, Any], reason: str = "") -> int:
+        """A rejected call; gives the line of the rejection."""
+        text = REJECTED + (
+            f"To tell you how to proceed, the user said:\n{reason}"
+            if reason
+            else "STOP what you are doing and wait for the user to tell you how to proceed."
+        )
+        self.call(
+            tool, given, text, error=True, details=f"Error: {text}" if reason else "User rejected tool use"
+        )
+        line = self.lines
+        if not reason:
+            block = {"type": "text", "text": "[Request interrupted by user for tool use]"}
+            self.record(type="user", message={"role": "user", "content": [block]})
+        return line

@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+import re
+
+import pytest
+from conversation import Conversation
+
+from cache_strategy import hookify
+from cache_strategy.hookify.commands import programs
+from cache_strategy.hookify.patterns import at_command, escaped, is_slow, why_unsafe
+from cache_strategy.hookify.vocabulary import COMMANDS, TEXTS
+
+
+def rule_for_rejected(tmp_path, command):
+    talk = Conversation(tmp_path / "talk.jsonl")
+    talk.say("go")
+    talk.reject("Bash", {"command": command})
+    (proposal,) = hookify.propose([talk.path]).proposals
+    return proposal
+
+
+REJECTED_COMMANDS = [
+    (
+        "cd /tmp && node l2-verify.mjs 2>&1 | head -70",
+        ["node l2-verify.mjs", "node /tmp/l2-verify.mjs --fast"],
+        ["node build.mjs", "cat l2-verify.mjs"],
+    ),
+    (
+        "git push --force origin main",
+        ["cd x && git push --force", "git push origin main --force"],
+        ["git push origin main", "git commit -m 'git push --force'", "echo git push --force"],
+    ),
+    (
+        "rm -rf build",
+        ["rm -rf ./build", "sudo rm -rf /home/x/build"],
+        ["rm -rf dist", "rm notes", "npm run build"],
+    ),
+    ("npm install left-pad", ["npm install right-pad"], ["npm test", "pnpm install x"]),
+    (
+        "docker compose restart tunnel",
+        ["docker compose restart"],
+        ["docker compose logs tunnel", "docker ps"],
+    ),
+    ("lsof -ti :3000 | xargs kill -9", ["pgrep x | xargs kill -9"], ["kill 12", "echo killed"]),
+    ("TOKEN=abc123 timeout 60 pytest -q", ["pytest tests"], ["pip install pytest", "cat pytest.ini"]),
+    ("python3 -c 'print(1)'", ["python3 -c 'import x'"], ["python3 manage.py test"]),
+]
+
+
+@pytest.mark.parametrize(("command", "alike", "others"), REJECTED_COMMANDS)
+def test_the_rule_of_a_rejected_command_is_narrow(tmp_path, command, alike, others):
+    proposal = rule_for_rejected(tmp_path, command)
+
+    pattern = re.compile(proposal.pattern, re.I)
+    assert (proposal.event, proposal.action) == ("bash", "ask")
+    assert [text for text in (command, *alike) if not pattern.search(text)] == []
+    assert [text for text in others if pattern.search(text)] == []
+
+
+def test_a_secret_in_a_command_is_not_in_its_rule(tmp_path):
+    proposal = rule_for_rejected(
+        tmp_path, "curl -u admin:hunter2 -H 'Authorization: Bearer abcdef123456' https://x/y"
+    )
+
+    assert "hunter2" not in str(proposal) and "abcdef123456" not in str(proposal)
+
+
+def test_signs_in_a_transcript_are_no_regular_expression(tmp_path):
+    proposal = rule_for_rejected(tmp_path, "rm -rf '.*(a+)+$' plain.txt")
+
+    assert not is_slow(proposal.pattern) and why_unsafe(proposal.pattern) == ""
+    assert not re.search(proposal.pattern, "rm -rf everything", re.I)
+
+
+@pytest.mark.parametrize("spoken", [*COMMANDS, *TEXTS], ids=lambda spoken: spoken.name)
+def test_every_pattern_of_the_vocabulary_is_safe_in_a_rule_file(spoken):
+    assert why_unsafe(spoken.pattern) == ""
+    assert re.search(spoken.pattern, "") is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wrong"),
+    [
+        ("", "is empty"),
+        ("  ", "is empty"),
+        ("(a", "is no regular expression"),
+        ("(a+)+$", "may take exponential time"),
+        ("(?:x*){2,}", "may take exponential time"),
+        ("a" * 2001, "may take exponential time"),
+        ("git push ---?force", "is read differently"),
+        ("a: b", "is read differently"),
+        ("a #b", "is read differently"),
+        ("*.py", "is no regular expression"),
+        ("[ab]", "is read differently"),
+        ("'a'", "is read differently"),
+        ("em—dash", "is read differently"),
+        ("two\nlines", "is read differently"),
+    ],
+)
+def test_a_pattern_that_is_unsafe_in_a_rule_file_is_named(pattern, wrong):
+    assert why_unsafe(pattern).startswith(wrong)
+
+
+@pytest.mark.parametrize(
+    "text", ["a.b", "x---y", 'it\'s "q"', "a #b: c", "em\u2014dash \U0001f600", "(a+)+$", "[x]*"]
+)
+def test_an_escaped_text_finds_itself_and_is_ascii(text):
+    pattern = "x?" + escaped(text)
+
+    assert re.search(pattern, text) and pattern.isascii()
+    assert why_unsafe(pattern) == ""
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("cd /tmp && node a.mjs 2>&1 | head -7", [["cd", "/tmp"], ["node", "a.mjs"], ["head", "-7"]]),
+        ("A=1 sudo /usr/bin/docker ps >out.txt", [["docker", "ps"]]),
+        ("git commit -m 'rm -rf / && git push'", [["git", "commit", "-m", "rm -rf / && git push"]]),
+        ("cat <<'EOF' > x\nrm -rf /\nEOF\nls # rm", [["cat"], ["ls"]]),
+        ('for f in *; do rm "$f"; done', [["for", "f", "in", "*"], ["rm", "$f"], ["done"]]),
+        ("echo 'open", [["echo", "open"]]),
+        ("", []),
+    ],
+)
+def test_a_command_is_read_as_programs(command, expected):
+    assert programs(command) == expected
+
+
+def test_a_pattern_begins_where_a_command_begins():
+    pattern = re.compile(at_command("git", "push"), re.I)
+
+    for text in (
+        "git push",
+        "x;git push",
+        "(git push)",
+        "ls\ngit  push",
+        "A=1 git push",
+        "/usr/bin/git push",
+    ):
+        assert pattern.search(text), text
+    for text in ("echo git push", "mygit push", "git pushed", "git-push", "'git push'"):
+        assert not pattern.search(text), text

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import pytest
+
+from cache_strategy.hookify.provenance import own_words
+from cache_strategy.hookify.transcripts import Prompt
+from cache_strategy.hookify.wording import ENOUGH, objections_in
+
+LASTING = [
+    "do not restart the tunnel",
+    "dont commit it",
+    "please don't push to main",
+    "stop deleting my fixtures",
+    "you forgot to invalidate the list",
+    "you removed the invalidation - never drop it",
+    "I've reverted your changes",
+    "why did you change the migration?",
+    "why would you duplicate the table in the schema?",
+    "use pnpm, not npm",
+    "we never mock the database",
+    "no more em dashes please",
+    "no emojis",
+    "i dont want any visual tests",
+    "leave the settings alone",
+    "the full schema should not be updated ever",
+    "better not store personal data in local storage",
+    "no need to run the tests, I will",
+    "how many times: you keep adding comments",
+    "undo that",
+    "you should have not touched the config",
+]
+FOR_THE_MOMENT = [
+    "dont make any changes yet",
+    "do not implement anything, just explain",
+    "don't commit yet, I want to look first",
+    "dont change anything for now",
+    "don't act until we have agreed",
+]
+NONE = [
+    "the button should not be red",
+    "the car shouldn't be in the water",
+    "it doesn't tell the customer what to type",
+    "i don't see the button",
+    "don't worry about the deadline",
+    "I allow you to skip the hooks",
+    "sorry, my mistake, try again",
+    "what if we never cached it?",
+    "why does it say what it is?",
+    "never mind",
+    "we should not display the price to guests",
+    "make the address always visible",
+    "once you have committed these, run the tests",
+    "looks good, thanks",
+    "if it puts you in the wrong square it says that's the wrong square",
+]
+
+
+def strongest(text: str):
+    found = objections_in(own_words(Prompt(text=text, provenance="typed", file="f", line=1)).text)
+    return found[0] if found and found[0].strength >= ENOUGH else None
+
+
+@pytest.mark.parametrize("text", LASTING)
+def test_an_objection_is_recognised(text):
+    objection = strongest(text)
+
+    assert objection is not None and objection.lasts == "always"
+
+
+@pytest.mark.parametrize("text", FOR_THE_MOMENT)
+def test_not_yet_is_not_never(text):
+    objection = strongest(text)
+
+    assert objection is not None and objection.lasts == "turn"
+
+
+@pytest.mark.parametrize("text", NONE)
+def test_a_wish_about_the_product_and_small_talk_are_no_objections(text):
+    assert strongest(text) is None
+
+
+PASTED = [
+    "The reviewer wrote:\nYou removed the invalidation.\nNever do that again.",
+    "```\nyou forgot to close the file\nnever push\n```\nsee above",
+    "> you forgot the tests, never push without them",
+    'the page says "never push this button, you forgot the key"',
+    "ValueError: Seems you forgot to wrap it\n    at useContext (chunk.js:10:3)",
+    'File "shop/views.py", line 3, in show\n  you removed the key',
+    "2026-03-01T10:00:00 WARN you forgot to set the key",
+    "diff --git a/x b/x\n-do not run this\n+do not run that();",
+    "# Review\n\n- you removed the key\n- never push\n- do not commit\n- undo that\n",
+    "error: you forgot to run migrations",
+    "[Pasted text #1 you forgot the tests]",
+]
+
+
+@pytest.mark.parametrize("text", PASTED)
+def test_pasted_text_is_nobodys_objection(text):
+    assert strongest(text) is None
+
+
+def test_own_words_beside_pasted_ones_count():
+    objection = strongest("```\nnever push\n```\nyou removed the invalidation again")
+
+    assert objection is not None and objection.words == "you removed the invalidation again"
+
+
+def test_a_hostile_prompt_costs_no_time_out_of_proportion():
+    """Ten times the text takes about ten times the steps: a quadratic pattern would not come back."""
+    for piece in ("don't " * 3000, "you have " * 3000, '"' * 20000, "a-" * 10000, "never just even " * 1500):
+        strongest(piece)

@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from conversation import REJECTED, Conversation
+
+from cache_strategy import hookify
+from cache_strategy.hookify.transcripts import Session, Transcripts
+from cache_strategy.model.errors import CacheStrategyError
+
+
+def read(*paths) -> tuple[Transcripts, list[Session]]:
+    transcripts = Transcripts(paths)
+    return transcripts, list(transcripts.sessions())
+
+
+@pytest.fixture
+def talk(tmp_path) -> Conversation:
+    return Conversation(tmp_path / "talk.jsonl")
+
+
+@pytest.mark.parametrize(
+    ("result", "details", "error", "outcome"),
+    [
+        ("3 passed", {"stdout": "3 passed"}, False, "ok"),
+        ("Exit code 1\nboom", "Error: Exit code 1\nboom", True, "failed"),
+        ("<tool_use_error>String to replace not found</tool_use_error>", "Error: String", True, "failed"),
+        ("PreToolUse:Write hook error: keep the invalidation", "Error: keep", True, "denied"),
+        (
+            "Claude requested permissions to write to /p/a.py, but you haven't granted it yet.",
+            "Error: C",
+            True,
+            "refused",
+        ),
+        ("This Bash command requires approval: rm", "Error: This", True, "refused"),
+        (REJECTED + "STOP what you are doing.", "User rejected tool use", True, "rejected"),
+        ("[Request interrupted by user for tool use]", {"interrupted": True}, True, "interrupted"),
+        ("", {"stdout": "", "interrupted": True}, False, "interrupted"),
+    ],
+)
+@pytest.mark.parametrize("old", [True, False])
+def test_how_a_call_ended_is_told_apart(tmp_path, result, details, error, outcome, old):
+    talk = Conversation(tmp_path / "talk.jsonl", old=old)
+    talk.call("Bash", {"command": "make"}, result, error=error, details=details)
+
+    _, (session,) = read(talk.path)
+
+    assert [call.outcome for call in session.calls] == [outcome]
+
+
+def test_the_reason_of_a_rejection_is_what_the_user_typed(talk):
+    line = talk.reject("Bash", {"command": "git push"}, "never push\nwithout tests")
+
+    _, (session,) = read(talk.path)
+
+    (call,) = session.calls
+    assert (call.reason, call.result_line) == ("never push\nwithout tests", line)
+
+
+def test_a_result_finds_its_call_when_tool_ids_are_blotted_out(talk):
+    for command, error in (("make", True), ("ls", False)):
+        block = {"type": "tool_use", "id": "REDACTED", "name": "Bash", "input": {"command": command}}
+        talk.record(type="assistant", message={"content": [block]})
+        uuid = f"{talk.session}-{talk.records:04d}"
+        answer = {
+            "type": "tool_result",
+            "tool_use_id": "REDACTED",
+            "content": "Exit code 2",
+            "is_error": error,
+        }
+        talk.record(
+            type="user", message={"content": [answer]}, toolUseResult={}, sourceToolAssistantUUID=uuid
+        )
+
+    _, (session,) = read(talk.path)
+
+    assert [(call.command, call.outcome) for call in session.calls] == [("make", "failed"), ("ls", "ok")]
+
+
+def test_records_of_a_resumed_session_are_counted_once(tmp_path):
+    first = Conversation(tmp_path / "a.jsonl")
+    first.say("rename the column")
+    first.run("make")
+    resumed = Conversation(tmp_path / "b.jsonl")
+    resumed.raw(first.path.read_bytes())
+    resumed.records = first.records
+    resumed.say("go on")
+    resumed.run("make test")
+
+    transcripts, (one, two) = read(first.path, resumed.path)
+
+    assert [call.command for call in (*one.calls, *two.calls)] == ["make", "make test"]
+    assert [(p.text, p.first) for p in two.prompts] == [("go on", False)]
+    assert transcripts.duplicates == 2
+
+
+def test_a_subagents_calls_are_read_and_its_prompt_is_not_the_users(tmp_path):
+    talk = Conversation(tmp_path / "talk.jsonl")
+    talk.say("look around")
+    below = tmp_path / "talk" / "subagents"
+    below.mkdir(parents=True)
+    agent = Conversation(below / "agent-1.jsonl", session="a6e27")
+    agent.say("Never push. You forgot the tests.", isSidechain=True)
+    agent.call("Bash", {"command": "grep -rn cache ."}, isSidechain=True)
+
+    result = hookify.scan([talk.path])
+
+    assert (result.transcripts, result.tool_calls, result.prompts, result.incidents) == (2, 1, 1, ())
+
+
+TYPED = [
+    ("do not push", {}, [("do not push", "typed")]),
+    ("do not push", {"promptSource": "sdk"}, [("do not push", "program")]),
+    ("do not push", {"isMeta": True}, []),
+    ("do not push", {"isSidechain": True}, []),
+    ("do not push", {"isCompactSummary": True}, []),
+    ("do not push", {"planContent": "# Plan"}, []),
+    ("do not push", {"origin": {"kind": "task-notification"}}, []),
+    ("do not push", {"promptSource": "system"}, []),
+    ("This session is being continued from a previous conversation: never push", {}, []),
+    ("<local-command-stdout>never push</local-command-stdout>", {}, []),
+    ("<task-notification>never push</task-notification>", {}, []),
+    ("<system-reminder>never push</system-reminder>\nthanks", {}, [("thanks", "typed")]),
+    ("[Request interrupted by user]", {}, []),
+    ("/clear", {}, []),
+    (
+        "<command-message>fix</command-message>\n<command-name>/fix</command-name>\n<command-args>no mocks</command-args>",
+        {},
+        [("no mocks", "command")],
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "fields", "expected"), TYPED)
+def test_what_a_person_typed_is_told_from_what_the_client_put_there(talk, text, fields, expected):
+    talk.say(text, **fields)
+
+    _, (session,) = read(talk.path)
+
+    assert [(p.text, p.provenance) for p in session.prompts] == expected
+
+
+def test_a_prompt_with_a_picture_is_read(talk):
+    talk.record(
+        type="user",
+        message={
+            "content": [{"type": "text", "text": "no comments please"}, {"type": "image", "source": {}}]
+        },
+        permissionMode="default",
+    )
+
+    _, (session,) = read(talk.path)
+
+    assert [p.text for p in session.prompts] == ["no comments please"]
+
+
+def test_a_prompt_typed_while_the_agent_works_is_read_once(talk):
+    talk.run("make")
+    talk.raw(
+        b'{"type":"queue-operation","operation":"enqueue","sessionId":"s","content":"stop deleting the fixtures"}\n'
+    )
+    talk.raw(
+        b'{"type":"queue-operation","operation":"enqueue","sessionId":"s","content":"use the other table"}\n'
+    )
+    talk.raw(
+        b'{"type":"queue-operation","operation":"enqueue","sessionId":"s","content":"{\\"task_id\\":\\"1\\"}"}\n'
+    )
+    delivered = talk.say("use the other table")
+    talk.record(
+        type="attachment",
+        attachment={"type": "queued_command", "prompt": "and no mocks", "commandMode": "prompt"},
+    )
+
+    _, (session,) = read(talk.path)
+
+    assert [(p.text, p.line) for p in session.prompts] == [
+        ("stop deleting the fixtures", 3),
+        ("use the other table", delivered),
+        ("and no mocks", delivered + 1),
+    ]
+
+
+def test_torn_and_foreign_lines_are_counted_and_survived(talk):
+    talk.say("rename it")
+    talk.raw(b'{"type":"assistant","message":{"content":[{"type":"tool_use",oops}]}}\n')
+    talk.raw(b"not json at all\n")
+    talk.raw(b"\xff\xfe\x00\n")
+    talk.raw(b"\n")
+    talk.raw(b'[1, 2, "tool_use"]\n')
+    talk.raw(b'{"type":"from-the-future","tool_use":{"x":"tool_use"}}\n')
+    talk.raw(b'{"type":"assistant","message":"tool_use"}\n')
+    talk.raw(
+        b'{"type":"user","message":{"content":[7,{"type":"tool_result","content":{"is_error":true}}]}}\n'
+    )
+    talk.raw(b'{"type":"assistant","message":{"content":[{"type":"tool_use","name":7,"input":[]}]}}\n')
+    talk.raw(b'{"type":"assistant","message":' + b"[" * 100_000 + b'"tool_use"}\n')
+    talk.run("make")
+    talk.raw(b'{"type":"assistant","message":{"content":[{"type":"tool_use","name":"Bash","inp')
+
+    transcripts, (session,) = read(talk.path)
+
+    assert [call.command for call in session.calls if call.tool == "Bash"] == ["make"]
+    assert transcripts.bad_lines == 6
+    assert transcripts.records == talk.lines - 6 - 1
+
+
+def test_a_very_long_line_is_read_and_one_beyond_the_limit_is_passed_over(talk):
+    talk.call("Write", {"file_path": "/p/data.txt", "content": "x" * 3_000_000})
+    talk.run("make")
+
+    _, (whole,) = read(talk.path)
+    limited = Transcripts([talk.path], line_limit=100_000)
+    (short,) = limited.sessions()
+
+    assert [call.tool for call in whole.calls] == ["Write", "Bash"]
+    assert ([call.tool for call in short.calls], limited.bad_lines) == (["Bash"], 1)
+
+
+def test_words_inside_a_tool_result_are_not_taken_for_records(talk):
+    inner = json.dumps({"type": "user", "message": {"content": "never push"}, "is_error": True})
+    talk.run("cat old.jsonl", inner)
+
+    _, (session,) = read(talk.path)
+
+    assert (session.prompts, [call.outcome for call in session.calls]) == ([], ["ok"])
+
+
+def test_progress_names_the_file_and_how_far_it_is(talk):
+    talk.say("hello there")
+    said: list[str] = []
+
+    hookify.scan([talk.path], progress=said.append)
+
+    assert said == ["1/1 talk.jsonl, 0 MB read"]
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [
+        (None, "is not there"),
+        (b"", "is empty"),
+        (b"\x7fELF\x02\x01\x01\x00" * 500, "is not a Claude Code transcript"),
+        (b'{"name": "package", "version": 1}\n', "is not a Claude Code transcript"),
+        (b"# Notes\n\nNever push.\n", "is not a Claude Code transcript"),
+        (b'{"type":"response_item","payload":{"role":"user"}}\n', "is not a Claude Code transcript"),
+    ],
+)
+@pytest.mark.parametrize("door", [hookify.scan, hookify.propose])
+def test_what_is_no_transcript_gets_one_line(tmp_path, content, wrong, door):
+    path = tmp_path / "talk.jsonl"
+    if content is not None:
+        path.write_bytes(content)
+
+    with pytest.raises(CacheStrategyError) as caught:
+        door([path])
+
+    assert str(caught.value).startswith(f"{path}: {wrong};") and "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_a_folder_without_transcripts_gets_one_line(tmp_path):
+    (tmp_path / "notes.txt").write_text("nothing")
+
+    with pytest.raises(
+        CacheStrategyError, match=r"holds no \.jsonl file; a folder with transcripts is needed"
+    ):
+        hookify.scan([tmp_path])
+
+
+def test_a_file_that_is_none_among_transcripts_is_reported_as_unread(tmp_path, talk):
+    talk.say("hello there")
+    (tmp_path / "other.jsonl").write_text('{"a": 1}\n')
+
+    result = hookify.scan([tmp_path])
+
+    assert result.transcripts == 1
+    assert [(u.path, u.reason) for u in result.unread] == [
+        (str(tmp_path / "other.jsonl"), "is not a Claude Code transcript")
+    ]
+
+
+def test_a_projects_transcripts_are_found_where_the_client_keeps_them(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
+    project = tmp_path / "my.shop"
+    project.mkdir()
+    slug = "".join(c if c.isalnum() else "-" for c in str(project.resolve()))
+    folder = tmp_path / "config" / "projects" / slug
+    folder.mkdir(parents=True)
+    Conversation(folder / "one.jsonl").say("hello there")
+
+    assert hookify.find_transcripts(project) == (folder / "one.jsonl",)
+
+
+def test_a_long_project_name_is_found_by_the_folder_that_was_worked_in(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
+    project = tmp_path / ("a" * 90) / ("b" * 90)
+    project.mkdir(parents=True)
+    slug = "".join(c if c.isalnum() else "-" for c in str(project.resolve()))
+    for ending, cwd in (("x1", str(project.resolve())), ("x2", "/somewhere/else")):
+        folder = tmp_path / "config" / "projects" / (slug[:120] + ending)
+        folder.mkdir(parents=True)
+        Conversation(folder / "one.jsonl").say("hello there", cwd=cwd)
+
+    assert [path.parent.name[-2:] for path in hookify.find_transcripts(project)] == ["x1"]
+
+
+def test_a_project_without_transcripts_gets_one_line(tmp_path, monkeypatch):
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
+
+    with pytest.raises(CacheStrategyError, match="holds no transcripts of this project"):
+        hookify.find_transcripts(tmp_path)
