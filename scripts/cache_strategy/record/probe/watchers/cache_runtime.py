@@ -15,15 +15,15 @@ from ..frames import UserCode
 from ..journal import Journal, current_request
 
 MODULE = ""
-MARK = "cache-strategy"
-"""The value of RUNTIME in an emitted runtime, by which it is known under any name."""
+METHODS = ("entry", "invalidate", "metrics", "metrics_prometheus")
+"""What the class Cache of an emitted runtime has, by which it is known whatever its file is called."""
 EMITTED = ("sqlalchemy_events.py", "flask_http.py", "sql_views.py", "entries.py", "warm.py")
 """Files that `emit` writes beside a runtime: their frames stand between the user's code and the database."""
 
 
 def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
     """Listens to every cache that an emitted runtime makes."""
-    if getattr(module, "RUNTIME", None) != MARK:
+    if not _is_runtime(module):
         return
     if module.__file__:
         folder = os.path.dirname(module.__file__)
@@ -58,9 +58,20 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
     @functools.wraps(initialise)
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
         initialise(self, *args, **kwargs)
-        self.listeners.append(listen)
+        listeners = getattr(self, "listeners", None)
+        if isinstance(listeners, list):
+            listeners.append(listen)
 
     runtime.Cache.__init__ = __init__
+
+
+def _is_runtime(module: ModuleType) -> bool:
+    cache = getattr(module, "Cache", None)
+    return (
+        isinstance(cache, type)
+        and cache.__module__ == module.__name__
+        and all(hasattr(cache, name) for name in METHODS)
+    )
 
 
 def _key(key: object, journal: Journal) -> str:
