@@ -21,7 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 def may_matter(raw: bytes) -> bool:
     """Whether the event can have anything to do with caching or with a rule file of the user."""
-    if has_pattern_rules(os.environ.get("CLAUDE_PROJECT_DIR") or os.getcwd()):
+    if has_pattern_rules(os.environ.get("CLAUDE_PROJECT_DIR") or os.curdir):
         return True
     given = raw[max(raw.find(b'"tool_input"'), 0) :]
     path = path_in(given)
@@ -80,8 +80,12 @@ def answer(raw: bytes) -> "dict | None":
     return verdict_on(event, os.environ.get("CLAUDE_PROJECT_DIR") or "")
 
 
-def set_budget() -> None:
-    """Ends a judgement that takes too long by raising in the main thread; does nothing where there is no such timer."""
+def set_budget(seconds: float) -> None:
+    """
+    Raises TimeoutError in the main thread once this much processor time is used up; 0 takes the limit away.
+
+    Without such a timer (Windows) there is no limit but the client's.
+    """
     import _signal
 
     if not hasattr(_signal, "setitimer"):
@@ -90,8 +94,9 @@ def set_budget() -> None:
     def stop(number: int, frame: object) -> None:
         raise TimeoutError("the judgement took longer than its budget")
 
-    _signal.signal(_signal.SIGPROF, stop)
-    _signal.setitimer(_signal.ITIMER_PROF, BUDGET_SECONDS)
+    if seconds:
+        _signal.signal(_signal.SIGPROF, stop)
+    _signal.setitimer(_signal.ITIMER_PROF, seconds)
 
 
 def failure(error: BaseException, raw: bytes) -> "dict | None":
@@ -136,9 +141,11 @@ def main() -> None:
         raw = sys.stdin.buffer.read()
         if not may_matter(raw):
             return
-        set_budget()
+        set_budget(BUDGET_SECONDS)
         said = answer(raw)
+        set_budget(0)
     except Exception as error:
+        set_budget(0)
         said = failure(error, raw)
     if said is not None:
         import json

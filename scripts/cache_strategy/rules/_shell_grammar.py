@@ -53,10 +53,10 @@ class _Level:
         self.closed: "list[Simple]" = []
         self.piped = False
 
-    def command(self, line: int, column: int) -> Simple:
+    def command(self, scanner: "Scanner") -> Simple:
         """The command that words and redirections go to."""
         if self.current is None:
-            self.current = Simple(line, column)
+            self.current = Simple(*scanner.place())
             self.current.feeders = self.feeders
         return self.current
 
@@ -87,14 +87,18 @@ class Scanner:
         self.text = text
         self.position = 0
         self.first_line = line
+        self.counted = 0
+        self.lines_passed = 0
         self.depth = depth
         self.commands: "list[Simple]" = []
         self.comments: "list[tuple[int, str]]" = []
         self.pending: "list[tuple[Simple, str, bool, bool]]" = []
 
     def place(self) -> "tuple[int, int]":
-        before = self.text.count("\n", 0, self.position)
-        return self.first_line + before, self.position - (self.text.rfind("\n", 0, self.position) + 1)
+        """Line (from 1) and column (from 0) of the position, which only ever moves on."""
+        self.lines_passed += self.text.count("\n", self.counted, self.position)
+        self.counted = self.position
+        return self.first_line + self.lines_passed, self.position - (self.text.rfind("\n", 0, self.position) + 1)
 
     def scan(self, until: str = "") -> None:
         """Reads commands up to `until` (a closing parenthesis) or the end."""
@@ -109,7 +113,7 @@ class Scanner:
                 return
             redirection = _REDIRECTION.match(self.text, self.position)
             if redirection and not self.text.startswith(("<(", ">("), self.position):
-                command = level.command(*self.place())
+                command = level.command(self)
                 self.position = redirection.end()
                 self.redirect(redirection.group(1) or redirection.group(2), command)
             elif character in "\n;|&()":
@@ -158,7 +162,7 @@ class Scanner:
         self.position = stop
 
     def add_word(self, level: _Level) -> None:
-        command = level.command(*self.place())
+        command = level.command(self)
         word = self.word()
         if command.words or not word.plain or word not in ("{", "}"):
             command.words.append(word)
@@ -242,7 +246,7 @@ class Scanner:
             elif character == "#" and self.position > start:
                 parts.append("#")
                 self.position += 1
-            elif character == "(" and parts and parts[-1].endswith("="):
+            elif character == "(" and parts and parts[-1].endswith("=") and self.depth < MAX_DEPTH:
                 parts.append(self.array())
             else:
                 break
@@ -339,6 +343,7 @@ class Scanner:
         """`(a b c)` of an assignment, as raw text."""
         start = self.position
         self.position += 1
+        self.depth += 1
         while self.position < len(self.text) and self.text[self.position] != ")":
             blank = _SPACE.match(self.text, self.position)
             if blank:
@@ -347,5 +352,6 @@ class Scanner:
                 self.position += 1
             else:
                 self.word()
+        self.depth -= 1
         self.position = min(self.position + 1, len(self.text))
         return self.text[start : self.position]
