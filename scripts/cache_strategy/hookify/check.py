@@ -321,6 +321,15 @@ class _Checker:
         simple = bool(rule.text("pattern")) and not rule.fields.get("conditions")
         if rule.text("action") == "ask":
             yield self._at("action", "info", "hookify knows no ask: it warns.")
+        for index, condition in enumerate(rule.conditions()):
+            if self.event == "file" and condition.get("field") in ("new_text", "new_string"):
+                always = condition.get("operator") == "not_contains"
+                yield self._at(
+                    f"conditions[{index}]",
+                    "info",
+                    f"hookify sees no {condition['field']} when Write creates a file, "
+                    f"so this condition is {'always' if always else 'never'} true there.",
+                )
         if simple and self.event == "file":
             yield self._at(
                 "pattern", "info", "hookify does not look into files that Write creates with this rule."

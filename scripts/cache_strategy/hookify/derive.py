@@ -12,6 +12,7 @@ from cache_strategy.hookify.detectors import Sighting
 from cache_strategy.hookify.linking import stem, words_said
 from cache_strategy.hookify.masking import masked
 from cache_strategy.hookify.patterns import (
+    ahead,
     at_command,
     escaped,
     is_plain,
@@ -290,7 +291,7 @@ def _pattern_of(run: Sequence[str], words: Sequence[str]) -> tuple[str, str]:
         target = PurePosixPath(spoken[0]).name if spoken else ""
     for flag in arguments:
         if flag in _TELLING_FLAGS and flag != target:
-            pattern += rf"(?=[^\n;&|]*\s{escaped(flag)}(?![\w-]))"
+            pattern += ahead(rf"\s{escaped(flag)}(?![\w-])")
             names.append(flag.lstrip("-"))
     if target:
         pattern += within(rf"(?<![\w-]){escaped(target)}(?![\w-])")

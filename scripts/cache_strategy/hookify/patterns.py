@@ -10,6 +10,9 @@ import re
 _START = r"(?:^|[\n;&|(][ \t]*)(?:\w+=[^\s;&|]*[ \t]+|(?:sudo|env|time|nohup|exec|command|rtk)[ \t]+|timeout[ \t]+[^\s;&|]+[ \t]+)*(?:[^\s;&|]*/)?"
 """Where a command begins: after a separator, assignments and plain wrappers, with the program's folder or without."""
 
+_REST = r"[^\n;&|]{0,1000}"
+"""The rest of a command; bounded, so that many beginnings do not make it quadratic."""
+
 _PLAIN = re.compile(r"[A-Za-z0-9_.,/@%+=:-]+\Z")
 _UNREADABLE = re.compile(r"---| #|: |:\Z|^['\"\s\[\]{}*&!%@`>|#,]|^[-?:] |['\"\s]\Z|[^\x20-\x7e]")
 _NESTED = re.compile(r"\([^()]*[*+}]\)[*+{]")
@@ -27,7 +30,12 @@ def under_wrapper(pattern: str) -> str:
 
 def within(piece: str) -> str:
     """Continues a pattern: `piece` comes later in the same command."""
-    return r"[^\n;&|]*?" + piece
+    return rf"{_REST}?{piece}"
+
+
+def ahead(piece: str) -> str:
+    """Continues a pattern: `piece` comes later in the same command, in any order with what follows."""
+    return rf"(?={_REST}{piece})"
 
 
 def escaped(text: str) -> str:
