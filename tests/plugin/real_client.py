@@ -111,19 +111,33 @@ class Client:
         command += ["--verbose", "--include-hook-events", "--permission-mode", "acceptEdits"]
         command += ["--plugin-dir", str(plugin)] if plugin else []
         command += ["--allowedTools", *allowed] if allowed else []
-        typed = [{"type": "user", "message": {"role": "user", "content": prompt}} for prompt in prompts]
-        with ScriptedModel(turns, lanes) as model:
-            done = subprocess.run(
+        events: list[dict[str, Any]] = []
+        with ScriptedModel(turns, lanes) as model, (self.home / "stderr").open("w+") as errors:
+            talk = subprocess.Popen(
                 command,
                 cwd=self.project,
                 env=self.environment(model.url),
-                input="".join(json.dumps(line) + "\n" for line in typed),
-                capture_output=True,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
                 text=True,
-                timeout=180,
             )
-        assert done.returncode == 0, done.stderr + done.stdout[-2000:]
-        return Conversation([json.loads(line) for line in done.stdout.splitlines()], model.requests)
+            assert talk.stdin and talk.stdout
+            for prompt in prompts:  # each after the answer to the one before, as people type
+                line = {"type": "user", "message": {"role": "user", "content": prompt}}
+                talk.stdin.write(json.dumps(line) + "\n")
+                talk.stdin.flush()
+                for answer in talk.stdout:
+                    events.append(json.loads(answer))
+                    if events[-1]["type"] == "result":
+                        break
+            talk.stdin.close()
+            events += [json.loads(answer) for answer in talk.stdout]
+            talk.stdout.close()
+            code = talk.wait(60)
+            errors.seek(0)
+            assert code == 0, errors.read()
+        return Conversation(events, model.requests)
 
     def file(self, name: str, text: str) -> Path:
         """A file of the project."""
