@@ -87,13 +87,13 @@ def test_a_rejected_question_or_plan_is_a_conversation(talk, tool):
 
 def test_what_the_user_says_after_a_silent_rejection_words_the_rule(talk):
     talk.say("check the page")
-    talk.reject("Bash", {"command": "cd /tmp && node l2-verify.mjs"})
-    talk.say("no need to run browser tests, I'll run them")
+    talk.reject("Bash", {"command": "cd /tmp && node verify-page.mjs"})
+    talk.say("no need for browser tests, I do them myself")
 
     (proposal,) = hookify.propose([talk.path]).proposals
 
     assert proposal.name == "browser-tests" and len(proposal.incidents) == 2
-    assert "I'll run them" in proposal.message
+    assert "I do them myself" in proposal.message
 
 
 def test_a_reason_that_holds_for_the_moment_makes_no_rule(talk):

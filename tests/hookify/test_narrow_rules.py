@@ -21,9 +21,9 @@ def rule_for_rejected(tmp_path, command):
 
 REJECTED_COMMANDS = [
     (
-        "cd /tmp && node l2-verify.mjs 2>&1 | head -70",
-        ["node l2-verify.mjs", "node /tmp/l2-verify.mjs --fast"],
-        ["node build.mjs", "cat l2-verify.mjs"],
+        "cd /tmp && node verify-page.mjs 2>&1 | head -70",
+        ["node verify-page.mjs", "node /tmp/verify-page.mjs --fast"],
+        ["node build.mjs", "cat verify-page.mjs"],
     ),
     (
         "git push --force origin main",

@@ -39,7 +39,6 @@ _SYNONYMS: dict[str, tuple[str, ...]] = {
     "screenshot": ("playwright", "puppeteer", "headless", "screenshot"),
     "test": ("pytest", "jest", "vitest", "test", "spec", "mocha"),
     "suite": ("pytest", "jest", "vitest", "test"),
-    "pythin": ("python",),
     "database": ("psql", "mysql", "sqlite", "database", "postgres"),
     "migration": ("migration", "migrat", "alembic", "typeorm"),
     "container": ("docker", "podman"),

@@ -104,7 +104,7 @@ COMMANDS: tuple[Spoken, ...] = (
         "Ask before a dependency is added.",
     ),
     _spoken(
-        r"\b(?:weird|inline|ad-?hoc)\s+p[yi]th[oi]n",
+        r"\b(?:weird|inline|ad-?hoc)\s+python",
         at_command("python3?", "-c") + "|" + at_command("python3?") + r"[ \t]+(?:-\s+)?<<",
         "inline-python",
         "Use the project's own tools, or a script in the repository.",

@@ -2,7 +2,7 @@
 A typed prompt, after calls were made, that objects to what the agent did.
 
 Finds
-    "do not restart ngrok", "I've reverted your changes", "why would you repeat the table?", "use pnpm, not npm", weighed
+    "do not restart the tunnel", "I've reverted your changes", "why did you change the schema?", "use pnpm, not npm", weighed
     by where it was said. "Not yet" is found and marked: it holds for a turn and becomes no rule.
 
 Leaves alone
