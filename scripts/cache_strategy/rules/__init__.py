@@ -47,13 +47,12 @@ def check_text(text: str, path: str) -> "list[Finding]":
     """
     if not path.endswith(PYTHON_ENDINGS):
         return []
-    rules = _rules_for("code", text.lower())
-    if not rules:
-        return []
     from cache_strategy.rules._suppress import suppress_text
     from cache_strategy.syntax.module import parse
 
-    return in_order(suppress_text(_visit(rules, parse(text, path)), text, path))
+    module = parse(text, path)
+    rules = _rules_for("code", text.lower())
+    return in_order(suppress_text(_visit(rules, module), text, path)) if rules else []
 
 
 def check_change(before: "str | None", after: str, path: str) -> "list[Finding]":

@@ -98,7 +98,9 @@ class Scanner:
         """Line (from 1) and column (from 0) of the position, which only ever moves on."""
         self.lines_passed += self.text.count("\n", self.counted, self.position)
         self.counted = self.position
-        return self.first_line + self.lines_passed, self.position - (self.text.rfind("\n", 0, self.position) + 1)
+        return self.first_line + self.lines_passed, self.position - (
+            self.text.rfind("\n", 0, self.position) + 1
+        )
 
     def scan(self, until: str = "") -> None:
         """Reads commands up to `until` (a closing parenthesis) or the end."""
