@@ -36,7 +36,6 @@ def test_what_the_user_corrected_once_is_stopped_the_next_time(client):
     catalog = client.file("shop/catalog.py", CATALOG)
     data = client.home / ".claude" / "plugins" / "data" / "optimize-inline"
     script = f'"{ROOT}/scripts/cache-strategy" --data-dir "{data}" hookify'
-    kept = f'"{data}/proposals.json"'
     read = call("Read", file_path=str(catalog))
     last = "    cache.delete_memoized(get_product, product_id)\n"
     edit = {"old_string": last, "new_string": last + "    cache.clear()\n", "replace_all": False}
@@ -53,7 +52,7 @@ def test_what_the_user_corrected_once_is_stopped_the_next_time(client):
         "/hookify", turns=[call("Bash", command=f"{script} propose --json"), "Keep it?"], plugin=ROOT
     )
     (proposal,) = json.loads(review.answers[0].text.split("\n")[-1])["proposals"]
-    accepted = f"{script} propose --json > {kept} && {script} write --from {kept} {proposal['name']}"
+    accepted = f"{script} propose --json | {script} write --from /dev/stdin {proposal['name']}"
     written = client.converse(
         "keep it",
         turns=[call("Bash", command=accepted), call("Bash", command=f"{script} check"), "written"],
@@ -65,7 +64,7 @@ def test_what_the_user_corrected_once_is_stopped_the_next_time(client):
     assert [answer.is_error for answer in mistake.answers] == [False, False]
     assert proposal["event"] == "file" and OBJECTION[:40] in proposal["incidents"][0]["quote"]
     assert proposal["backtest"]["fired_on_incidents"] == proposal["backtest"]["fired"] == 1
-    assert [answer.is_error for answer in written.answers] == [False, False]
+    assert [answer.is_error for answer in written.answers] == [False, False], written.answers
     assert list((client.project / ".claude").glob("hookify.*.local.md"))
     assert [answer.is_error for answer in again.answers] == [False, True]
     assert catalog.read_text() == CATALOG
