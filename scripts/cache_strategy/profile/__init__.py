@@ -1,0 +1,31 @@
+"""`cache-strategy profile`: a repository's static evidence. Nothing of the repository is imported or run."""
+
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from cache_strategy.model.evidence import Evidence
+
+
+def profile(repo: Path, *, jobs: int = 2, progress: Callable[[str], None] | None = None) -> Evidence:
+    """
+    What the code of a repository reads, writes and depends on, per endpoint and function.
+
+    Args:
+        repo: a folder; every Python file below it is read, what cannot be read is listed as unread.
+        jobs: processes that parse, where there are many files.
+        progress: gets short lines about what is being done.
+
+    Raises:
+        CacheStrategyError: `repo` is no folder.
+    """
+    from cache_strategy.profile.evidence import evidence_of
+
+    started = time.monotonic()
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(limit, 50_000))
+    try:
+        return evidence_of(repo, jobs, progress or (lambda _: None), started)
+    finally:
+        sys.setrecursionlimit(limit)

@@ -1,0 +1,529 @@
+"""The state of one run over a repository: what names stand for, how functions were evaluated, what is mapped."""
+
+from collections.abc import Callable
+
+from cache_strategy.profile import serialization
+from cache_strategy.profile.evaluation import Frame
+from cache_strategy.profile.facts import Context, Facts
+from cache_strategy.profile.frameworks._base import Framework
+from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.orms._base import Mapped, Orm, TableFound
+from cache_strategy.profile.program import ClassInfo, FunctionInfo, ModuleInfo, Program
+from cache_strategy.profile.values import (
+    NOTHING,
+    UNKNOWN,
+    Argument,
+    ClassRef,
+    Clause,
+    Constant,
+    External,
+    FunctionRef,
+    Instance,
+    Made,
+    Many,
+    Mapping,
+    Method,
+    ModuleRef,
+    Parts,
+    Plain,
+    Query,
+    Unknown,
+    Value,
+    Values,
+    join,
+    many,
+    one,
+)
+
+# A function is evaluated once per kind of arguments: literals are told apart for the first dozen, kinds of rows
+# for the first forty; after that it is taken as it is, for any argument.
+_CONTEXTS_WITH_LITERALS = 12
+_CONTEXTS = 40
+_DEEPEST_CALLS = 60
+_LONGEST_LITERAL = 200
+_PROPERTIES = frozenset(
+    {"property", "cached_property", "hybrid_property", "reify", "memoized_property", "locked_cached_property",
+     "cached_hybrid_property", "declared_attr", "classproperty", "threaded_cached_property"}
+)  # fmt: skip
+
+
+class Analysis:
+    """
+    One run. `contexts` are all evaluations, by index; `mapped` the classes that are tables, by class index;
+    `tables` every table by name.
+    """
+
+    def __init__(self, program: Program, frameworks: list[Framework], orms: list[Orm]) -> None:
+        self.program = program
+        self.frameworks = frameworks
+        self.orms = orms
+        self.plugins: list[Framework | Orm] = [*frameworks, *orms]
+        self.contexts: list[Context] = []
+        self.mapped: dict[int, Mapped] = {}
+        self.tables: dict[str, TableFound] = {}
+        self.stores: dict[tuple[object, str], Values] = {}
+        self.read_stores: set[tuple[object, str]] = set()
+        self.stale = False
+        self.scopes: dict[int, dict[str, Values]] = {}
+        self.decorations: dict[int, Decoration] = {}
+        self.module_facts: dict[int, Facts] = {}
+        self.notes: dict[str, dict[object, object]] = {}
+        self.depth = 0
+        self._keys: dict[object, int] = {}
+        self._per_function: dict[int, list[int]] = {}
+        self._globals: dict[tuple[int, str], Values] = {}
+        self._running: set[object] = set()
+        self._mro: dict[int, tuple[list[int], list[str]]] = {}
+        self._kinds: dict[int, str] = {}
+        self._method_names: dict[str, list[int]] | None = None
+
+    # --- names
+
+    def global_value(self, module: ModuleInfo, name: str) -> Values | None:
+        """What a name of a module's top level stands for; None where the module does not bind it."""
+        key = (module.index, name)
+        if key in self._globals:
+            return self._globals[key]
+        bound = self.program.bindings(module).get(name)
+        if bound is None:
+            return self._starred(module, name)
+        if key in self._running:
+            return NOTHING
+        self._running.add(key)
+        frame = Frame(self, module, None, None, {}, self.facts_of(module))
+        try:
+            found = join(*(self._bound(frame, binding) for binding in bound))
+        finally:
+            self._running.discard(key)
+        self._globals[key] = found
+        return found
+
+    def facts_of(self, module: ModuleInfo) -> Facts:
+        """What importing the module does."""
+        return self.module_facts.setdefault(module.index, Facts())
+
+    def _bound(self, frame: Frame, binding: Node) -> Values:
+        kind = binding[0]
+        if kind == "def":
+            return self.decorated_value(self.program.functions[binding[1]])
+        if kind == "class":
+            return one(ClassRef(binding[1]))
+        if kind == "import":
+            return self.imported(binding[1], frame.module)
+        if kind == "from":
+            return self.imported_from(binding[1], binding[2], binding[3], frame.module)
+        if kind == "value":
+            return frame.expression(binding[1])
+        if kind == "declared":
+            found = NOTHING if binding[1] is None else frame.expression(binding[1])
+            return found or (frame.annotated(binding[2]) if binding[2] is not None else UNKNOWN)
+        return frame.iterate(frame.expression(binding[1]), binding[1])
+
+    def _starred(self, module: ModuleInfo, name: str) -> Values | None:
+        if not module.stars or name.startswith("__"):
+            return None
+        key = ("star", module.index, name)
+        if key in self._running:
+            return None
+        self._running.add(key)
+        try:
+            for base, level in module.stars:
+                dotted = self.program.import_base(base, level, module)
+                index = self.program.find_module(dotted, module)
+                if index is not None:
+                    found = self.global_value(self.program.modules[index], name)
+                    if found is not None:
+                        return found
+            return None
+        finally:
+            self._running.discard(key)
+
+    def imported(self, dotted: str, importer: ModuleInfo) -> Values:
+        """What `import dotted` binds to its whole name."""
+        index = self.program.find_module(dotted, importer)
+        if index is not None:
+            return one(ModuleRef(index))
+        if self.program.is_package_prefix(dotted):
+            return one(External("~" + dotted))
+        return one(External(dotted))
+
+    def imported_from(self, base: str, level: int, name: str, importer: ModuleInfo) -> Values:
+        """What `from base import name` binds."""
+        dotted = self.program.import_base(base, level, importer)
+        index = self.program.find_module(dotted, importer)
+        if index is not None:
+            module = self.program.modules[index]
+            found = None if index == importer.index else self.global_value(module, name)
+            if found is not None:
+                return found
+        inner = self.program.find_module(f"{dotted}.{name}" if dotted else name, importer)
+        if inner is not None:
+            return one(ModuleRef(inner))
+        if index is not None or dotted.startswith("."):
+            return UNKNOWN
+        if self.program.is_package_prefix(f"{dotted}.{name}"):
+            return one(External(f"~{dotted}.{name}"))
+        return one(External(self.canonical(f"{dotted}.{name}")))
+
+    def canonical(self, path: str) -> str:
+        """The one spelling of an external path that the plugins know it by."""
+        for orm in self.orms:
+            if orm.canonical is not None:
+                path = orm.canonical(path)
+        for framework in self.frameworks:
+            for beginning, other in framework.aliases.items():
+                if path.startswith(beginning):
+                    path = other + path[len(beginning) :]
+        return path
+
+    def module_attribute(self, module: ModuleInfo, name: str) -> Values:
+        """`module.name`."""
+        found = self.global_value(module, name)
+        if found is not None:
+            return found
+        inner = self.program.find_module(f"{module.name}.{name}", module)
+        return UNKNOWN if inner is None else one(ModuleRef(inner))
+
+    # --- classes
+
+    def mro(self, index: int) -> tuple[list[int], list[str]]:
+        """The classes of the repository that a class derives from, itself first, and the external ones."""
+        if index in self._mro:
+            return self._mro[index]
+        if ("mro", index) in self._running:
+            return [index], []
+        self._running.add(("mro", index))
+        try:
+            classes, externals = self._linear(self.program.classes[index])
+        finally:
+            self._running.discard(("mro", index))
+        if not any(isinstance(key, tuple) and key and key[0] == "mro" for key in self._running):
+            self._mro[index] = (classes, externals)
+        return classes, externals
+
+    def _linear(self, info: ClassInfo) -> tuple[list[int], list[str]]:
+        frame = Frame(self, self.program.modules[info.module], None, None, {}, Facts(), outer=info.outer)
+        classes: list[int] = []
+        externals: list[str] = []
+        for base in info.bases:
+            for value in self._bases(frame, frame.expression(base)):
+                if isinstance(value, ClassRef) and value.index != info.index:
+                    inner, outside = self.mro(value.index)
+                    classes.extend(inner)
+                    externals.extend(outside)
+                elif isinstance(value, External | Made):
+                    externals.append(value.path)
+        # a base that several parents share comes after all of them
+        unique = list(dict.fromkeys(reversed([c for c in classes if c != info.index])))
+        unique.reverse()
+        return [info.index, *unique], list(dict.fromkeys(externals))
+
+    def _bases(self, frame: Frame, values: Values) -> Values:
+        found = values
+        for orm in self.orms:
+            if orm.bases is not None:
+                for value in values:
+                    found |= orm.bases(frame, value) or NOTHING
+        return found
+
+    def member(self, index: int, name: str) -> tuple[str, int, int] | None:
+        """
+        Where a class has a name: ("method" or "class" or "attribute", index of the function or class or -1,
+        index of the class that defines it).
+        """
+        for ancestor in self.mro(index)[0]:
+            info = self.program.classes[ancestor]
+            if name in info.methods:
+                return "method", info.methods[name], ancestor
+            if name in info.attributes:
+                return "attribute", -1, ancestor
+            if name in info.classes:
+                return "class", info.classes[name], ancestor
+        return None
+
+    def class_attribute(self, index: int, name: str) -> Values:
+        """What the assignment of `name` in the body of exactly this class gives."""
+        info = self.program.classes[index]
+        key = ("attribute", index, name)
+        if key in self._globals_of_classes:
+            return self._globals_of_classes[key]
+        if key in self._running:
+            return NOTHING
+        self._running.add(key)
+        module = self.program.modules[info.module]
+        frame = Frame(self, module, None, None, {}, self.facts_of(module), outer=info.outer, owner=index)
+        value, annotation, _ = info.attributes[name]
+        try:
+            found = NOTHING if value is None else frame.expression(value)
+            if annotation is not None and (value is None or found <= UNKNOWN):
+                found = join(found, frame.annotated(annotation))
+        finally:
+            self._running.discard(key)
+        self._globals_of_classes[key] = found
+        return found
+
+    @property
+    def _globals_of_classes(self) -> dict[tuple[str, int, str], Values]:
+        return self.notes.setdefault("class attributes", {})  # type: ignore[return-value]
+
+    def binding(self, function: FunctionInfo) -> str:
+        """How a method is bound: "property", "static", "class" or "" for an ordinary one."""
+        if function.index not in self._kinds:
+            kind = ""
+            for decorator in function.decorators:
+                last = _last_name(decorator)
+                if last == "staticmethod":
+                    kind = "static"
+                elif last == "classmethod":
+                    kind = "class"
+                elif last in _PROPERTIES or last.endswith("_property"):
+                    kind = "property"
+            self._kinds[function.index] = kind
+        return self._kinds[function.index]
+
+    def subclasses(self, index: int) -> list[int]:
+        """The classes that derive from a class of the repository, itself included."""
+        return [info.index for info in self.program.classes if index in self.mro(info.index)[0]]
+
+    def methods_named(self, name: str) -> list[int]:
+        """Every method of production code with this name."""
+        if self._method_names is None:
+            self._method_names = {}
+            for function in self.program.production_functions():
+                if function.owner >= 0:
+                    self._method_names.setdefault(function.name, []).append(function.index)
+        return self._method_names.get(name, [])
+
+    def cascades(self, table: str) -> set[str]:
+        """The tables whose rows the database changes when a row of `table` is deleted, directly or not."""
+        children: dict[str, set[str]] = self.notes.setdefault("cascades", {})  # type: ignore[assignment]
+        if not children:
+            children[""] = set()
+            owners: list[Mapped | TableFound] = [*self.mapped.values(), *self.tables.values()]
+            for found in owners:
+                name = found.table if isinstance(found, Mapped) else found.name
+                for column, action in found.on_delete.items():
+                    if action in ("CASCADE", "SET NULL", "SET DEFAULT"):
+                        parent = found.parents.get(column, "").rpartition(".")[0]
+                        children.setdefault(parent, set()).add(name)
+        reached: set[str] = set()
+        queue = [table]
+        while queue:
+            for child in children.get(queue.pop(), ()):
+                if child not in reached:
+                    reached.add(child)
+                    queue.append(child)
+        return reached
+
+    # --- shared places: attributes of objects, of flask.g
+
+    def store(self, owner: object, name: str, values: Values) -> None:
+        """Remembers that `values` were written to `owner.name`."""
+        key = (owner, name)
+        before = self.stores.get(key, NOTHING)
+        after = join(before, _without_arguments(values))
+        if after != before:
+            self.stores[key] = after
+            if key in self.read_stores:
+                self.stale = True
+
+    def stored(self, owner: object, name: str) -> Values:
+        """What was written to `owner.name` so far, anywhere."""
+        key = (owner, name)
+        self.read_stores.add(key)
+        return self.stores.get(key, NOTHING)
+
+    def forget_evaluations(self) -> None:
+        """Drops what was evaluated with fewer shared values than are known now."""
+        self.contexts.clear()
+        self._keys.clear()
+        self._per_function.clear()
+        self._globals.clear()
+        self._globals_of_classes.clear()
+        self.scopes.clear()
+        self.decorations.clear()
+        self.module_facts.clear()
+        self.stale = False
+
+    # --- functions
+
+    def context(
+        self, function: FunctionInfo, receiver: "ClassRef | Instance | Made | None", bound: dict[str, Values]
+    ) -> Context:
+        """The evaluation of a function for these kinds of arguments; made and run on first demand."""
+        known = self._per_function.setdefault(function.index, [])
+        if isinstance(receiver, Instance) and receiver.new:
+            receiver = Instance(receiver.index)
+        kept = bound
+        if len(known) >= _CONTEXTS_WITH_LITERALS:
+            kept = {name: _without_literals(values) for name, values in bound.items()}
+        if len(known) >= _CONTEXTS:
+            kept = {}
+        kept = {name: values for name, values in kept.items() if values}
+        key = (function.index, receiver, tuple(sorted(kept.items(), key=lambda item: item[0])))
+        index = self._keys.get(key)
+        if index is None:
+            index = len(self.contexts)
+            self.contexts.append(Context(index, function, receiver, kept))
+            self._keys[key] = index
+            known.append(index)
+        context = self.contexts[index]
+        if context.state == 0:
+            self._evaluate(context)
+        elif context.state == 1:
+            context.again = True
+        return context
+
+    def contexts_of(self, function: int) -> list[Context]:
+        """Every evaluation of a function so far."""
+        return [self.contexts[i] for i in self._per_function.get(function, [])]
+
+    def generic(self, function: FunctionInfo) -> Context:
+        """The evaluation of a function for any arguments."""
+        receiver: ClassRef | Instance | None = None
+        if function.owner >= 0 and self.binding(function) != "static":
+            is_class = self.binding(function) == "class"
+            receiver = ClassRef(function.owner) if is_class else Instance(function.owner)
+        return self.context(function, receiver, {})
+
+    def _evaluate(self, context: Context) -> None:
+        if self.depth >= _DEEPEST_CALLS:
+            context.facts.unknown.add(f"{context.function.qualname}: the chain of calls is too long")
+            context.returns = UNKNOWN
+            context.state = 2
+            return
+        context.state = 1
+        self.depth += 1
+        try:
+            for _ in range(3):
+                context.again = False
+                before = context.returns
+                self._run(context)
+                if not context.again or context.returns == before:
+                    break
+        finally:
+            self.depth -= 1
+            context.state = 2
+
+    def _run(self, context: Context) -> None:
+        function = context.function
+        module = self.program.modules[function.module]
+        frame = Frame(
+            self, module, function, context.receiver, {}, context.facts, outer=function.outer, context=context
+        )
+        frame.bind_parameters(context.bound)
+        frame.run(function.statements())
+        if function.index in self.scopes:
+            frame.publish_scope()
+        if function.is_generator:
+            context.returns = many(context.yields or UNKNOWN, lazy=True)
+        decoration = self.decoration(function)
+        for serializer in decoration.serializers:
+            serializer(frame, context.returns)
+        context.returns = decoration.returned(context.returns)
+
+    def answer(self, index: int) -> None:
+        """Notes what writing out the answer of a handler reads, where the handler returns rows."""
+        context = self.contexts[index]
+        module = self.program.modules[context.function.module]
+        frame = Frame(self, module, context.function, context.receiver, {}, context.facts, context=context)
+        serialization.encode(frame, context.returns, ("name", context.function.line, context.function.name))
+
+    # --- decorators
+
+    def decoration(self, function: FunctionInfo) -> "Decoration":
+        """What the decorators of a function are and do."""
+        found = self.decorations.get(function.index)
+        if found is None:
+            found = self.decorations[function.index] = Decoration()
+            if function.decorators:
+                module = self.program.modules[function.module]
+                frame = Frame(
+                    self, module, None, None, {}, found.facts, outer=function.outer, owner=function.owner
+                )
+                for node in function.decorators:
+                    frame.decorate(function, node, found)
+        return found
+
+    def decorated_value(self, function: FunctionInfo) -> Values:
+        """What the name of a function stands for; a decorator that makes another object of it is followed."""
+        for node in function.decorators:
+            if _last_name(node) == "LocalProxy":
+                return one(External("werkzeug.local.LocalProxy()"))
+        return one(FunctionRef(function.index))
+
+
+class Decoration:
+    """
+    The decorators of a function: `wrappers` are (evaluation, text) of those of the repository that run around it,
+    `externals` (path, text) those of other packages; `serializers` turn the result into an answer, `result` is what
+    a call gives then.
+    """
+
+    def __init__(self) -> None:
+        self.facts = Facts()
+        self.wrappers: list[tuple[int, str]] = []
+        self.externals: list[tuple[str, str]] = []
+        self.serializers: list[Callable[[Frame, Values], None]] = []
+        self.texts: list[str] = []
+        self.result: Values | None = None
+
+    @property
+    def contexts(self) -> list[int]:
+        """The evaluations of the wrappers."""
+        return [index for index, _ in self.wrappers]
+
+    def returned(self, values: Values) -> Values:
+        """What a call gives after the decorators."""
+        return values if self.result is None else self.result
+
+
+def abstract(values: Values) -> Values:
+    """What of an argument tells two evaluations of a function apart: rows, classes, external objects, literals."""
+    kept: list[Value] = []
+    for value in values:
+        if isinstance(value, Instance):
+            kept.append(Instance(value.index))
+        elif isinstance(value, ClassRef | Made | External | ModuleRef | Method):
+            kept.append(value)
+        elif isinstance(value, Constant):
+            if isinstance(value.value, str) and len(value.value) <= _LONGEST_LITERAL:
+                kept.append(value)
+        elif isinstance(value, Many):
+            inner = abstract(value.items)
+            if any(not isinstance(v, Constant) for v in inner):
+                kept.append(Many(inner, value.lazy))
+        elif isinstance(value, Parts):
+            parts = tuple(abstract(part) for part in value.parts)
+            if any(_has_rows(part) for part in parts):
+                kept.append(Parts(parts))
+        elif isinstance(value, Mapping):
+            fields = tuple((n, v) for n, v in ((n, abstract(v)) for n, v in value.fields) if _has_rows(v))
+            rest = abstract(value.rest)
+            if fields or _has_rows(rest):
+                kept.append(Mapping(fields, rest))
+        elif isinstance(value, Query):
+            kept.append(Query(value.orm, value.verb, value.entities, value.tables, value.target))
+        elif isinstance(value, Clause):
+            kept.append(Clause(value.tables, frozenset(), value.aggregate, value.column, value.relation))
+    return frozenset(kept)
+
+
+def _has_rows(values: Values) -> bool:
+    return any(not isinstance(v, Constant | Plain | Unknown | Argument) for v in values)
+
+
+def _without_literals(values: Values) -> Values:
+    return frozenset(v for v in values if not isinstance(v, Constant))
+
+
+def _without_arguments(values: Values) -> Values:
+    return frozenset(Unknown() if isinstance(v, Argument) else v for v in values)
+
+
+def _last_name(node: Node) -> str:
+    while node[0] == "call":
+        node = node[2]
+    if node[0] == "name":
+        return str(node[2])
+    return str(node[3]) if node[0] == "attr" else ""

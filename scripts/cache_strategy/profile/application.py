@@ -1,0 +1,218 @@
+"""How the application is put together: package, factory, database object, requirements, caches already in use."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cache_strategy.model.evidence import Application
+from cache_strategy.profile.lowering import Node, source_of
+from cache_strategy.profile.program import FunctionInfo, ModuleInfo
+from cache_strategy.profile.values import External, Made, Values, text_in
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.analysis import Analysis
+    from cache_strategy.profile.frameworks._base import Route
+
+_APPLICATIONS = frozenset({"flask.Flask()", "quart.Quart()"})
+_DATABASES = frozenset({"flask_sqlalchemy.SQLAlchemy()"})
+_SESSIONS = frozenset({"sqlalchemy.Session()"})
+_CACHES = (
+    "flask_caching.", "flask_cache.", "cachetools.", "functools.lru_cache", "functools.cache", "dogpile.",
+    "cashews.", "aiocache.", "diskcache.", "werkzeug.contrib.cache", "cachelib.", "joblib.Memory", "beaker.",
+    "django.core.cache", "fastapi_cache.", "methodtools.", "async_lru.",
+)  # fmt: skip
+_FACTORY_NAMES = ("create_app", "make_app", "app_factory", "build_app", "create_application")
+_REQUIREMENTS = (
+    "requirements.txt", "requirements/prod.txt", "requirements/production.txt", "requirements/base.txt",
+    "requirements/common.txt", "requirements/requirements.txt", "pyproject.toml", "Pipfile", "setup.cfg", "setup.py",
+)  # fmt: skip
+
+
+def application_of(analysis: "Analysis", routes: "list[Route]", repo: Path) -> Application | None:
+    """The application; None where neither a web framework's object nor a route was found."""
+    factories, instances = _made(analysis)
+    if not factories and not instances and not routes:
+        return None
+    factory = _best_factory(analysis, factories)
+    module = _main_module(analysis, routes, factory, instances)
+    package, path = _package_of(analysis, module)
+    database, session = _database(analysis, module)
+    return Application(
+        package=package,
+        package_path=path,
+        factory="" if factory is None else f"{analysis.program.modules[factory.module].name}:{factory.name}",
+        instance=_best_instance(analysis, instances, module),
+        database=database,
+        session=session,
+        requirements=requirements_of(repo),
+        existing_caches=existing_caches(analysis),
+        static_folder=static_folder(repo, path, [v for v, _, _ in instances] + [v for v, _ in factories]),
+    )
+
+
+def _made(analysis: "Analysis") -> tuple[list[tuple[Made, FunctionInfo]], list[tuple[Made, ModuleInfo, str]]]:
+    factories: dict[tuple[Made, int], FunctionInfo] = {}
+    for context in analysis.contexts:
+        function = context.function
+        if function.owner >= 0 or function.outer >= 0:
+            continue
+        for value in context.returns:
+            if isinstance(value, Made) and value.path in _APPLICATIONS:
+                factories[(value, function.index)] = function
+    instances = []
+    for module in analysis.program.modules:
+        if module.is_test:
+            continue
+        for name in analysis.program.bindings(module):
+            for value in analysis.global_value(module, name) or ():
+                if (
+                    isinstance(value, Made)
+                    and value.path in _APPLICATIONS
+                    and _is_bound_here(analysis, module, name)
+                ):
+                    instances.append((value, module, name))
+    return [(made, function) for (made, _), function in factories.items()], instances
+
+
+def _is_bound_here(analysis: "Analysis", module: ModuleInfo, name: str) -> bool:
+    return any(b[0] in ("value", "declared") for b in analysis.program.bindings(module)[name])
+
+
+def _best_factory(analysis: "Analysis", factories: list[tuple[Made, FunctionInfo]]) -> FunctionInfo | None:
+    if not factories:
+        return None
+
+    def order(function: FunctionInfo) -> tuple[int, int, str]:
+        named = (
+            _FACTORY_NAMES.index(function.name) if function.name in _FACTORY_NAMES else len(_FACTORY_NAMES)
+        )
+        path = analysis.program.modules[function.module].path
+        return named, path.count("/"), path
+
+    return min((function for _, function in factories), key=order)
+
+
+def _best_instance(
+    analysis: "Analysis", instances: list[tuple[Made, ModuleInfo, str]], module: ModuleInfo
+) -> str:
+    if not instances:
+        return ""
+    found = min(
+        instances,
+        key=lambda item: (
+            item[1].index != module.index,
+            item[2] not in ("app", "application"),
+            item[1].path.count("/"),
+            item[1].path,
+        ),
+    )
+    return f"{found[1].name}:{found[2]}"
+
+
+def _main_module(
+    analysis: "Analysis",
+    routes: "list[Route]",
+    factory: FunctionInfo | None,
+    instances: list[tuple[Made, ModuleInfo, str]],
+) -> ModuleInfo:
+    modules = analysis.program.modules
+    if factory is not None:
+        return modules[factory.module]
+    counts: dict[int, int] = {}
+    for route in routes:
+        index = analysis.program.functions[route.function].module
+        counts[index] = counts.get(index, 0) + 1
+    with_package = [m for _, m, _ in instances if "." in m.name or m.is_package]
+    if with_package:
+        return with_package[0]
+    if counts:
+        return modules[max(counts, key=lambda i: (counts[i], -i))]
+    return instances[0][1]
+
+
+def _package_of(analysis: "Analysis", module: ModuleInfo) -> tuple[str, str]:
+    """(import name, folder) of the outermost package around a module; ("", "") for modules beside each other."""
+    if "." not in module.name and not module.is_package:
+        return "", module.path.rpartition("/")[0]
+    package = module.name.partition(".")[0]
+    depth = len(module.name.split(".")) - (0 if module.is_package else 1)
+    folder = module.path.split("/")[:-1]
+    return package, "/".join(folder[: len(folder) - depth + 1])
+
+
+def _database(analysis: "Analysis", main: ModuleInfo) -> tuple[str, str]:
+    objects: list[tuple[ModuleInfo, str]] = []
+    sessions: list[tuple[ModuleInfo, str]] = []
+    for module in analysis.program.modules:
+        if module.is_test:
+            continue
+        for name, bound in analysis.program.bindings(module).items():
+            if not any(b[0] in ("value", "declared") for b in bound):
+                continue
+            values: Values = analysis.global_value(module, name) or frozenset()
+            for value in values:
+                if isinstance(value, Made) and value.path in _DATABASES:
+                    objects.append((module, name))
+                elif isinstance(value, External) and value.path in _SESSIONS:
+                    sessions.append((module, name))
+    package = main.name.partition(".")[0]
+    for found, is_session in ((objects, False), (sessions, True)):
+        if found:
+            module, name = min(
+                found, key=lambda item: (not item[0].name.startswith(package), item[0].path, item[1] != "db")
+            )
+            return f"{module.name}:{name}", name if is_session else f"{name}.session"
+    return "", ""
+
+
+def requirements_of(repo: Path) -> tuple[str, ...]:
+    """The files that declare dependencies, those that emit can extend first."""
+    found = [name for name in _REQUIREMENTS if (repo / name).is_file()]
+    folder = repo / "requirements"
+    if folder.is_dir():
+        found.extend(
+            f"requirements/{path.name}"
+            for path in sorted(folder.glob("*.txt"))
+            if f"requirements/{path.name}" not in found
+        )
+    found.extend(path.name for path in sorted(repo.glob("requirements*.txt")) if path.name not in found)
+    return tuple(found)
+
+
+def existing_caches(analysis: "Analysis") -> tuple[str, ...]:
+    """Caches that the code uses already, as "path:line what"."""
+    found: set[tuple[str, int, str]] = set()
+    for function in analysis.program.production_functions():
+        decoration = analysis.decorations.get(function.index)
+        path = analysis.program.modules[function.module].path
+        for external, text in decoration.externals if decoration is not None else ():
+            if external.startswith(_CACHES):
+                found.add((path, function.line, f"@{text}"))
+    for module in analysis.program.modules:
+        if module.is_test:
+            continue
+        for name, bound in analysis.program.bindings(module).items():
+            for binding in bound:
+                if binding[0] == "value" and binding[1][0] == "call":
+                    for value in _callee(analysis, module, binding[1]):
+                        if isinstance(value, External) and value.path.startswith(_CACHES):
+                            found.add((module.path, binding[1][1], f"{name} = {source_of(binding[1])}"))
+    return tuple(f"{path}:{line} {what}" for path, line, what in sorted(found))
+
+
+def _callee(analysis: "Analysis", module: ModuleInfo, node: Node) -> Values:
+    from cache_strategy.profile import attributes
+    from cache_strategy.profile.evaluation import Frame
+    from cache_strategy.profile.facts import Facts
+
+    return attributes.base(Frame(analysis, module, None, None, {}, Facts()), node[2])
+
+
+def static_folder(repo: Path, package_path: str, applications: list[Made]) -> str:
+    """The folder of static files, "" where there is none."""
+    names = [text_in(made.keyword("static_folder")) for made in applications]
+    for name in dict.fromkeys([*(n for n in names if n), "static"]):
+        for base in dict.fromkeys([package_path, ""]):
+            folder = f"{base}/{name}".strip("/")
+            if ".." not in folder.split("/") and (repo / folder).is_dir():
+                return folder
+    return ""

@@ -1,0 +1,280 @@
+"""Built-in functions, and methods of built-in containers."""
+
+import re
+from typing import TYPE_CHECKING
+
+from cache_strategy.profile.frameworks._base import Arguments
+from cache_strategy.profile.values import (
+    NOTHING,
+    PLAIN,
+    UNKNOWN,
+    Argument,
+    ClassRef,
+    Constant,
+    Instance,
+    Many,
+    Mapping,
+    Page,
+    Parts,
+    Query,
+    Value,
+    Values,
+    join,
+    many,
+    one,
+)
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.evaluation import Frame
+
+_COLLECTING = frozenset({"list", "tuple", "set", "frozenset", "sorted", "reversed", "iter", "aiter"})
+_CHOOSING = frozenset({"next", "min", "max", "anext"})
+_CONVERTING = frozenset({"int", "str", "float"})
+_FIELD = re.compile(r"\{(\w*)\}")
+_LONGEST_TEXT = 20_000
+_GROWING = frozenset({"append", "add", "insert", "extend", "update", "appendleft", "setdefault"})
+
+
+def builtin(frame: "Frame", name: str, arguments: Arguments) -> Values:
+    """What a built-in function gives; queries among its arguments are run."""
+    from cache_strategy.profile import attributes, calls
+
+    first = arguments.get(0)
+    if name in _CONVERTING:
+        # a number made of an argument still picks the same row
+        kept = frozenset(v for v in first if isinstance(v, Argument))
+        constants = frozenset(v for v in first if isinstance(v, Constant) and name == "str")
+        _consume(frame, arguments)
+        if kept and len(kept) == len(first):
+            return kept
+        return constants if constants and len(constants) == len(first) else PLAIN
+    if name in _COLLECTING:
+        calls.run_callbacks(frame, arguments)
+        return many(frame.iterate(first, arguments.node)) if arguments.positional else many(NOTHING)
+    if name in _CHOOSING:
+        calls.run_callbacks(frame, arguments)
+        if len(arguments.positional) > 1 and name in ("min", "max"):
+            return join(*arguments.positional)
+        return join(frame.iterate(first, arguments.node), *arguments.positional[1:])
+    if name == "enumerate":
+        return many(one(Parts((PLAIN, frame.iterate(first, arguments.node)))))
+    if name == "zip":
+        return many(one(Parts(tuple(frame.iterate(v, arguments.node) for v in arguments.positional))))
+    if name in ("map", "filter"):
+        return _mapped(frame, name, arguments)
+    if name == "dict":
+        return _dictionary(frame, arguments)
+    if name == "getattr":
+        key = calls.text_of(arguments.get(1))
+        if key is None:
+            return join(*(_any_attribute(frame, v, arguments) for v in first)) or UNKNOWN
+        return join(attributes.get(frame, first, key, arguments.node), *arguments.positional[2:])
+    if name == "setattr":
+        return _set_attribute(frame, arguments)
+    if name == "open":
+        return calls._call_library(frame, "builtins.open", arguments)
+    if name == "type":
+        return frozenset(ClassRef(v.index) for v in first if isinstance(v, Instance)) or UNKNOWN
+    if name in ("exec", "eval", "__import__", "compile"):
+        calls.note_unknown(frame, arguments.node)
+        return UNKNOWN
+    calls.run_callbacks(frame, arguments)
+    _consume(frame, arguments)
+    return PLAIN
+
+
+def _consume(frame: "Frame", arguments: Arguments) -> None:
+    for values in arguments.positional:
+        frame.consume(values, arguments.node)
+
+
+def _mapped(frame: "Frame", name: str, arguments: Arguments) -> Values:
+    from cache_strategy.profile import calls
+
+    items = join(*(frame.iterate(v, arguments.node) for v in arguments.positional[1:]))
+    if name == "filter":
+        return many(items, lazy=True)
+    found: Values = NOTHING
+    inner = Arguments((items,), (), arguments.node)
+    frame.loops += 1
+    for value in arguments.get(0):
+        found = join(found, calls.call_value(frame, value, inner))
+    frame.loops -= 1
+    return many(found or UNKNOWN, lazy=True)
+
+
+def _dictionary(frame: "Frame", arguments: Arguments) -> Values:
+    fields: dict[str, Values] = {}
+    rest: Values = NOTHING
+    for value in arguments.get(0):
+        if isinstance(value, Mapping):
+            fields.update(value.fields)
+            rest = join(rest, value.rest)
+        elif not isinstance(value, Constant):
+            for pair in frame.iterate(one(value), arguments.node):
+                rest = join(
+                    rest, pair.parts[1] if isinstance(pair, Parts) and len(pair.parts) == 2 else UNKNOWN
+                )
+    for name, values in arguments.keywords:
+        if name:
+            fields[name] = values
+        else:
+            rest = join(rest, values)
+    return one(Mapping(tuple(fields.items()), rest))
+
+
+def _any_attribute(frame: "Frame", value: Value, arguments: Arguments) -> Values:
+    """`getattr(row, name)` with a name that is not known: any relationship may be meant."""
+    if isinstance(value, Instance) and value.index in frame.analysis.mapped:
+        from cache_strategy.profile.serialization import close_over
+
+        close_over(frame, value, arguments.node)
+        return UNKNOWN
+    return UNKNOWN
+
+
+def _set_attribute(frame: "Frame", arguments: Arguments) -> Values:
+    from cache_strategy.profile import calls
+
+    key = calls.text_of(arguments.get(1))
+    for value in arguments.get(0):
+        if not isinstance(value, Instance):
+            continue
+        mapped = frame.analysis.mapped.get(value.index)
+        if mapped is None:
+            if key is not None:
+                frame.analysis.store(value.index, key, arguments.get(2))
+        elif key is None:
+            frame.note_write(mapped.table, "orm", arguments.node)
+        else:
+            from cache_strategy.profile import rows
+
+            rows.store(frame, mapped, key, arguments.get(2), arguments.node)
+    return NOTHING
+
+
+def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values:
+    """A method of a container or of plain data."""
+    if isinstance(receiver, Many):
+        return _of_many(frame, receiver, name, arguments)
+    if isinstance(receiver, Mapping):
+        return _of_mapping(frame, receiver, name, arguments)
+    if isinstance(receiver, Query):
+        frame.consume(one(receiver), arguments.node)
+        return UNKNOWN
+    if isinstance(receiver, Constant) and isinstance(receiver.value, str):
+        return _of_text(frame, receiver.value, name, arguments)
+    if isinstance(receiver, Parts):
+        return PLAIN
+    if isinstance(receiver, Page):
+        return one(receiver) if name in ("next", "prev") else PLAIN
+    if name == "join":
+        frame.iterate(arguments.get(0), arguments.node)
+    return PLAIN
+
+
+def _of_many(frame: "Frame", receiver: Many, name: str, arguments: Arguments) -> Values:
+    if receiver.relation is not None and name in (
+        "append", "remove", "add", "extend", "clear", "insert", "pop", "discard", "update",
+    ):  # fmt: skip
+        from cache_strategy.profile import rows
+
+        mapped = frame.analysis.mapped[receiver.relation[0]]
+        rows.write_relation(frame, mapped, mapped.relations[receiver.relation[1]], arguments.node)
+        rows.write_new(frame, arguments.get(0), arguments.node)
+    if name in _GROWING:
+        added = arguments.get(1) if name == "insert" else arguments.get(0)
+        if name in ("extend", "update"):
+            added = frame.iterate(added, arguments.node)
+        _grow(frame, receiver, None, added, arguments)
+        return NOTHING
+    if name in ("pop", "popleft", "__getitem__", "__next__"):
+        return receiver.items
+    if name in ("copy", "union", "difference", "intersection", "__iter__", "sort", "reverse"):
+        return one(receiver)
+    return PLAIN
+
+
+def _of_mapping(frame: "Frame", receiver: Mapping, name: str, arguments: Arguments) -> Values:
+    from cache_strategy.profile import calls
+
+    if name in ("get", "pop", "setdefault", "__getitem__"):
+        key = calls.text_of(arguments.get(0))
+        found = receiver.rest
+        for field, values in receiver.fields:
+            if key is None or field == key:
+                found = join(found, values)
+        if name == "setdefault":
+            _grow(frame, receiver, key, arguments.get(1), arguments)
+        return join(found, arguments.get(1)) or UNKNOWN
+    if name == "items":
+        return many(one(Parts((PLAIN, receiver.all_values() or UNKNOWN))))
+    if name == "values":
+        return many(receiver.all_values() or UNKNOWN)
+    if name == "keys":
+        return many(PLAIN)
+    if name == "copy":
+        return one(receiver)
+    if name == "update":
+        added: Values = join(*(v.all_values() for v in arguments.get(0) if isinstance(v, Mapping)))
+        for _, values in arguments.keywords:
+            added = join(added, values)
+        _grow(frame, receiver, None, added, arguments)
+        return NOTHING
+    return PLAIN
+
+
+def _grow(frame: "Frame", receiver: Value, key: str | None, added: Values, arguments: Arguments) -> None:
+    """`name.append(value)`: the container behind a local name now holds the value too."""
+    from cache_strategy.profile import attributes
+
+    node = arguments.node
+    if node[0] != "call" or node[2][0] != "attr" or not added:
+        return
+    holder = node[2][2]
+    grown = attributes.with_item(receiver, key, added)
+    if holder[0] == "name" and holder[2] in frame.env:
+        frame.env[holder[2]] = join(frame.env[holder[2]] - one(receiver), one(grown))
+    elif holder[0] == "attr":
+        attributes.store(frame, holder, one(grown))
+
+
+def _of_text(frame: "Frame", text: str, name: str, arguments: Arguments) -> Values:
+    from cache_strategy.profile import calls
+
+    if name == "format":
+        fields = {str(i): calls.text_of(v) for i, v in enumerate(arguments.positional)}
+        fields.update({key: calls.text_of(v) for key, v in arguments.keywords})
+        formatted = _formatted(text, fields)
+        return PLAIN if formatted is None else one(Constant(formatted))
+    if name in ("lower", "upper", "strip", "title") and not arguments.positional:
+        return one(Constant(getattr(text, name)()))
+    if name == "split" and not arguments.keywords and len(arguments.positional) <= 1:
+        separator = calls.text_of(arguments.get(0)) if arguments.positional else None
+        if separator != "":
+            pieces = text.split(separator)
+            if len(pieces) <= 10:
+                return one(Parts(tuple(one(Constant(piece)) for piece in pieces)))
+    if name == "join":
+        frame.iterate(arguments.get(0), arguments.node)
+    return PLAIN
+
+
+def _formatted(text: str, fields: dict[str, str | None]) -> str | None:
+    """`text.format(…)` for plain fields; None where one is not known or has a format of its own."""
+    count = 0
+    pieces = []
+    end = 0
+    for match in _FIELD.finditer(text):
+        name = match[1]
+        if name == "":
+            name = str(count)
+            count += 1
+        value = fields.get(name)
+        if value is None:
+            return None
+        pieces.append(text[end : match.start()] + value)
+        end = match.end()
+    pieces.append(text[end:])
+    made = "".join(pieces)
+    return made if len(made) <= _LONGEST_TEXT and "{" not in made else None

@@ -1,0 +1,371 @@
+"""What may be worth a cache, best first, and what must not be cached."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from cache_strategy.model.evidence import (
+    Application,
+    Candidate,
+    Endpoint,
+    Function,
+    KeyPart,
+    Layer,
+    Rejected,
+    Writer,
+)
+from cache_strategy.profile import sql
+from cache_strategy.profile.effects import Total, merged
+from cache_strategy.profile.frameworks._base import Route
+from cache_strategy.profile.keys import key_of_context, rows_of
+from cache_strategy.profile.lowering import LAMBDA
+from cache_strategy.profile.program import FunctionInfo
+from cache_strategy.profile.rejection import reason_against
+from cache_strategy.profile.returned import returned_of
+from cache_strategy.profile.scoring import Standing, score_of
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.analysis import Analysis
+
+_SPECIAL = (
+    "__init__",
+    "__repr__",
+    "__str__",
+    "__eq__",
+    "__hash__",
+    "__enter__",
+    "__exit__",
+    "__del__",
+    "__new__",
+    "__tablename__",
+    "__init_subclass__",
+    "__post_init__",
+)
+
+
+@dataclass
+class Found:
+    """Candidates without ranks, and rejections."""
+
+    candidates: list[Candidate]
+    rejected: list[Rejected]
+
+
+class Judge:
+    """Everything that is known when candidates are judged."""
+
+    def __init__(
+        self,
+        analysis: "Analysis",
+        totals: list[Total],
+        routes: list[Route],
+        endpoints: dict[int, Endpoint],
+        functions: dict[int, Function],
+        writers: tuple[Writer, ...],
+    ) -> None:
+        self.analysis = analysis
+        self.totals = totals
+        self.routes = routes
+        self.endpoints = endpoints
+        self.functions = functions
+        self.writers = writers
+        self.handlers = {route.function for route in routes}
+        self.reached = self._reached()
+        self.every_request = self._every_request()
+        self.looped = {
+            analysis.contexts[call.callee].function.index
+            for context in analysis.contexts
+            for call in context.facts.calls
+            if call.in_loop
+        }
+        self.found = Found([], [])
+
+    def _reached(self) -> dict[int, set[str]]:
+        """The endpoints that reach each function, by function index."""
+        found: dict[int, set[str]] = {}
+        for number, route in enumerate(self.routes):
+            name = self.endpoints[number].id
+            seen = {route.context}
+            queue = [route.context]
+            while queue:
+                context = self.analysis.contexts[queue.pop()]
+                found.setdefault(context.function.index, set()).add(name)
+                for call in context.facts.calls:
+                    if call.callee not in seen:
+                        seen.add(call.callee)
+                        queue.append(call.callee)
+        return found
+
+    def _every_request(self) -> set[int]:
+        """Functions that hooks around requests or every page's template run, directly or not."""
+        roots = {index for route in self.routes for index in route.around}
+        for values in self.analysis.stores.items():
+            (owner, _), functions = values
+            if owner == "flask context processors":
+                for value in functions:
+                    index = getattr(value, "index", None)
+                    if isinstance(index, int):
+                        roots.update(c.index for c in self.analysis.contexts_of(index))
+        seen = set(roots)
+        queue = list(roots)
+        while queue:
+            for call in self.analysis.contexts[queue.pop()].facts.calls:
+                if call.callee not in seen:
+                    seen.add(call.callee)
+                    queue.append(call.callee)
+        return {self.analysis.contexts[index].function.index for index in seen}
+
+    # --- judging
+
+    def judge(self) -> Found:
+        for function in self.analysis.program.production_functions():
+            if function.index in self.functions and function.index not in self.handlers:
+                self.function(function)
+        for number, route in enumerate(self.routes):
+            self.endpoint(route, self.endpoints[number])
+        return self.found
+
+    def total_of(self, function: FunctionInfo) -> Total:
+        return merged(self.totals[c.index] for c in self.analysis.contexts_of(function.index))
+
+    def writers_of(self, tables: tuple[str, ...]) -> tuple[Writer, ...]:
+        wanted = set(tables)
+        found = []
+        for writer in self.writers:
+            touched = tuple(t for t in writer.tables if t in wanted or t == "?")
+            if touched and wanted:
+                found.append(replace(writer, tables=touched))
+        return tuple(found)
+
+    def standing(self, function: FunctionInfo) -> Standing:
+        return Standing(
+            endpoints=tuple(sorted(self.reached.get(function.index, ()))),
+            every_request=function.index in self.every_request,
+            called_in_loop=function.index in self.looped,
+            callers=0,
+        )
+
+    def function(self, function: FunctionInfo) -> None:
+        if function.name in _SPECIAL or function.name == LAMBDA:
+            return
+        total = self.total_of(function)
+        described = self.functions[function.index]
+        if not (total.reads or total.outside or _parses(total)):
+            return
+        path = described.path
+        if total.writes and described.returns == "none":
+            return
+        reason = _reason_of_kind(self.analysis, function) or reason_against(
+            function.name, total, described.returns, is_endpoint=False, is_generator=function.is_generator
+        )
+        if reason is not None and described.returns == "orm" and "returns rows" in reason:
+            above = sorted(self.reached.get(function.index, ()))
+            reason += f": {', '.join(above[:3])}" if above else ""
+        context = key_of_context(self.analysis, total.context)
+        if reason is None and context.problem:
+            reason = context.problem
+        if reason is None and context.parts:
+            named = context.parts[0]
+            reason = (
+                f"reads {named.source} {named.name} itself, besides its arguments; make it a parameter, "
+                "or cache the endpoint"
+            )
+        if reason is not None:
+            self.found.rejected.append(
+                Rejected(path=path, line=function.line, qualname=function.qualname, reason=reason)
+            )
+            return
+        key = tuple(
+            KeyPart(name=name, source="argument") for name in described.parameters if not name.startswith("*")
+        )
+        standing = self.standing(function)
+        reads = total.tables()
+        writers = self.writers_of(reads)
+        rows = rows_of(total.reads, key)
+        score, because = score_of(
+            function.name,
+            total,
+            writers,
+            standing,
+            per_user=False,
+            parameters=len(key),
+            is_endpoint=False,
+            plain=described.returns == "plain",
+        )
+        small = bool(rows) and len(rows) == len(reads) and len(key) == 1
+        self.found.candidates.append(
+            Candidate(
+                rank=0,
+                path=path,
+                line=function.line,
+                qualname=function.qualname,
+                kind="function",
+                layers=("memory",) if small or (not key and len(reads) <= 1) else ("redis",),
+                key=key,
+                per_user=False,
+                ttl_seconds=None,
+                reads=reads,
+                writers=writers,
+                score=score,
+                because=because,
+                endpoints=standing.endpoints,
+                rows=rows,
+                returns=described.returns,
+            )
+        )
+        self.query(function, total)
+
+    def query(self, function: FunctionInfo, total: Total) -> None:
+        """Raw SQL aggregates without parameters: a materialized view can hold them."""
+        texts = {text for c in self.analysis.contexts_of(function.index) for text, _ in c.facts.sql}
+        for text in sorted(texts):
+            statement = sql.read_statement(text)
+            if statement is None or statement.parameters or not statement.aggregate or "?" in statement.reads:
+                continue
+            writers = self.writers_of(statement.reads)
+            standing = self.standing(function)
+            score, because = score_of(
+                function.name,
+                total,
+                writers,
+                standing,
+                per_user=False,
+                parameters=0,
+                is_endpoint=False,
+                plain=True,
+            )
+            self.found.candidates.append(
+                Candidate(
+                    rank=0,
+                    path=self.analysis.program.modules[function.module].path,
+                    line=function.line,
+                    qualname=function.qualname,
+                    kind="query",
+                    layers=("matview",),
+                    key=(),
+                    per_user=False,
+                    ttl_seconds=None,
+                    reads=statement.reads,
+                    writers=writers,
+                    score=score,
+                    because=("an SQL aggregate without parameters", *because),
+                    endpoints=standing.endpoints,
+                    returns="plain",
+                    sql=text,
+                )
+            )
+
+    def endpoint(self, route: Route, endpoint: Endpoint) -> None:
+        function = self.analysis.program.functions[route.function]
+        if route.method != "GET":
+            self.found.rejected.append(
+                Rejected(
+                    path=endpoint.path,
+                    line=endpoint.line,
+                    qualname=endpoint.qualname,
+                    reason=f"{endpoint.id} is a {route.method}: it is asked for what it does, not for what it answers",
+                )
+            )
+            return
+        total = self.totals[route.context]
+        if not (total.reads or total.outside or total.renders or _parses(total)):
+            return
+        reason = reason_against(function.name, total, "response", is_endpoint=True)
+        context = key_of_context(self.analysis, total.context)
+        reason = reason or context.problem or None
+        if reason is not None:
+            self.found.rejected.append(
+                Rejected(path=endpoint.path, line=endpoint.line, qualname=endpoint.qualname, reason=reason)
+            )
+            return
+        parts: dict[str, KeyPart] = {name: KeyPart(name=name, source="path") for name in route.path_parts}
+        for name in route.query_parts:
+            parts.setdefault(name, KeyPart(name=name, source="query"))
+        for part in context.parts:
+            parts.setdefault(part.name, part)
+        key = tuple(parts.values())
+        reads = total.tables()
+        writers = self.writers_of(reads)
+        standing = self.standing(function)
+        score, because = score_of(
+            function.name,
+            total,
+            writers,
+            standing,
+            per_user=context.per_user,
+            parameters=len(key),
+            is_endpoint=True,
+            plain=True,
+        )
+        if route.guards:
+            because = (*because, f"stands behind {', '.join(route.guards)}: the cache goes below")
+        personal = context.per_user or bool(route.guards) or bool({"user", "session"} & set(endpoint.context))
+        layers: tuple[Layer, ...] = ("redis",) if personal or total.unknown else ("redis", "http")
+        self.found.candidates.append(
+            Candidate(
+                rank=0,
+                path=endpoint.path,
+                line=endpoint.line,
+                qualname=endpoint.qualname,
+                kind="endpoint",
+                layers=layers,
+                key=key,
+                per_user=context.per_user,
+                ttl_seconds=None,
+                reads=reads,
+                writers=writers,
+                score=score,
+                because=because,
+                endpoints=(endpoint.id,),
+                rows=rows_of(total.reads, key),
+                returns=returned_of(self.analysis, self.analysis.contexts[route.context].returns),
+            )
+        )
+
+
+def _reason_of_kind(analysis: "Analysis", function: FunctionInfo) -> str | None:
+    """Why a function cannot be cached where it stands."""
+    if function.outer >= 0:
+        return "is defined inside another function and belongs to one call of it"
+    if function.owner >= 0:
+        what = "a row" if function.owner in analysis.mapped else "an object"
+        return f"is a method of {what}, which would be part of the key; cache a function or endpoint above it"
+    return None
+
+
+def _parses(total: Total) -> bool:
+    return any(c.kind == "files" for c in total.context) or (
+        bool(total.external)
+        and any(
+            path.startswith(
+                ("markdown.", "mistune.", "yaml.", "feedparser.", "lxml.", "commonmark.", "bleach.")
+            )
+            for path in total.external
+        )
+    )
+
+
+def ranked(
+    found: Found, application: Application | None
+) -> tuple[tuple[Candidate, ...], tuple[Rejected, ...]]:
+    """Candidates best first with their ranks, static files last, and what was rejected by place."""
+    candidates = sorted(found.candidates, key=lambda c: (-c.score, c.path, c.line, c.kind))
+    if application is not None and application.static_folder:
+        candidates.append(
+            Candidate(
+                rank=0,
+                path=application.static_folder,
+                line=1,
+                qualname="static",
+                kind="static",
+                layers=("http",),
+                key=(KeyPart(name="filename", source="path"),),
+                per_user=False,
+                ttl_seconds=None,
+                reads=(),
+                writers=(),
+                score=0.0,
+                because=("files that change only with a deployment",),
+            )
+        )
+    rejected = sorted(dict.fromkeys(found.rejected), key=lambda r: (r.path, r.line, r.qualname, r.reason))
+    return tuple(replace(c, rank=i) for i, c in enumerate(candidates, 1)), tuple(rejected)

@@ -1,0 +1,215 @@
+"""From the analysis to the evidence: endpoints, functions, tables, writers, candidates."""
+
+from collections.abc import Callable
+from pathlib import Path
+from time import monotonic
+
+from cache_strategy.model.errors import CacheStrategyError
+from cache_strategy.model.evidence import Endpoint, Evidence, Function, Table
+from cache_strategy.profile import effects
+from cache_strategy.profile.analysis import Analysis
+from cache_strategy.profile.application import application_of
+from cache_strategy.profile.candidates import Judge, ranked
+from cache_strategy.profile.effects import Total
+from cache_strategy.profile.evaluation import Frame
+from cache_strategy.profile.frameworks import load_frameworks
+from cache_strategy.profile.frameworks._base import Framework, Route
+from cache_strategy.profile.lowering import LAMBDA
+from cache_strategy.profile.orms import load_orms
+from cache_strategy.profile.orms._base import Orm
+from cache_strategy.profile.program import FunctionInfo, Program
+from cache_strategy.profile.reading import read_sources
+from cache_strategy.profile.repository import commit_of
+from cache_strategy.profile.returned import returned_of
+from cache_strategy.profile.values import NOTHING, join
+from cache_strategy.profile.walk import walk
+from cache_strategy.profile.writers import writers_of
+
+# Each round knows what the one before it stored in shared places (`g`, attributes of objects); two settle nearly
+# every application, a third is the limit.
+_ROUNDS = 3
+
+
+def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started: float) -> Evidence:
+    """The evidence of a repository; see `profile`."""
+    if not repo.is_dir():
+        raise CacheStrategyError(
+            f"{repo}: is no folder; name the folder of a repository. Run: cache-strategy profile PATH"
+        )
+    files, unread = walk(repo)
+    sources, unread_sources = read_sources(files, jobs, progress)
+    program = Program(sources)
+    analysis = Analysis(program, load_frameworks(), load_orms())
+    analysis.notes["templates"] = {"repo": str(repo)}
+    routes, totals = analyse(analysis, progress)
+    endpoints = {number: endpoint_of(analysis, route, totals) for number, route in enumerate(routes)}
+    functions = functions_of(analysis, totals)
+    writers = writers_of(analysis)
+    application = application_of(analysis, routes, repo)
+    found = Judge(analysis, totals, routes, endpoints, functions, writers).judge()
+    candidates, rejected = ranked(found, application)
+    return Evidence(
+        repo=repo.resolve().name,
+        commit=commit_of(repo),
+        frameworks=tuple(f.name for f in analysis.frameworks if _is_imported(program, f.packages)),
+        orms=tuple(o.name for o in analysis.orms if _is_imported(program, o.packages)),
+        files=len(files),
+        lines=sum(source.lines for source in sources),
+        seconds=round(monotonic() - started, 3),
+        unread=tuple(sorted([*unread, *unread_sources], key=lambda u: u.path)),
+        endpoints=tuple(sorted(set(endpoints.values()), key=lambda e: (e.route, e.method, e.path, e.line))),
+        candidates=candidates,
+        rejected=rejected,
+        functions=tuple(functions.values()),
+        tables=tables_of(analysis),
+        writers=writers,
+        application=application,
+    )
+
+
+def analyse(analysis: Analysis, progress: Callable[[str], None]) -> tuple[list[Route], list[Total]]:
+    """Evaluates everything until nothing new is stored anywhere; the routes, and the total of every evaluation."""
+    plugins: list[Orm | Framework] = [*analysis.orms, *analysis.frameworks]
+    for plugin in plugins:
+        if plugin.start is not None:
+            plugin.start(analysis)
+    routes: list[Route] = []
+    for number in range(_ROUNDS):
+        evaluate_everything(analysis, progress)
+        routes = [r for f in analysis.frameworks if f.routes is not None for r in f.routes(analysis)]
+        for route in routes:
+            analysis.answer(route.context)
+        if not analysis.stale or number == _ROUNDS - 1:
+            break
+        analysis.forget_evaluations()
+    progress("following effects through the calls")
+    return routes, effects.solve(analysis)
+
+
+def evaluate_everything(analysis: Analysis, progress: Callable[[str], None]) -> None:
+    """Every module's top level, then every function of production code that no call has evaluated yet."""
+    program = analysis.program
+    for module in program.modules:
+        if not module.is_test:
+            frame = Frame(analysis, module, None, None, {}, analysis.facts_of(module))
+            frame.run(module.statements())
+    for number, function in enumerate(list(program.production_functions())):
+        if not analysis.contexts_of(function.index):
+            analysis.generic(function)
+        if number % 500 == 0:
+            progress(f"followed {number} of {len(program.functions)} functions")
+
+
+def endpoint_of(analysis: Analysis, route: Route, totals: list[Total]) -> Endpoint:
+    """A route with everything that its request does: hooks, decorators, handler, the writing out of the answer."""
+    function = analysis.program.functions[route.function]
+    decoration = analysis.decoration(function)
+    guard = effects.own(-1, decoration.facts)
+    for call in decoration.facts.calls:
+        effects.add(guard, totals[call.callee], {}, False)
+    around = [totals[i] for i in (*route.around, *decoration.contexts)]
+    total = effects.merged([totals[route.context], guard, *around])
+    return Endpoint(
+        id=f"{route.method} {route.route}",
+        method=route.method,
+        route=route.route,
+        path=analysis.program.modules[function.module].path,
+        line=function.line,
+        qualname=function.qualname,
+        reads=total.tables(),
+        writes=tuple(sorted(total.writes)),
+        context=tuple(sorted({c.kind for c in total.context} | ({"query"} if route.query_parts else set()))),
+        guards=tuple(dict.fromkeys([*route.guards, *own_guards(analysis, function, totals)])),
+    )
+
+
+def own_guards(analysis: Analysis, function: FunctionInfo, totals: list[Total]) -> list[str]:
+    """The application's own decorators that look up an identity, as written."""
+    found = []
+    decoration = analysis.decoration(function)
+    for index, text in decoration.wrappers:
+        if any(
+            c.kind in ("user", "session", "cookie") or c.name == "Authorization"
+            for c in totals[index].context
+        ):
+            found.append(text)
+    return found
+
+
+def functions_of(analysis: Analysis, totals: list[Total]) -> dict[int, Function]:
+    """Every function of production code that does something besides computing, by its index."""
+    found = {}
+    for info in analysis.program.production_functions():
+        contexts = analysis.contexts_of(info.index)
+        if info.name == LAMBDA or not contexts:
+            continue
+        total = effects.merged(totals[c.index] for c in contexts)
+        if not total.size():
+            continue
+        module = analysis.program.modules[info.module]
+        found[info.index] = Function(
+            path=module.path,
+            line=info.line,
+            qualname=info.qualname,
+            module=module.name,
+            parameters=parameters_of(analysis, info),
+            returns=returned_of(analysis, join(*(c.returns for c in contexts)) if contexts else NOTHING),
+            effects=effects.effects_of(total),
+            decorators=tuple(analysis.decoration(info).texts),
+            is_async=info.is_async,
+        )
+    return found
+
+
+def parameters_of(analysis: Analysis, info: FunctionInfo) -> tuple[str, ...]:
+    """The parameters in order, without self and cls; `*args` and `**kwargs` with their stars."""
+    parameters = list(info.parameters)
+    if info.owner >= 0 and analysis.binding(info) != "static" and parameters and parameters[0][3] == 0:
+        parameters = parameters[1:]
+    return tuple({1: "*", 3: "**"}.get(p[3], "") + p[0] for p in parameters)
+
+
+def tables_of(analysis: Analysis) -> tuple[Table, ...]:
+    """Every table that the code declares, by name."""
+    found: dict[str, Table] = {}
+    for mapped in analysis.mapped.values():
+        known = found.get(mapped.table)
+        info = analysis.program.classes[mapped.index]
+        columns = tuple(dict.fromkeys([*(known.columns if known else ()), *mapped.columns.values()]))
+        found[mapped.table] = Table(
+            name=mapped.table,
+            path=known.path if known else mapped.path,
+            line=known.line if known else mapped.line,
+            model=known.model if known else f"{analysis.program.modules[info.module].name}.{info.qualname}",
+            primary_key=known.primary_key
+            if known and known.primary_key
+            else tuple(mapped.columns.get(name, name) for name in mapped.primary_key),
+            columns=columns,
+            parents={**(known.parents if known else {}), **mapped.parents},
+            cascades=tuple(sorted(analysis.cascades(mapped.table) - {mapped.table})),
+        )
+    for table in analysis.tables.values():
+        if table.name not in found:
+            found[table.name] = Table(
+                name=table.name,
+                path=table.path,
+                line=table.line,
+                model="",
+                primary_key=table.primary_key,
+                columns=table.columns,
+                parents=table.parents,
+                cascades=tuple(sorted(analysis.cascades(table.name) - {table.name})),
+            )
+    return tuple(found[name] for name in sorted(found))
+
+
+def _is_imported(program: Program, packages: tuple[str, ...]) -> bool:
+    for module in program.modules:
+        if module.is_test:
+            continue
+        for bound in program.bindings(module).values():
+            for binding in bound:
+                is_absolute = binding[0] == "import" or (binding[0] == "from" and not binding[2])
+                if is_absolute and binding[1].partition(".")[0] in packages:
+                    return True
+    return False

@@ -1,0 +1,65 @@
+"""What one evaluation of a function saw by itself, before the effects of its callees are added."""
+
+from dataclasses import dataclass, field
+
+from cache_strategy.model.evidence import ContextRead, WriterHow
+from cache_strategy.profile.program import FunctionInfo
+from cache_strategy.profile.values import NOTHING, ClassRef, Instance, Made, RowKey, Values
+
+Read = tuple[str, RowKey | None]
+"""A table and, where the rows are picked by a column that equals an argument, by which."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An edge of the call graph: `arguments` maps a parameter of the callee to an argument of the caller."""
+
+    callee: int
+    line: int
+    in_loop: bool
+    arguments: tuple[tuple[str, str], ...]
+
+
+@dataclass(slots=True)
+class Facts:
+    """
+    Sets, so that evaluating the same statements again changes nothing.
+
+    `queries` are (line, what, in a loop), `writes` (table, how, line), `sql` (text, line).
+    `stored` are names of shared places written: "g.user". `commits` says that it commits or flushes itself.
+    """
+
+    reads: set[Read] = field(default_factory=set)
+    writes: set[tuple[str, WriterHow, int]] = field(default_factory=set)
+    context: set[ContextRead] = field(default_factory=set)
+    outside: set[str] = field(default_factory=set)
+    side_effects: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    queries: set[tuple[int, str, bool]] = field(default_factory=set)
+    aggregates: set[int] = field(default_factory=set)
+    joins: set[tuple[int, str]] = field(default_factory=set)
+    sql: set[tuple[str, int]] = field(default_factory=set)
+    calls: set[Call] = field(default_factory=set)
+    stored: set[str] = field(default_factory=set)
+    renders: bool = False
+    commits: bool = False
+    external_calls: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Context:
+    """
+    A function as it is called from somewhere: with one receiver and certain kinds of arguments.
+
+    `state` is 0 before, 1 during and 2 after its evaluation; `again` says that it was asked for during its own.
+    """
+
+    index: int
+    function: FunctionInfo
+    receiver: "ClassRef | Instance | Made | None"
+    bound: dict[str, Values]
+    facts: Facts = field(default_factory=Facts)
+    returns: Values = NOTHING
+    yields: Values = NOTHING
+    state: int = 0
+    again: bool = False

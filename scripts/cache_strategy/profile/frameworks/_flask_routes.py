@@ -1,0 +1,305 @@
+"""Flask's routes: rules, blueprints and their prefixes, class-based views, hooks around requests."""
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cache_strategy.profile.frameworks._base import Arguments, Route
+from cache_strategy.profile.values import (
+    NOTHING,
+    ClassRef,
+    Constant,
+    FunctionRef,
+    Instance,
+    Made,
+    Mapping,
+    Value,
+    Values,
+    one,
+    text_in,
+    texts_in,
+)
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.analysis import Analysis
+    from cache_strategy.profile.evaluation import Frame
+
+_VERBS = ("get", "post", "put", "patch", "delete")
+_APPS = ("flask.Flask()", "quart.Quart()")
+_BLUEPRINTS = ("flask.Blueprint()", "quart.Blueprint()")
+_RULE_PART = re.compile(r"<(?:[^<>:]*(?:\([^()]*\))?:)?([^<>:]+)>")
+_DEEPEST = 8
+
+
+@dataclass(frozen=True)
+class _Rule:
+    owner: Made | None
+    rule: str
+    methods: tuple[str, ...]
+    function: int
+    line: int
+    receiver: ClassRef | None = None
+
+
+@dataclass
+class Notes:
+    """What was seen of routes so far."""
+
+    rules: dict[_Rule, None] = field(default_factory=dict)
+    registered: dict[tuple[Made, Made, str | None], None] = field(default_factory=dict)
+    hooks: dict[tuple[int, str, Made | None], None] = field(default_factory=dict)
+    guards: dict[int, list[str]] = field(default_factory=dict)
+    queries: dict[int, dict[str, None]] = field(default_factory=dict)
+
+
+def notes_of(analysis: "Analysis") -> Notes:
+    """This run's notes."""
+    kept = analysis.notes.setdefault("flask routes", {})
+    if "notes" not in kept:
+        kept["notes"] = Notes()
+    found = kept["notes"]
+    assert isinstance(found, Notes)
+    return found
+
+
+def decorated(
+    frame: "Frame", function: int, path: str, receiver: Value | None, arguments: Arguments | None
+) -> bool:
+    """`@app.route(…)`, `@blueprint.get(…)`."""
+    last = path.rpartition(".")[2]
+    owner = path[: -len(last) - 1]
+    if arguments is None or not (owner in _APPS or owner in _BLUEPRINTS or owner == "?"):
+        return False
+    if last == "route":
+        methods = texts_in(arguments.get(-1, "methods")) or ["GET"]
+    elif last in _VERBS and owner != "?":
+        methods = [last]
+    else:
+        return False
+    _add(frame, function, receiver, text_in(arguments.get(0, "rule")), methods, arguments.line)
+    return True
+
+
+def _add(
+    frame: "Frame",
+    function: int,
+    receiver: Value | None,
+    rule: str | None,
+    methods: list[str],
+    line: int,
+    view: ClassRef | None = None,
+) -> None:
+    owner = receiver if isinstance(receiver, Made) else None
+    notes_of(frame.analysis).rules[
+        _Rule(
+            owner,
+            rule if rule is not None else "/?",
+            tuple(sorted({m.upper() for m in methods})),
+            function,
+            line,
+            view,
+        )
+    ] = None
+
+
+def hook(frame: "Frame", function: int, name: str, receiver: Value | None) -> None:
+    """`@app.before_request` and its relatives."""
+    owner = receiver if isinstance(receiver, Made) else None
+    notes_of(frame.analysis).hooks[(function, name, owner)] = None
+
+
+def guard(frame: "Frame", function: int, text: str) -> None:
+    """A decorator that demands or looks up an identity."""
+    found = notes_of(frame.analysis).guards.setdefault(function, [])
+    if text not in found:
+        found.append(text)
+
+
+def note_arguments(frame: "Frame", function: int, arguments: Arguments) -> None:
+    """`@use_kwargs({...})`: the names that the handler takes from the request."""
+    where = text_in(arguments.get(-1, "location")) or "?"
+    found = notes_of(frame.analysis).queries.setdefault(function, {})
+    for value in arguments.get(0):
+        if isinstance(value, Mapping):
+            for name, _ in value.fields:
+                found[f"{where}:{name}"] = None
+        elif isinstance(value, Instance | ClassRef):
+            for ancestor in frame.analysis.mro(value.index)[0]:
+                for name in frame.analysis.program.classes[ancestor].attributes:
+                    for made in frame.analysis.class_attribute(ancestor, name):
+                        if isinstance(made, Made) and made.path.startswith("marshmallow.fields."):
+                            found[f"{where}:{name}"] = None
+
+
+def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
+    """`register_blueprint`, `add_url_rule`, `View.as_view`, `add_resource`, hooks given as calls."""
+    last = path.rpartition(".")[2]
+    owner = path[: -len(last) - 1]
+    if last == "as_view" and isinstance(receiver, ClassRef):
+        return one(Made("flask.view()", (frame.module.path, arguments.line), (one(receiver),)))
+    if owner in _APPS or owner in _BLUEPRINTS:
+        if last in ("register_blueprint", "register_api"):
+            for child in arguments.get(0, "blueprint"):
+                if isinstance(child, Made) and isinstance(receiver, Made):
+                    given = arguments.get(1, "url_prefix")
+                    key = (receiver, child, text_in(given))
+                    notes_of(frame.analysis).registered[key] = None
+            return NOTHING
+        if last == "add_url_rule":
+            _add_url_rule(frame, receiver, arguments)
+            return NOTHING
+        if last in ("before_request", "before_app_request", "after_request", "after_app_request"):
+            for value in arguments.get(0):
+                if isinstance(value, FunctionRef):
+                    hook(frame, value.index, last, receiver)
+            return NOTHING
+        if last in ("errorhandler", "register_error_handler", "teardown_request", "teardown_appcontext",
+                    "shell_context_processor", "app_errorhandler", "add_template_filter", "cli"):  # fmt: skip
+            return NOTHING
+    if owner in ("flask_smorest.Api()",) and last == "register_blueprint":
+        for child in arguments.get(0):
+            if isinstance(child, Made):
+                app = next((v for v in (receiver.args[0] if isinstance(receiver, Made) and receiver.args else ())
+                            if isinstance(v, Made)), None)  # fmt: skip
+                key = (app or child, child, text_in(arguments.get(-1, "url_prefix")))
+                notes_of(frame.analysis).registered[key] = None
+        return NOTHING
+    if last == "add_resource" and owner in (
+        "flask_restful.Api()",
+        "flask_restx.Api()",
+        "flask_restx.Namespace()",
+    ):
+        _add_resource(frame, receiver, arguments)
+        return NOTHING
+    return None
+
+
+def _add_url_rule(frame: "Frame", receiver: Value | None, arguments: Arguments) -> None:
+    rule = text_in(arguments.get(0, "rule"))
+    methods = texts_in(arguments.get(-1, "methods"))
+    for value in arguments.get(2, "view_func"):
+        if isinstance(value, FunctionRef):
+            _add(frame, value.index, receiver, rule, methods or ["GET"], arguments.line)
+        elif isinstance(value, Made) and value.path == "flask.view()":
+            for view in value.args[0]:
+                if isinstance(view, ClassRef):
+                    _add_view(frame, view, receiver, rule, methods, arguments.line)
+
+
+def _add_view(
+    frame: "Frame", view: ClassRef, receiver: Value | None, rule: str | None, methods: list[str], line: int
+) -> None:
+    dispatch = frame.analysis.member(view.index, "dispatch_request")
+    if dispatch is not None and dispatch[0] == "method":
+        _add(frame, dispatch[1], receiver, rule, methods or ["GET"], line, view)
+        return
+    for verb in _VERBS:
+        member = frame.analysis.member(view.index, verb)
+        if member is not None and member[0] == "method" and (not methods or verb.upper() in methods):
+            _add(frame, member[1], receiver, rule, [verb], line, view)
+
+
+def _add_resource(frame: "Frame", receiver: Value | None, arguments: Arguments) -> None:
+    prefix = ""
+    owner: Made | None = None
+    if isinstance(receiver, Made):
+        prefix = text_in(receiver.keyword("prefix")) or ""
+        owner = next(
+            (
+                v
+                for v in (receiver.args[0] if receiver.args else receiver.keyword("app"))
+                if isinstance(v, Made)
+            ),
+            None,
+        )
+    for view in arguments.get(0):
+        if isinstance(view, ClassRef):
+            for urls in arguments.positional[1:]:
+                rule = text_in(urls)
+                _add_view(frame, view, owner, None if rule is None else prefix + rule, [], arguments.line)
+
+
+def routes(analysis: "Analysis") -> list[Route]:
+    """Every route with its full path, its handler's evaluation and the hooks around it."""
+    notes = notes_of(analysis)
+    found: list[Route] = []
+    for rule in notes.rules:
+        function = analysis.program.functions[rule.function]
+        if analysis.program.modules[function.module].is_test:
+            continue
+        for prefix, owners in _prefixes(notes, rule.owner, 0):
+            full = _joined(prefix, rule.rule)
+            parts = tuple(_RULE_PART.findall(full))
+            for method in rule.methods:
+                if method in ("HEAD", "OPTIONS"):
+                    continue
+                bound = {"request.method": one(Constant(method))} if len(rule.methods) > 1 else {}
+                receiver = Instance(rule.receiver.index) if rule.receiver is not None else None
+                if receiver is None and function.owner >= 0 and analysis.binding(function) == "":
+                    receiver = Instance(function.owner)
+                context = analysis.context(function, receiver, bound)
+                found.append(
+                    Route(
+                        method=method,
+                        route=_RULE_PART.sub(r"{\1}", full),
+                        function=rule.function,
+                        context=context.index,
+                        line=function.line,
+                        around=_around(analysis, notes, owners),
+                        guards=tuple(notes.guards.get(rule.function, ())),
+                        path_parts=parts,
+                        query_parts=_named(notes, rule.function, method, parts, True),
+                        body_parts=_named(notes, rule.function, method, parts, False),
+                    )
+                )
+    return found
+
+
+def _named(notes: Notes, function: int, method: str, parts: tuple[str, ...], query: bool) -> tuple[str, ...]:
+    """The request's arguments that decorators name; webargs takes them from the URL in a GET unless told otherwise."""
+    names = []
+    for entry in notes.queries.get(function, {}):
+        where, _, name = entry.partition(":")
+        in_query = where in ("query", "querystring") or (where == "?" and method == "GET")
+        if in_query == query and name not in parts:
+            names.append(name)
+    return tuple(names)
+
+
+def _prefixes(notes: Notes, owner: Made | None, level: int) -> list[tuple[str, tuple[Made, ...]]]:
+    """(prefix, applications and blueprints from the outside in) for every place where a blueprint is registered."""
+    if owner is None:
+        return [("", ())]
+    if owner.path not in _BLUEPRINTS or level > _DEEPEST:
+        return [("", (owner,))]
+    own = text_in(owner.keyword("url_prefix")) or ""
+    found: list[tuple[str, tuple[Made, ...]]] = []
+    for parent, child, given in notes.registered:
+        if child != owner:
+            continue
+        prefix = own if given is None else given
+        if parent == owner:
+            found.append((prefix, (owner,)))
+            continue
+        for outer, owners in _prefixes(notes, parent, level + 1):
+            found.append((_joined(outer, prefix), (*owners, owner)))
+    return list(dict.fromkeys(found)) or [(own, (owner,))]
+
+
+def _joined(prefix: str, rule: str) -> str:
+    if not prefix:
+        return rule
+    if not rule:
+        return prefix
+    return prefix.rstrip("/") + "/" + rule.lstrip("/")
+
+
+def _around(analysis: "Analysis", notes: Notes, owners: tuple[Made, ...]) -> tuple[int, ...]:
+    found = []
+    for function, name, owner in notes.hooks:
+        of_all = "app" in name or owner is None or owner.path in _APPS
+        if of_all or owner in owners:
+            info = analysis.program.functions[function]
+            if not analysis.program.modules[info.module].is_test:
+                found.append(analysis.generic(info).index)
+    return tuple(dict.fromkeys(found))

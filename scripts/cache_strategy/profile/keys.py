@@ -1,0 +1,103 @@
+"""The parts of a candidate's key: its parameters, and what else its answer depends on."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cache_strategy.model.evidence import ContextRead, KeyPart, RowRead
+from cache_strategy.profile.facts import Read
+from cache_strategy.profile.lowering import quoted
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.analysis import Analysis
+
+_PERSONAL = frozenset({"user", "session"})
+_USER_NAMES = re.compile(r"(^|_)(user|uid|account|member|customer|identity|email|login)", re.IGNORECASE)
+# These do not change between two calls in one deployment.
+_CONSTANT = frozenset({"settings", "environment", "files", "flag", "path"})
+
+
+@dataclass(frozen=True)
+class ContextKey:
+    """Key parts for context; `problem` says why the context cannot be a key part, "" where it can."""
+
+    parts: tuple[KeyPart, ...]
+    per_user: bool
+    problem: str
+
+
+def key_of_context(analysis: "Analysis", context: Iterable[ContextRead]) -> ContextKey:
+    """The key parts that the context of an answer demands."""
+    parts: dict[str, KeyPart] = {}
+    problem = ""
+    per_user = False
+    for read in sorted(context, key=lambda c: (c.kind, c.name, c.expression)):
+        if read.kind in _CONSTANT:
+            continue
+        if read.kind in _PERSONAL:
+            per_user = True
+        part = _part(analysis, read)
+        if part is None:
+            problem = problem or f"depends on {_words(read)}, which cannot be told by a key"
+        else:
+            parts.setdefault(part.name, part)
+    return ContextKey(tuple(parts.values()), per_user, problem)
+
+
+def _part(analysis: "Analysis", read: ContextRead) -> KeyPart | None:
+    if read.kind == "user":
+        expression = _identity(analysis, read)
+        return KeyPart(name="user", source="user", expression=expression) if expression else None
+    if read.kind == "session":
+        if not read.name or read.name == "flashes":
+            return None
+        source = "user" if _USER_NAMES.search(read.name) else "session"
+        expression = _identity(analysis, read) or f"session.get({quoted(read.name)})"
+        return KeyPart(name=read.name, source=source, expression=expression)
+    if read.kind == "query":
+        if not read.name:
+            return KeyPart(
+                name="query_string",
+                source="query",
+                expression='request.query_string.decode("utf-8", "replace")',
+            )
+        return KeyPart(name=read.name, source="query")
+    if read.kind == "header" and read.name:
+        return KeyPart(
+            name=read.name, source="header", expression=f"request.headers.get({quoted(read.name)})"
+        )
+    if read.kind == "cookie" and read.name:
+        return KeyPart(
+            name=read.name, source="cookie", expression=f"request.cookies.get({quoted(read.name)})"
+        )
+    if read.kind in ("locale", "tenant") and read.expression and "…" not in read.expression:
+        return KeyPart(name=read.kind, source=read.kind, expression=read.expression)
+    return None
+
+
+def _identity(analysis: "Analysis", read: ContextRead) -> str:
+    for framework in analysis.frameworks:
+        if framework.identity is not None:
+            found = framework.identity(analysis, read)
+            if found:
+                return found
+    return ""
+
+
+def _words(read: ContextRead) -> str:
+    named = f" {read.name}" if read.name else ""
+    return f"the {read.kind}{named} ({read.expression}, {read.path}:{read.line})"
+
+
+def rows_of(reads: set[Read], parts: tuple[KeyPart, ...]) -> tuple[RowRead, ...]:
+    """The tables of which only the row is read whose primary key is a part of the key."""
+    names = {part.name for part in parts}
+    by_table: dict[str, set[str]] = {}
+    for table, key in reads:
+        by_table.setdefault(table, set()).add(key.argument if key is not None else "")
+    return tuple(
+        RowRead(table=table, key=next(iter(arguments)))
+        for table, arguments in sorted(by_table.items())
+        if len(arguments) == 1 and arguments <= names
+    )

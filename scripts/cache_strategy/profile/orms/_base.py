@@ -1,0 +1,105 @@
+"""The contract of an ORM, and mapped classes as all of them have them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cache_strategy.profile.frameworks._base import Arguments
+from cache_strategy.profile.library import Known
+from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.values import Query, Value, Values
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.analysis import Analysis
+    from cache_strategy.profile.evaluation import Frame
+
+
+@dataclass(slots=True)
+class Relation:
+    """
+    A relationship of a mapped class: to the class `target`, through the table `secondary` or "".
+
+    `lazy` relations give a query instead of rows. `cascades` says that the ORM deletes the children with the
+    parent. `attribute` is set on an association proxy: the attribute of the target that it gives.
+    """
+
+    target: int
+    many: bool
+    secondary: str = ""
+    lazy: bool = False
+    cascades: bool = False
+    attribute: str = ""
+    foreign_here: bool = False
+
+
+@dataclass(slots=True)
+class Mapped:
+    """
+    A class mapped to tables; `tables` has the parent's tables too where the inheritance is joined.
+
+    `columns` maps attributes to column names, `primary_key` are attribute names, `parents` maps a foreign-key
+    column to "table.column", `on_delete` the same columns to what the database does ("CASCADE", "SET NULL").
+    """
+
+    index: int
+    orm: str
+    table: str
+    path: str
+    line: int
+    tables: tuple[str, ...] = ()
+    columns: dict[str, str] = field(default_factory=dict)
+    relations: dict[str, Relation] = field(default_factory=dict)
+    primary_key: tuple[str, ...] = ()
+    parents: dict[str, str] = field(default_factory=dict)
+    on_delete: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class TableFound:
+    """A table without a class of its own: an association table, a Table object."""
+
+    name: str
+    path: str
+    line: int
+    columns: tuple[str, ...] = ()
+    primary_key: tuple[str, ...] = ()
+    parents: dict[str, str] = field(default_factory=dict)
+    on_delete: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
+class Orm:
+    """
+    An ORM; the file or folder name is its id. Every hook may be absent.
+
+    `start(analysis)` fills `analysis.mapped` and `analysis.tables`. `bases(frame, value)` gives further base
+    classes of a class that derives from an external object. `attribute(frame, value, name, node)` and
+    `call(frame, path, receiver, arguments)` answer for external paths and for the ORM's own values, `method(frame,
+    receiver, name, arguments)` for methods of queries, clauses, classes and rows; None means: not mine.
+    `iterate(frame, query, node)` runs a query; `unresolved(frame, name, arguments)` looks at a call whose
+    receiver is not known but whose arguments are.
+    """
+
+    module: str
+    packages: tuple[str, ...]
+    known: dict[str, Known] = field(default_factory=dict)
+    structural: frozenset[str] = frozenset()
+    structural_prefixes: tuple[str, ...] = ()
+    canonical: "Callable[[str], str] | None" = None
+    start: "Callable[[Analysis], None] | None" = None
+    bases: "Callable[[Frame, Value], Values | None] | None" = None
+    attribute: "Callable[[Frame, Value, str, Node], Values | None] | None" = None
+    call: "Callable[[Frame, str, Value | None, Arguments], Values | None] | None" = None
+    method: "Callable[[Frame, Value, str, Arguments], Values | None] | None" = None
+    iterate: "Callable[[Frame, Query, Node], Values] | None" = None
+    unresolved: "Callable[[Frame, Value, str, Arguments], Values | None] | None" = None
+
+    def __post_init__(self) -> None:
+        ORMS[self.name] = self
+
+    @property
+    def name(self) -> str:
+        return self.module.rpartition(".")[2]
+
+
+ORMS: dict[str, Orm] = {}

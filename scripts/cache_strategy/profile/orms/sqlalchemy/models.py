@@ -1,0 +1,494 @@
+"""Mapped classes and tables: columns, keys, relationships, backrefs."""
+
+import re
+from typing import TYPE_CHECKING
+
+from cache_strategy.profile.evaluation import Frame
+from cache_strategy.profile.facts import Facts
+from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.orms._base import Mapped, Relation, TableFound
+from cache_strategy.profile.orms.sqlalchemy.names import DATABASE
+from cache_strategy.profile.program import ClassInfo
+from cache_strategy.profile.values import (
+    NOTHING,
+    ClassRef,
+    Clause,
+    Constant,
+    External,
+    Instance,
+    Made,
+    Many,
+    Parts,
+    Value,
+    Values,
+    is_true,
+    one,
+    text_in,
+    texts_in,
+)
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.analysis import Analysis
+
+TABLE = "sqlalchemy.Table()"
+_COLUMNS = ("sqlalchemy.Column()", "sqlalchemy.mapped_column()", "sqlalchemy.Field()")
+_RELATIONS = ("sqlalchemy.relationship()", "sqlalchemy.relation()", "sqlalchemy.dynamic_loader()")
+STRUCTURAL = frozenset(
+    {
+        *_COLUMNS, *_RELATIONS, TABLE, "sqlalchemy.ForeignKey()", "sqlalchemy.ForeignKeyConstraint()",
+        "sqlalchemy.PrimaryKeyConstraint()", "sqlalchemy.backref()", "sqlalchemy.association_proxy()",
+        "sqlalchemy.synonym()", "sqlalchemy.deferred()", "sqlalchemy.column_property()",
+        "sqlalchemy.declarative_base()", "sqlalchemy.automap_base()", DATABASE,
+    }
+)  # fmt: skip
+_DECLARATIVE = frozenset(
+    {
+        "sqlalchemy.DeclarativeBase", "sqlalchemy.declarative_base()", "sqlalchemy.automap_base()",
+        "sqlalchemy.DeclarativeBaseNoMeta", "flask_sqlalchemy.SQLAlchemy().Model", "flask_sqlalchemy.Model",
+        "sqlmodel.SQLModel", "sqlalchemy.AbstractConcreteBase", "sqlalchemy.ConcreteBase",
+        "flask_sqlalchemy.model.Model", "flask_appbuilder.Model",
+    }
+)  # fmt: skip
+_FLASK = frozenset({"flask_sqlalchemy.SQLAlchemy().Model"})
+_CAMEL = re.compile(r"((?<=[a-z0-9])[A-Z]|(?!^)[A-Z](?=[a-z]))")
+
+
+def bases(frame: "Frame", value: Value) -> Values | None:
+    """The classes that an external base brings along: `model_class=` of Flask-SQLAlchemy, `cls=` of declarative_base."""
+    if isinstance(value, Made) and value.path in (
+        "sqlalchemy.declarative_base()",
+        "sqlalchemy.automap_base()",
+    ):
+        return frozenset(v for v in value.keyword("cls") if isinstance(v, ClassRef))
+    return None
+
+
+def model_base(value: Made) -> Values:
+    """What `db.Model` is: Flask-SQLAlchemy's class and the one that was given to `SQLAlchemy(model_class=…)`."""
+    given = frozenset(v for v in value.keyword("model_class") if isinstance(v, ClassRef | Made))
+    return given | one(External(DATABASE + ".Model"))
+
+
+def start(analysis: "Analysis") -> None:
+    """Finds every table and every mapped class of production code."""
+    _Reader(analysis).read()
+
+
+class _Reader:
+    def __init__(self, analysis: "Analysis") -> None:
+        self.analysis = analysis
+        self.by_name: dict[str, list[int]] = {}
+        self.columns_made: dict[Value, tuple[str, str]] = {}
+        self.foreign: list[tuple[Mapped | TableFound, str, Made]] = []
+        self.relations: list[tuple[Mapped, str, Made, Node | None, int]] = []
+        self.proxies: list[tuple[Mapped, str, Made]] = []
+        self.done: set[int] = set()
+
+    def read(self) -> None:
+        program = self.analysis.program
+        for module in program.modules:
+            if module.is_test:
+                continue
+            for name, bound in program.bindings(module).items():
+                if any(b[0] in ("value", "declared") and _calls(b[1], "Table") for b in bound):
+                    for value in self.analysis.global_value(module, name) or NOTHING:
+                        if isinstance(value, Made) and value.path == TABLE:
+                            self.table(value)
+        for info in program.classes:
+            if not program.modules[info.module].is_test:
+                self.map_class(info)
+        for mapped in self.analysis.mapped.values():
+            self.by_name.setdefault(program.classes[mapped.index].name, []).append(mapped.index)
+        for owner, column, made in self.foreign:
+            self.foreign_key(owner, column, made)
+        for mapped, name, made, annotation, defined in self.relations:
+            self.relation(mapped, name, made, annotation, defined)
+        for mapped, name, made in self.proxies:
+            self.proxy(mapped, name, made)
+
+    # --- tables
+
+    def table(self, made: Made) -> TableFound | None:
+        name = text_in(made.args[0]) if made.args else None
+        if name is None:
+            return None
+        found = self.analysis.tables.get(name)
+        if found is not None:
+            return found
+        found = TableFound(name, made.place[0], made.place[1])
+        self.analysis.tables[name] = found
+        columns: list[str] = []
+        key: list[str] = []
+        for argument in made.args[1:]:
+            for value in argument:
+                if isinstance(value, Made) and value.path in _COLUMNS:
+                    column = (text_in(value.args[0]) if value.args else None) or ""
+                    columns.append(column)
+                    self.columns_made[value] = (name, column)
+                    if is_true(value.keyword("primary_key")):
+                        key.append(column)
+                    self.note_foreign(found, column, value)
+                elif isinstance(value, Made) and value.path == "sqlalchemy.ForeignKeyConstraint()":
+                    self.constraint(found, value)
+        found.columns = tuple(columns)
+        found.primary_key = tuple(key)
+        return found
+
+    def note_foreign(self, owner: Mapped | TableFound, column: str, made: Made) -> None:
+        for argument in (*made.args, *(v for _, v in made.keywords)):
+            for value in argument:
+                if isinstance(value, Made) and value.path == "sqlalchemy.ForeignKey()":
+                    self.foreign.append((owner, column, value))
+        text = text_in(made.keyword("foreign_key"))
+        if text is not None:
+            owner.parents[column] = _without_schema(text)
+
+    def foreign_key(self, owner: Mapped | TableFound, column: str, made: Made) -> None:
+        for value in made.args[0] if made.args else NOTHING:
+            target = ""
+            if isinstance(value, Constant) and isinstance(value.value, str):
+                target = _without_schema(value.value)
+            elif isinstance(value, Clause) and value.column is not None:
+                target = ".".join(value.column)
+            elif value in self.columns_made:
+                target = ".".join(self.columns_made[value])
+            if target:
+                owner.parents[column] = target
+        action = text_in(made.keyword("ondelete"))
+        if action:
+            owner.on_delete[column] = action.upper()
+
+    def constraint(self, owner: Mapped | TableFound, made: Made) -> None:
+        columns = texts_in(made.args[0]) if made.args else []
+        targets = texts_in(made.args[1]) if len(made.args) > 1 else []
+        action = text_in(made.keyword("ondelete"))
+        for column, target in zip(columns, targets, strict=False):
+            owner.parents[column] = _without_schema(target)
+            if action:
+                owner.on_delete[column] = action.upper()
+
+    # --- classes
+
+    def map_class(self, info: ClassInfo) -> Mapped | None:
+        analysis = self.analysis
+        if info.index in self.done:
+            return analysis.mapped.get(info.index)
+        self.done.add(info.index)
+        classes, externals = analysis.mro(info.index)
+        parents = [
+            m for m in (self.map_class(analysis.program.classes[c]) for c in classes[1:]) if m is not None
+        ]
+        declarative = bool(_DECLARATIVE.intersection(externals)) or _is_dataclass_mapped(info)
+        has_name = analysis.member(info.index, "__tablename__") or analysis.member(info.index, "__table__")
+        if not declarative and not parents and not (has_name and self.has_columns(info.index)):
+            return None
+        if "__abstract__" in info.attributes or (
+            "sqlmodel.SQLModel" in externals and not _says_table(info) and not parents
+        ):
+            return None
+        module = analysis.program.modules[info.module]
+        mapped = Mapped(info.index, "sqlalchemy", "", module.path, info.line)
+        parent = parents[0] if parents else None
+        own_key = self.fill(mapped, classes)
+        table = self.table_name(info, classes, parent, own_key, externals)
+        if not table:
+            return None
+        mapped.table = table
+        inherited = parent.tables if parent is not None and parent.table != table else ()
+        mapped.tables = (table, *(t for t in inherited if t != table))
+        for made, column in self.pending:
+            self.columns_made[made] = (table, column)
+        analysis.mapped[info.index] = mapped
+        return mapped
+
+    def has_columns(self, index: int) -> bool:
+        """Whether a class that has a table's name, but no base that is known, has columns."""
+        for ancestor in self.analysis.mro(index)[0]:
+            for value, _, _ in self.analysis.program.classes[ancestor].attributes.values():
+                if value is not None and (_calls(value, "Column") or _calls(value, "mapped_column")):
+                    return True
+            if "__table__" in self.analysis.program.classes[ancestor].attributes:
+                return True
+        return False
+
+    def fill(self, mapped: Mapped, classes: list[int]) -> bool:
+        """Columns and relationships of a class and of what it derives from; whether it names a primary key itself."""
+        analysis = self.analysis
+        self.pending: list[tuple[Made, str]] = []
+        key: list[str] = []
+        own_key = False
+        for ancestor in reversed(classes):
+            info = analysis.program.classes[ancestor]
+            for name, (_, annotation, line) in info.attributes.items():
+                found = analysis.class_attribute(ancestor, name)
+                is_key = self.attribute(mapped, name, found, annotation, line, ancestor)
+                if is_key and name not in key:
+                    key.append(name)
+                if is_key and (ancestor == mapped.index or ancestor not in analysis.mapped):
+                    own_key = True
+            for name, function in info.methods.items():
+                method = analysis.program.functions[function]
+                if any(_last(d) == "declared_attr" for d in method.decorators) and not name.startswith("__"):
+                    returned = analysis.context(method, ClassRef(mapped.index), {}).returns
+                    self.attribute(mapped, name, returned, None, method.line, ancestor)
+        mapped.primary_key = tuple(key)
+        return own_key
+
+    def attribute(
+        self, mapped: Mapped, name: str, found: Values, annotation: Node | None, line: int, owner: int
+    ) -> bool:
+        """Takes one attribute of the class body for what it is; True where it is of the primary key."""
+        for value in found:
+            if not isinstance(value, Made):
+                continue
+            if value.path in ("sqlalchemy.deferred()", "sqlalchemy.column_property()"):
+                inner = next(
+                    (v for v in (value.args[0] if value.args else NOTHING) if isinstance(v, Made)), None
+                )
+                if inner is None:
+                    mapped.columns[name] = name
+                    return False
+                value = inner
+            if value.path in _COLUMNS:
+                first = text_in(value.args[0]) if value.args else None
+                column = first or text_in(value.keyword("name")) or name
+                if name == "__table__":
+                    continue
+                mapped.columns[name] = column
+                self.pending.append((value, column))
+                self.note_foreign(mapped, column, value)
+                return is_true(value.keyword("primary_key"))
+            if value.path in _RELATIONS:
+                self.relations.append((mapped, name, value, annotation, owner))
+                return False
+            if value.path == "sqlalchemy.association_proxy()":
+                self.proxies.append((mapped, name, value))
+                return False
+            if value.path == "sqlalchemy.synonym()":
+                mapped.columns[name] = name
+                return False
+            if value.path == TABLE and name == "__table__":
+                table = self.table(value)
+                if table is not None:
+                    for column in table.columns:
+                        mapped.columns[column] = column
+                    mapped.parents.update(table.parents)
+                    mapped.primary_key = table.primary_key
+        if annotation is not None and _is_mapped_annotation(annotation) and not found - _unknown_only(found):
+            mapped.columns.setdefault(name, name)
+        return False
+
+    def table_name(
+        self, info: ClassInfo, classes: list[int], parent: Mapped | None, own_key: bool, externals: list[str]
+    ) -> str:
+        analysis = self.analysis
+        for ancestor in classes:
+            ancestor_info = analysis.program.classes[ancestor]
+            if parent is not None and ancestor == parent.index:
+                break
+            if "__table__" in ancestor_info.attributes:
+                for value in analysis.class_attribute(ancestor, "__table__"):
+                    if isinstance(value, Made) and value.path == TABLE and value.args:
+                        return text_in(value.args[0]) or ""
+            if "__tablename__" in ancestor_info.attributes:
+                return text_in(analysis.class_attribute(ancestor, "__tablename__")) or (
+                    parent.table if parent is not None else _snake(info.name)
+                )
+            if "__tablename__" in ancestor_info.methods:
+                method = analysis.program.functions[ancestor_info.methods["__tablename__"]]
+                named = text_in(analysis.context(method, ClassRef(info.index), {}).returns)
+                return named or _snake(info.name)
+        if parent is not None and not (own_key and _FLASK.intersection(externals) and info.attributes):
+            return parent.table
+        if _FLASK.intersection(externals) and own_key:
+            return _snake(info.name)
+        if "sqlmodel.SQLModel" in externals:
+            return info.name.lower()
+        return ""
+
+    # --- relationships
+
+    def relation(self, mapped: Mapped, name: str, made: Made, annotation: Node | None, defined: int) -> None:
+        target = self.target(made, annotation, mapped, defined)
+        if target is None:
+            return
+        other = self.analysis.mapped[target]
+        secondary = self.secondary(
+            made.keyword("secondary") or (made.args[1] if len(made.args) > 1 else NOTHING)
+        )
+        lazy_text = text_in(made.keyword("lazy")) or ""
+        lazy = lazy_text in ("dynamic", "write_only") or made.path.endswith("dynamic_loader()")
+        cascade = text_in(made.keyword("cascade")) or ""
+        many_rows = self.is_many(mapped, other, made, annotation, secondary)
+        mapped.relations[name] = Relation(
+            target, many_rows, secondary, lazy and many_rows, "delete" in cascade or "all" in cascade
+        )
+        for value in made.keyword("backref"):
+            back_name: str | None = None
+            settings: Made | None = None
+            if isinstance(value, Constant) and isinstance(value.value, str):
+                back_name = value.value
+            elif isinstance(value, Made) and value.path == "sqlalchemy.backref()":
+                back_name = text_in(value.args[0]) if value.args else None
+                settings = value
+            if back_name and back_name not in other.relations:
+                other.relations[back_name] = self.back(mapped, many_rows, secondary, settings)
+
+    def back(self, mapped: Mapped, forward_many: bool, secondary: str, settings: Made | None) -> Relation:
+        uselist = settings.keyword("uselist") if settings is not None else NOTHING
+        many_rows = bool(secondary) or not forward_many
+        if uselist == one(Constant(False)):
+            many_rows = False
+        lazy = cascade = ""
+        if settings is not None:
+            lazy = text_in(settings.keyword("lazy")) or ""
+            cascade = text_in(settings.keyword("cascade")) or ""
+        return Relation(
+            mapped.index,
+            many_rows,
+            secondary,
+            lazy in ("dynamic", "write_only"),
+            "delete" in cascade or "all" in cascade,
+        )
+
+    def target(self, made: Made, annotation: Node | None, mapped: Mapped, defined: int) -> int | None:
+        given = made.args[0] if made.args else made.keyword("argument")
+        for value in given:
+            if isinstance(value, ClassRef) and value.index in self.analysis.mapped:
+                return value.index
+            if isinstance(value, Constant) and isinstance(value.value, str):
+                return self.named(value.value, mapped)
+        if annotation is not None:
+            info = self.analysis.program.classes[defined]
+            module = self.analysis.program.modules[info.module]
+            frame = Frame(self.analysis, module, None, None, {}, Facts(), outer=info.outer)
+            for value in _flat(frame.annotated(annotation)):
+                if isinstance(value, Instance) and value.index in self.analysis.mapped:
+                    return value.index
+            # names that are imported for type checking only
+            for word in _words(annotation):
+                found = self.named(word, mapped)
+                if found is not None:
+                    return found
+        return None
+
+    def named(self, text: str, mapped: Mapped) -> int | None:
+        found = self.by_name.get(text.rpartition(".")[2], [])
+        if not found:
+            return None
+        program = self.analysis.program
+        here = program.classes[mapped.index].module
+        return min(
+            found,
+            key=lambda i: (
+                program.classes[i].module != here,
+                not program.modules[program.classes[i].module].name.endswith(text.rpartition(".")[0]),
+                i,
+            ),
+        )
+
+    def secondary(self, values: Values) -> str:
+        for value in values:
+            if isinstance(value, Made) and value.path == TABLE and value.args:
+                self.table(value)
+                return text_in(value.args[0]) or ""
+            if isinstance(value, Constant) and isinstance(value.value, str):
+                return value.value.rpartition(".")[2]
+            if isinstance(value, ClassRef) and value.index in self.analysis.mapped:
+                return self.analysis.mapped[value.index].table
+        return ""
+
+    def is_many(
+        self, mapped: Mapped, other: Mapped, made: Made, annotation: Node | None, secondary: str
+    ) -> bool:
+        uselist = made.keyword("uselist")
+        if uselist == one(Constant(False)):
+            return False
+        if annotation is not None and _is_mapped_annotation(annotation):
+            return any(word in _COLLECTION_WORDS for word in _words(annotation))
+        if secondary or is_true(uselist) or made.path.endswith("dynamic_loader()"):
+            return True
+        if mapped.table == other.table:
+            return not made.keyword("remote_side")
+        here = any(parent.rpartition(".")[0] in other.tables for parent in mapped.parents.values())
+        there = any(parent.rpartition(".")[0] in mapped.tables for parent in other.parents.values())
+        if here and there:
+            return (text_in(made.keyword("lazy")) or "") == "dynamic" or bool(made.keyword("cascade"))
+        return not here
+
+    def proxy(self, mapped: Mapped, name: str, made: Made) -> None:
+        through = text_in(made.args[0]) if made.args else None
+        attribute = text_in(made.args[1]) if len(made.args) > 1 else None
+        relation = mapped.relations.get(through or "")
+        if relation is not None and attribute:
+            mapped.relations[name] = Relation(
+                relation.target, relation.many, relation.secondary, False, False, attribute
+            )
+
+
+_COLLECTION_WORDS = frozenset(
+    {"list", "List", "set", "Set", "Sequence", "DynamicMapped", "WriteOnlyMapped", "Collection"}
+)
+
+
+def _without_schema(target: str) -> str:
+    parts = target.split(".")
+    return ".".join(parts[-2:]) if len(parts) >= 2 else target
+
+
+def _snake(name: str) -> str:
+    """Flask-SQLAlchemy's automatic table name. Source: flask_sqlalchemy.model.camel_to_snake_case (2.x and 3.x)."""
+    return _CAMEL.sub(lambda match: "_" + match[0].lower(), name).lower().lstrip("_")
+
+
+def _calls(node: Node | None, name: str) -> bool:
+    return node is not None and node[0] == "call" and _last(node[2]) == name
+
+
+def _last(node: Node) -> str:
+    while node[0] == "call":
+        node = node[2]
+    if node[0] == "name":
+        return str(node[2])
+    return str(node[3]) if node[0] == "attr" else ""
+
+
+def _is_dataclass_mapped(info: ClassInfo) -> bool:
+    return any(_last(d) in ("mapped", "mapped_as_dataclass", "as_declarative") for d in info.decorators)
+
+
+def _says_table(info: ClassInfo) -> bool:
+    return any(name == "table" and value == ("const", True) for name, value in info.keywords)
+
+
+def _is_mapped_annotation(node: Node) -> bool:
+    return node[0] == "item" and _last(node[2]) in ("Mapped", "DynamicMapped", "WriteOnlyMapped")
+
+
+def _unknown_only(found: Values) -> Values:
+    return frozenset(v for v in found if not isinstance(v, Made))
+
+
+def _words(node: Node) -> list[str]:
+    if node[0] == "name":
+        return [node[2]]
+    if node[0] == "attr":
+        return [node[3]]
+    if node[0] == "item":
+        return [*_words(node[2]), *_words(node[3])]
+    if node[0] in ("seq", "op"):
+        return [word for item in node[2 if node[0] == "seq" else 3] for word in _words(item)]
+    return []
+
+
+def _flat(values: Values) -> list[Value]:
+    found: list[Value] = []
+    for value in values:
+        if isinstance(value, Many):
+            found.extend(_flat(value.items))
+        elif isinstance(value, Parts):
+            for part in value.parts:
+                found.extend(_flat(part))
+        else:
+            found.append(value)
+    return found

@@ -1,0 +1,70 @@
+"""The many ways to spell SQLAlchemy's names, brought to one."""
+
+SESSION = "sqlalchemy.Session()"
+CONNECTION = "sqlalchemy.Connection()"
+DATABASE = "flask_sqlalchemy.SQLAlchemy()"
+
+_SAME = (
+    ("sqlalchemy.scoped_session()()", SESSION),
+    ("sqlalchemy.scoped_session()", SESSION),
+    ("sqlalchemy.sessionmaker()()", SESSION),
+    ("sqlalchemy.sessionmaker().begin()", SESSION),
+    ("sqlalchemy.async_sessionmaker()()", SESSION),
+    ("sqlalchemy.async_scoped_session()", SESSION),
+    ("sqlalchemy.create_session()", SESSION),
+    ("sqlalchemy.AsyncSession()", SESSION),
+    ("sqlalchemy.Session().begin()", SESSION),
+    ("sqlalchemy.Session().begin_nested()", SESSION),
+    ("sqlalchemy.Session()()", SESSION),
+    ("sqlalchemy.Session().connection()", CONNECTION),
+    ("sqlalchemy.create_engine().connect()", CONNECTION),
+    ("sqlalchemy.create_engine().begin()", CONNECTION),
+    ("sqlalchemy.create_async_engine().connect()", CONNECTION),
+    ("sqlalchemy.create_async_engine().begin()", CONNECTION),
+    ("sqlalchemy.engine_from_config().connect()", CONNECTION),
+    ("sqlalchemy.Engine().connect()", CONNECTION),
+    ("sqlalchemy.Engine().begin()", CONNECTION),
+    ("sqlalchemy.create_engine().raw_connection()", CONNECTION),
+    ("sqlalchemy.Connection().cursor()", CONNECTION),
+    ("sqlalchemy.Connection().connection", CONNECTION),
+    ("sqlalchemy.Session().bind", "sqlalchemy.create_engine()"),
+    ("sqlalchemy.Session().get_bind()", "sqlalchemy.create_engine()"),
+)
+_OF_SQLMODEL = {"Field": "Field", "Relationship": "relationship", "Session": "Session", "select": "select"}
+
+
+def canonical(path: str) -> str:
+    """
+    One spelling of a path into SQLAlchemy: "sqlalchemy.orm.relationship" is "sqlalchemy.relationship", a session of
+    any maker "sqlalchemy.Session()", a name of Flask-SQLAlchemy's object the name of SQLAlchemy.
+    """
+    if path.startswith("sqlmodel."):
+        first = path[9:].partition(".")[0].partition("()")[0]
+        last = path[9:].partition("()")[0].rpartition(".")[2]
+        other = _OF_SQLMODEL.get(first) or _OF_SQLMODEL.get(last)
+        if other is None:
+            return path
+        head, brackets, rest = path.partition("()")
+        return f"sqlalchemy.{other}{brackets}{rest}"
+    if path.startswith(DATABASE + "."):
+        rest = path[len(DATABASE) + 1 :]
+        if rest.partition(".")[0].partition("()")[0] in ("Model", "session", "Query"):
+            path = SESSION + rest[7:] if rest.startswith("session") else path
+        else:
+            path = "sqlalchemy." + rest
+    if not path.startswith("sqlalchemy."):
+        return path
+    head, brackets, rest = path.partition("()")
+    parts = head.split(".")
+    if len(parts) > 2:
+        name = f"func.{parts[-1]}" if "func" in parts[1:-1] else parts[-1]
+        path = f"sqlalchemy.{name}{brackets}{rest}"
+    changed = True
+    while changed:
+        changed = False
+        for other, same in _SAME:
+            if path.startswith(other):
+                path = same + path[len(other) :]
+                changed = True
+                break
+    return path

@@ -1,0 +1,416 @@
+"""Queries: how they are put together, what running one reads."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from cache_strategy.profile import rows
+from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.orms.sqlalchemy.models import TABLE, model_base
+from cache_strategy.profile.orms.sqlalchemy.names import DATABASE, SESSION
+from cache_strategy.profile.values import (
+    NOTHING,
+    PLAIN,
+    UNKNOWN,
+    Argument,
+    ClassRef,
+    Clause,
+    Constant,
+    External,
+    Instance,
+    Made,
+    Many,
+    Method,
+    Page,
+    Parts,
+    Query,
+    RowKey,
+    Value,
+    Values,
+    join,
+    many,
+    one,
+    text_in,
+)
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.evaluation import Frame
+    from cache_strategy.profile.frameworks._base import Arguments
+    from cache_strategy.profile.orms._base import Mapped
+
+ORM = "sqlalchemy"
+BUILDING = frozenset(
+    {
+        "filter", "where", "filter_by", "join", "outerjoin", "join_from", "outerjoin_from", "order_by", "group_by",
+        "having", "limit", "offset", "options", "distinct", "with_entities", "add_columns", "add_entity", "add_column",
+        "select_from", "union", "union_all", "except_", "except_all", "intersect", "correlate", "with_for_update",
+        "execution_options", "enable_eagerloads", "yield_per", "populate_existing", "subquery", "alias", "cte",
+        "scalar_subquery", "as_scalar", "label", "reset_joinpoint", "from_self", "exists", "prefix_with", "values",
+        "returning", "on_conflict_do_update", "on_conflict_do_nothing", "params", "autoflush", "slice", "columns",
+        "with_only_columns", "from_select", "lateral", "with_hint", "select", "from_statement", "bindparams",
+        "fetch", "with_loader_criteria", "only_return_tuples", "tablesample", "set_label_style", "correlate_except",
+        "apply_labels", "with_session", "merge_result", "with_parent", "on_duplicate_key_update", "self_group",
+        "where_criteria", "join_where", "search", "active", "visible", "not_deleted", "suffix_with",
+    }
+)  # fmt: skip
+_ONE_ROW = frozenset(
+    {"first", "one", "one_or_none", "first_or_404", "one_or_404", "get", "get_or_404", "get_or_create", "get_or_none"}
+)  # fmt: skip
+_PLAIN_RESULT = frozenset({"count", "scalar", "statement", "column_descriptions", "value"})
+_AGGREGATES = frozenset(
+    {"count", "sum", "avg", "min", "max", "array_agg", "string_agg", "group_concat", "json_agg", "jsonb_agg",
+     "bool_and", "bool_or", "every", "percentile_cont", "stddev", "variance", "row_number", "rank", "dense_rank"}
+)  # fmt: skip
+
+
+def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | None:
+    """Attributes of mapped classes, tables, clauses, queries and of Flask-SQLAlchemy's object."""
+    if isinstance(value, ClassRef):
+        mapped = frame.analysis.mapped.get(value.index)
+        return None if mapped is None or mapped.orm != ORM else _of_class(frame, mapped, value, name, node)
+    if isinstance(value, Instance):
+        mapped = frame.analysis.mapped.get(value.index)
+        if mapped is not None and mapped.orm == ORM and name == "query":
+            return one(query_of(mapped))
+        if mapped is None and name == "query":
+            return _of_mixin(frame, value.index)
+        return None
+    if isinstance(value, Made):
+        if value.path == TABLE:
+            return _of_table(value, name)
+        if value.path == DATABASE:
+            if name == "Model":
+                return model_base(value)
+            if name == "session":
+                return one(External(SESSION))
+        return None
+    if isinstance(value, Clause | Query):
+        if name == "c" or name == "columns":
+            return one(value)
+        if isinstance(value, Query) and name not in _TERMINAL and name not in BUILDING:
+            return one(Clause(value.tables, entities=PLAIN))
+        return one(Method(value, name))
+    return None
+
+
+def _of_class(frame: "Frame", mapped: "Mapped", value: ClassRef, name: str, node: Node) -> Values | None:
+    relation = mapped.relations.get(name)
+    if relation is not None:
+        tables = rows.tables_of_relation(frame, relation)
+        return one(Clause(tables, relation=(mapped.index, name), entities=one(Instance(relation.target))))
+    if name in mapped.columns:
+        return one(
+            Clause(frozenset(mapped.tables[:1]), column=(mapped.table, mapped.columns[name]), entities=PLAIN)
+        )
+    if name == "query":
+        member = frame.analysis.member(value.index, "query")
+        if member is None or member[0] == "attribute":
+            return one(query_of(mapped))
+    if name == "__table__":
+        return one(Made(TABLE, ("", 0), (one(Constant(mapped.table)),)))
+    if name == "__tablename__":
+        return one(Constant(mapped.table))
+    if name in ("metadata", "registry"):
+        return one(External("sqlalchemy.MetaData()"))
+    member = frame.analysis.member(value.index, name)
+    if member is not None and member[0] == "method":
+        function = frame.analysis.program.functions[member[1]]
+        if frame.analysis.binding(function) == "property":
+            found = frame.invoke(function, value, [], [], node)
+            clauses = frozenset(v for v in found if isinstance(v, Clause))
+            return clauses or one(Clause(frozenset(mapped.tables), entities=PLAIN))
+    return None
+
+
+def _of_mixin(frame: "Frame", index: int) -> Values | None:
+    """`self.query` in a mixin: of any mapped class that derives from it."""
+    found: Values = NOTHING
+    for mapped in frame.analysis.mapped.values():
+        if index in frame.analysis.mro(mapped.index)[0]:
+            found |= one(query_of(mapped))
+    return found or None
+
+
+def _of_table(value: Made, name: str) -> Values:
+    table = (text_in(value.args[0]) if value.args else None) or "?"
+    if name in ("c", "columns"):
+        return one(value)
+    if name == "name":
+        return one(Constant(table))
+    if name in (
+        "select",
+        "insert",
+        "update",
+        "delete",
+        "join",
+        "outerjoin",
+        "alias",
+        "create",
+        "drop",
+        "count",
+        "exists",
+    ):
+        return one(Method(value, name))
+    return one(Clause(frozenset({table}), column=(table, name), entities=PLAIN))
+
+
+def query_of(mapped: "Mapped") -> Query:
+    """`Model.query`."""
+    return Query(ORM, "select", one(Instance(mapped.index)), frozenset(mapped.tables))
+
+
+def select(frame: "Frame", arguments: "Arguments") -> Values:
+    """`select(…)` and `session.query(…)`."""
+    tables: frozenset[str] = frozenset()
+    aggregate = False
+    parts: list[Values] = []
+    for values in arguments.positional:
+        for value in flattened(values):
+            found, names, counts = selected(frame, value)
+            parts.append(found)
+            tables |= names
+            aggregate = aggregate or counts
+    entities = parts[0] if len(parts) == 1 else one(Parts(tuple(parts[:12]))) if parts else UNKNOWN
+    if len(parts) == 1 and not any(isinstance(v, Instance) for v in entities):
+        entities = one(Parts((entities,)))
+    return one(Query(ORM, "select", entities, tables, aggregate=aggregate))
+
+
+def flattened(values: Values) -> list[Value]:
+    """The values, with those inside lists and tuples instead of the list."""
+    found: list[Value] = []
+    for value in values:
+        if isinstance(value, Many):
+            found.extend(flattened(value.items))
+        elif isinstance(value, Parts):
+            for part in value.parts:
+                found.extend(flattened(part))
+        else:
+            found.append(value)
+    return found
+
+
+def selected(frame: "Frame", value: Value) -> tuple[Values, frozenset[str], bool]:
+    """(what one result holds for it, tables, whether it is an aggregate) of one thing that is selected."""
+    if isinstance(value, ClassRef):
+        mapped = frame.analysis.mapped.get(value.index)
+        if mapped is not None:
+            return one(Instance(value.index)), frozenset(mapped.tables), False
+        mixin = _of_mixin(frame, value.index)
+        if mixin is not None:
+            tables = frozenset(t for q in mixin if isinstance(q, Query) for t in q.tables)
+            return join(*(q.entities for q in mixin if isinstance(q, Query))), tables, False
+        return UNKNOWN, frozenset({"?"}), False
+    if isinstance(value, Clause):
+        return value.entities or PLAIN, value.tables, value.aggregate
+    if isinstance(value, Query):
+        return value.entities, value.tables, value.aggregate
+    if isinstance(value, Made) and value.path == TABLE:
+        name = text_in(value.args[0]) if value.args else None
+        return PLAIN, frozenset({name or "?"}), False
+    if isinstance(value, Constant):
+        return PLAIN, frozenset(), False
+    if isinstance(value, External):
+        return PLAIN, frozenset(), False
+    if isinstance(value, Argument) or not isinstance(value, Clause):
+        return UNKNOWN, frozenset({"?"}), False
+    return UNKNOWN, frozenset(), False
+
+
+def function_call(name: str, arguments: "Arguments") -> Values:
+    """`func.count(User.id)`."""
+    tables: frozenset[str] = frozenset()
+    aggregate = name in _AGGREGATES
+    for values in arguments.positional:
+        for value in flattened(values):
+            if isinstance(value, Clause | Query):
+                tables |= value.tables
+                aggregate = aggregate or value.aggregate
+    return one(Clause(tables, aggregate=aggregate, entities=PLAIN))
+
+
+def build(frame: "Frame", query: Query, name: str, arguments: "Arguments") -> Values:
+    """A query after one more method of putting it together."""
+    if name == "filter_by":
+        return one(_filter_by(frame, query, arguments))
+    if name in ("with_entities", "with_only_columns"):
+        chosen = next(iter(select(frame, arguments)))
+        if isinstance(chosen, Query):
+            return one(
+                replace(
+                    query,
+                    entities=chosen.entities,
+                    tables=query.tables | chosen.tables,
+                    aggregate=query.aggregate or chosen.aggregate,
+                )
+            )
+    tables = query.tables
+    keys = query.keys
+    filtered = query.filtered
+    aggregate = query.aggregate
+    joins = query.joins
+    entities = query.entities
+    for values in (*arguments.positional, *(v for _, v in arguments.keywords)):
+        for value in flattened(values):
+            if isinstance(value, Clause) and name in ("filter", "where", "having"):
+                keys |= value.keys
+                filtered = filtered or not value.keys
+                tables |= value.tables
+            elif isinstance(value, Clause) and name != "options":
+                tables |= value.tables
+                aggregate = aggregate or value.aggregate
+            elif isinstance(value, Query):
+                tables |= value.tables
+            elif isinstance(value, ClassRef | Made) and name not in ("options", "values"):
+                _, names, _ = selected(frame, value)
+                tables |= names - {"?"}
+            elif isinstance(value, Argument) and name in ("filter", "where"):
+                filtered = True
+    if name in ("join", "outerjoin", "join_from"):
+        joins += max(1, len(arguments.positional) - 1 if len(arguments.positional) > 2 else 1)
+    elif name == "group_by":
+        aggregate = True
+    elif name in ("limit", "offset", "slice", "having", "distinct"):
+        filtered = True
+    elif name in ("add_columns", "add_column", "add_entity"):
+        extra = next(iter(select(frame, arguments)))
+        if isinstance(extra, Query):
+            parts = [entities] if not any(isinstance(v, Parts) for v in entities) else []
+            for value in (*entities, *extra.entities):
+                if isinstance(value, Parts):
+                    parts.extend(value.parts)
+                elif isinstance(value, Instance) and value not in entities:
+                    parts.append(one(value))
+            entities = one(Parts(tuple(parts[:12])))
+    if name in ("exists", "scalar_subquery", "as_scalar", "label") and query.verb == "select":
+        return one(Clause(tables, aggregate=aggregate, entities=PLAIN))
+    return one(
+        replace(
+            query,
+            tables=tables,
+            keys=keys,
+            filtered=filtered,
+            aggregate=aggregate,
+            joins=joins,
+            entities=entities,
+        )
+    )
+
+
+def _filter_by(frame: "Frame", query: Query, arguments: "Arguments") -> Query:
+    keys = set(query.keys)
+    tables = query.tables
+    filtered = query.filtered
+    classes = [frame.analysis.mapped.get(v.index) for v in query.entities if isinstance(v, Instance)]
+    for name, values in arguments.keywords:
+        for mapped in classes:
+            if mapped is None:
+                continue
+            if name in mapped.columns:
+                found = rows.key_of_argument(mapped.table, mapped.columns[name], values)
+                keys.add(found or RowKey(mapped.table, mapped.columns[name], ""))
+            else:
+                filtered = True
+    return replace(query, keys=frozenset(keys), tables=tables, filtered=filtered or not classes)
+
+
+_TERMINAL = frozenset(
+    {
+        "all", "first", "one", "one_or_none", "scalar", "scalars", "count", "get", "get_or_404", "first_or_404",
+        "one_or_404", "paginate", "delete", "update", "scalar_one", "scalar_one_or_none", "fetchall", "fetchone",
+        "__iter__", "get_or_none", "value",
+    }
+)  # fmt: skip
+
+
+def terminal(frame: "Frame", query: Query, name: str, arguments: "Arguments") -> Values:
+    """A method that runs the query."""
+    node = arguments.node
+    if name in ("delete", "update"):
+        return write(frame, query, name, arguments)
+    if name in ("get", "get_or_404", "get_or_none"):
+        query = by_primary_key(frame, query, arguments.get(0, "ident"))
+    if name == "count":
+        query = replace(query, aggregate=True)
+    found = run(frame, query, node)
+    if name in _ONE_ROW or name in ("fetchone", "scalar_one", "scalar_one_or_none"):
+        return found if name != "scalar_one" else _scalar(found)
+    if name in _PLAIN_RESULT:
+        return PLAIN if name == "count" else _scalar(found)
+    if name == "paginate":
+        return one(Page(found))
+    return many(found)
+
+
+def _scalar(values: Values) -> Values:
+    found: Values = NOTHING
+    for value in values:
+        found = join(found, value.parts[0] if isinstance(value, Parts) and value.parts else one(value))
+    return found
+
+
+def by_primary_key(frame: "Frame", query: Query, values: Values) -> Query:
+    """The query for the row whose primary key is given."""
+    keys = set(query.keys)
+    for value in query.entities:
+        mapped = frame.analysis.mapped.get(value.index) if isinstance(value, Instance) else None
+        if mapped is not None and len(mapped.primary_key) == 1:
+            column = mapped.columns.get(mapped.primary_key[0], mapped.primary_key[0])
+            keys.add(rows.key_of_argument(mapped.table, column, values) or RowKey(mapped.table, column, ""))
+    return replace(query, keys=frozenset(keys))
+
+
+def run(frame: "Frame", query: Query, node: Node) -> Values:
+    """Runs a query: notes what it reads or writes; gives what one result is."""
+    if query.verb != "select":
+        for table in query.target.split(" ") if query.target else ["?"]:
+            frame.note_write(table, "raw-sql" if query.sql else "bulk", node)
+            if query.verb == "delete":
+                for child in sorted(frame.analysis.cascades(table)):
+                    frame.note_write(child, "cascade", node)
+        others = query.tables - set(query.target.split(" "))
+        if others:
+            frame.note_read(sorted(others), node)
+        return query.entities or PLAIN
+    keys = {
+        key.table: key for key in sorted(query.keys, key=repr) if key.argument and is_primary_key(frame, key)
+    }
+    for table in sorted(query.tables):
+        frame.note_read((table,), node, keys.get(table))
+    line = node[1] if len(node) > 1 and isinstance(node[1], int) else 0
+    if query.aggregate:
+        frame.facts.aggregates.add(line)
+    for number in range(query.joins):
+        frame.facts.joins.add((line, str(number)))
+    if query.sql:
+        frame.facts.sql.add((query.sql, line))
+    return query.entities or UNKNOWN
+
+
+def is_primary_key(frame: "Frame", key: RowKey) -> bool:
+    """Whether the key's column is the whole primary key of its table."""
+    for mapped in frame.analysis.mapped.values():
+        if mapped.table == key.table:
+            columns = [mapped.columns.get(name, name) for name in mapped.primary_key]
+            return columns == [key.column]
+    return False
+
+
+def write(frame: "Frame", query: Query, name: str, arguments: "Arguments") -> Values:
+    """`query.update(…)`, `query.delete()`: a bulk write of the query's first table."""
+    node = arguments.node
+    targets = {
+        frame.analysis.mapped[v.index].table
+        for v in query.entities
+        if isinstance(v, Instance) and v.index in frame.analysis.mapped
+    }
+    if not targets:
+        targets = set(sorted(query.tables)[:1]) or {"?"}
+    for table in sorted(targets):
+        frame.note_write(table, "bulk", node)
+        if name == "delete":
+            for child in sorted(frame.analysis.cascades(table)):
+                frame.note_write(child, "cascade", node)
+    others = query.tables - targets
+    if others:
+        frame.note_read(sorted(others), node)
+    return PLAIN

@@ -1,0 +1,405 @@
+"""Sessions, connections, statements: what runs and what is written."""
+
+from typing import TYPE_CHECKING
+
+from cache_strategy.profile import rows, sql
+from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.orms.sqlalchemy import queries
+from cache_strategy.profile.orms.sqlalchemy.models import TABLE
+from cache_strategy.profile.orms.sqlalchemy.names import CONNECTION, SESSION
+from cache_strategy.profile.orms.sqlalchemy.queries import BUILDING, ORM
+from cache_strategy.profile.values import (
+    NOTHING,
+    PLAIN,
+    UNKNOWN,
+    Argument,
+    ClassRef,
+    Clause,
+    Constant,
+    External,
+    Instance,
+    Made,
+    Many,
+    Mapping,
+    Page,
+    Parts,
+    Query,
+    RowKey,
+    Unknown,
+    Value,
+    Values,
+    join,
+    many,
+    one,
+    text_in,
+)
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.evaluation import Frame
+    from cache_strategy.profile.frameworks._base import Arguments
+
+_ADDING = frozenset({"add", "merge", "bulk_save_objects", "add_all", "save", "save_or_update"})
+_MAPPINGS = frozenset({"bulk_insert_mappings", "bulk_update_mappings"})
+_RUNNING = frozenset({"execute", "scalars", "scalar", "stream", "stream_scalars", "exec", "executemany"})
+_OF_DATABASE = frozenset({"get_or_404", "first_or_404", "one_or_404", "paginate", "create_all", "drop_all"})
+_STATEMENTS = frozenset({"insert", "update", "delete"})
+_RESULT_MANY = frozenset(
+    {"all", "fetchall", "fetchmany", "unique", "mappings", "partitions", "tuples", "columns", "yield_per", "freeze"}
+)  # fmt: skip
+_RESULT_ONE = frozenset({"first", "one", "one_or_none", "fetchone"})
+_RESULT_SCALAR = frozenset({"scalar", "scalar_one", "scalar_one_or_none"})
+
+
+def call(frame: "Frame", path: str, receiver: Value | None, arguments: "Arguments") -> Values | None:
+    """Calls by path: of SQLAlchemy's functions, of sessions and connections."""
+    if path.startswith(SESSION + "."):
+        return session_call(frame, path[len(SESSION) + 1 :], arguments)
+    if path == SESSION:
+        return one(External(SESSION))
+    if path.startswith((CONNECTION + ".", "sqlalchemy.create_engine().", "sqlalchemy.Engine().")):
+        name = path.rpartition(".")[2]
+        if name in _RUNNING:
+            return execute(frame, name, arguments)
+        return None
+    if not path.startswith("sqlalchemy."):
+        return None
+    name = path[11:]
+    if name in _OF_DATABASE and isinstance(receiver, Made | External):
+        return _database_call(frame, name, arguments)
+    if name == "select":
+        return queries.select(frame, arguments)
+    if name in _STATEMENTS:
+        return statement(frame, name, arguments.get(0, "table"), arguments)
+    if name.startswith("func."):
+        return queries.function_call(name[5:], arguments)
+    if name == "text":
+        return text_statement(arguments.get(0, "text"))
+    if name in ("aliased", "with_polymorphic"):
+        return arguments.get(0)
+    if name in ("and_", "all_", "any_"):
+        return _combined(arguments, keep_keys=name == "and_")
+    if name in ("or_", "not_", "desc", "asc", "case", "cast", "type_coerce", "distinct", "extract", "exists", "tuple_",
+                "nullslast", "nullsfirst", "nulls_last", "nulls_first", "literal_column", "literal", "collate", "between",
+                "over", "within_group", "label", "null", "true", "false", "column", "bindparam", "true_", "union",
+                "union_all", "contains_eager", "joinedload", "selectinload", "subqueryload", "lazyload", "load_only",
+                "defer", "undefer", "noload", "raiseload", "with_loader_criteria"):  # fmt: skip
+        return _combined(arguments, keep_keys=False)
+    return None
+
+
+def _combined(arguments: "Arguments", keep_keys: bool) -> Values:
+    tables: frozenset[str] = frozenset()
+    keys: frozenset[RowKey] = frozenset()
+    aggregate = False
+    for values in (*arguments.positional, *(v for _, v in arguments.keywords)):
+        for value in queries.flattened(values):
+            if isinstance(value, Clause | Query):
+                tables |= value.tables
+                aggregate = aggregate or value.aggregate
+                if keep_keys:
+                    keys |= value.keys
+    return one(Clause(tables, keys, aggregate, entities=PLAIN))
+
+
+def method(frame: "Frame", receiver: Value, name: str, arguments: "Arguments") -> Values | None:
+    """Methods of queries, clauses, tables, results, mapped classes and rows."""
+    if isinstance(receiver, Query):
+        if receiver.orm != ORM:
+            return None
+        return _query_method(frame, receiver, name, arguments)
+    if isinstance(receiver, Clause):
+        return _clause_method(frame, receiver, name, arguments)
+    if isinstance(receiver, Many):
+        return _result_method(frame, receiver, name, arguments)
+    if isinstance(receiver, Made) and receiver.path == TABLE:
+        return _table_method(frame, receiver, name, arguments)
+    if isinstance(receiver, ClassRef) and name == "()":
+        return _construct(frame, receiver, arguments)
+    return None
+
+
+def _query_method(frame: "Frame", query: Query, name: str, arguments: "Arguments") -> Values | None:
+    if query.relation is not None and name in ("append", "remove", "add", "extend"):
+        mapped = frame.analysis.mapped[query.relation[0]]
+        rows.write_relation(frame, mapped, mapped.relations[query.relation[1]], arguments.node)
+        rows.write_new(frame, arguments.get(0), arguments.node)
+        return NOTHING
+    if name in BUILDING:
+        return queries.build(frame, query, name, arguments)
+    if name in queries._TERMINAL:
+        return queries.terminal(frame, query, name, arguments)
+    if name in ("in_", "notin_", "not_in", "is_", "like", "ilike", "contains", "any", "desc", "asc"):
+        return one(Clause(query.tables, entities=PLAIN))
+    if name in ("cursor", "execute"):
+        return many(queries.run(frame, query, arguments.node))
+    # a method of a query class of the application: it narrows the query or runs it
+    for values in arguments.positional:
+        frame.consume(values, arguments.node)
+    queries.run(frame, query, arguments.node)
+    return join(one(query), UNKNOWN)
+
+
+def _clause_method(frame: "Frame", clause: Clause, name: str, arguments: "Arguments") -> Values:
+    from dataclasses import replace
+
+    tables = clause.tables
+    keys = clause.keys
+    for values in (*arguments.positional, *(v for _, v in arguments.keywords)):
+        for value in queries.flattened(values):
+            if isinstance(value, Clause | Query):
+                tables |= value.tables
+    if name in ("label", "cast", "alias", "asc", "desc", "nullslast", "nullsfirst", "collate", "distinct"):
+        return one(replace(clause, tables=tables))
+    if name in ("__eq__", "is_") and clause.column is not None:
+        found = rows.key_of_argument(clause.column[0], clause.column[1], arguments.get(0))
+        keys |= frozenset({found}) if found is not None else frozenset()
+    return one(Clause(tables, keys, clause.aggregate, entities=PLAIN))
+
+
+def _result_method(frame: "Frame", result: Many, name: str, arguments: "Arguments") -> Values | None:
+    if name in _RESULT_MANY:
+        return one(Many(result.items))
+    if name in _RESULT_ONE:
+        return result.items
+    if name == "scalars":
+        return many(queries._scalar(result.items))
+    if name in _RESULT_SCALAR:
+        return queries._scalar(result.items)
+    return None
+
+
+def _table_method(frame: "Frame", receiver: Made, name: str, arguments: "Arguments") -> Values | None:
+    if name in _STATEMENTS:
+        return statement(frame, name, one(receiver), arguments)
+    _, tables, _ = queries.selected(frame, receiver)
+    if name in ("select", "join", "outerjoin", "alias", "count"):
+        base = Query(ORM, "select", one(Parts((PLAIN,))), tables, aggregate=name == "count")
+        return queries.build(frame, base, "where" if name == "select" else name, arguments)
+    if name in ("create", "drop"):
+        for table in sorted(tables):
+            frame.note_write(table, "ddl", arguments.node)
+        return PLAIN
+    return None
+
+
+def _construct(frame: "Frame", receiver: ClassRef, arguments: "Arguments") -> Values | None:
+    """`Model(relationship=rows)`: the session takes it with the row it is given to, association rows with it."""
+    mapped = frame.analysis.mapped.get(receiver.index)
+    if mapped is None or mapped.orm != ORM:
+        return None
+    for name, values in arguments.keywords:
+        relation = mapped.relations.get(name)
+        if relation is None or values <= one(Constant(None)):
+            continue
+        rows.write_new(frame, values, arguments.node)
+        if relation.secondary:
+            frame.note_write(relation.secondary, "many-to-many", arguments.node)
+    return NOTHING
+
+
+def statement(frame: "Frame", verb: str, target: Values, arguments: "Arguments") -> Values:
+    """`insert(table)`, `update(Model)`, `delete(table)`: run when a session executes it."""
+    tables: set[str] = set()
+    for value in target:
+        _, names, _ = queries.selected(frame, value)
+        tables |= set(sorted(names)[:1]) if isinstance(value, ClassRef) and len(names) > 1 else names
+        if isinstance(value, ClassRef) and value.index in frame.analysis.mapped:
+            tables = {frame.analysis.mapped[value.index].table}
+    extra: frozenset[str] = frozenset()
+    for values in arguments.positional[1:]:
+        for value in queries.flattened(values):
+            if isinstance(value, Clause | Query):
+                extra |= value.tables
+    return one(Query(ORM, verb, PLAIN, extra, " ".join(sorted(tables)) or "?"))
+
+
+def text_statement(values: Values) -> Values:
+    """`text("SELECT …")`: a statement whose tables the SQL parser finds."""
+    text = text_in(values)
+    found = sql.read_statement(text) if text is not None else None
+    if text is None or found is None:
+        # a fragment of a condition, or a text that is put together at run time
+        is_fragment = text is not None
+        return one(Clause()) if is_fragment else one(Query(ORM, "select", PLAIN, frozenset({"?"}), sql=""))
+    return one(query_of_statement(found, text))
+
+
+def query_of_statement(found: sql.Statement, text: str) -> Query:
+    """A statement of SQL text as a query."""
+    if found.verb == "select":
+        aggregated = text if found.aggregate and not found.parameters else ""
+        return Query(
+            ORM, "select", one(Parts((PLAIN,))), frozenset(found.reads), aggregate=found.aggregate, joins=found.joins,
+            sql=aggregated, filtered=True,
+        )  # fmt: skip
+    return Query(ORM, found.verb, PLAIN, frozenset(found.reads), " ".join(found.writes), sql=text)
+
+
+def execute(frame: "Frame", name: str, arguments: "Arguments") -> Values:
+    """`session.execute(statement)` and its relatives."""
+    found: Values = NOTHING
+    given = arguments.get(0, "statement") or arguments.get(0, "clause")
+    for value in given:
+        if isinstance(value, Constant) and isinstance(value.value, str):
+            for inner in text_statement(one(value)):
+                if isinstance(inner, Query):
+                    found = join(found, queries.run(frame, inner, arguments.node))
+        elif isinstance(value, Query):
+            found = join(found, queries.run(frame, value, arguments.node))
+        elif isinstance(value, Clause):
+            frame.note_read(sorted(value.tables), arguments.node)
+            found = join(found, value.entities or PLAIN)
+        else:
+            frame.note_read(("?",), arguments.node)
+            frame.facts.unknown.add("a statement that is put together elsewhere")
+            found = join(found, UNKNOWN)
+    if name == "scalar":
+        return queries._scalar(found)
+    if name in ("scalars", "stream_scalars", "exec"):
+        return many(queries._scalar(found))
+    return many(found)
+
+
+def session_call(frame: "Frame", name: str, arguments: "Arguments") -> Values | None:
+    """A method of a session."""
+    node = arguments.node
+    if name == "query":
+        return queries.select(frame, arguments)
+    if name in _RUNNING:
+        return execute(frame, name, arguments)
+    if name in _ADDING:
+        for value in queries.flattened(
+            arguments.get(0, "instance") or arguments.get(0, "objects") or UNKNOWN
+        ):
+            written(frame, value, node)
+        return arguments.get(0) if name == "merge" else NOTHING
+    if name == "delete":
+        for value in queries.flattened(arguments.get(0, "instance") or UNKNOWN):
+            deleted(frame, value, node)
+        return NOTHING
+    if name in _MAPPINGS:
+        for value in arguments.get(0, "mapper"):
+            _, tables, _ = queries.selected(frame, value)
+            for table in sorted(tables):
+                frame.note_write(table, "bulk", node)
+        return NOTHING
+    if name in ("get", "get_one"):
+        return get_row(frame, arguments)
+    if name == "refresh":
+        for value in arguments.get(0):
+            if isinstance(value, Instance) and value.index in frame.analysis.mapped:
+                frame.note_read(frame.analysis.mapped[value.index].tables, node)
+        return NOTHING
+    if name in ("commit", "flush"):
+        frame.facts.commits = True
+        return NOTHING
+    if name in ("rollback", "close", "expire", "expire_all", "expunge", "expunge_all", "remove",
+                "is_active", "no_autoflush", "invalidate"):  # fmt: skip
+        return NOTHING
+    if name in ("begin", "begin_nested", "registry", "__enter__"):
+        frame.facts.commits = frame.facts.commits or name == "begin"
+        return one(External(SESSION))
+    if name == "run_sync":
+        return None
+    return None
+
+
+def get_row(frame: "Frame", arguments: "Arguments") -> Values:
+    """`session.get(Model, key)`."""
+    found: Values = NOTHING
+    for value in arguments.get(0, "entity"):
+        entity, tables, _ = queries.selected(frame, value)
+        query = Query(ORM, "select", entity, tables)
+        query = queries.by_primary_key(frame, query, arguments.get(1, "ident"))
+        found = join(found, queries.run(frame, query, arguments.node))
+    return found or UNKNOWN
+
+
+def _database_call(frame: "Frame", name: str, arguments: "Arguments") -> Values | None:
+    """Methods of Flask-SQLAlchemy's object."""
+    if name == "get_or_404":
+        return get_row(frame, arguments)
+    if name in ("first_or_404", "one_or_404", "paginate"):
+        found = execute(frame, "scalars", arguments)
+        items = next(iter(found))
+        if name == "paginate":
+            return one(Page(items.items if isinstance(items, Many) else UNKNOWN))
+        return items.items if isinstance(items, Many) else UNKNOWN
+    if name in ("create_all", "drop_all"):
+        return NOTHING
+    return None
+
+
+def written(frame: "Frame", value: Value, node: Node) -> None:
+    """A row is added or merged; "?" where it is not known of which class."""
+    if isinstance(value, Instance):
+        mapped = frame.analysis.mapped.get(value.index)
+        if mapped is not None:
+            for table in mapped.tables:
+                frame.note_write(table, "orm", node)
+            return
+        for table in tables_below(frame, value.index) or ["?"]:
+            frame.note_write(table, "orm", node)
+    elif isinstance(value, Mapping):
+        for inner in value.all_values():
+            written(frame, inner, node)
+    elif not (isinstance(value, Constant) and value.value is None):
+        frame.note_write("?", "orm", node)
+
+
+def deleted(frame: "Frame", value: Value, node: Node) -> None:
+    """A row is deleted; "?" where it is not known of which class."""
+    if isinstance(value, Instance) and value.index in frame.analysis.mapped:
+        rows.delete(frame, frame.analysis.mapped[value.index], node)
+        return
+    if isinstance(value, Instance):
+        for index in mapped_below(frame, value.index):
+            rows.delete(frame, frame.analysis.mapped[index], node)
+        if mapped_below(frame, value.index):
+            return
+    if not (isinstance(value, Constant) and value.value is None):
+        frame.note_write("?", "orm", node)
+
+
+def mapped_below(frame: "Frame", index: int) -> list[int]:
+    """The mapped classes that derive from a mixin."""
+    return [m for m in frame.analysis.mapped if index in frame.analysis.mro(m)[0]]
+
+
+def tables_below(frame: "Frame", index: int) -> list[str]:
+    """The tables of the mapped classes that derive from a mixin."""
+    return sorted({frame.analysis.mapped[m].table for m in mapped_below(frame, index)})
+
+
+def unresolved(frame: "Frame", receiver: Value, name: str, arguments: "Arguments") -> Values | None:
+    """A method of something that is not known, told by its arguments: a session handed in, a cursor."""
+    first = arguments.get(0)
+    if name == "query" and any(isinstance(v, ClassRef) and v.index in frame.analysis.mapped for v in first):
+        return queries.select(frame, arguments)
+    rows_given = any(
+        isinstance(v, Instance) and v.index in frame.analysis.mapped for v in queries.flattened(first)
+    )
+    if name in ("add", "add_all", "merge", "delete", "bulk_save_objects", "refresh") and rows_given:
+        return session_call(frame, name, arguments)
+    if name in _MAPPINGS or (name == "get" and any(
+        isinstance(v, ClassRef) and v.index in frame.analysis.mapped for v in first
+    )):  # fmt: skip
+        return session_call(frame, name, arguments)
+    if name in _RUNNING and any(isinstance(v, Query) for v in first):
+        return execute(frame, name, arguments)
+    if name in ("execute", "executemany"):
+        text = text_in(first)
+        if text is not None and sql.looks_like_sql(text):
+            return execute(frame, name, arguments)
+    if isinstance(receiver, Argument | Unknown) and name in ("save", "delete") and not arguments.positional:
+        return _row_of_any_class(frame, receiver, name, arguments)
+    return None
+
+
+def _row_of_any_class(frame: "Frame", receiver: Value, name: str, arguments: "Arguments") -> Values | None:
+    """`something.save()` where mapped classes have such a method: a writer whose table is not known."""
+    for mapped in frame.analysis.mapped:
+        if frame.analysis.member(mapped, name) is not None:
+            frame.note_write("?", "orm", arguments.node)
+            return UNKNOWN
+    return None

@@ -1,0 +1,286 @@
+"""The modules, functions and classes of a repository, and which module an import means."""
+
+import marshal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.reading import Source
+from cache_strategy.syntax.module import absolute, module_name
+
+# `@name.setter` and the parts of SQLAlchemy's hybrid properties define no new attribute.
+_PROPERTY_PARTS = frozenset({"setter", "deleter", "expression", "comparator", "update_expression", "inplace"})
+
+
+@dataclass(slots=True)
+class FunctionInfo:
+    """A function; `parameters` are (name, annotation, default, kind) as `lower` writes them."""
+
+    index: int
+    module: int
+    name: str
+    qualname: str
+    line: int
+    owner: int
+    outer: int
+    parameters: Node
+    decorators: Node
+    returns: Node | None
+    flags: int
+    body: bytes
+    stores: tuple[str, ...]
+
+    @property
+    def is_async(self) -> bool:
+        return bool(self.flags & 1)
+
+    @property
+    def is_generator(self) -> bool:
+        return bool(self.flags & 2)
+
+    def statements(self) -> Node:
+        """The body."""
+        return marshal.loads(self.body)  # type: ignore[no-any-return]
+
+
+@dataclass(slots=True)
+class ClassInfo:
+    """
+    A class.
+
+    `attributes` maps a name to (value, annotation, line) of its last assignment in the class body, `methods`
+    to the index of a function, `setters` those of properties, `classes` to the index of an inner class.
+    """
+
+    index: int
+    module: int
+    name: str
+    qualname: str
+    line: int
+    outer: int
+    bases: Node
+    keywords: Node
+    decorators: Node
+    attributes: dict[str, tuple[Node | None, Node | None, int]]
+    methods: dict[str, int]
+    setters: dict[str, int]
+    classes: dict[str, int]
+    body: Node
+
+
+@dataclass(slots=True)
+class ModuleInfo:
+    """A module; `bound` is filled by `Program.bindings`, with `stars`, its (base, level) of `import *`."""
+
+    index: int
+    path: str
+    name: str
+    is_package: bool
+    is_test: bool
+    lines: int
+    body: bytes
+    first_function: int
+    first_class: int
+    functions: int
+    classes: int
+    bound: dict[str, list[Node]] | None = None
+    stars: list[tuple[str, int]] = field(default_factory=list)
+
+    def statements(self) -> Node:
+        """The statements of the top level."""
+        return marshal.loads(self.body)  # type: ignore[no-any-return]
+
+
+class Program:
+    """Everything that was read, by index; filled once, then only read."""
+
+    def __init__(self, sources: list[Source]) -> None:
+        self.modules: list[ModuleInfo] = []
+        self.functions: list[FunctionInfo] = []
+        self.classes: list[ClassInfo] = []
+        self.by_name: dict[str, list[int]] = {}
+        self.by_path: dict[str, int] = {}
+        self._prefixes: set[str] | None = None
+        folders = {source.path.rpartition("/")[0] for source in sources if _is_init(source.path)}
+        for source in sources:
+            self._add(source, folders)
+
+    def _add(self, source: Source, packages: set[str]) -> None:
+        functions, classes, body = source.lowered
+        name, is_package = module_name(_from_root(source.path, packages))
+        module = ModuleInfo(
+            index=len(self.modules),
+            path=source.path,
+            name=name,
+            is_package=is_package,
+            is_test=source.is_test,
+            lines=source.lines,
+            body=body,
+            first_function=len(self.functions),
+            first_class=len(self.classes),
+            functions=len(functions),
+            classes=len(classes),
+        )
+        self.modules.append(module)
+        self.by_path[source.path] = module.index
+        whole, _ = module_name(source.path)
+        for known in dict.fromkeys((name, whole)):
+            self.by_name.setdefault(known, []).append(module.index)
+        for f in functions:
+            self.functions.append(
+                FunctionInfo(
+                    index=len(self.functions),
+                    module=module.index,
+                    name=f[0],
+                    qualname=f[1],
+                    line=f[2],
+                    owner=f[4] + module.first_class if f[4] >= 0 else -1,
+                    outer=f[5] + module.first_function if f[5] >= 0 else -1,
+                    parameters=f[6],
+                    decorators=f[7],
+                    returns=f[8],
+                    flags=f[9],
+                    body=f[10],
+                    stores=f[11],
+                )
+            )
+        for c in classes:
+            self.classes.append(
+                ClassInfo(
+                    index=len(self.classes),
+                    module=module.index,
+                    name=c[0],
+                    qualname=c[1],
+                    line=c[2],
+                    outer=c[4] + module.first_function if c[4] >= 0 else -1,
+                    bases=c[5],
+                    keywords=c[6],
+                    decorators=c[7],
+                    attributes={n: (v, a, line) for n, v, a, line in c[8]},
+                    methods={n: i + module.first_function for n, i in c[9] if not _is_setter(functions[i])},
+                    setters={n: i + module.first_function for n, i in c[9] if _is_setter(functions[i])},
+                    classes={n: i + module.first_class for n, i in c[10]},
+                    body=c[11],
+                )
+            )
+
+    def bindings(self, module: ModuleInfo) -> dict[str, list[Node]]:
+        """What each name of the module's top level is bound to, in order."""
+        if module.bound is None:
+            module.bound = {}
+            _bind(module.statements(), module.bound, module.stars)
+            for kind, _, index in module.bound.pop("", []):
+                if kind == "def":
+                    function = self.functions[module.first_function + index]
+                    module.bound.setdefault(function.name, []).append(("def", function.index))
+                else:
+                    owner = self.classes[module.first_class + index]
+                    module.bound.setdefault(owner.name, []).append(("class", owner.index))
+        return module.bound
+
+    def find_module(self, dotted: str, importer: ModuleInfo) -> int | None:
+        """
+        The module that `import dotted` means in `importer`; None where it is not of the repository.
+
+        Where several files have the name, the one that shares the longest path with the importer.
+        """
+        found = self.by_name.get(dotted)
+        if not found:
+            return None
+        if len(found) == 1:
+            return found[0]
+        return max(found, key=lambda i: (shared(self.modules[i].path, importer.path), -i))
+
+    def is_package_prefix(self, dotted: str) -> bool:
+        """Whether modules of the repository lie below this dotted name (a package without __init__)."""
+        if self._prefixes is None:
+            self._prefixes = {
+                name[:end] for name in self.by_name for end, sign in enumerate(name) if sign == "."
+            }
+        return dotted in self._prefixes
+
+    def import_base(self, base: str, level: int, importer: ModuleInfo) -> str:
+        """The absolute dotted name of `from <base>` with `level` dots."""
+        return absolute(base, level, importer.name, importer.is_package)
+
+    def production_functions(self) -> Iterator[FunctionInfo]:
+        """Every function that is not of a test file."""
+        for function in self.functions:
+            if not self.modules[function.module].is_test:
+                yield function
+
+
+def _is_setter(function: Node) -> bool:
+    return any(d[0] == "attr" and d[3] in _PROPERTY_PARTS for d in function[7])
+
+
+def _is_init(path: str) -> bool:
+    return path.endswith("/__init__.py")
+
+
+def _from_root(path: str, packages: set[str]) -> str:
+    """The part of the path that starts at the outermost folder that is a package."""
+    parts = path.split("/")
+    start = len(parts) - 1
+    while start > 0 and "/".join(parts[:start]) in packages:
+        start -= 1
+    return "/".join(parts[start:])
+
+
+def shared(one: str, other: str) -> int:
+    """How many folders two paths have in common from the start."""
+    count = 0
+    for a, b in zip(one.split("/"), other.split("/"), strict=False):
+        if a != b:
+            break
+        count += 1
+    return count
+
+
+def _bind(statements: Node, bindings: dict[str, list[Node]], stars: list[tuple[str, int]]) -> None:
+    for statement in statements:
+        kind = statement[0]
+        if kind == "let":
+            for target in statement[2]:
+                _bind_target(target, statement[3], bindings)
+        elif kind == "declare":
+            if statement[2][0] == "name":
+                bindings.setdefault(statement[2][2], []).append(("declared", statement[4], statement[3]))
+        elif kind in ("def", "class"):
+            bindings.setdefault("", []).append(statement)
+        elif kind == "import":
+            if statement[2]:
+                bindings.setdefault(statement[2], []).append(("import", statement[3]))
+        elif kind == "from":
+            if statement[4] == "*":
+                stars.append((statement[2], statement[3]))
+            else:
+                bindings.setdefault(statement[5], []).append(
+                    ("from", statement[2], statement[3], statement[4])
+                )
+        elif kind in ("if", "while"):
+            _bind(statement[3], bindings, stars)
+            _bind(statement[4], bindings, stars)
+        elif kind == "for":
+            _bind_target(statement[2], ("iterated", statement[3]), bindings)
+            _bind(statement[4], bindings, stars)
+        elif kind == "with":
+            for value, target in statement[2]:
+                if target is not None:
+                    _bind_target(target, value, bindings)
+            _bind(statement[3], bindings, stars)
+        elif kind == "try":
+            _bind(statement[2], bindings, stars)
+            for handler in statement[3]:
+                _bind(handler, bindings, stars)
+            _bind(statement[4], bindings, stars)
+            _bind(statement[5], bindings, stars)
+
+
+def _bind_target(target: Node, value: Node, bindings: dict[str, list[Node]]) -> None:
+    if target[0] == "name":
+        bindings.setdefault(target[2], []).append(("value", value))
+    elif target[0] == "seq":
+        same = value[0] == "seq" and len(value[2]) == len(target[2])
+        for position, part in enumerate(target[2]):
+            _bind_target(part, value[2][position] if same else ("iterated", value), bindings)

@@ -1,0 +1,109 @@
+"""From files to lowered modules, with a pool of processes where there are many files."""
+
+import gc
+import marshal
+import multiprocessing
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from cache_strategy.model.evidence import Unread
+from cache_strategy.profile.lowering import Node, lower
+from cache_strategy.profile.walk import Found
+from cache_strategy.syntax.module import Unreadable, decode, parse
+
+# Below this number of files a pool costs more than it saves (assumed: about 0.2 s to start two workers).
+_FILES_FOR_A_POOL = 300
+_CHUNK = 40
+# The lowering recurses once per level of nesting; Python's own parser gives up long before this depth.
+_RECURSION_LIMIT = 20_000
+
+
+@dataclass(frozen=True)
+class Source:
+    """A module that was read: `lowered` is what `lower` returns."""
+
+    path: str
+    lines: int
+    is_test: bool
+    lowered: Node
+
+
+def read_sources(
+    files: list[Found], jobs: int, progress: Callable[[str], None] | None = None
+) -> tuple[list[Source], list[Unread]]:
+    """Every file lowered, in the order of `files`, and those that could not be read, with the reason."""
+    sources: list[Source] = []
+    unread: list[Unread] = []
+    done = 0
+    for chunk, answers in _answers(files, jobs):
+        for file, answer in zip(chunk, answers, strict=True):
+            if isinstance(answer, str):
+                unread.append(Unread(path=file.path, reason=answer))
+            else:
+                lines, lowered = marshal.loads(answer)
+                sources.append(Source(path=file.path, lines=lines, is_test=file.is_test, lowered=lowered))
+        done += len(chunk)
+        if progress is not None:
+            progress(f"read {done} of {len(files)} files")
+    return sources, unread
+
+
+def _answers(files: list[Found], jobs: int) -> Iterator[tuple[list[Found], list[bytes | str]]]:
+    chunks = [files[i : i + _CHUNK] for i in range(0, len(files), _CHUNK)]
+    start = 0
+    if jobs > 1 and len(files) >= _FILES_FOR_A_POOL:
+        method = "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
+        try:
+            with ProcessPoolExecutor(jobs, multiprocessing.get_context(method)) as pool:
+                for chunk, answers in zip(chunks, pool.map(read_chunk, map(_names, chunks)), strict=True):
+                    yield chunk, answers
+                    start += 1
+        except (BrokenProcessPool, OSError):
+            # a worker was killed, or no process can be started: the rest is read here
+            pass
+    for chunk in chunks[start:]:
+        yield chunk, read_chunk(_names(chunk))
+
+
+def _names(chunk: list[Found]) -> list[tuple[Path, str]]:
+    return [(file.real, file.path) for file in chunk]
+
+
+def read_chunk(names: list[tuple[Path, str]]) -> list[bytes | str]:
+    """For each (file, path): the marshalled (lines, lowered module), or the reason why it cannot be read."""
+    limit = sys.getrecursionlimit()
+    collecting = gc.isenabled()
+    sys.setrecursionlimit(max(limit, _RECURSION_LIMIT))
+    # trees have no reference cycles until they are dropped; collecting while they grow costs a fifth
+    gc.disable()
+    try:
+        return [_read(real, path) for real, path in names]
+    finally:
+        sys.setrecursionlimit(limit)
+        if collecting:
+            gc.enable()
+
+
+def _read(real: Path, path: str) -> bytes | str:
+    try:
+        data = real.read_bytes()
+    except FileNotFoundError:
+        return "vanished while the repository was read"
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    try:
+        text = decode(data)
+        module = parse(text, path)
+        return marshal.dumps(
+            (text.count("\n") + (not text.endswith("\n") and text != ""), lower(module.tree))
+        )
+    except Unreadable as reason:
+        return str(reason)
+    except (RecursionError, MemoryError, ValueError):
+        # marshal says ValueError where tuples nest too deeply for it
+        return "nests too deeply"

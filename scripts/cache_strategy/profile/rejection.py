@@ -1,0 +1,58 @@
+"""Why something must not be cached. Each reason is a sentence that a reviewer can check."""
+
+import re
+
+from cache_strategy.model.evidence import ContextRead, Returned
+from cache_strategy.profile.effects import Total
+
+# Decisions about who may do what: an old answer lets somebody in, or keeps somebody out.
+_DECISIONS = re.compile(
+    r"(^|_)(is_?allowed|has_?(permission|role|access|scope)|can_[a-z]+|check_?(password|permission|access|auth)|permission|"
+    r"permissions|authori[sz]e[d]?|authenticate[d]?|login|log_in|logout|verify_?(password|token|signature|auth)|"
+    r"login_required|is_admin|is_authenticated|roles?_required|load_user|user_loader|get_current_user|current_user)($|_)",
+    re.IGNORECASE,
+)
+_VOLATILE = ("time", "random")
+
+
+def reason_against(
+    name: str, total: Total, returned: Returned, *, is_endpoint: bool, is_generator: bool = False
+) -> str | None:
+    """Why a function or a GET endpoint must not be cached; None where nothing speaks against it."""
+    if total.writes:
+        return f"writes {_listed(total.writes)}; a hit would skip the write"
+    if total.side_effects:
+        return f"does what a hit would skip: {_listed(total.side_effects)}"
+    if not is_endpoint and _DECISIONS.search(name):
+        return "decides who may do what; an old answer would let somebody in or keep somebody out"
+    volatile = [c for c in sorted(total.context, key=_order) if c.kind in _VOLATILE]
+    if volatile:
+        first = volatile[0]
+        word = "the time" if first.kind == "time" else "chance"
+        return f"depends on {word} ({first.expression}, {first.path}:{first.line}); the same question has another answer later"
+    body = [c for c in sorted(total.context, key=_order) if c.kind == "body"]
+    if body:
+        return (
+            f"answers what the body of a request says ({body[0].expression}, {body[0].path}:{body[0].line})"
+        )
+    if is_endpoint:
+        return None
+    if returned == "orm":
+        return (
+            f"returns rows of {_listed(total.tables())} that belong to a database session; "
+            "cache what is made of them further up"
+        )
+    if returned == "lazy" or is_generator:
+        return "returns something that is read later (a query, a generator), not a value"
+    if returned == "none":
+        return "returns nothing"
+    return None
+
+
+def _order(read: ContextRead) -> tuple[str, str, int]:
+    return read.kind, read.path, read.line
+
+
+def _listed(names: "set[str] | tuple[str, ...]") -> str:
+    found = ["an unknown table" if name == "?" else name for name in sorted(names)]
+    return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")

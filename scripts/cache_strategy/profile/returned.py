@@ -1,0 +1,69 @@
+"""What a function gives back: plain data that can be kept, or something that cannot."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from cache_strategy.model.evidence import Returned
+from cache_strategy.profile.values import (
+    Constant,
+    External,
+    Instance,
+    Made,
+    Many,
+    Mapping,
+    Page,
+    Parts,
+    Plain,
+    Query,
+    Values,
+)
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.analysis import Analysis
+
+_RESPONSES = ("flask.jsonify", "flask.make_response", "flask.Response", "flask.redirect", "flask.serialized",
+              "flask.send_file", "flask.send_from_directory", "flask.stream_with_context", "werkzeug.")  # fmt: skip
+# The kind that makes the whole answer what it is comes first.
+_ORDER: tuple[Returned, ...] = ("orm", "lazy", "response", "template", "unknown", "plain", "none")
+
+
+def returned_of(analysis: "Analysis", values: Values) -> Returned:
+    """The kind of what a function returns; the worst where it may return several."""
+    found = {_kind(analysis, value, 0) for value in values} or {"none"}
+    return next(kind for kind in _ORDER if kind in found)
+
+
+def _kind(analysis: "Analysis", value: object, level: int) -> Returned:
+    if isinstance(value, Constant):
+        return "none" if value.value is None else "plain"
+    if isinstance(value, Plain):
+        return "plain"
+    if isinstance(value, Instance):
+        return "orm" if value.index in analysis.mapped else "unknown"
+    if isinstance(value, Query):
+        return "lazy"
+    if isinstance(value, Many | Page):
+        inner = _inner(analysis, [value.items], level)
+        if isinstance(value, Many) and value.lazy and inner != "orm":
+            return "lazy"
+        return inner
+    if isinstance(value, Mapping):
+        return _inner(analysis, [*(v for _, v in value.fields), value.rest], level)
+    if isinstance(value, Parts):
+        return _inner(analysis, list(value.parts), level)
+    if isinstance(value, External | Made):
+        if value.path.startswith("flask.render_template"):
+            return "template"
+        if value.path.startswith(_RESPONSES):
+            return "response"
+        if value.path.partition(".")[0] in sys.stdlib_module_names:
+            return "plain"
+    return "unknown"
+
+
+def _inner(analysis: "Analysis", sets: list[Values], level: int) -> Returned:
+    if level > 5:
+        return "unknown"
+    found = {_kind(analysis, value, level + 1) for values in sets for value in values}
+    found.discard("none")
+    return next((kind for kind in _ORDER if kind in found), "plain")

@@ -1,0 +1,282 @@
+"""Turning rows into an answer: schemas of marshmallow and its kin, field tables of Flask-RESTful, JSON encoders."""
+
+from typing import TYPE_CHECKING
+
+from cache_strategy.profile import attributes
+from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.values import (
+    NOTHING,
+    UNKNOWN,
+    ClassRef,
+    Constant,
+    FunctionRef,
+    Instance,
+    Made,
+    Many,
+    Mapping,
+    Page,
+    Parts,
+    Query,
+    Value,
+    Values,
+    is_true,
+    join,
+    one,
+    text_in,
+    texts_in,
+)
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.evaluation import Frame
+
+_SCHEMAS = frozenset(
+    {"Schema", "SQLAlchemySchema", "SQLAlchemyAutoSchema", "ModelSchema", "TableSchema", "HyperlinkModelSchema"}
+)  # fmt: skip
+_DUMP_HOOKS = frozenset({"post_dump", "pre_dump"})
+_FIELDS = ("marshmallow.fields.", "flask_restful.fields.")
+# Nested schemas of real applications stop long before; deeper ones are cycles.
+_DEEPEST = 6
+
+
+def is_schema(frame: "Frame", value: Value) -> bool:
+    """Whether a value is a schema or its class."""
+    if isinstance(value, Instance | ClassRef):
+        return any(
+            path.rstrip("()").rpartition(".")[2] in _SCHEMAS and "marshmallow" in path
+            for path in frame.analysis.mro(value.index)[1]
+        )
+    return False
+
+
+def serialize(frame: "Frame", values: Values, schemas: Values, node: Node) -> None:
+    """Notes what writing `values` out by a schema reads; a schema that cannot be resolved reads everything."""
+    known = False
+    for schema in schemas:
+        if is_schema(frame, schema) and isinstance(schema, Instance | ClassRef):
+            dump(frame, values, schema.index, node)
+            known = True
+        elif isinstance(schema, Mapping):
+            _by_fields(frame, values, schema, node, 0)
+            known = True
+        elif isinstance(schema, Made) and schema.path.startswith(_FIELDS):
+            _field(frame, values, "", schema, schema.owner, node, 0, frozenset())
+            known = True
+        elif isinstance(schema, Made) and schema.path.endswith((".model()", ".clone()", ".inherit()")):
+            for argument in schema.args:
+                for inner in argument:
+                    if isinstance(inner, Mapping):
+                        _by_fields(frame, values, inner, node, 0)
+                        known = True
+    if not known:
+        encode(frame, values, node)
+
+
+def dump(
+    frame: "Frame",
+    values: Values,
+    schema: int,
+    node: Node,
+    level: int = 0,
+    excluded: frozenset[str] = frozenset(),
+    only: frozenset[str] = frozenset(),
+    seen: frozenset[tuple[int, Value]] = frozenset(),
+) -> None:
+    """What dumping rows by a marshmallow schema reads."""
+    analysis = frame.analysis
+    items = _rows_of(frame, values, node)
+    fresh = frozenset(v for v in items if (schema, v) not in seen)
+    if not fresh or level > _DEEPEST:
+        return
+    seen = seen | frozenset((schema, v) for v in fresh)
+    done: set[str] = set()
+    for ancestor in analysis.mro(schema)[0]:
+        info = analysis.program.classes[ancestor]
+        for name in info.attributes:
+            if name in done or name in excluded or (only and name not in only):
+                continue
+            done.add(name)
+            for made in analysis.class_attribute(ancestor, name):
+                if isinstance(made, Made) and made.path.startswith(_FIELDS):
+                    _field(frame, fresh, name, made, schema, node, level, seen)
+        for name, index in info.methods.items():
+            function = analysis.program.functions[index]
+            if name not in done and any(_last(d) in _DUMP_HOOKS for d in function.decorators):
+                done.add(name)
+                frame.invoke(function, Instance(schema), [UNKNOWN], [], node)
+        if "Meta" in info.classes:
+            _meta(frame, fresh, info.classes["Meta"], node)
+
+
+def _meta(frame: "Frame", values: Values, meta: int, node: Node) -> None:
+    analysis = frame.analysis
+    info = analysis.program.classes[meta]
+    if "fields" in info.attributes:
+        for name in texts_in(analysis.class_attribute(meta, "fields")):
+            attributes.get(frame, values, name, node)
+    if "include_relationships" in info.attributes:
+        for value in values:
+            mapped = analysis.mapped.get(value.index) if isinstance(value, Instance) else None
+            if mapped is not None:
+                for name in mapped.relations:
+                    frame.iterate(attributes.get(frame, one(value), name, node), node)
+
+
+def _field(
+    frame: "Frame",
+    values: Values,
+    name: str,
+    made: Made,
+    schema: int,
+    node: Node,
+    level: int,
+    seen: frozenset[tuple[int, Value]],
+) -> None:
+    if is_true(made.keyword("load_only")):
+        return
+    kind = made.path.rstrip("()").rpartition(".")[2]
+    if kind in ("Method", "Function"):
+        _computed(frame, values, made, schema, node)
+        return
+    named = text_in(made.keyword("attribute"))
+    if named is None and made.path.startswith("flask_restful.") and kind not in ("Nested", "List"):
+        named = text_in(made.args[0]) if made.args else None
+    found = values
+    if name:
+        for part in (named or name).split("."):
+            found = _of_rows(frame, found, part, node)
+    inner = made.args[0] if made.args else made.keyword("nested") or made.keyword("cls_or_instance")
+    if kind in ("Nested", "Pluck"):
+        frame.loops += 1
+        excluded = frozenset(texts_in(made.keyword("exclude")))
+        only = frozenset(texts_in(made.keyword("only")))
+        for nested in _schemas_of(frame, inner, schema):
+            dump(frame, found, nested, node, level + 1, excluded, only, seen)
+        for value in inner:
+            if isinstance(value, Mapping):
+                _by_fields(frame, found, value, node, level + 1)
+        frame.loops -= 1
+    elif kind == "List":
+        items = _rows_of(frame, found, node)
+        frame.loops += 1
+        for value in inner:
+            if isinstance(value, Made) and value.path.startswith(_FIELDS):
+                _field(frame, items, "", value, schema, node, level + 1, seen)
+        frame.loops -= 1
+    else:
+        frame.consume(found, node)
+
+
+def _computed(frame: "Frame", values: Values, made: Made, schema: int, node: Node) -> None:
+    analysis = frame.analysis
+    for value in (*(made.args[0] if made.args else NOTHING), *made.keyword("serialize")):
+        if isinstance(value, Constant) and isinstance(value.value, str) and schema >= 0:
+            member = analysis.member(schema, value.value)
+            if member is not None and member[0] == "method":
+                frame.invoke(analysis.program.functions[member[1]], Instance(schema), [values], [], node)
+        elif isinstance(value, FunctionRef):
+            frame.invoke(analysis.program.functions[value.index], value.receiver, [values], [], node)
+
+
+def _schemas_of(frame: "Frame", values: Values, schema: int) -> list[int]:
+    analysis = frame.analysis
+    found = []
+    for value in values:
+        if isinstance(value, Instance | ClassRef):
+            found.append(value.index)
+        elif isinstance(value, FunctionRef):
+            context = analysis.generic(analysis.program.functions[value.index])
+            found.extend(v.index for v in context.returns if isinstance(v, Instance | ClassRef))
+        elif isinstance(value, Constant) and isinstance(value.value, str):
+            if value.value == "self":
+                found.append(schema)
+            else:
+                last = value.value.rpartition(".")[2]
+                named = [c.index for c in analysis.program.classes if c.name == last]
+                found.extend(i for i in named[:3] if is_schema(frame, ClassRef(i)))
+    return found
+
+
+def _by_fields(frame: "Frame", values: Values, fields: Mapping, node: Node, level: int) -> None:
+    if level > _DEEPEST:
+        return
+    items = _rows_of(frame, values, node)
+    for name, found in fields.fields:
+        for made in found:
+            if isinstance(made, Made) and made.path.startswith(_FIELDS):
+                _field(frame, items, name, made, -1, node, level, frozenset())
+            elif isinstance(made, Mapping):
+                _by_fields(frame, items, made, node, level + 1)
+            else:
+                frame.consume(_of_rows(frame, items, name, node), node)
+
+
+def _of_rows(frame: "Frame", values: Values, name: str, node: Node) -> Values:
+    found: Values = NOTHING
+    for value in values:
+        if isinstance(value, Instance | Made | Mapping):
+            found = join(found, attributes.get(frame, one(value), name, node))
+    return found
+
+
+def _rows_of(frame: "Frame", values: Values, node: Node) -> Values:
+    """The single rows in values: lists, queries and pages are gone through."""
+    found: Values = NOTHING
+    for value in values:
+        if isinstance(value, Many | Page):
+            found = join(found, _rows_of(frame, value.items, node))
+        elif isinstance(value, Query):
+            found = join(found, frame.iterate(one(value), node))
+        elif isinstance(value, Parts):
+            # (body, status) of an endpoint
+            found = join(found, *(_rows_of(frame, part, node) for part in value.parts))
+        else:
+            found = join(found, one(value))
+    return found
+
+
+def encode(frame: "Frame", values: Values, node: Node, level: int = 0) -> None:
+    """
+    Notes what writing values out by an encoder that is not known reads: queries are run; of a row everything
+    that hangs on it, since nobody can say what the encoder takes.
+    """
+    for value in values:
+        if isinstance(value, Instance):
+            if value.index in frame.analysis.mapped:
+                close_over(frame, value, node)
+                frame.facts.unknown.add("how rows are written out")
+        elif isinstance(value, Query):
+            encode(frame, frame.iterate(one(value), node), node, level + 1)
+        elif isinstance(value, Many | Page) and level < _DEEPEST:
+            encode(frame, value.items, node, level + 1)
+        elif isinstance(value, Mapping) and level < _DEEPEST:
+            encode(frame, value.all_values(), node, level + 1)
+        elif isinstance(value, Parts) and level < _DEEPEST:
+            for part in value.parts:
+                encode(frame, part, node, level + 1)
+
+
+def close_over(frame: "Frame", value: Instance, node: Node, seen: set[int] | None = None) -> None:
+    """Reads every relationship and property of a row, and of the rows they lead to."""
+    seen = set() if seen is None else seen
+    analysis = frame.analysis
+    mapped = analysis.mapped.get(value.index)
+    if mapped is None or value.index in seen:
+        return
+    seen.add(value.index)
+    for name in mapped.relations:
+        for inner in _rows_of(frame, attributes.get(frame, one(value), name, node), node):
+            if isinstance(inner, Instance):
+                close_over(frame, inner, node, seen)
+    for ancestor in analysis.mro(value.index)[0]:
+        for index in analysis.program.classes[ancestor].methods.values():
+            function = analysis.program.functions[index]
+            if analysis.binding(function) == "property":
+                frame.invoke(function, value, [], [], node)
+
+
+def _last(node: Node) -> str:
+    while node[0] == "call":
+        node = node[2]
+    if node[0] == "name":
+        return str(node[2])
+    return str(node[3]) if node[0] == "attr" else ""

@@ -1,0 +1,274 @@
+"""
+What an expression may stand for, as far as the text of the repository says.
+
+An expression has a set of values (`Values`); the empty set is "nothing known yet" or None-like. Every value
+is hashable and small, so that sets of them can be joined and compared while effects grow to a fixed point.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """Anything: nothing of it could be resolved."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """Plain data: text, numbers, dates, columns of rows, and containers of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A literal of the source."""
+
+    value: str | int | float | bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """The parameter `name` of the function at hand, of which nothing more is known."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """
+    Something of another package, by the dotted path that leads to it: "flask.request.args", with "()" for a
+    call: "flask_sqlalchemy.SQLAlchemy().session".
+    """
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """
+    An object made by a call into another package, with what it was made of: a blueprint, a column.
+
+    `path` ends in "()". `place` is (module path, line) and tells two of them apart. `owner` is the index of
+    a class of the repository that derives from the package's class, -1 where there is none.
+    """
+
+    path: str
+    place: tuple[str, int]
+    args: "tuple[Values, ...]" = ()
+    keywords: "tuple[tuple[str, Values], ...]" = ()
+    owner: int = -1
+
+    def keyword(self, name: str) -> "Values":
+        """The values of one keyword argument; empty where it is not given."""
+        for key, values in self.keywords:
+            if key == name:
+                return values
+        return NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleRef:
+    """A module of the repository, by its index."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassRef:
+    """A class of the repository, by its index."""
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionRef:
+    """A function of the repository, by its index, with the value it is bound to where it is a method."""
+
+    index: int
+    receiver: "ClassRef | Instance | Made | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """
+    An object of a class of the repository; a row where the class is mapped to a table.
+
+    `new` says that the row was made here and is not of the database yet.
+    """
+
+    index: int
+    new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Many:
+    """Several of something: a list, a set, a generator; iterating gives `items`."""
+
+    items: "Values"
+    lazy: bool = False
+    relation: tuple[int, str] | None = None
+    """(class index, attribute) where these are the rows of a relationship: changing them is a write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A tuple whose parts are known one by one."""
+
+    parts: "tuple[Values, ...]"
+
+
+@dataclass(frozen=True, slots=True)
+class Mapping:
+    """A dictionary: the values under names that are known, and those under any other key."""
+
+    fields: "tuple[tuple[str, Values], ...]" = ()
+    rest: "Values" = frozenset()
+
+    def all_values(self) -> "Values":
+        """What a value of the dictionary may be."""
+        found = self.rest
+        for _, values in self.fields:
+            found |= values
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class RowKey:
+    """
+    Which rows a read or a condition is about: those whose `column` equals the function's argument `argument`.
+
+    `argument` is "" where the column is compared with something else.
+    """
+
+    table: str
+    column: str
+    argument: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    """A part of an SQL expression: the tables it names and the equalities it demands."""
+
+    tables: frozenset[str] = frozenset()
+    keys: frozenset[RowKey] = frozenset()
+    aggregate: bool = False
+    column: tuple[str, str] | None = None
+    """(table, column) where the expression is exactly one column."""
+    relation: tuple[int, str] | None = None
+    """(class index, attribute) where it is a relationship of a mapped class."""
+    entities: "Values" = frozenset()
+    """What one result of selecting this expression is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """
+    A statement that was put together but not run.
+
+    `verb` is select, insert, update or delete. `entities` is what one result is; `tables` what running it
+    reads; `target` what it writes. `keys` are the equalities of its conditions.
+    """
+
+    orm: str
+    verb: str = "select"
+    entities: "Values" = frozenset()
+    tables: frozenset[str] = frozenset()
+    target: str = ""
+    keys: frozenset[RowKey] = frozenset()
+    aggregate: bool = False
+    joins: int = 0
+    sql: str = ""
+    filtered: bool = False
+    """Whether it has conditions or limits beyond `keys`."""
+    relation: tuple[int, str] | None = None
+    """(class index, attribute) where it is a relationship that is loaded as a query."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a query's results: `items`, and plain data about the page."""
+
+    items: "Values"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """A method taken off a value and not called yet: `find = query.filter_by`."""
+
+    receiver: "Value"
+    name: str
+
+
+Value = (
+    Unknown | Plain | Constant | Argument | External | Made | ModuleRef | ClassRef | FunctionRef | Instance
+    | Many | Parts | Mapping | Clause | Query | Method | Page
+)  # fmt: skip
+Values = frozenset[Value]
+
+NOTHING: Values = frozenset()
+UNKNOWN: Values = frozenset({Unknown()})
+PLAIN: Values = frozenset({Plain()})
+NONE_VALUE: Values = frozenset({Constant(None)})
+
+# A union of more than this many values says nothing that is worth its cost.
+_WIDEST = 40
+_DEEPEST = 6
+
+
+def one(value: Value) -> Values:
+    """The set of exactly this value."""
+    return frozenset((value,))
+
+
+def join(*sets: Values) -> Values:
+    """The union; a union that grew too wide is simplified: literals become plain data."""
+    found: Values = frozenset().union(*sets)
+    if len(found) > _WIDEST:
+        found = frozenset(Plain() if isinstance(v, Constant) else v for v in found)
+        if len(found) > _WIDEST:
+            return UNKNOWN
+    return found
+
+
+def many(items: Values, lazy: bool = False) -> Values:
+    """A collection of `items`; a collection nested too deeply is anything."""
+    return one(Many(items, lazy)) if depth(items) < _DEEPEST else UNKNOWN
+
+
+def depth(values: Values) -> int:
+    """How deeply collections nest in these values."""
+    deepest = 0
+    for value in values:
+        if isinstance(value, Many):
+            deepest = max(deepest, 1 + depth(value.items))
+        elif isinstance(value, Mapping):
+            deepest = max(deepest, 1 + depth(value.all_values()))
+        elif isinstance(value, Parts):
+            deepest = max(deepest, 1 + max(map(depth, value.parts), default=0))
+        elif isinstance(value, Made):
+            deepest = max(deepest, 1 + max(map(depth, value.args), default=0))
+    return deepest
+
+
+def text_in(values: Values) -> str | None:
+    """The only text these values can be; None where there is none or more than one."""
+    found = [v.value for v in values if isinstance(v, Constant) and isinstance(v.value, str)]
+    return found[0] if len(found) == 1 else None
+
+
+def texts_in(values: Values) -> list[str]:
+    """Every literal text of these values, also inside lists and tuples, sorted."""
+    found: set[str] = set()
+    for value in values:
+        if isinstance(value, Constant) and isinstance(value.value, str):
+            found.add(value.value)
+        elif isinstance(value, Many):
+            found.update(texts_in(value.items))
+        elif isinstance(value, Parts):
+            for part in value.parts:
+                found.update(texts_in(part))
+    return sorted(found)
+
+
+def is_true(values: Values) -> bool:
+    """Whether these values are the literal True."""
+    return values == one(Constant(True))

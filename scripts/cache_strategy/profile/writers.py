@@ -1,0 +1,110 @@
+"""Every code path that changes a table."""
+
+from typing import TYPE_CHECKING
+
+from cache_strategy.model.evidence import Writer, WriterHow
+from cache_strategy.profile.facts import Context
+from cache_strategy.profile.lowering import LAMBDA
+from cache_strategy.profile.values import ClassRef, Instance
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.analysis import Analysis
+
+_Found = dict[tuple[str, int, str, WriterHow], set[str]]
+
+
+def writers_of(analysis: "Analysis") -> tuple[Writer, ...]:
+    """
+    The writers of production code, by place. `line` is that of the function's definition.
+
+    A method of a mixin that writes whatever class it is called on (`save`) is listed with every table it was seen to
+    write, and so is each function that calls it on rows of a known class: there the table is decided. A function that
+    commits what functions below it have changed is a writer too: the statements run there.
+    """
+    found: _Found = {}
+    for context in analysis.contexts:
+        for table, how, line in context.facts.writes:
+            _note(analysis, found, context, table, how, line)
+    callers = _callers(analysis)
+    for context in analysis.contexts:
+        if context.facts.writes and _is_of_any_class(analysis, context):
+            _note_callers(analysis, found, context, callers)
+        if not context.facts.commits and any(
+            how in ("orm", "many-to-many") for _, how, _ in context.facts.writes
+        ):
+            _note_committers(analysis, found, context, callers)
+    for index, facts in analysis.module_facts.items():
+        module = analysis.program.modules[index]
+        for table, how, _ in facts.writes:
+            found.setdefault((module.path, 1, "<module>", how), set()).add(table)
+    made = [
+        Writer(path=path, line=line, qualname=qualname, tables=tuple(sorted(tables)), how=how)
+        for (path, line, qualname, how), tables in found.items()
+    ]
+    return tuple(sorted(made, key=lambda w: (w.path, w.line, w.qualname, w.how)))
+
+
+def _note(
+    analysis: "Analysis", found: _Found, context: Context, table: str, how: WriterHow, line: int
+) -> None:
+    function = context.function
+    while function.name == LAMBDA and function.outer >= 0:
+        function = analysis.program.functions[function.outer]
+    module = analysis.program.modules[function.module]
+    if module.is_test:
+        return
+    qualname = function.qualname.replace("." + LAMBDA, "").replace(LAMBDA, "<module>")
+    found.setdefault((module.path, function.line, qualname, how), set()).add(table)
+
+
+def _is_of_any_class(analysis: "Analysis", context: Context) -> bool:
+    receiver = context.receiver
+    return (
+        isinstance(receiver, Instance | ClassRef)
+        and receiver.index in analysis.mapped
+        and context.function.owner >= 0
+        and context.function.owner not in analysis.mapped
+    )
+
+
+def _callers(analysis: "Analysis") -> dict[int, set[int]]:
+    callers: dict[int, set[int]] = {}
+    for context in analysis.contexts:
+        for call in context.facts.calls:
+            callers.setdefault(call.callee, set()).add(context.index)
+    return callers
+
+
+def _note_committers(
+    analysis: "Analysis", found: _Found, context: Context, callers: dict[int, set[int]]
+) -> None:
+    seen = {context.index}
+    queue = [context.index]
+    while queue:
+        for caller in callers.get(queue.pop(), ()):
+            if caller in seen:
+                continue
+            seen.add(caller)
+            other = analysis.contexts[caller]
+            if not other.facts.commits:
+                queue.append(caller)
+                continue
+            for table, how, line in context.facts.writes:
+                _note(analysis, found, other, table, how, line)
+
+
+def _note_callers(
+    analysis: "Analysis", found: _Found, context: Context, callers: dict[int, set[int]]
+) -> None:
+    seen = {context.index}
+    queue = [context.index]
+    while queue:
+        for caller in callers.get(queue.pop(), ()):
+            if caller in seen:
+                continue
+            seen.add(caller)
+            other = analysis.contexts[caller]
+            for table, how, line in context.facts.writes:
+                _note(analysis, found, other, table, how, line)
+            if _is_of_any_class(analysis, other):
+                queue.append(caller)
