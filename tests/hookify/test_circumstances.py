@@ -32,11 +32,14 @@ def test_a_first_prompt_that_speaks_of_before_objects(talk):
     assert found(talk) == [("user_correction", "always")]
 
 
-def test_a_prompt_of_a_program_specifies(talk):
+def test_the_first_prompt_of_a_program_specifies_and_a_later_one_objects(talk):
     talk.run("pytest")
     talk.say(OBJECTION, promptSource="sdk")
-
     assert found(talk) == []
+
+    talk.run("pytest -q")
+    talk.say(OBJECTION, promptSource="sdk")
+    assert found(talk) == [("user_correction", "always")]
 
 
 def test_a_long_text_specifies(talk):

@@ -129,6 +129,25 @@ def test_block_is_refused_where_the_rule_stops_what_nobody_objected_to(tmp_path)
     ]
 
 
+def test_code_that_was_named_is_looked_for_in_added_text(tmp_path):
+    talk = Conversation(tmp_path / "talk.jsonl")
+    talk.say("the list must be fresh after an update", promptSource="sdk")
+    talk.edit(
+        "/p/shop/catalog.py", "    db.session.commit()\n", "    db.session.commit()\n    cache.clear()\n"
+    )
+    talk.say(
+        "No! Never call cache.clear() here, it throws away everybody's entries. Undo that.",
+        promptSource="sdk",
+    )
+    talk.edit("/p/shop/catalog.py", "    cache.clear()\n", "")
+
+    (proposal,) = proposals_of(talk.path)
+
+    assert (proposal.event, proposal.action, proposal.files) == ("file", "block", r"(?:\.py)\Z")
+    assert proposal.pattern == r"(?<!\w)cache\.clear(?!\w)"
+    assert (proposal.backtest.fired, proposal.backtest.fired_on_incidents) == (1, 1)
+
+
 def test_one_objection_without_never_only_warns():
     proposals = proposals_of(TRANSCRIPTS / "user_correction.jsonl")
 

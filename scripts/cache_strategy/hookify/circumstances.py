@@ -23,14 +23,12 @@ def weighed(objection: Objection, prompt: Prompt, *, long: bool, is_linked: bool
     """
     The objection's strength under its circumstances, 0 to 1.
 
-    A first prompt, arguments of a command and the prompt of a program specify; a long text does mostly. What follows an
+    A first prompt and the arguments of a command specify; a long text does mostly. What follows an
     interrupt, or speaks of calls that were really made, objects. The weights are assumed.
     """
     strength = objection.strength
     if prompt.first:
         strength -= 0.15 if has_history(objection) and len(prompt.text) <= 300 else 0.5
-    if prompt.provenance == "program":
-        strength -= 0.3
     if prompt.provenance == "command":
         strength -= 0.2
     if long:

@@ -399,7 +399,8 @@ class _SessionReader:
         self.session.prompts += [p for p in self._queued if p.text not in delivered]
         self.session.prompts.sort(key=lambda p: p.line)
         for prompt in self.session.prompts[:1]:
-            prompt.first = not self._resumed and not prompt.calls_before
+            # What a program says first is its order, also where something was done before.
+            prompt.first = not self._resumed and (prompt.provenance == "program" or not prompt.calls_before)
         return self.session
 
     def _take_calls(self, record: Mapping[str, Any], number: int) -> None:
@@ -454,7 +455,7 @@ class _SessionReader:
             return
         origin = _mapping(record.get("origin")).get("kind", "human")
         source = record.get("promptSource", "typed")
-        if origin != "human" or source not in ("typed", "sdk", "cli", "ide"):
+        if origin != "human" or source == "system":
             return
         shell = _SHELL_INPUT.match(text)
         if shell:
@@ -467,7 +468,7 @@ class _SessionReader:
                 )
             )
             return
-        self._take_prompt(text, "program" if source == "sdk" else "typed", number)
+        self._take_prompt(text, "typed" if source == "typed" else "program", number)
 
     def _take_prompt(self, text: str, provenance: Provenance, number: int) -> None:
         prompt = self._prompt(text, provenance, number)

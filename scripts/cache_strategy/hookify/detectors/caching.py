@@ -106,7 +106,7 @@ def find_caching_mistakes(session: Session) -> Iterator[Sighting]:
                     )
                     break
     for prompt in session.prompts:
-        if not prompt.calls_before or prompt.provenance == "program":
+        if not prompt.calls_before or prompt.first:
             continue
         sentences = sentences_of(own_words(prompt).text)
         recent = calls_before(session, prompt)
