@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -47,18 +48,20 @@ def test_each_command_reaches_the_model_by_its_short_and_by_its_full_name(client
             assert f'"{ROOT}/scripts/cache-strategy" --data-dir "{data}"' in text
 
 
-def test_the_model_may_run_the_script_that_a_command_names_and_is_asked_before_it_writes(client):
+def test_the_model_may_run_what_a_command_names_and_is_asked_before_anything_is_written(client):
+    shutil.copytree(ROOT / "tests" / "apps" / "flask_shop", client.project, dirs_exist_ok=True)
     script = (
         f'"{ROOT}/scripts/cache-strategy" --data-dir "{client.home}/.claude/plugins/data/optimize-inline"'
     )
-    runs = [f"{script} explain no-such-rule", f"{script} emit . --apply"]
-    calls = [{"tools": [{"name": "Bash", "input": {"command": command}}]} for command in runs]
+    commands = [f"{script} run .", f"{script} emit . --apply", f"{script} verify -- touch written"]
+    calls = [{"tools": [{"name": "Bash", "input": {"command": command}}]} for command in commands]
 
     talk = client.converse("/cache-strategy .", turns=[*calls, "done"], plugin=ROOT)
 
-    explained, emitted = talk.answers
-    assert "no-such-rule" in explained.text and "ready after" in explained.text
-    assert emitted.is_error and talk.denials == ["Bash"]
+    ran, emitted, verified = talk.answers
+    assert not ran.is_error and "ready after" in ran.text, ran.text
+    assert (client.project / ".cache-strategy" / "report.md").exists()
+    assert emitted.is_error and verified.is_error and talk.denials == ["Bash", "Bash"]
 
 
 def test_the_agents_are_offered_under_their_full_names_with_their_tools_only(client):
