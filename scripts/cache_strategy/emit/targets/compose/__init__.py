@@ -12,7 +12,7 @@ def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
     """A compose file of its own, so that the one in the repository stays as it is: `docker compose -f … -f …`."""
     if not contract.infrastructure.compose or not contract.entries:
         return
-    text = render(__file__, "docker-compose.cache.yml.j2", redis=contract.infrastructure.redis)
+    text = render(__file__, "docker-compose.cache.yml.j2", redis=contract.infrastructure.redis, path=PATH)
     draft.write(PATH, text, "A Redis for the caches, with bounded memory.")
 
 
