@@ -15,7 +15,7 @@ def before_and_after(entry: Entry, off: Trace, on: Trace) -> tuple[Figures | Non
     Figures of the requests in which the entry was used, in the run without caches and in the one with them.
 
     `latency_ms_p50` and `database_ms_p50` are medians over all those requests, first ones included, with the quartiles
-    `…_p25` and `…_p75` as their spread; `statements_per_request` is a mean. `after` has `hits` too. None where no
+    `…_p25` and `…_p75` as their spread; `statements_per_request` is a mean. `after` has `hits` too, of `n` reads. None where no
     request used the entry.
     """
     events = [event for event in on.cache_events if event.entry == entry.id]
@@ -23,9 +23,10 @@ def before_and_after(entry: Entry, off: Trace, on: Trace) -> tuple[Figures | Non
     before = _figures(_answered(off, groups), f"verify, caches off: {', '.join(groups)}")
     after = _figures(_answered(on, groups), f"verify, caches on: {', '.join(groups)}")
     hits = sum(event.event == "hit" for event in events)
+    asked = hits + sum(event.event in ("miss", "bypass") for event in events)
     if after is not None:
         after["hits"] = Measurement(
-            value=hits, unit="hits", source="measured", where="verify, caches on", n=len(events)
+            value=hits, unit="hits", source="measured", where="verify, caches on", n=asked
         )
     return before, after
 

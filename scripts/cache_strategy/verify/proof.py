@@ -146,7 +146,7 @@ def _summary(recorded: Recorded) -> str:
     lines = [line.rstrip() for line in recorded.output_tail.splitlines() if line.strip()]
     if not recorded.exit_code:
         return lines[-1] if lines else ""
-    said = [line for line in lines if line.startswith(("FAILED", "ERROR", "E   "))]
+    said = [line for line in lines if line.startswith(("FAILED ", "ERROR "))]
     return "\n".join([*said[: SUMMARY_LINES - 1], lines[-1]] if said else lines[-SUMMARY_LINES:])
 
 
