@@ -118,10 +118,10 @@ def contract_for(repo: Path, evidence: "Evidence", forecast: "Forecast | None") 
         f"{file} was edited by a person and stays as it is; the proposal is in {repo / NEW_CONTRACT}:",
         file=sys.stderr,
     )
-    for line in found[:20]:
+    for line in found[:6]:
         print(f"  {line}", file=sys.stderr)
-    if len(found) > 20:
-        print(f"  … and {len(found) - 20} more", file=sys.stderr)
+    if len(found) > 6:
+        print(f"  … and {len(found) - 6} more", file=sys.stderr)
     return contract, str(repo / NEW_CONTRACT)
 
 

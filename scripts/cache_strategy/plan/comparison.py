@@ -34,9 +34,12 @@ def _grown(entry: Entry, proposed: Entry) -> list[str]:
         for d in proposed.depends_on
         if d.table not in tables
     ]
-    found += [
-        f"{entry.id}: {i.writer} writes {', '.join(i.tables)} and is not among its writers"
-        for i in proposed.invalidated_by
-        if i.writer not in writers
-    ]
+    # Where the session's events carry a table, they carry a writer that the contract does not name as well.
+    by_events = {t for i in entry.invalidated_by if i.how == "event" for t in i.tables}
+    for invalidator in proposed.invalidated_by:
+        unseen = [t for t in invalidator.tables if t in tables and t not in by_events]
+        if invalidator.writer not in writers and unseen:
+            found.append(
+                f"{entry.id}: {invalidator.writer} writes {', '.join(unseen)} and is not among its writers"
+            )
     return found

@@ -240,7 +240,7 @@ def _laid_out(value: Any, name: str = "") -> Any:
         inner = {k: _laid_out(v, k) for k, v in value.items()}
         return _Inline(inner) if name in INLINE else inner
     if isinstance(value, list):
-        if all(isinstance(v, str) and len(v) < 40 for v in value):
+        if name != "because" and all(isinstance(v, str) and len(v) < 40 for v in value):
             return _InlineList(value)
         return [_laid_out(v, name) for v in value]
     if isinstance(value, str) and "\n" in value:

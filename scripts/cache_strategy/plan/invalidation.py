@@ -21,7 +21,13 @@ def choose_invalidators(candidate: Candidate) -> tuple[Invalidator, ...]:
     The session's events see every statement that goes through it (flush, bulk update, core, raw SQL, cascades that the
     schema declares) and act after the commit, so they are the default for all of them.
     """
+    found: dict[str, tuple[set[str], list[str]]] = {}
+    for writer in sorted(candidate.writers, key=lambda w: (w.path, w.line)):
+        tables, ways = found.setdefault(writer_name(writer), (set(), []))
+        tables.update(writer.tables)
+        if writer.how not in ways:
+            ways.append(writer.how)
     return tuple(
-        Invalidator(writer=writer_name(w), tables=w.tables, how="event", writes=w.how)
-        for w in sorted(candidate.writers, key=lambda w: (w.path, w.line))
+        Invalidator(writer=name, tables=tuple(sorted(tables)), how="event", writes=", ".join(ways))
+        for name, (tables, ways) in found.items()
     )

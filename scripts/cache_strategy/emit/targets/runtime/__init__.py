@@ -252,7 +252,9 @@ def _write_application(wired: list[Entry], contract: Contract, draft: Draft) -> 
             _import_entries(path, contract, ids, draft)
         except CacheStrategyError as error:
             draft.withhold("metrics", str(error))
-    requirements = next((r for r in application.requirements if r.endswith(".txt")), None)
+    texts = [r for r in application.requirements if r.endswith(".txt")]
+    declaring = [r for r in texts if re.search(r"^\s*flask\b(?![-_])", draft.text(r) or "", re.I | re.M)]
+    requirements = next(iter(declaring or texts), None)
     if requirements is None:
         draft.withhold(
             "dependency", "no requirements file was found; add redis>=5.0 to what the application installs."
