@@ -81,12 +81,12 @@ COUNTS = (
 # a version (MGET gives nil for other types) is overwritten.
 NOW = "local t = redis.call('TIME'); local now = t[1] * 1000000 + t[2]\n"
 
-# KEYS: lock, versions... ARGV: ms a version lives, token of the lock or "", ms the lock lives.
-# Gives the time, 1 if the lock was taken, the versions. A missing version becomes the current time. A lock taken under
-# other versions is taken over: what its holder computes is outdated.
+# KEYS: value, lock, versions... ARGV: ms a version lives, token of the lock or "", ms the lock lives, when the value was
+# stored that the caller knows. Gives the time, a good value that was stored later, 1 if the lock was taken, the versions. A missing version becomes the current time. A lock taken under other versions is taken over: what its holder
+# computes is outdated.
 NOTE_SCRIPT = f"""{NOW}
 local versions = {{}}
-for i = 2, #KEYS do
+for i = 3, #KEYS do
   local version = redis.call('MGET', KEYS[i])[1]
   if version and tonumber(version) then
     redis.call('PEXPIRE', KEYS[i], ARGV[1])
@@ -94,18 +94,22 @@ for i = 2, #KEYS do
     version = string.format('%.0f', now)
     redis.call('SET', KEYS[i], version, 'PX', ARGV[1])
   end
-  versions[i - 1] = version
+  versions[i - 2] = version
 end
-local locked = 0
+local under, value, locked = table.concat(versions, ','), false, 0
 if ARGV[2] ~= '' then
-  local under = table.concat(versions, ',')
-  local holder = redis.call('MGET', KEYS[1])[1]
-  if not holder or string.match(holder, ' (.*)') ~= under or string.match(holder, '(.*) ') == ARGV[2] then
-    redis.call('SET', KEYS[1], ARGV[2] .. ' ' .. under, 'PX', ARGV[3])
-    locked = 1
+  value = redis.call('MGET', KEYS[1])[1]
+  local stored, seen = string.match(value or '', '^c1 %d %d+ (%d+) %d+ %d+ (%S+)')
+  if seen ~= under or tonumber(stored) <= tonumber(ARGV[4]) then
+    value = false
+    local holder = redis.call('MGET', KEYS[2])[1]
+    if not holder or string.match(holder, ' (.*)') ~= under or string.match(holder, '(.*) ') == ARGV[2] then
+      redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. under, 'PX', ARGV[3])
+      locked = 1
+    end
   end
 end
-return {{now, locked, unpack(versions)}}
+return {{now, value, locked, unpack(versions)}}
 """
 
 # KEYS: versions. ARGV: ms a version lives, microseconds to add, a version to replace (by an earlier one).
@@ -119,9 +123,12 @@ end
 return now + ARGV[2]
 """
 
-# KEYS: value, lock. ARGV: value or "", ms it lives, token of the lock.
+# KEYS: value, lock. ARGV: value or "", ms it lives, token of the lock, microsecond it was noted. What another one stored
+# under later versions stays.
 STORE_SCRIPT = """
-if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+local head = redis.pcall('GETRANGE', KEYS[1], 0, 60)
+local stored = type(head) == 'string' and tonumber(string.match(head, '^c1 %d %d+ (%d+) ')) or 0
+if ARGV[1] ~= '' and stored <= tonumber(ARGV[4]) then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
 local holder = redis.call('MGET', KEYS[2])[1]
 if holder and string.match(holder, '(.*) ') == ARGV[3] then redis.call('DEL', KEYS[2]) end
 return 1
@@ -384,11 +391,18 @@ class Memory:
             return record
 
     def put(self, name: str, record: Record) -> None:
+        size = self._size(name, record)
         with self.lock:
-            old = self._records.pop(name, None)
+            old = self._records.get(name)
+            if old is not None:
+                if old.stored_us > record.stored_us:
+                    return  # another thread noted later versions
+                self.bytes -= self._size(name, self._records.pop(name))
+            if size > self.max_bytes:
+                return
             self._records[name] = record
-            self.bytes += self._size(name, record) - (self._size(name, old) if old else 0)
-            while self._records and (len(self._records) > self.max_entries or self.bytes > self.max_bytes):
+            self.bytes += size
+            while len(self._records) > self.max_entries or self.bytes > self.max_bytes:
                 self.bytes -= self._size(*self._records.popitem(last=False))
 
     @staticmethod
@@ -582,6 +596,10 @@ class Link:
             recovery.join(EXIT_SECONDS)
 
 
+def _number(version: bytes | None) -> int:
+    return int(version) if version and version.isdigit() else 0
+
+
 def _run_script(connection: Any, text: str, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
     connection.send_command("EVAL", text, len(keys), *keys, *arguments)
     return connection.read_response()
@@ -605,13 +623,28 @@ class Slot(NamedTuple):
         return ", ".join(f"{name}={value!r}" for name, value in self.parts.items())
 
 
+class Found:
+    """What a reader saw of a key: the versions of now, a record, and a value to serve while one caller computes."""
+
+    def __init__(self, versions: tuple[bytes | None, ...], record: Record | None, known_us: int = 0) -> None:
+        self.versions = versions
+        self.record = record
+        self.known_us = max(known_us, record.stored_us if record else 0)
+        self.may_serve: list[Any] = []
+
+
 class Flight:
-    """A computation that other threads wait for."""
+    """A computation that other threads wait for, and the versions it noted."""
 
     def __init__(self) -> None:
         self.done = threading.Event()
         self.owner = threading.get_ident()
+        self.noted: tuple[bytes, ...] | None = None
         self.record: Record | None = None
+
+    def is_as_new_as(self, versions: tuple[bytes | None, ...]) -> bool:
+        """Whether nothing was invalidated between its beginning and these versions; it may not have begun yet."""
+        return self.noted is None or all(int(a) >= _number(b) for a, b in zip(self.noted, versions))  # noqa: B905
 
 
 @dataclass(eq=False)
@@ -696,19 +729,19 @@ class Entry:
         if not self.cache.blocked_tags().isdisjoint(slot.tags):
             return self._bypass(slot, compute, "a write is not yet committed or not yet announced")
         try:
-            record, versions = self._look(slot)
+            found = self._look(slot)
         except Unavailable as error:
             return self._bypass(slot, compute, str(error), errors=1)
-        may_serve: list[T] = []  # a value that others may have while one caller computes the next
+        record = found.record
         if record is not None:
             with contextlib.suppress(*Record.GARBAGE):
                 value: T = record.value(self.shared)
-                is_valid = record.versions == versions
+                is_valid = record.versions == found.versions
                 if is_valid and (self.cache.mode == "shadow" or self.cache.link.now_us() < record.soft_us):
                     return self._hit(slot, record, value, compute, started)
                 if is_valid or self.may_be_served_stale(record):
-                    may_serve.append(value)
-        return self._miss(slot, versions, compute, may_serve)
+                    found.may_serve.append(value)
+        return self._miss(slot, found, compute)
 
     def refresh(self, key: Mapping[str, object], compute: Callable[[], T]) -> T:
         """Compute and store, whatever is stored now: for warming, and for writers whose readers shall hit."""
@@ -717,7 +750,7 @@ class Entry:
         slot = self.slot(key)
         if not self.cache.blocked_tags().isdisjoint(slot.tags):
             return self._bypass(slot, compute, "a write is not yet committed or not yet announced")
-        return self._compute_and_store(slot, compute, [], patience_seconds=0)[0]
+        return self._compute_and_store(slot, Found((), None, known_us=10**17), compute, Flight())[0]
 
     def invalidate(self, **key: object) -> None:
         """Forget one key, now. Call it after the commit."""
@@ -761,24 +794,25 @@ class Entry:
 
     # Reading.
 
-    def _look(self, slot: Slot) -> tuple[Record | None, tuple[bytes | None, ...]]:
+    def _look(self, slot: Slot) -> Found:
         """What is stored, and the versions of now, in one round trip; in none while memory may be trusted."""
         link, asked_at = self.cache.link, self.cache.clock()
         record = self.cache.memory.get(slot.name) if self._in_memory else None
-        if record is not None and link.now_us() < record.hard_us:
+        known_us = record.stored_us if record else 0
+        if record is not None and link.now_us() < (record.soft_us if self._in_redis else record.hard_us):
             if asked_at - record.checked_at < self.window_seconds and record.checked_at > link.distrusted_at:
-                return record, record.versions
+                return Found(record.versions, record)
             versions = tuple(link.call("MGET", *slot.version_keys))
             if record.versions == versions:
                 record.checked_at = asked_at
-                return record, versions
+                return Found(versions, record)
         if not self._in_redis:
-            return None, tuple(link.call("MGET", *slot.version_keys))
-        *found, data = link.call("MGET", *slot.version_keys, slot.redis_name)
-        record, versions = Record.from_bytes(data, asked_at), tuple(found)
+            return Found(tuple(link.call("MGET", *slot.version_keys)), None, known_us)
+        *seen, data = link.call("MGET", *slot.version_keys, slot.redis_name)
+        record, versions = Record.from_bytes(data, asked_at), tuple(seen)
         if record is not None and self._in_memory and record.versions == versions:
             self.cache.memory.put(slot.name, record)
-        return record, versions
+        return Found(versions, record, known_us)
 
     def _hit(self, slot: Slot, record: Record, value: T, compute: Callable[[], T], started: float) -> T:
         self.count(hits=1, hit_ms=(time.monotonic() - started) * 1000)
@@ -798,58 +832,64 @@ class Entry:
 
     # Computing.
 
-    def _miss(
-        self, slot: Slot, versions: tuple[bytes | None, ...], compute: Callable[[], T], may_serve: list[T]
-    ) -> T:
-        """
-        One thread computes; the others take what may be served, else wait for it.
-
-        Who noted other versions does not wait: an invalidation lies between the two, and the value may be too old.
-        """
-        cache, name = self.cache, (slot.name, versions)
+    def _miss(self, slot: Slot, found: Found, compute: Callable[[], T]) -> T:
+        """One thread computes; the others take what may be served, else wait for it."""
+        cache, mine = self.cache, Flight()
         with cache.lock:
-            other = cache.flights.get(name)
-            flight = cache.flights[name] = other or Flight()
-        if other is None:
+            flight = cache.flights.get(slot.name)
+            if flight is None or not flight.is_as_new_as(found.versions):
+                flight = cache.flights[slot.name] = mine
+        if flight is mine:
             try:
-                value, flight.record = self._compute_and_store(slot, compute, may_serve, self.wait_seconds)
+                value, flight.record = self._compute_and_store(
+                    slot, found, compute, flight, self.wait_seconds
+                )
                 return value
             finally:
                 with cache.lock:
-                    cache.flights.pop(name, None)
+                    if cache.flights.get(slot.name) is mine:
+                        del cache.flights[slot.name]
                 flight.done.set()
-        if may_serve:
+        if found.may_serve:
             self.count(stale_served=1)
-            return may_serve[0]
+            return cast("T", found.may_serve[0])
         if flight.owner != threading.get_ident():
             self.count(waits=1)
             flight.done.wait(self.wait_seconds)
-            if flight.record is not None:
+            if flight.record is not None and flight.is_as_new_as(found.versions):
                 return cast("T", flight.record.value(self.shared))
-        return self._compute_and_store(slot, compute, may_serve, patience_seconds=0)[0]
+        return self._compute_and_store(slot, found, compute, mine)[0]
 
     def _compute_and_store(
-        self, slot: Slot, compute: Callable[[], T], may_serve: list[T], patience_seconds: float
+        self, slot: Slot, found: Found, compute: Callable[[], T], flight: Flight, patience_seconds: float = 0
     ) -> tuple[T, Record | None]:
         """Note the versions, compute, store; or take what another process stores. The record, if others may use it."""
         cache, link = self.cache, self.cache.link
         token = uuid.uuid4().hex if self._in_redis else ""
-        keys = (slot.redis_name + b":lock", *slot.version_keys)
+        keys = (slot.redis_name, slot.redis_name + b":lock", *slot.version_keys)
         patience = time.monotonic() + patience_seconds
         while True:
             asked_at, began = cache.clock(), cache.snapshot_began()
             try:
-                arguments = (link.version_ms, token, max(1, int(self.wait_seconds * 1000)))
-                now_us, is_locked, *noted = link.script(NOTE_SCRIPT, keys, arguments)
+                arguments = (link.version_ms, token, max(1, int(self.wait_seconds * 1000)), found.known_us)
+                now_us, data, is_locked, *noted = link.script(NOTE_SCRIPT, keys, arguments)
             except Unavailable as error:
                 return self._bypass(slot, compute, str(error), errors=1), None
             link.clock_offset = now_us / MICROSECONDS - asked_at
-            versions = tuple(noted)
+            versions = flight.noted = tuple(noted)
+            late = Record.from_bytes(data, asked_at) or (
+                cache.memory.get(slot.name) if self._in_memory else None
+            )
+            if late is not None and late.versions == versions and late.stored_us > found.known_us:
+                with contextlib.suppress(*Record.GARBAGE):
+                    value: T = late.value(self.shared)
+                    self.count(hits=1)
+                    return value, late
             if is_locked or not token or time.monotonic() >= patience:
                 break
-            if may_serve:
+            if found.may_serve:
                 self.count(stale_served=1)
-                return may_serve[0], None
+                return found.may_serve[0], None
             stored = self._await_other_process(slot, versions, patience)
             if stored is not None:
                 return stored.value(self.shared), stored
@@ -910,7 +950,9 @@ class Entry:
         if token:
             try:
                 keys = (slot.redis_name, slot.redis_name + b":lock")
-                self.cache.link.script(STORE_SCRIPT, keys, (data, max(1, life_ms), token))
+                self.cache.link.script(
+                    STORE_SCRIPT, keys, (data, max(1, life_ms), token, record.stored_us if record else 0)
+                )
             except Unavailable as error:
                 self.count(errors=1)
                 if self.cache.listeners:
@@ -1054,7 +1096,7 @@ class Cache:
         self.link = Link(url or "redis://", self.prefix, budget_ms / 1000, clock)
         self.memory = Memory(memory_entries, memory_bytes)
         self.lock = threading.Lock()
-        self.flights: dict[tuple[str, tuple[bytes | None, ...]], Flight] = {}
+        self.flights: dict[str, Flight] = {}
         ours = weakref.ref(self)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=lambda: _with(ours(), Cache._after_fork))

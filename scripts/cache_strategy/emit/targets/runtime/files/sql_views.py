@@ -93,8 +93,9 @@ class View:
         now_us = 0
         if self.cache.is_on:
             try:
-                arguments = (link.version_ms, token, REFRESH_SECONDS * 1000)
-                now_us, locked, *versions = link.script(NOTE_SCRIPT, (lock, *slot.version_keys), arguments)
+                arguments = (link.version_ms, token, REFRESH_SECONDS * 1000, 10**17)
+                names = (slot.redis_name, lock, *slot.version_keys)
+                now_us, _, locked, *versions = link.script(NOTE_SCRIPT, names, arguments)
             except Unavailable:
                 locked = (
                     True  # nobody can be asked; two refreshes at once wait for each other in the database
@@ -115,7 +116,9 @@ class View:
             if versions:
                 try:
                     data = record.to_bytes() if record else b""
-                    link.script(STORE_SCRIPT, (slot.redis_name, lock), (data, KEPT_SECONDS * 1000, token))
+                    link.script(
+                        STORE_SCRIPT, (slot.redis_name, lock), (data, KEPT_SECONDS * 1000, token, now_us)
+                    )
                 except Unavailable as error:
                     self.entry.skipped({}, str(error))
 

@@ -1,0 +1,104 @@
+"""What the tests of the emitted cache share: caches of one Redis, other processes, a shop in PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import redis as redis_client
+from runtime_scene import WATCHED, Base, Clock, OtherProcess
+from sqlalchemy import Engine, create_engine, text
+
+from cache_strategy.emit.targets.runtime.files import sqlalchemy_events
+from cache_strategy.emit.targets.runtime.files.runtime import Cache
+from servers import PostgresServer
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[redis_client.Redis]:
+    """A client of the test's own."""
+    with redis_client.Redis.from_url(redis_url) as client:
+        yield client
+
+
+@pytest.fixture
+def make_cache(redis_url: str) -> Callable[..., Cache]:
+    """`make_cache(**options)`: a cache as another process would have it: same Redis, same namespace."""
+
+    def make(**options: Any) -> Cache:
+        return Cache(options.pop("url", redis_url), options.pop("namespace", "shop"), **options)
+
+    return make
+
+
+@pytest.fixture
+def cache(make_cache: Callable[..., Cache]) -> Cache:
+    return make_cache()
+
+
+@pytest.fixture
+def events(cache: Cache) -> list[dict[str, Any]]:
+    heard: list[dict[str, Any]] = []
+    cache.listeners.append(heard.append)
+    return heard
+
+
+@pytest.fixture
+def other_processes(redis_url: str) -> Iterator[Callable[..., OtherProcess]]:
+    """`other_processes(**environment)`: one more process with the same cache."""
+    started: list[OtherProcess] = []
+
+    def start(**environment: str) -> OtherProcess:
+        started.append(OtherProcess(redis_url, **environment))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.end()
+
+
+@pytest.fixture(scope="session")
+def shop_database(postgres_server: PostgresServer) -> Iterator[str]:
+    database = postgres_server.create_database()
+    url = postgres_server.url(database).replace("postgresql://", "postgresql+psycopg://", 1)
+    engine = create_engine(url)
+    Base.metadata.create_all(engine)
+    engine.dispose()
+    yield url
+    postgres_server.drop_database(database)
+
+
+@pytest.fixture
+def engine(shop_database: str) -> Iterator[Engine]:
+    """The shop: two categories, three products of the first, two reviews and one tag of the first product."""
+    engine = create_engine(shop_database)
+    with engine.begin() as connection:
+        connection.execute(
+            text("TRUNCATE categories, tags, products, reviews, product_tags RESTART IDENTITY CASCADE")
+        )
+        connection.execute(text("INSERT INTO categories (name) VALUES ('tools'), ('toys')"))
+        connection.execute(
+            text(
+                "INSERT INTO products (name, price, category_id)"
+                " VALUES ('hammer', 10, 1), ('saw', 20, 1), ('drill', 30, 1)"
+            )
+        )
+        connection.execute(text("INSERT INTO reviews (product_id) VALUES (1), (1)"))
+        connection.execute(text("INSERT INTO tags (name) VALUES ('steel')"))
+        connection.execute(text("INSERT INTO product_tags VALUES (1, 1)"))
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def watched(cache: Cache, engine: Engine) -> Iterator[Cache]:
+    """The cache, invalidated by the writes of the shop."""
+    watcher = sqlalchemy_events.watch(cache, WATCHED)
+    yield cache
+    watcher.stop()

@@ -1,0 +1,88 @@
+"""
+Another process with the same cache as the tests: reads orders from standard input, one line of JSON each.
+
+Usage:
+    python other_process.py REDIS_URL
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+import redis
+
+from cache_strategy.emit.targets.runtime.files.runtime import Cache
+
+client = redis.Redis.from_url(sys.argv[1], protocol=2)
+cache = Cache(sys.argv[1], "shop", budget_ms=1000)
+page = cache.entry("page", ttl_seconds=60, depends_on=("products:{product_id}",))
+window = cache.entry("window", ttl_seconds=60, depends_on=("products",), window_seconds=30)
+
+
+def origin() -> Any:
+    """The value that the test has put into Redis; counts how often it was asked for."""
+    client.incr("origin-calls")
+    if client.get("origin-waits"):
+        deadline = time.monotonic() + 10
+        while client.get("origin-waits") and time.monotonic() < deadline:
+            time.sleep(0.002)
+    return (client.get("origin") or b"").decode()
+
+
+def read(order: dict[str, Any]) -> Any:
+    return page.get_or_compute({"product_id": order.get("product_id", 1)}, origin)
+
+
+def read_in_threads(order: dict[str, Any]) -> Any:
+    values: list[Any] = []
+
+    def call() -> None:
+        client.incr("callers")
+        values.append(read(order))
+
+    threads = [threading.Thread(target=call) for _ in range(order["threads"])]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return values
+
+
+def read_in_fork(order: dict[str, Any]) -> Any:
+    """The value as a forked child reads it, while a thread of the parent holds every lock."""
+    reader, writer = os.pipe()
+    with cache.lock, cache.memory.lock:
+        child = os.fork()
+        if child == 0:
+            os.write(writer, json.dumps([read(order), cache.link.call("CLIENT", "ID")]).encode())
+            os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader, "rb") as pipe:
+        value, connection = json.loads(pipe.read())
+    os.waitpid(child, 0)
+    return {
+        "value": value,
+        "own_connection": connection != cache.link.call("CLIENT", "ID"),
+        "parent": read(order),
+    }
+
+
+for line in sys.stdin:
+    order = json.loads(line)
+    answer: Any = True
+    if order["do"] == "read":
+        answer = read(order)
+    elif order["do"] == "read-window":
+        answer = window.get_or_compute({}, origin)
+    elif order["do"] == "read-in-threads":
+        answer = read_in_threads(order)
+    elif order["do"] == "read-in-fork":
+        answer = read_in_fork(order)
+    elif order["do"] == "invalidate":
+        cache.invalidate(("products", order["product_id"]))
+    print(json.dumps(answer), flush=True)

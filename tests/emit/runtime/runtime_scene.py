@@ -1,0 +1,136 @@
+"""The parts of a scene: a clock, an origin, another process, the tables of a shop."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Column, ForeignKey, Integer, Numeric, String, Table
+from sqlalchemy.orm import declarative_base, relationship
+
+HERE = Path(__file__).resolve().parent
+SCRIPTS = HERE.parents[2] / "scripts"
+
+
+class Clock:
+    """Seconds that pass when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now
+
+    def pass_seconds(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Origin:
+    """What is cached: a value that a test changes, and how often it was asked for."""
+
+    def __init__(self, value: Any = "first") -> None:
+        self.value = value
+        self.calls = 0
+
+    def __call__(self) -> Any:
+        self.calls += 1
+        if isinstance(self.value, Exception):
+            raise self.value
+        return self.value
+
+
+def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Wait until a real process or thread has done something."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+class OtherProcess:
+    """`other_process.py`, which answers one line of JSON with another."""
+
+    def __init__(self, redis_url: str, **environment: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(HERE / "other_process.py"), redis_url],
+            env={**os.environ, "PYTHONPATH": str(SCRIPTS), **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def tell(self, **order: Any) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(order) + "\n")
+        self._process.stdin.flush()
+
+    def answer(self) -> Any:
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
+
+    def ask(self, **order: Any) -> Any:
+        self.tell(**order)
+        return self.answer()
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def end(self) -> None:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+Base = declarative_base()
+
+product_tags = Table(
+    "product_tags",
+    Base.metadata,
+    Column("product_id", ForeignKey("products.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag_id", ForeignKey("tags.id", ondelete="CASCADE"), primary_key=True),
+)
+
+
+class Category(Base):  # type: ignore[misc, valid-type]
+    __tablename__ = "categories"
+    id = Column(Integer, primary_key=True)
+    name = Column(String, nullable=False)
+
+
+class Tag(Base):  # type: ignore[misc, valid-type]
+    __tablename__ = "tags"
+    id = Column(Integer, primary_key=True)
+    name = Column(String, nullable=False)
+
+
+class Product(Base):  # type: ignore[misc, valid-type]
+    __tablename__ = "products"
+    id = Column(Integer, primary_key=True)
+    name = Column(String, nullable=False)
+    price = Column(Numeric, nullable=False, default=0)
+    category_id = Column(ForeignKey("categories.id", ondelete="CASCADE"))
+    tags = relationship(Tag, secondary=product_tags, passive_deletes=True)
+
+
+class Review(Base):  # type: ignore[misc, valid-type]
+    __tablename__ = "reviews"
+    id = Column(Integer, primary_key=True)
+    product_id = Column(ForeignKey("products.id", ondelete="SET NULL"))
+    stars = Column(Integer, nullable=False, default=5)
+
+
+class Unwatched(Base):  # type: ignore[misc, valid-type]
+    __tablename__ = "audit_log"
+    id = Column(Integer, primary_key=True)
+    what = Column(String)
+
+
+WATCHED = {"categories": "id", "products": "id", "reviews": "id", "tags": "id", "product_tags": None}

@@ -1,0 +1,279 @@
+"""What an entry does for the code that uses it: computing, invalidating, modes, counting, telling."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+import redis as redis_client
+from runtime_scene import Clock, Origin
+
+from cache_strategy.emit.targets.runtime.files.runtime import Cache
+
+EVERY_LAYER = pytest.mark.parametrize("layers", [("redis",), ("memory", "redis"), ("memory",)])
+
+
+@EVERY_LAYER
+def test_a_second_call_does_not_compute(cache: Cache, layers: tuple[str, ...]) -> None:
+    entry, origin = cache.entry("e", ttl_seconds=60, layers=layers), Origin()
+    assert [entry.get_or_compute({"id": 1}, origin) for _ in range(3)] == ["first"] * 3
+    assert origin.calls == 1
+
+
+@EVERY_LAYER
+def test_every_way_to_invalidate_reaches_exactly_what_it_names(cache: Cache, layers: tuple[str, ...]) -> None:
+    entry = cache.entry("e", ttl_seconds=60, layers=layers, depends_on=("users:{user_id}",), tags=("people",))
+    other = cache.entry("other", ttl_seconds=60, layers=layers, depends_on=("products",))
+    origin = Origin()
+
+    def computed() -> list[str]:
+        """The keys that had to be computed again."""
+        again = []
+        for name, asked, key in (
+            ("1", entry, {"user_id": 1}),
+            ("2", entry, {"user_id": 2}),
+            ("other", other, {}),
+        ):
+            before = origin.calls
+            asked.get_or_compute(key, origin)
+            again += [name] * (origin.calls - before)
+        return again
+
+    assert computed() == ["1", "2", "other"]
+    assert computed() == []
+    for invalidate, reached in (
+        (lambda: entry.invalidate(user_id=1), ["1"]),
+        (lambda: cache.invalidate(("users", 1)), ["1"]),
+        (lambda: cache.invalidate(("users", "01")), ["1"]),
+        (lambda: cache.invalidate("users"), ["1", "2"]),
+        (lambda: cache.invalidate("people"), ["1", "2"]),
+        (lambda: entry.invalidate_all(), ["1", "2"]),
+        (lambda: cache.invalidate("products"), ["other"]),
+        (lambda: cache.invalidate(("products", 9)), ["other"]),
+        (lambda: cache.invalidate("users", "products"), ["1", "2", "other"]),
+        (lambda: cache.invalidate(("users", 3), "orders"), []),
+        (lambda: cache.invalidate_all(), ["1", "2", "other"]),
+    ):
+        invalidate()
+        assert computed() == reached
+        assert computed() == []
+
+
+def test_a_tag_with_a_key_part_is_invalidated_by_its_value(cache: Cache) -> None:
+    entry, origin = cache.entry("list", ttl_seconds=60, tags=("category:{category}",)), Origin()
+    for category in ("tools", "toys"):
+        entry.get_or_compute({"category": category}, origin)
+    cache.invalidate(("category", "tools"))
+    entry.get_or_compute({"category": "toys"}, origin)
+    assert origin.calls == 2
+    entry.get_or_compute({"category": "tools"}, origin)
+    assert origin.calls == 3
+
+
+@EVERY_LAYER
+def test_an_exception_is_raised_and_never_stored(cache: Cache, layers: tuple[str, ...]) -> None:
+    entry, origin = cache.entry("e", ttl_seconds=60, layers=layers), Origin(LookupError("no such user"))
+    for _ in range(2):
+        with pytest.raises(LookupError, match="no such user"):
+            entry.get_or_compute({}, origin)
+    origin.value = "found"
+    assert entry.get_or_compute({}, origin) == "found"
+    assert origin.calls == 3
+
+
+def test_refresh_stores_a_new_value_for_the_next_reader(cache: Cache) -> None:
+    entry, origin = cache.entry("e", ttl_seconds=60), Origin()
+    entry.get_or_compute({}, origin)
+    origin.value = "second"
+    assert entry.refresh({}, origin) == "second"
+    assert entry.get_or_compute({}, origin) == "second"
+    assert origin.calls == 2
+
+
+def test_the_decorated_function_keeps_its_name_and_reaches_the_undecorated(cache: Cache) -> None:
+    @cache.entry("e", ttl_seconds=60)
+    def price(product_id: int) -> int:
+        """What it costs."""
+        return product_id
+
+    assert (price.__name__, price.__doc__) == ("price", "What it costs.")
+    assert price.__wrapped__(3) == 3  # type: ignore[attr-defined]
+
+
+def test_what_cannot_be_stored_is_refused_when_it_is_decorated(cache: Cache) -> None:
+    async def coroutine() -> int:
+        return await asyncio.sleep(0, 1)
+
+    async def stream() -> AsyncIterator[int]:
+        yield 1
+
+    def generator() -> Iterator[int]:
+        yield 1
+
+    entry = cache.entry("e", ttl_seconds=60)
+    for function, word in ((coroutine, "async"), (stream, "async"), (generator, "generator")):
+        with pytest.raises(TypeError, match=word):
+            entry(function)
+
+
+def test_an_entry_belongs_to_one_function_and_one_name(cache: Cache) -> None:
+    entry = cache.entry("e", ttl_seconds=60)
+    entry(len_of)
+    entry(len_of)  # a reload of its module
+    with pytest.raises(ValueError, match=r"caches .*len_of already"):
+        entry(sum_of)
+    with pytest.raises(ValueError, match="an entry of this name"):
+        cache.entry("e", ttl_seconds=60)
+
+
+def len_of(text: str) -> int:
+    return len(text)
+
+
+def sum_of(text: str) -> int:
+    return sum(map(ord, text))
+
+
+def test_a_method_is_refused_rather_than_mixing_objects(cache: Cache) -> None:
+    class Shop:
+        @cache.entry("e", ttl_seconds=60)
+        def name(self) -> str:
+            return "shop"
+
+    with pytest.raises(TypeError, match="cannot be part of a key"):
+        Shop().name()
+
+
+@pytest.mark.parametrize("environment", [{"CACHE_MODE": "off"}, {"url": None}, {"url": ""}])
+def test_off_means_that_every_call_computes(
+    make_cache: Any, monkeypatch: pytest.MonkeyPatch, redis: redis_client.Redis, environment: dict[str, Any]
+) -> None:
+    options = dict(environment)
+    monkeypatch.setenv("CACHE_MODE", options.pop("CACHE_MODE", ""))
+    cache = make_cache(**options)
+    entry, origin = cache.entry("e", ttl_seconds=60, depends_on=("users",)), Origin(object())
+    for _ in range(2):
+        assert entry.get_or_compute({"any": object()}, origin) is origin.value
+    assert entry(len_of)("four") == 4
+    cache.invalidate("users")
+    entry.invalidate(text="a")
+    assert (cache.mode, origin.calls, redis.dbsize()) == ("off", 2, 0)
+
+
+def test_an_unknown_mode_is_refused(make_cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHE_MODE", "maybe")
+    with pytest.raises(ValueError, match=r'CACHE_MODE is "maybe"; it can be on, off or shadow\.'):
+        make_cache()
+
+
+def test_the_environment_gives_each_run_a_namespace_of_its_own(
+    make_cache: Any, monkeypatch: pytest.MonkeyPatch, redis: redis_client.Redis
+) -> None:
+    origin = Origin()
+    make_cache().entry("e", ttl_seconds=60).get_or_compute({}, origin)
+    monkeypatch.setenv("CACHE_NAMESPACE", "run-2")
+    make_cache().entry("e", ttl_seconds=60).get_or_compute({}, origin)
+    assert origin.calls == 2
+    assert {name.partition(b":")[0] for name in redis.scan_iter()} == {b"shop", b"run-2"}
+
+
+def test_options_in_the_url_do_not_change_how_answers_are_read(make_cache: Any, redis_url: str) -> None:
+    entry = make_cache(url=f"{redis_url}?decode_responses=true&socket_timeout=30").entry("e", ttl_seconds=60)
+    assert [entry.get_or_compute({}, Origin("é")) for _ in range(2)] == ["é", "é"]
+
+
+def test_everything_in_redis_expires(cache: Cache, redis: redis_client.Redis) -> None:
+    entry = cache.entry("e", ttl_seconds=60, depends_on=("users:{user_id}", "products"), tags=("people",))
+    for user_id in range(20):
+        entry.get_or_compute({"user_id": user_id}, Origin())
+    cache.invalidate("users", ("users", 7), "never read", ("orders", 3))
+    entry.invalidate(user_id=3)
+    entry.invalidate_all()
+    cache.invalidate_all()
+    names = list(redis.scan_iter())
+    assert len(names) > 60
+    assert [name for name in names if redis.pttl(name) <= 0] == []
+    assert 54_000 <= redis.pttl(entry.slot({"user_id": 5}).redis_name) <= 60_000
+
+
+def test_a_value_in_memory_expires(make_cache: Any, clock: Clock) -> None:
+    entry, origin = make_cache(clock=clock).entry("e", ttl_seconds=60, layers=("memory",)), Origin()
+    entry.get_or_compute({}, origin)
+    clock.pass_seconds(30)
+    entry.get_or_compute({}, origin)
+    assert origin.calls == 1
+    clock.pass_seconds(31)
+    entry.get_or_compute({}, origin)
+    assert origin.calls == 2
+
+
+def test_memory_stays_within_its_number_of_entries_and_its_size(make_cache: Any) -> None:
+    few = make_cache(memory_entries=50)
+    entry = few.entry("e", ttl_seconds=60, layers=("memory",))
+    for number in range(500):
+        entry.get_or_compute({"number": number}, lambda: "value")
+    assert len(few.memory) == 50
+    small = make_cache(memory_bytes=100_000)
+    entry = small.entry("e", ttl_seconds=60, layers=("memory",))
+    for number in range(500):
+        entry.get_or_compute({"number": number}, lambda: "x" * 1000)
+    entry.get_or_compute({"number": 0}, lambda: "x" * 200_000)
+    assert 50 <= len(small.memory) <= 100
+    assert 80_000 <= small.memory.bytes <= 100_000
+
+
+def test_what_was_used_last_stays_in_memory(make_cache: Any) -> None:
+    entry, origin = make_cache(memory_entries=3).entry("e", ttl_seconds=60, layers=("memory",)), Origin()
+    for number in (1, 2, 3, 1, 4):
+        entry.get_or_compute({"number": number}, origin)
+    assert origin.calls == 4
+    entry.get_or_compute({"number": 1}, origin)
+    assert origin.calls == 4
+    entry.get_or_compute({"number": 2}, origin)
+    assert origin.calls == 5
+
+
+def test_listeners_hear_what_happened_and_when(make_cache: Any, clock: Clock) -> None:
+    cache, heard = make_cache(clock=clock), []
+    entry = cache.entry("profile", ttl_seconds=60, depends_on=("users:{user_id}",))
+    cache.listeners.append(heard.append)
+    start = clock()
+    entry.get_or_compute({"user_id": 7}, Origin())
+    clock.pass_seconds(5)
+    entry.get_or_compute({"user_id": 7}, Origin())
+    cache.invalidate(("users", 7))
+    entry.invalidate(user_id=7)
+    assert [event["event"] for event in heard] == ["miss", "store", "hit", "invalidate", "invalidate"]
+    hit = heard[2]
+    assert (hit["entry"], hit["key"], hit["t"]) == ("profile", "user_id=7", start + 5)
+    assert abs(hit["stored_t"] - start) < 1
+    assert all(isinstance(version, int) for version in hit["versions"])
+    assert heard[3]["tags"] == ["users", "users:7"]
+    assert (heard[4]["entry"], heard[4]["key"]) == ("profile", "user_id=7")
+
+
+def test_metrics_count_per_entry(cache: Cache) -> None:
+    entry = cache.entry('a "quoted" name', ttl_seconds=60)
+    cache.entry("unused", ttl_seconds=60)
+    for _ in range(3):
+        entry.get_or_compute({}, Origin("x" * 1000))
+    entry.invalidate()
+    counts = cache.metrics()['a "quoted" name']
+    assert {
+        name: counts[name] for name in ("hits", "misses", "computations", "stores", "invalidations", "errors")
+    } == {
+        "hits": 2,
+        "misses": 1,
+        "computations": 1,
+        "stores": 1,
+        "invalidations": 1,
+        "errors": 0,
+    }
+    assert counts["bytes"] > 1000
+    assert counts["hit_ms"] > 0
+    text = cache.metrics_prometheus()
+    assert '\ncache_hits_total{entry="a \\"quoted\\" name"} 2\n' in text
+    assert 'cache_hits_total{entry="unused"} 0\n' in text
+    assert "\ncache_redis_up 1\n" in text

@@ -1,0 +1,182 @@
+"""Keys of the emitted cache: two calls share a value only if they are the same call."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import enum
+import itertools
+import uuid
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from cache_strategy.emit.targets.runtime.files.runtime import Cache, encode_key, row_text
+
+# characters that the encoding itself uses
+SPITEFUL = st.text(alphabet="nftisx0123456789:;()[]{}<>^$~ ", max_size=12)
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | SPITEFUL
+    | st.binary(max_size=6)
+    | st.decimals(allow_nan=False)
+    | st.uuids()
+    | st.dates()
+    | st.datetimes(timezones=st.none() | st.just(datetime.UTC))
+    | st.times()
+    | st.timedeltas()
+)
+HASHABLE = st.recursive(
+    SCALARS, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3), max_leaves=4
+)
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(HASHABLE, inner, max_size=3)
+        | st.frozensets(HASHABLE, max_size=3)
+        | st.sets(HASHABLE, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+def typed(value: Any) -> Any:
+    """A value that is equal to another's only if type and value are the same, all the way down."""
+    if isinstance(value, dict):
+        return dict, frozenset((typed(name), typed(item)) for name, item in value.items())
+    if isinstance(value, (set, frozenset)):
+        return type(value), frozenset(map(typed, value))
+    if isinstance(value, (list, tuple)):
+        return type(value), tuple(map(typed, value))
+    if isinstance(value, (float, decimal.Decimal)):
+        return type(value), repr(value)
+    if isinstance(value, (datetime.datetime, datetime.time)):
+        return type(value), value.isoformat(), value.fold
+    return type(value), value
+
+
+@settings(max_examples=400, deadline=None)
+@given(VALUES, VALUES)
+@example(("a", "b:c"), ("a:b", "c"))
+@example({"a": 1, "b": 2}, {"b": 2, "a": 1})
+def test_two_values_have_one_text_only_if_they_are_one(left: Any, right: Any) -> None:
+    assert (encode_key(left) == encode_key(right)) == (typed(left) == typed(right))
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(SPITEFUL, max_size=4), st.lists(SPITEFUL, max_size=4))
+def test_no_string_can_pretend_to_be_the_end_of_another(left: list[str], right: list[str]) -> None:
+    assert (encode_key(left) == encode_key(right)) == (left == right)
+
+
+def test_arguments_that_look_alike_have_different_keys(cache: Cache) -> None:
+    entry = cache.entry("e", ttl_seconds=60)
+    alike: list[object] = [
+        *(1, "1", True, 1.0, decimal.Decimal(1), b"1", None, "None", "", 0, False, "0", "True"),
+        *((1,), [1], (1, None), ("1",), {1}, frozenset({1}), {1: None}, "(1,)", ()),
+        *(("a", "b:c"), ("a:b", "c"), ("a b", "c"), ("a", "b c"), "a" * 300, "a" * 301),
+        *(datetime.date(2024, 1, 1), datetime.datetime(2024, 1, 1), "2024-01-01", uuid.UUID(int=1)),
+    ]
+    assert len({entry.slot({"argument": value}).name for value in alike}) == len(alike)
+
+
+def test_names_of_arguments_entries_and_versions_are_part_of_the_key(cache: Cache) -> None:
+    entries = [
+        cache.entry("a", ttl_seconds=60),
+        cache.entry("b", ttl_seconds=60),
+        cache.entry("a/1", ttl_seconds=60),
+    ]
+    entries.append(Cache("redis://", "shop").entry("a", ttl_seconds=60, version=2))
+    keys: list[dict[str, object]] = [{"x": 1, "y": 2}, {"x": 2, "y": 1}, {"x": 1}, {"y": 1}, {}]
+    names = [entry.slot(key).name for entry, key in itertools.product(entries, keys)]
+    assert len(set(names)) == len(names)
+
+
+def test_one_call_has_one_key_however_it_is_written(cache: Cache) -> None:
+    calls = []
+
+    @cache.entry("e", ttl_seconds=60)
+    def price(product_id: int, currency: str = "EUR", *, net: bool = False) -> int:
+        calls.append(product_id)
+        return product_id
+
+    for arguments, named in (
+        ((7,), {}),
+        ((7, "EUR"), {}),
+        ((7,), {"currency": "EUR"}),
+        ((), {"product_id": 7, "net": False}),
+        ((), {"net": False, "currency": "EUR", "product_id": 7}),
+    ):
+        assert price(*arguments, **named) == 7  # type: ignore[arg-type]
+    assert calls == [7]
+    assert price(7, net=True) == 7
+    assert len(calls) == 2
+
+
+def test_an_invalidation_spells_out_defaults_too(cache: Cache) -> None:
+    entry, calls = cache.entry("e", ttl_seconds=60), []
+
+    @entry
+    def price(product_id: int, currency: str = "EUR") -> int:
+        calls.append(product_id)
+        return product_id
+
+    price(7), price(8)
+    entry.invalidate(product_id=7)
+    price(7), price(8)
+    assert calls == [7, 8, 7]
+
+
+def test_an_object_as_an_argument_is_refused_with_the_way_out(cache: Cache) -> None:
+    class Colour(enum.Enum):
+        RED = 1
+
+    entry = cache.entry("profile", ttl_seconds=60)
+    for thing in (object(), Colour.RED, [object()], lambda: 1):
+        with pytest.raises(TypeError, match=r"^profile: .* cannot be part of a key; pass what identifies it"):
+            entry.get_or_compute({"thing": thing}, lambda: 1)
+
+
+def test_a_dependency_on_a_part_that_the_key_lacks_is_refused(cache: Cache) -> None:
+    entry = cache.entry("profile", ttl_seconds=60, depends_on=("users:{user_id}",))
+    with pytest.raises(TypeError, match=r'its key has no part "user_id"'):
+        entry.get_or_compute({"id": 7}, lambda: 1)
+    with pytest.raises(ValueError, match=r'write "table" or'):
+        cache.entry("other", ttl_seconds=60, depends_on=("users:user_id}",))
+
+
+@pytest.mark.parametrize(
+    "forms",
+    [
+        (7, "7", "007", " 7 ", "+7", "7.0", decimal.Decimal(7), decimal.Decimal("7.00")),
+        (1, True, "1"),
+        (
+            uuid.UUID("6F9619FF-8B86-D011-B42D-00CF4FC964FF"),
+            "6f9619ff-8b86-d011-b42d-00cf4fc964ff",
+            "{6F9619FF-8B86-D011-B42D-00CF4FC964FF}",
+            "6F9619FF8B86D011B42D00CF4FC964FF",
+        ),
+        ("Ada", "ada", "ADA "),
+    ],
+)
+def test_all_forms_of_one_primary_key_name_one_row(forms: tuple[object, ...]) -> None:
+    assert len({row_text(form) for form in forms}) == 1
+
+
+@pytest.mark.parametrize("value", [None, 1.5, (1, 2), b"7", decimal.Decimal("NaN"), decimal.Decimal("1.5")])
+def test_what_is_no_primary_key_names_no_row(value: object) -> None:
+    assert row_text(value) is None
+
+
+def test_a_key_that_names_no_row_depends_on_the_whole_table(cache: Cache) -> None:
+    entry = cache.entry("e", ttl_seconds=60, depends_on=("users:{user_id}",))
+    assert "users" in entry.slot({"user_id": None}).tags
+    assert {"users:*", "users:7"} <= set(entry.slot({"user_id": "07"}).tags)

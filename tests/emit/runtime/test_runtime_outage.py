@@ -1,0 +1,221 @@
+"""Redis may be killed, paused, full, read-only, restarted: the application answers, in time, and is never wrong after."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from runtime_scene import Origin, OtherProcess, eventually
+
+from cache_strategy.emit.targets.runtime.files.runtime import Cache, Entry
+from servers import RedisServer
+
+BUDGET_MS = 200
+
+
+@pytest.fixture
+def cache(make_cache: Callable[..., Cache]) -> Cache:
+    return make_cache(budget_ms=BUDGET_MS)
+
+
+@pytest.fixture
+def entry(cache: Cache) -> Entry:
+    return cache.entry("page", ttl_seconds=60, depends_on=("products:{product_id}",))
+
+
+@pytest.fixture
+def server(redis_server: RedisServer, redis_url: str) -> Iterator[RedisServer]:
+    yield redis_server
+    redis_server.start()
+    redis_server.resume()
+    for setting in (("REPLICAOF", "NO", "ONE"), ("CONFIG", "SET", "maxmemory", "0")):
+        redis_server.command(*setting)
+
+
+KEY = {"product_id": 1}
+
+
+@pytest.mark.parametrize("trouble", ["kill", "pause"])
+def test_a_request_waits_for_redis_once_and_within_its_budget(
+    server: RedisServer, entry: Entry, trouble: str
+) -> None:
+    origin = Origin()
+    entry.get_or_compute(KEY, origin)
+    getattr(server, trouble)()
+    started = time.monotonic()
+    for number in range(50):
+        assert entry.get_or_compute({"product_id": number}, origin) == "first"
+        entry.cache.invalidate(("products", number))
+    assert time.monotonic() - started < BUDGET_MS / 1000 + 0.5  # one budget; the rest is for a loaded machine
+    assert origin.calls == 51
+
+
+def test_threads_that_meet_a_paused_redis_wait_side_by_side(server: RedisServer, entry: Entry) -> None:
+    entry.get_or_compute(KEY, Origin())
+    server.pause()
+    longest: list[float] = []
+
+    def call() -> None:
+        started = time.monotonic()
+        entry.get_or_compute(KEY, Origin())
+        longest.append(time.monotonic() - started)
+
+    threads = [threading.Thread(target=call) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(longest) < BUDGET_MS / 1000 + 0.5
+
+
+@pytest.mark.parametrize("trouble", ["kill", "pause"])
+def test_what_is_invalidated_while_redis_is_away_is_not_served_when_it_is_back(
+    server: RedisServer, entry: Entry, other_processes: Callable[..., OtherProcess], redis: Any, trouble: str
+) -> None:
+    cache, origin = entry.cache, Origin("old")
+    redis.set("origin", "old")
+    other = other_processes()
+    assert [entry.get_or_compute(KEY, origin), other.ask(do="read")] == ["old", "old"]
+    getattr(server, trouble)()
+    origin.value = "new"
+    cache.invalidate(("products", 1))
+    assert cache.state()["undelivered"] == 2
+    assert entry.get_or_compute(KEY, origin) == "new"
+    server.start()
+    redis.set("origin", "new")
+    eventually(lambda: cache.state()["undelivered"] == 0)
+    assert entry.get_or_compute(KEY, origin) == "new"
+    assert other.ask(do="read") == "new"
+
+
+def test_redis_is_used_again_after_it_came_back(server: RedisServer, entry: Entry) -> None:
+    origin = Origin()
+    server.kill()
+    entry.get_or_compute(KEY, origin)
+    assert entry.cache.state()["redis_up"] == 0
+    server.start()
+    eventually(lambda: entry.cache.state()["redis_up"])
+    entry.get_or_compute(KEY, origin), entry.get_or_compute(KEY, origin)
+    assert origin.calls == 2
+
+
+def test_a_redis_that_restarts_unnoticed_between_two_requests_costs_nothing(
+    server: RedisServer, entry: Entry
+) -> None:
+    origin = Origin()
+    entry.get_or_compute(KEY, origin)
+    server.kill()
+    server.start()
+    entry.cache.invalidate(("products", 1))
+    assert entry.cache.state()["undelivered"] == 0
+    entry.get_or_compute(KEY, origin), entry.get_or_compute(KEY, origin)
+    assert origin.calls == 2
+    assert entry.counts["errors"] == 0
+
+
+def test_a_redis_that_comes_back_with_old_data_serves_none_of_it(
+    server: RedisServer, make_cache: Callable[..., Cache]
+) -> None:
+    """A snapshot, then an invalidation, then a crash: the versions of the snapshot are those of the old value."""
+    reader, writer = make_cache(), make_cache()
+    entry, origin = reader.entry("page", ttl_seconds=60, depends_on=("products",)), Origin("old")
+    entry.get_or_compute({}, origin)
+    server.command("SAVE")
+    try:
+        origin.value = "new"
+        writer.invalidate("products")
+        server.kill()
+        server.start()
+        assert server.command("DBSIZE") != b":0"
+        assert entry.get_or_compute({}, origin) == "new"
+        newcomer = make_cache().entry("page", ttl_seconds=60, depends_on=("products",))
+        assert newcomer.get_or_compute({}, Origin("not asked")) == "new"
+    finally:
+        server.flush()
+        server.command("SAVE")
+
+
+def test_scripts_that_redis_forgot_are_sent_again(server: RedisServer, entry: Entry) -> None:
+    origin = Origin()
+    entry.get_or_compute(KEY, origin)
+    server.command("SCRIPT", "FLUSH")
+    entry.cache.invalidate("products")
+    entry.get_or_compute(KEY, origin), entry.get_or_compute(KEY, origin)
+    assert origin.calls == 2
+    assert entry.counts["errors"] == 0
+
+
+@pytest.mark.parametrize(
+    ("begin", "end"),
+    [
+        (("CONFIG", "SET", "maxmemory", "1"), ("CONFIG", "SET", "maxmemory", "0")),
+        (("REPLICAOF", "127.0.0.1", "1"), ("REPLICAOF", "NO", "ONE")),
+    ],
+    ids=["full", "read-only"],
+)
+def test_a_redis_that_takes_no_writes_loses_no_invalidation(
+    server: RedisServer,
+    entry: Entry,
+    make_cache: Callable[..., Cache],
+    begin: tuple[str, ...],
+    end: tuple[str, ...],
+) -> None:
+    origin = Origin("old")
+    elsewhere = make_cache().entry("page", ttl_seconds=60, depends_on=("products:{product_id}",))
+    entry.get_or_compute(KEY, origin)
+    server.command(*begin)
+    assert entry.get_or_compute({"product_id": 2}, origin) == "old"
+    origin.value = "new"
+    entry.cache.invalidate(("products", 1))
+    assert entry.get_or_compute(KEY, origin) == "new"
+    server.command(*end)
+    eventually(lambda: entry.cache.state()["undelivered"] == 0)
+    assert entry.get_or_compute(KEY, origin) == "new"
+    assert elsewhere.get_or_compute(KEY, origin) == "new"
+
+
+def test_a_connection_that_redis_closed_is_replaced(server: RedisServer, entry: Entry) -> None:
+    origin = Origin()
+    entry.get_or_compute(KEY, origin)
+    server.command("CLIENT", "KILL", "TYPE", "normal")
+    entry.get_or_compute(KEY, origin)
+    assert (origin.calls, entry.counts["errors"]) == (1, 0)
+
+
+def test_nothing_is_read_while_an_invalidation_is_undelivered(server: RedisServer, entry: Entry) -> None:
+    """Even if the link works again: delivered first, then read."""
+    origin = Origin("old")
+    entry.get_or_compute(KEY, origin)
+    entry.cache.link.undelivered = frozenset({"products:1"})
+    origin.value = "new"
+    assert entry.get_or_compute(KEY, origin) == "new"
+    assert entry.get_or_compute({"product_id": 2}, origin) == "new"
+    assert entry.counts["bypasses"] == 1
+
+
+def test_a_wrong_address_answers_like_an_outage(make_cache: Callable[..., Cache]) -> None:
+    cache = make_cache(url="redis://127.0.0.1:1/0")
+    entry, origin = cache.entry("e", ttl_seconds=60), Origin()
+    cache.invalidate("users")
+    assert [entry.get_or_compute({}, origin) for _ in range(3)] == ["first"] * 3
+    assert cache.state() == {"redis_up": 0, "memory_entries": 0, "memory_bytes": 0, "undelivered": 2}
+    assert entry.counts["bypasses"] == 3
+
+
+def test_an_invalidation_under_way_at_the_end_of_a_process_is_delivered(
+    server: RedisServer, entry: Entry, other_processes: Callable[..., OtherProcess]
+) -> None:
+    origin = Origin("old")
+    entry.get_or_compute(KEY, origin)
+    other = other_processes()
+    other.ask(do="nothing")
+    server.pause()
+    other.tell(do="invalidate", product_id=1)
+    other.answer()
+    server.resume()
+    other.end()
+    origin.value = "new"
+    eventually(lambda: entry.get_or_compute(KEY, origin) == "new")

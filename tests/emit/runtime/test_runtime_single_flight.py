@@ -1,0 +1,174 @@
+"""One computation per key, whatever number of threads and processes ask; and none that waits for ever."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from runtime_scene import Origin, OtherProcess, eventually
+
+from cache_strategy.emit.targets.runtime.files.runtime import Cache
+
+
+def in_threads(number: int, call: Callable[[], Any]) -> list[Any]:
+    """What each of them returned or raised."""
+    results: list[Any] = []
+
+    def run() -> None:
+        try:
+            results.append(call())
+        except Exception as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(number)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return results
+
+
+@pytest.mark.parametrize("layers", [("redis",), ("memory", "redis"), ("memory",)])
+def test_thirty_two_threads_compute_once(cache: Cache, layers: tuple[str, ...]) -> None:
+    entry, calls, arrived = cache.entry("e", ttl_seconds=60, layers=layers), [], threading.Semaphore(0)
+
+    def compute() -> dict[str, list[int]]:
+        calls.append(1)
+        for _ in range(32):
+            assert arrived.acquire(timeout=10)
+        return {"value": []}
+
+    def call() -> Any:
+        arrived.release()
+        return entry.get_or_compute({}, compute)
+
+    values = in_threads(32, call)
+    assert values == [{"value": []}] * 32
+    assert len({id(value) for value in values}) == 32
+    assert len(calls) == 1
+
+
+def test_four_processes_of_eight_threads_compute_once(
+    cache: Cache, redis: Any, other_processes: Callable[..., OtherProcess]
+) -> None:
+    processes = [other_processes() for _ in range(4)]
+    redis.mset({"origin": "value", "origin-waits": "1"})
+    for process in processes:
+        process.ask(do="nothing")
+    for process in processes:
+        process.tell(do="read-in-threads", threads=8)
+    eventually(lambda: int(redis.get("callers") or 0) == 32)
+    redis.delete("origin-waits")
+    assert [process.answer() for process in processes] == [["value"] * 8] * 4
+    assert redis.get("origin-calls") == b"1"
+
+
+def test_who_comes_after_an_invalidation_does_not_wait_for_who_came_before(cache: Cache) -> None:
+    entry, row = cache.entry("e", ttl_seconds=60, depends_on=("users",), wait_seconds=10), "old"
+    reading, written = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        seen = row
+        reading.set()
+        assert written.wait(10)
+        return seen
+
+    first: list[str] = []
+    thread = threading.Thread(target=lambda: first.append(entry.get_or_compute({}, slow)))
+    thread.start()
+    assert reading.wait(10)
+    row = "new"
+    cache.invalidate("users")
+    assert entry.get_or_compute({}, lambda: row) == "new"
+    written.set()
+    thread.join()
+    assert first == ["old"]
+    assert entry.get_or_compute({}, lambda: "not asked") == "new"
+
+
+def test_a_failed_computation_is_the_callers_own_and_holds_up_nobody(cache: Cache) -> None:
+    entry, barrier = cache.entry("e", ttl_seconds=60), threading.Barrier(8)
+
+    def compute() -> str:
+        raise LookupError(threading.get_ident())
+
+    def call() -> Any:
+        barrier.wait(10)
+        return entry.get_or_compute({}, compute)
+
+    raised = in_threads(8, call)
+    assert len({error.args[0] for error in raised}) == 8
+    assert entry.get_or_compute({}, lambda: "value") == "value"
+
+
+def test_who_has_waited_long_enough_computes_itself(make_cache: Callable[..., Cache]) -> None:
+    here, elsewhere = (c.entry("e", ttl_seconds=60, wait_seconds=0.05) for c in (make_cache(), make_cache()))
+    started, over = threading.Event(), threading.Event()
+
+    def hang() -> str:
+        started.set()
+        assert over.wait(10)
+        return "at last"
+
+    hanging = threading.Thread(target=lambda: here.get_or_compute({}, hang))
+    hanging.start()
+    assert started.wait(10)
+    try:
+        assert here.get_or_compute({}, lambda: "same process") == "same process"
+        assert elsewhere.get_or_compute({"other": 1}, lambda: "another key") == "another key"
+        here.invalidate()
+        assert elsewhere.get_or_compute({}, lambda: "another process") == "another process"
+    finally:
+        over.set()
+        hanging.join()
+
+
+def test_a_process_that_dies_while_it_computes_holds_up_the_others_for_a_moment_only(
+    cache: Cache, redis: Any, other_processes: Callable[..., OtherProcess]
+) -> None:
+    redis.mset({"origin": "value", "origin-waits": "1"})
+    dying = other_processes()
+    dying.tell(do="read")
+    eventually(lambda: redis.get("origin-calls"))
+    dying.kill()
+    redis.delete("origin-waits")
+    entry = cache.entry("page", ttl_seconds=60, depends_on=("products:{product_id}",), wait_seconds=0.2)
+    assert entry.get_or_compute({"product_id": 1}, lambda: "computed here") == "computed here"
+
+
+def test_a_function_that_calls_itself_with_the_same_key_does_not_wait_for_itself(cache: Cache) -> None:
+    entry, depth = cache.entry("e", ttl_seconds=60, wait_seconds=30), 0
+
+    def compute() -> int:
+        nonlocal depth
+        depth += 1
+        return depth if depth == 3 else entry.get_or_compute({}, compute)
+
+    assert entry.get_or_compute({}, compute) == 3
+
+
+def test_a_fork_has_connections_and_locks_of_its_own(
+    redis: Any, other_processes: Callable[..., OtherProcess]
+) -> None:
+    redis.set("origin", "value")
+    process = other_processes()
+    process.ask(do="read")
+    assert process.ask(do="read-in-fork") == {"value": "value", "own_connection": True, "parent": "value"}
+    redis.set("origin", "other")
+    assert process.ask(do="read-in-fork", product_id=2) == {
+        "value": "other",
+        "own_connection": True,
+        "parent": "other",
+    }
+
+
+def test_no_lock_and_no_flight_is_left_behind(cache: Cache, redis: Any) -> None:
+    entry = cache.entry("e", ttl_seconds=60)
+    entry.get_or_compute({}, Origin())
+    for value in (LookupError(), object()):
+        with pytest.raises((LookupError, TypeError)):
+            entry.get_or_compute({"failed": 1}, Origin(value))
+    assert cache.flights == {}
+    assert [name for name in redis.scan_iter() if name.endswith(b":lock")] == []

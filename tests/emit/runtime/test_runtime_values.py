@@ -1,0 +1,207 @@
+"""Values of the emitted cache: what comes back is what went in, or it was refused; never something else."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import datetime
+import decimal
+import enum
+import uuid
+import zoneinfo
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import redis as redis_client
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from runtime_scene import Origin
+from test_runtime_keys import VALUES, typed
+
+from cache_strategy.emit.targets.runtime.files.runtime import Cache, Record, encode_value
+
+
+def round_trip(value: Any) -> Any:
+    payload, tagged = encode_value(value)
+    record = Record((b"1", b"2"), payload, tagged, 3, 4, 5, 0.0, [])
+    again = Record.from_bytes(record.to_bytes(), 0.0)
+    assert again == record
+    return again.value()
+
+
+@settings(max_examples=400, deadline=None)
+@given(VALUES)
+@example({"~tuple": [1]})
+@example({"~": {"~dict": []}})
+@example({1: "a", "1": "b", None: "c"})
+@example("\ud83d\ude00 as two halves, and \ud800 alone")
+@example([0.1, -0.0, 1e308, float("inf"), float("-inf"), 10**300])
+@example(datetime.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=zoneinfo.ZoneInfo("Europe/Paris")))
+@example(datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=5, minutes=30))))
+def test_a_value_comes_back_exactly(value: Any) -> None:
+    assert typed(round_trip(value)) == typed(value)
+
+
+def test_a_zone_comes_back_as_the_zone_it_was() -> None:
+    moment = datetime.datetime(2024, 7, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Paris"))
+    assert round_trip(moment).tzinfo is moment.tzinfo
+
+
+class Point(NamedTuple):
+    x: int
+
+
+class Colour(enum.IntEnum):
+    RED = 1
+
+
+class Text(str):
+    pass
+
+
+class Zone(datetime.tzinfo):
+    def utcoffset(self, moment: datetime.datetime | None) -> datetime.timedelta:
+        return datetime.timedelta(0)
+
+
+def numbers() -> Iterator[int]:
+    yield 1
+
+
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        (Point(1), "Point"),
+        (Colour.RED, "Colour"),
+        (Text("a"), "Text"),
+        (collections.OrderedDict(a=1), "OrderedDict"),
+        (collections.defaultdict(int), "defaultdict"),
+        (numbers(), "generator"),
+        (object(), "object"),
+        ({"rows": [object()]}, "object"),
+        (datetime.datetime(2024, 1, 1, tzinfo=Zone()), "datetime"),
+        (datetime.time(1, tzinfo=datetime.UTC), "time"),
+        (1j, "complex"),
+        (bytearray(b"a"), "bytearray"),
+        (ENDLESS, "list"),
+        (10**5000, "int"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_would_not_come_back_exactly_is_refused_by_name(cache: Cache, value: Any, named: str) -> None:
+    entry = cache.entry("profile", ttl_seconds=60)
+    with pytest.raises(
+        TypeError, match=rf"^profile: the value for user_id=7 holds a .*{named}.* Return plain data"
+    ):
+        entry.get_or_compute({"user_id": 7}, lambda: value)
+    assert entry.get_or_compute({"user_id": 7}, lambda: 1) == 1
+
+
+@pytest.mark.parametrize("value", [None, 0, "", [], {}, False, 0.0, (), set(), b"", decimal.Decimal(0)])
+@pytest.mark.parametrize("layers", [("redis",), ("memory", "redis"), ("memory",)])
+def test_an_empty_value_is_a_hit(cache: Cache, value: Any, layers: tuple[str, ...]) -> None:
+    entry, origin = cache.entry("e", ttl_seconds=60, layers=layers), Origin(value)
+    for _ in range(3):
+        assert typed(entry.get_or_compute({}, origin)) == typed(value)
+    assert origin.calls == 1
+
+
+@pytest.mark.parametrize("layers", [("redis",), ("memory", "redis"), ("memory",)])
+def test_a_caller_that_changes_what_it_got_does_not_change_the_cache(
+    cache: Cache, layers: tuple[str, ...]
+) -> None:
+    entry = cache.entry("e", ttl_seconds=60, layers=layers)
+    for _ in range(4):
+        value = entry.get_or_compute({}, lambda: {"tags": ["a"], "on": [datetime.date(2024, 1, 1)]})
+        assert value == {"tags": ["a"], "on": [datetime.date(2024, 1, 1)]}
+        value["tags"].append("b")
+        value["on"].clear()
+
+
+def test_a_shared_value_is_one_object_and_not_the_first_callers(cache: Cache) -> None:
+    entry, made = cache.entry("e", ttl_seconds=60, shared=True), {"a": [1]}
+    first = entry.get_or_compute({}, lambda: made)
+    first["a"].append(2)
+    second, third = (entry.get_or_compute({}, lambda: made) for _ in range(2))
+    assert second is third
+    assert second == {"a": [1]}
+
+
+GARBAGE = {
+    "empty": b"",
+    "text": b"garbage",
+    "a pickle": b"\x80\x04\x95\x1f\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94.",
+    "a number": b"1",
+    "JSON": b'{"a": 1}',
+    "zeros": b"\x00" * 100,
+    "no numbers": b"c1 x y z a b c\n{}",
+    "too few fields": b"c1 0 2\n{}",
+    "another format": b"c9 0 2 1 1 1 1\n{}",
+}
+
+
+@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+def test_garbage_in_redis_is_a_miss_and_heals(
+    make_cache: Any, redis: redis_client.Redis, garbage: bytes
+) -> None:
+    entry = make_cache().entry("e", ttl_seconds=60)
+    name, origin = entry.slot({}).redis_name, Origin()
+    entry.get_or_compute({}, origin)
+    redis.set(name, garbage)
+    reader = make_cache().entry("e", ttl_seconds=60)
+    assert reader.get_or_compute({}, origin) == "first"
+    assert origin.calls == 2
+    assert make_cache().entry("e", ttl_seconds=60).get_or_compute({}, origin) == "first"
+    assert origin.calls == 2
+
+
+@pytest.mark.parametrize("cut", [1, 5, 40])
+def test_a_truncated_value_is_a_miss(make_cache: Any, redis: redis_client.Redis, cut: int) -> None:
+    entry, origin = make_cache().entry("e", ttl_seconds=60), Origin(123456789)
+    entry.get_or_compute({}, origin)
+    name = entry.slot({}).redis_name
+    redis.set(name, redis.get(name)[:-cut])  # what is left of the number would be a number
+    assert make_cache().entry("e", ttl_seconds=60).get_or_compute({}, origin) == 123456789
+    assert origin.calls == 2
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.binary(max_size=80)
+    | st.binary(max_size=40).map(lambda tail: b"c1 1 %d 1 1 1 1\n%s" % (len(tail), tail))
+)
+@example(b'c1 1 13 1 1 1 1\n{"~uuid":"x"}')
+@example(b'c1 1 14 1 1 1 1\n{"~unknown":1}')
+@example(b"c1 0 100000 1 1 1 1\n" + b"[" * 100000)
+def test_no_bytes_make_reading_fail_in_another_way(data: bytes) -> None:
+    record = Record.from_bytes(data, 0.0)
+    if record is not None:
+        with contextlib.suppress(*Record.GARBAGE):
+            record.value()
+
+
+def test_garbage_under_valid_versions_is_computed_anew(make_cache: Any, redis: redis_client.Redis) -> None:
+    entry, origin = make_cache().entry("e", ttl_seconds=60), Origin(uuid.UUID(int=7))
+    entry.get_or_compute({}, origin)
+    name = entry.slot({}).redis_name
+    redis.set(name, redis.get(name).replace(b"~uuid", b"~uuod"))
+    assert make_cache().entry("e", ttl_seconds=60).get_or_compute({}, origin) == uuid.UUID(int=7)
+    assert origin.calls == 2
+
+
+def test_a_name_of_another_type_in_redis_is_a_miss_and_heals(
+    make_cache: Any, redis: redis_client.Redis
+) -> None:
+    entry, origin = make_cache().entry("e", ttl_seconds=60, depends_on=("users",)), Origin()
+    slot = entry.slot({})
+    for name in (slot.redis_name, *slot.version_keys):
+        redis.delete(name)
+        redis.rpush(name, "a list")
+    assert [entry.get_or_compute({}, origin) for _ in range(3)] == ["first"] * 3
+    assert origin.calls == 1
+    assert all(redis.type(name) == b"string" for name in (slot.redis_name, *slot.version_keys))
