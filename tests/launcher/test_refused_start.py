@@ -85,6 +85,10 @@ def test_a_package_that_differs_from_the_lock_is_refused(launcher, world, tmp_pa
             "error: Failed to fetch: `simple/jinja2`\n  Caused by: dns error: failed to lookup",
             "no connection",
         ),
+        (
+            "error: error sending request for url\n  cause: invalid peer certificate: UnknownIssuer",
+            "not trusted",
+        ),
         ("ERROR: No matching distribution found for jinja2==3.1.6", "pip: ERROR: No matching distribution"),
         ("", "pip: no output"),
     ],

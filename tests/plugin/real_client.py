@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 
 from scripted_model import Request, ScriptedModel, Turn
 
+# How this machine reaches its package index; the launcher installs below the client.
+INSTALLERS = ("PIP_", "PYENV_ROOT", "SSL_CERT_", "UV_")
+
 
 class Answer(NamedTuple):
     """What came back for one tool call."""
@@ -76,8 +79,8 @@ class Client:
             "ANTHROPIC_API_KEY": "sk-dummy",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "DISABLE_AUTOUPDATER": "1",
-            "UV_CACHE_DIR": os.environ.get("UV_CACHE_DIR", str(Path.home() / ".cache" / "uv")),
-            **({"PYENV_ROOT": os.environ["PYENV_ROOT"]} if "PYENV_ROOT" in os.environ else {}),
+            "UV_CACHE_DIR": str(Path.home() / ".cache" / "uv"),
+            **{name: os.environ[name] for name in os.environ if name.startswith(INSTALLERS)},
         }
 
     def command(self, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
