@@ -1,0 +1,143 @@
+"""Every target of the folder, on the example application: what it writes is whole, formatted, stable, and inside."""
+
+import dataclasses
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from cache_strategy.emit import emit
+from cache_strategy.emit.apply import apply
+from cache_strategy.emit.draft import Draft
+from cache_strategy.emit.targets._base import TARGETS
+from cache_strategy.model.change import Change
+from cache_strategy.model.contract import Contract
+from cache_strategy.model.errors import CacheStrategyError
+from cache_strategy.model.evidence import Evidence
+from cache_strategy.plan.document import read
+from cache_strategy.profile import profile
+from cache_strategy.siblings import load_siblings
+
+load_siblings("cache_strategy.emit.targets")
+NAMES = sorted(TARGETS)
+SHOP = Path(__file__).resolve().parents[1] / "apps" / "flask_shop"
+# The emitted files have the line length of this repository, ruff's defaults otherwise.
+FORMAT = ("--isolated", "--line-length", "110", "--target-version", "py38")
+
+
+@pytest.fixture(scope="module")
+def evidence() -> Evidence:
+    return profile(SHOP)
+
+
+@pytest.fixture
+def contract(flask_shop: Path) -> Contract:
+    """The example application's own contract, which asks for everything that can be emitted."""
+    return read(flask_shop / "cache-strategy.yaml")
+
+
+Changes = Callable[[str], tuple[Change, ...]]
+
+
+@pytest.fixture
+def changes(flask_shop: Path, contract: Contract, evidence: Evidence) -> Changes:
+    """What one target alone does to the example application as it is now."""
+
+    def of(name: str) -> tuple[Change, ...]:
+        draft = Draft(flask_shop)
+        TARGETS[name].emit(contract, evidence, draft)
+        return draft.changes()
+
+    return of
+
+
+def formatted(text: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "ruff", "format", *FORMAT, "-"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_example_contract_makes_every_target_write_something(changes, name):
+    made = changes(name)
+    assert made
+    for change in made:
+        assert change.after.strip(), change.path
+        assert change.after.endswith("\n"), change.path
+        assert change.after != change.before, change.path
+        assert change.why.endswith("."), change.path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_is_python_compiles_and_a_new_file_is_formatted(changes, name):
+    for change in changes(name):
+        if change.path.endswith(".py"):
+            compile(change.after, change.path, "exec")
+            if change.before is None:
+                assert formatted(change.after) == change.after, change.path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_second_time_there_is_nothing_to_do(changes, flask_shop, name):
+    apply(changes(name), flask_shop)
+    assert changes(name) == ()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_making_changes_writes_nothing_and_every_path_lies_inside(changes, flask_shop, name):
+    before = files_of(flask_shop.parent)
+    for change in changes(name):
+        assert change.path == os.path.normpath(change.path).replace(os.sep, "/")
+        assert not change.path.startswith(("/", ".."))
+    assert files_of(flask_shop.parent) == before
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_package_path_that_leads_outside_is_refused(flask_shop, contract, evidence, name):
+    outside = dataclasses.replace(contract.application, package_path="../elsewhere")
+    draft = Draft(flask_shop)
+    try:
+        TARGETS[name].emit(dataclasses.replace(contract, application=outside), evidence, draft)
+    except CacheStrategyError as error:
+        assert "outside" in str(error)
+    assert [change.path for change in draft.changes() if change.path.startswith("..")] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_nothing_is_asked_for_and_nothing_is_written(flask_shop, contract, evidence, name):
+    nothing = dataclasses.replace(
+        contract,
+        entries=(),
+        infrastructure=dataclasses.replace(contract.infrastructure, cdn=(), static=None),
+    )
+    draft = Draft(flask_shop)
+    TARGETS[name].emit(nothing, evidence, draft)
+    assert draft.changes() == ()
+
+
+def test_all_together_leave_nothing_out_and_nothing_to_do(flask_shop, contract, evidence):
+    changes = emit(contract, evidence, flask_shop)
+    assert changes.withheld == ()
+    served = {entry for change in changes.changes for entry in change.entries}
+    assert served == {entry.id for entry in contract.entries}
+    apply(changes.changes, flask_shop)
+    assert emit(contract, profile(flask_shop), flask_shop).changes == ()
+
+
+def test_every_entry_of_flask_caching_says_what_it_cannot_guarantee(flask_shop, contract, evidence):
+    limits = emit(contract, evidence, flask_shop).limits or {}
+    assert set(limits) == {entry.id for entry in contract.entries if entry.emit == "flask-caching"}
+    for sentences in limits.values():
+        assert len(sentences) >= 5
+        assert not [sentence for sentence in sentences if "\n" in sentence or sentence.endswith(".")]
