@@ -29,9 +29,14 @@ def redis(redis_url: str) -> Iterator[redis_client.Redis]:
 
 @pytest.fixture
 def make_cache(redis_url: str) -> Callable[..., Cache]:
-    """`make_cache(**options)`: a cache as another process would have it: same Redis, same namespace."""
+    """
+    `make_cache(**options)`: a cache as another process would have it: same Redis, same namespace.
+
+    Its budget is long, so that a loaded machine is not taken for an outage.
+    """
 
     def make(**options: Any) -> Cache:
+        options.setdefault("budget_ms", 5000)
         return Cache(options.pop("url", redis_url), options.pop("namespace", "shop"), **options)
 
     return make

@@ -19,7 +19,7 @@ import redis
 from cache_strategy.emit.targets.runtime.files.runtime import Cache
 
 client = redis.Redis.from_url(sys.argv[1], protocol=2)
-cache = Cache(sys.argv[1], "shop", budget_ms=1000)
+cache = Cache(sys.argv[1], "shop", budget_ms=5000)
 page = cache.entry("page", ttl_seconds=60, depends_on=("products:{product_id}",))
 window = cache.entry("window", ttl_seconds=60, depends_on=("products",), window_seconds=30)
 
