@@ -39,6 +39,8 @@ from cache_strategy.profile.values import (
 # for the first forty; after that it is taken as it is, for any argument.
 _CONTEXTS_WITH_LITERALS = 12
 _CONTEXTS = 40
+# A function that is given an application or a blueprint registers something, each call something else.
+_CONTEXTS_OF_REGISTRATION = 1_000
 _DEEPEST_CALLS = 60
 _LONGEST_LITERAL = 200
 _PROPERTIES = frozenset(
@@ -355,9 +357,12 @@ class Analysis:
         if isinstance(receiver, Instance) and receiver.new:
             receiver = Instance(receiver.index)
         kept = bound
-        if len(known) >= _CONTEXTS_WITH_LITERALS:
+        registers = isinstance(receiver, Made) or any(
+            isinstance(v, Made) for vs in bound.values() for v in vs
+        )
+        if len(known) >= (_CONTEXTS_OF_REGISTRATION if registers else _CONTEXTS_WITH_LITERALS):
             kept = {name: _without_literals(values) for name, values in bound.items()}
-        if len(known) >= _CONTEXTS:
+        if len(known) >= (_CONTEXTS_OF_REGISTRATION if registers else _CONTEXTS):
             kept = {}
         kept = {name: values for name, values in kept.items() if values}
         key = (function.index, receiver, tuple(sorted(kept.items(), key=lambda item: item[0])))
@@ -377,6 +382,24 @@ class Analysis:
     def contexts_of(self, function: int) -> list[Context]:
         """Every evaluation of a function so far."""
         return [self.contexts[i] for i in self._per_function.get(function, [])]
+
+    def live_contexts(self) -> list[Context]:
+        """
+        The evaluations that stand for a use. One for any arguments, made only because nothing had called the
+        function yet, says less than those that came later with the real arguments, and is left out for them.
+        """
+        called = {call.callee for context in self.contexts for call in context.facts.calls}
+        called |= {i for d in self.decorations.values() for i in d.contexts}
+        called |= {call.callee for f in self.module_facts.values() for call in f.calls}
+        live = []
+        for context in self.contexts:
+            if (
+                context.bound
+                or context.index in called
+                or not any(other.bound for other in self.contexts_of(context.function.index))
+            ):
+                live.append(context)
+        return live
 
     def generic(self, function: FunctionInfo) -> Context:
         """The evaluation of a function for any arguments."""
@@ -484,7 +507,7 @@ def abstract(values: Values) -> Values:
     for value in values:
         if isinstance(value, Instance):
             kept.append(Instance(value.index))
-        elif isinstance(value, ClassRef | Made | External | ModuleRef | Method):
+        elif isinstance(value, ClassRef | Made | External | ModuleRef | Method | FunctionRef):
             kept.append(value)
         elif isinstance(value, Constant):
             if isinstance(value.value, str) and len(value.value) <= _LONGEST_LITERAL:

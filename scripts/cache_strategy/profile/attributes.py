@@ -40,6 +40,8 @@ _READ_BY_LOOKING = frozenset(
     {"environment", "settings", "user", "session", "query", "header", "cookie", "body", "locale", "tenant", "role",
      "flag"}
 )  # fmt: skip
+# What a row gets from its mapper is known from the mapping; another attribute is not there.
+_MAPPING_PACKAGES = ("flask_sqlalchemy.", "sqlalchemy.", "sqlmodel.")
 # A longer path is a chain of calls on an unknown object.
 _LONGEST_PATH = 160
 # Assigned to far more often than they are read, and never rows.
@@ -60,10 +62,10 @@ def resolved(frame: "Frame", values: Values, node: Node) -> Values:
     """Names that stand for something of the request (`current_user`) become what they stand for."""
     found = values
     for value in values:
-        if isinstance(value, External):
+        if isinstance(value, External | Made):
             for framework in frame.analysis.frameworks:
                 if framework.value is not None:
-                    other = framework.value(frame, value.path, node)
+                    other = framework.value(frame, value, node)
                     if other is not None:
                         found = join(found - one(value), other)
     return found
@@ -97,8 +99,17 @@ def get(frame: "Frame", values: Values, name: str, node: Node) -> Values:
     """`value.name` for every value."""
     found: Values = NOTHING
     for value in values:
-        found = join(found, _get(frame, value, name, node))
-    return found
+        gives = _get(frame, value, name, node)
+        if (
+            len(values) > 1
+            and gives == UNKNOWN
+            and isinstance(value, Instance)
+            and value.index in frame.analysis.mapped
+        ):
+            # a row that lacks the attribute is not what is meant here
+            continue
+        found = join(found, gives)
+    return found or (UNKNOWN if values else NOTHING)
 
 
 def _get(frame: "Frame", value: Value, name: str, node: Node) -> Values:
@@ -166,8 +177,9 @@ def _of_instance(frame: "Frame", value: Instance, name: str, node: Node) -> Valu
                 if answer is not None:
                     return answer
     for path in analysis.mro(value.index)[1]:
-        bound = path if path.endswith("()") else path + "()"
-        return _external(frame, f"{bound}.{name}")
+        if value.index not in analysis.mapped or not path.startswith(_MAPPING_PACKAGES):
+            bound = path if path.endswith("()") else path + "()"
+            return _external(frame, f"{bound}.{name}")
     getter = analysis.member(value.index, "__getattr__")
     if getter is not None and getter[0] == "method":
         return frame.invoke(analysis.program.functions[getter[1]], value, [PLAIN], [], node)
@@ -254,7 +266,13 @@ def call_if_defined(frame: "Frame", value: Instance, name: str, node: Node) -> V
 def store(frame: "Frame", target: Node, values: Values) -> None:
     """`base.name = values`."""
     name = target[3]
+    # what a constructor sets is written when the row is added, not before
+    is_own = frame.function is not None and frame.function.name == "__init__" and target[2] == (
+        "name", target[2][1], "self"
+    )  # fmt: skip
     for value in base(frame, target[2]):
+        if is_own and isinstance(value, Instance) and value.index in frame.analysis.mapped:
+            continue
         if isinstance(value, Instance | Made | ClassRef):
             owner = value.owner if isinstance(value, Made) else value.index
             mapped = frame.analysis.mapped.get(owner)
@@ -375,6 +393,8 @@ def _item(frame: "Frame", value: Value, key: object, is_slice: bool, chosen: Val
 def external_item(frame: "Frame", value: External, key: object, node: Node) -> Values:
     """An element of an external container: `session["user_id"]`, `request.args["page"]`, `os.environ["HOME"]`."""
     name = key if isinstance(key, str) else ""
+    if name.startswith("HTTP_") and value.path.endswith(".environ"):
+        name = name[5:].replace("_", "-").title()
     for framework in frame.analysis.frameworks:
         if framework.attribute is not None:
             answer = framework.attribute(frame, value, f"[{name}]", node)

@@ -36,9 +36,15 @@ if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Decoration
     from cache_strategy.profile.evaluation import Frame
 
+# Work handed to another process.
+_TASK_CALLS = frozenset(
+    {"delay", "apply_async", "enqueue", "enqueue_call", "enqueue_in", "enqueue_at", "send_task", "send_with_options",
+     "defer", "queue_task"}
+)  # fmt: skip
 # A method name that more classes than this define says nothing about the object.
 _MOST_GUESSES = 2
 _MOST_UNKNOWN = 20
+PARTIAL = "functools.partial()"
 _SHORTEST_GUESSED_NAME = 5
 # What is given to these is called later, if at all, and not by the caller.
 _REGISTERING = frozenset(
@@ -116,6 +122,8 @@ def call_value(frame: "Frame", value: Value, arguments: Arguments) -> Values:
     if isinstance(value, Instance):
         return call_method(frame, value, "__call__", arguments)
     if isinstance(value, Made):
+        if value.path == PARTIAL:
+            return _call_partial(frame, value, arguments)
         return call_path(frame, value.path, value, arguments)
     run_callbacks(frame, arguments)
     if isinstance(value, Unknown):
@@ -123,9 +131,22 @@ def call_value(frame: "Frame", value: Value, arguments: Arguments) -> Values:
     return UNKNOWN
 
 
+def _call_partial(frame: "Frame", value: Made, arguments: Arguments) -> Values:
+    """Calls what `functools.partial` was given, with the arguments it was given first."""
+    named = {name for name, _ in arguments.keywords}
+    keywords = (*(k for k in value.keywords if k[0] not in named), *arguments.keywords)
+    whole = Arguments((*value.args[1:], *arguments.positional), keywords, arguments.node)
+    found: Values = NOTHING
+    for inner in value.args[0] if value.args else NOTHING:
+        found = join(found, call_value(frame, inner, whole))
+    return found or UNKNOWN
+
+
 def call_method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values:
     """`receiver.name(arguments)`."""
     analysis = frame.analysis
+    if name == "_get_current_object":
+        return one(receiver)
     if isinstance(receiver, Instance | ClassRef):
         return _call_member(frame, receiver, name, arguments)
     if isinstance(receiver, Made) and receiver.owner >= 0:
@@ -292,7 +313,7 @@ def call_path(frame: "Frame", path: str, receiver: Value | None, arguments: Argu
             answer = orm.call(frame, path, receiver, arguments)
             if answer is not None:
                 return answer
-    if is_structural(frame, path + "()"):
+    if path + "()" == PARTIAL or is_structural(frame, path + "()"):
         place = (frame.module.path, arguments.line)
         return one(Made(path + "()", place, arguments.positional, arguments.keywords))
     if path.startswith("builtins."):
@@ -307,6 +328,8 @@ def _call_library(frame: "Frame", path: str, arguments: Arguments) -> Values:
     meaning = attributes.meaning_of(frame, path)
     last = path.rpartition(".")[2]
     result = one(External(path + "()")) if last[:1].isupper() or "." not in path or len(path) > 150 else PLAIN
+    if last in _TASK_CALLS:
+        facts.side_effects.add(path)
     if meaning is None:
         for values in arguments.positional:
             frame.consume(values, arguments.node)
@@ -406,11 +429,6 @@ def note_unknown(frame: "Frame", node: Node) -> None:
         text = source_of(node[2]) if node[0] == "call" else source_of(node)
         if text != "…":
             frame.facts.unknown.add(text)
-
-
-_TASK_CALLS = frozenset(
-    {"delay", "apply_async", "send", "enqueue", "queue", "schedule", "send_with_options", "defer"}
-)
 
 
 def _call_on_function(frame: "Frame", receiver: FunctionRef, name: str, arguments: Arguments) -> Values:
@@ -532,6 +550,23 @@ def decorate(frame: "Frame", function: FunctionInfo, node: Node, found: "Decorat
                     break
 
 
+def decorate_class(frame: "Frame", index: int, node: Node) -> None:
+    """Tells the plugins of a decorator of a class."""
+    called = node[0] == "call"
+    callee = node[2] if called else node
+    receivers = attributes.base(frame, callee[2]) if callee[0] == "attr" else NOTHING
+    receiver = next((v for v in receivers if isinstance(v, Made | External)), None)
+    arguments = evaluate_arguments(frame, node) if called else None
+    for value in attributes.base(frame, callee):
+        if isinstance(value, External | Made):
+            path = frame.analysis.canonical(value.path)
+            for framework in frame.analysis.frameworks:
+                if framework.decorated_class is not None and framework.decorated_class(
+                    frame, index, path, receiver, arguments
+                ):
+                    break
+
+
 def _apply(
     frame: "Frame",
     function: FunctionInfo,
@@ -540,7 +575,8 @@ def _apply(
     node: Node,
     found: "Decoration",
 ) -> None:
-    wrapped = Arguments((one(FunctionRef(function.index)),), (), ("call", node[1], node, (), ()))
+    # the decorator does not see which function it is given: what that does is added where it is called
+    wrapped = Arguments((PLAIN,), (), ("call", node[1] if len(node) > 1 else 0, node, (), ()))
     results = one(value) if arguments is None else call_value(frame, value, arguments)
     for result in results:
         if not isinstance(result, FunctionRef | ClassRef | Instance):

@@ -1,6 +1,8 @@
 """What may be worth a cache, best first, and what must not be cached."""
 
+import sys
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import (
@@ -13,8 +15,10 @@ from cache_strategy.model.evidence import (
     Rejected,
     Writer,
 )
-from cache_strategy.profile import sql
+from cache_strategy.profile import effects, sql
 from cache_strategy.profile.effects import Total, merged
+from cache_strategy.profile.evaluation import Frame
+from cache_strategy.profile.facts import Context, Facts
 from cache_strategy.profile.frameworks._base import Route
 from cache_strategy.profile.keys import key_of_context, rows_of
 from cache_strategy.profile.lowering import LAMBDA
@@ -22,6 +26,18 @@ from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.rejection import reason_against
 from cache_strategy.profile.returned import returned_of
 from cache_strategy.profile.scoring import Standing, score_of
+from cache_strategy.profile.values import (
+    ClassRef,
+    Clause,
+    External,
+    FunctionRef,
+    Instance,
+    Made,
+    Many,
+    Query,
+    Value,
+    Values,
+)
 
 if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
@@ -77,6 +93,9 @@ class Judge:
             for call in context.facts.calls
             if call.in_loop
         }
+        self.live: dict[int, list[Context]] = {}
+        for context in analysis.live_contexts():
+            self.live.setdefault(context.function.index, []).append(context)
         self.found = Found([], [])
 
     def _reached(self) -> dict[int, set[str]]:
@@ -124,8 +143,16 @@ class Judge:
             self.endpoint(route, self.endpoints[number])
         return self.found
 
+    def guard_of(self, route: Route) -> Total:
+        """What the decorators of a handler do before it runs."""
+        decoration = self.analysis.decoration(self.analysis.program.functions[route.function])
+        found = effects.own(-1, decoration.facts)
+        for index in (*decoration.contexts, *(call.callee for call in decoration.facts.calls)):
+            effects.add(found, self.totals[index], {}, False)
+        return found
+
     def total_of(self, function: FunctionInfo) -> Total:
-        return merged(self.totals[c.index] for c in self.analysis.contexts_of(function.index))
+        return merged(self.totals[c.index] for c in self.live.get(function.index, ()))
 
     def writers_of(self, tables: tuple[str, ...]) -> tuple[Writer, ...]:
         wanted = set(tables)
@@ -154,12 +181,20 @@ class Judge:
         path = described.path
         if total.writes and described.returns == "none":
             return
-        reason = _reason_of_kind(self.analysis, function) or reason_against(
+        of_kind = _reason_of_kind(self.analysis, function)
+        if (
+            of_kind is not None
+            and len({(i, line) for i, line, _ in total.queries}) < 2
+            and not total.aggregates
+        ):
+            return
+        reason = of_kind or reason_against(
             function.name, total, described.returns, is_endpoint=False, is_generator=function.is_generator
         )
         if reason is not None and described.returns == "orm" and "returns rows" in reason:
             above = sorted(self.reached.get(function.index, ()))
             reason += f": {', '.join(above[:3])}" if above else ""
+        reason = reason or self.object_argument(function)
         context = key_of_context(self.analysis, total.context)
         if reason is None and context.problem:
             reason = context.problem
@@ -174,9 +209,7 @@ class Judge:
                 Rejected(path=path, line=function.line, qualname=function.qualname, reason=reason)
             )
             return
-        key = tuple(
-            KeyPart(name=name, source="argument") for name in described.parameters if not name.startswith("*")
-        )
+        key = tuple(KeyPart(name=name.lstrip("*"), source="argument") for name in described.parameters)
         standing = self.standing(function)
         reads = total.tables()
         writers = self.writers_of(reads)
@@ -214,9 +247,18 @@ class Judge:
         )
         self.query(function, total)
 
+    def object_argument(self, function: FunctionInfo) -> str | None:
+        """Why the arguments cannot be a key: one is a row, a session, another object."""
+        for context in self.live.get(function.index, ()):
+            for name, values in {**annotated_parameters(self.analysis, function), **context.bound}.items():
+                what = next((w for w in map(partial(_object_word, self.analysis), values) if w), "")
+                if what:
+                    return f"is given {what} as {name}, which is no part of a key; pass what identifies it"
+        return None
+
     def query(self, function: FunctionInfo, total: Total) -> None:
         """Raw SQL aggregates without parameters: a materialized view can hold them."""
-        texts = {text for c in self.analysis.contexts_of(function.index) for text, _ in c.facts.sql}
+        texts = {text for c in self.live.get(function.index, ()) for text, _ in c.facts.sql}
         for text in sorted(texts):
             statement = sql.read_statement(text)
             if statement is None or statement.parameters or not statement.aggregate or "?" in statement.reads:
@@ -267,10 +309,15 @@ class Judge:
             )
             return
         total = self.totals[route.context]
+        guard = self.guard_of(route)
         if not (total.reads or total.outside or total.renders or _parses(total)):
             return
         reason = reason_against(function.name, total, "response", is_endpoint=True)
-        context = key_of_context(self.analysis, total.context)
+        # who is behind a guard is part of the question: what the guard lets through is private
+        personal_reads = {
+            c for c in guard.context if c.kind in ("user", "session") and c.name != "csrf_token"
+        }
+        context = key_of_context(self.analysis, total.context | personal_reads)
         reason = reason or context.problem or None
         if reason is not None:
             self.found.rejected.append(
@@ -296,9 +343,11 @@ class Judge:
             is_endpoint=True,
             plain=True,
         )
-        if route.guards:
-            because = (*because, f"stands behind {', '.join(route.guards)}: the cache goes below")
-        personal = context.per_user or bool(route.guards) or bool({"user", "session"} & set(endpoint.context))
+        if endpoint.guards:
+            because = (*because, f"stands behind {', '.join(endpoint.guards)}: the cache goes below")
+        personal = (
+            context.per_user or bool(endpoint.guards) or bool({"user", "session"} & set(endpoint.context))
+        )
         layers: tuple[Layer, ...] = ("redis",) if personal or total.unknown else ("redis", "http")
         self.found.candidates.append(
             Candidate(
@@ -330,6 +379,33 @@ def _reason_of_kind(analysis: "Analysis", function: FunctionInfo) -> str | None:
         what = "a row" if function.owner in analysis.mapped else "an object"
         return f"is a method of {what}, which would be part of the key; cache a function or endpoint above it"
     return None
+
+
+def annotated_parameters(analysis: "Analysis", function: FunctionInfo) -> dict[str, Values]:
+    """What the annotations of the parameters say."""
+    module = analysis.program.modules[function.module]
+    frame = Frame(analysis, module, None, None, {}, Facts(), outer=function.outer)
+    return {name: frame.annotated(note) for name, note, _, _ in function.parameters if note is not None}
+
+
+def _object_word(analysis: "Analysis", value: Value) -> str:
+    if isinstance(value, Instance):
+        return (
+            f"a row of {analysis.mapped[value.index].table}"
+            if value.index in analysis.mapped
+            else "an object"
+        )
+    if isinstance(value, Made | External):
+        return "" if value.path.partition(".")[0] in sys.stdlib_module_names else "an object"
+    if isinstance(value, Query | Clause):
+        return "a query"
+    if isinstance(value, FunctionRef):
+        return "a function"
+    if isinstance(value, ClassRef):
+        return "a class"
+    if isinstance(value, Many):
+        return next((w for w in (_object_word(analysis, v) for v in value.items) if w), "")
+    return ""
 
 
 def _parses(total: Total) -> bool:

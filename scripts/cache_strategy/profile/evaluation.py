@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from cache_strategy.model.evidence import UNKNOWN_TABLE, ContextRead, WriterHow
-from cache_strategy.profile import annotations, attributes, calls
+from cache_strategy.profile import annotations, attributes, calls, request_methods
 from cache_strategy.profile.facts import Call, Context, Facts
 from cache_strategy.profile.lowering import Node, source_of
 from cache_strategy.profile.program import FunctionInfo, ModuleInfo
@@ -204,6 +204,11 @@ class Frame:
 
     def _if(self, node: Node) -> bool:
         self.expression(node[2])
+        method = self.context.bound.get("request.method") if self.context is not None else None
+        if method:
+            holds = request_methods.holds(node[2], method)
+            if holds is not None:
+                return self.run(node[3] if holds else node[4])
         before = self.env
         self.env = dict(before)
         left = self.run(node[3])
@@ -282,6 +287,11 @@ class Frame:
     def _class(self, node: Node) -> None:
         info = self.analysis.program.classes[self.module.first_class + node[2]]
         self.env[info.name] = one(ClassRef(info.index))
+        for decorator in info.decorators:
+            calls.decorate_class(self, info.index, decorator)
+        for statement in info.body:
+            if statement[0] == "class":
+                self._class(statement)
 
     def _import(self, node: Node) -> None:
         if node[2]:
@@ -494,6 +504,10 @@ class Frame:
     def edge(self, context: Context, node: Node, arguments: tuple[tuple[str, str], ...] = ()) -> None:
         """Notes that `context` runs as part of this evaluation."""
         self.facts.calls.add(Call(context.index, _line(node), self.loops > 0, arguments))
+
+    def within(self, module: ModuleInfo, facts: Facts, outer: int) -> "Frame":
+        """A frame for expressions that stand in another module, at its top level or in the function `outer`."""
+        return Frame(self.analysis, module, None, None, {}, facts, outer=outer)
 
     def decorate(self, function: FunctionInfo, node: Node, found: "Decoration") -> None:
         """Applies one decorator of a function."""

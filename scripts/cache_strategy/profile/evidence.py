@@ -12,6 +12,7 @@ from cache_strategy.profile.application import application_of
 from cache_strategy.profile.candidates import Judge, ranked
 from cache_strategy.profile.effects import Total
 from cache_strategy.profile.evaluation import Frame
+from cache_strategy.profile.facts import Context
 from cache_strategy.profile.frameworks import load_frameworks
 from cache_strategy.profile.frameworks._base import Framework, Route
 from cache_strategy.profile.lowering import LAMBDA
@@ -139,8 +140,11 @@ def own_guards(analysis: Analysis, function: FunctionInfo, totals: list[Total]) 
 def functions_of(analysis: Analysis, totals: list[Total]) -> dict[int, Function]:
     """Every function of production code that does something besides computing, by its index."""
     found = {}
+    live: dict[int, list[Context]] = {}
+    for context in analysis.live_contexts():
+        live.setdefault(context.function.index, []).append(context)
     for info in analysis.program.production_functions():
-        contexts = analysis.contexts_of(info.index)
+        contexts = live.get(info.index, [])
         if info.name == LAMBDA or not contexts:
             continue
         total = effects.merged(totals[c.index] for c in contexts)

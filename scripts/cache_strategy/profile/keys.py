@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 _PERSONAL = frozenset({"user", "session"})
 _USER_NAMES = re.compile(r"(^|_)(user|uid|account|member|customer|identity|email|login)", re.IGNORECASE)
+_CREDENTIALS = frozenset({"authorization", "x-api-key", "x-auth-token", "cookie"})
 # These do not change between two calls in one deployment.
 _CONSTANT = frozenset({"settings", "environment", "files", "flag", "path"})
 
@@ -50,7 +51,7 @@ def _part(analysis: "Analysis", read: ContextRead) -> KeyPart | None:
         expression = _identity(analysis, read)
         return KeyPart(name="user", source="user", expression=expression) if expression else None
     if read.kind == "session":
-        if not read.name or read.name == "flashes":
+        if read.name in ("", "flashes", "csrf_token"):
             return None
         source = "user" if _USER_NAMES.search(read.name) else "session"
         expression = _identity(analysis, read) or f"session.get({quoted(read.name)})"
@@ -63,7 +64,7 @@ def _part(analysis: "Analysis", read: ContextRead) -> KeyPart | None:
                 expression='request.query_string.decode("utf-8", "replace")',
             )
         return KeyPart(name=read.name, source="query")
-    if read.kind == "header" and read.name:
+    if read.kind == "header" and read.name and read.name.lower() not in _CREDENTIALS:
         return KeyPart(
             name=read.name, source="header", expression=f"request.headers.get({quoted(read.name)})"
         )

@@ -279,8 +279,10 @@ def _bind(statements: Node, bindings: dict[str, list[Node]], stars: list[tuple[s
 
 def _bind_target(target: Node, value: Node, bindings: dict[str, list[Node]]) -> None:
     if target[0] == "name":
-        bindings.setdefault(target[2], []).append(("value", value))
+        bound = value if value[0] == "iterated" else ("value", value)
+        bindings.setdefault(target[2], []).append(bound)
     elif target[0] == "seq":
         same = value[0] == "seq" and len(value[2]) == len(target[2])
+        inner = value[1] if value[0] == "iterated" else value
         for position, part in enumerate(target[2]):
-            _bind_target(part, value[2][position] if same else ("iterated", value), bindings)
+            _bind_target(part, value[2][position] if same else ("iterated", inner), bindings)

@@ -6,6 +6,7 @@ from cache_strategy.profile import attributes
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.values import (
     NOTHING,
+    PLAIN,
     UNKNOWN,
     ClassRef,
     Constant,
@@ -105,6 +106,21 @@ def dump(
                 frame.invoke(function, Instance(schema), [UNKNOWN], [], node)
         if "Meta" in info.classes:
             _meta(frame, fresh, info.classes["Meta"], node)
+
+
+def loaded(frame: "Frame", schema: int) -> Values:
+    """What `schema.load(data)` gives: a new row where the schema makes rows, else plain data."""
+    analysis = frame.analysis
+    for ancestor in analysis.mro(schema)[0]:
+        meta = analysis.program.classes[ancestor].classes.get("Meta")
+        if meta is None or "model" not in analysis.program.classes[meta].attributes:
+            continue
+        for value in analysis.class_attribute(meta, "model"):
+            if isinstance(value, ClassRef) and value.index in analysis.mapped:
+                row = one(Instance(value.index, True))
+                # marshmallow 2 gives (data, errors)
+                return row | one(Mapping((("data", row), ("errors", PLAIN))))
+    return PLAIN
 
 
 def _meta(frame: "Frame", values: Values, meta: int, node: Node) -> None:

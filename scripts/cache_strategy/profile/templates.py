@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cache_strategy.model.evidence import ContextRead
 from cache_strategy.profile import attributes, calls
 from cache_strategy.profile.frameworks._base import Arguments
-from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.lowering import Node, source_of
 from cache_strategy.profile.program import shared
 from cache_strategy.profile.values import (
     NOTHING,
@@ -17,6 +17,7 @@ from cache_strategy.profile.values import (
     UNKNOWN,
     Constant,
     External,
+    Instance,
     Many,
     Mapping,
     Values,
@@ -359,6 +360,7 @@ class _Run:
         keywords = tuple((k.key, self.value(k.value, env)) for k in node.kwargs)
         arguments = Arguments(positional, keywords, self.lowered(node))
         callee = node.node
+        self.forms(positional, node)
         if type(callee).__name__ == "Name" and callee.name in self.macros:
             return self.macro(self.macros[callee.name], arguments, env)
         found: Values = NOTHING
@@ -371,6 +373,24 @@ class _Run:
             if value not in UNKNOWN:
                 found = join(found, self.placed(partial(calls.call_value, self.frame, value, arguments)))
         return found or UNKNOWN
+
+    def forms(self, positional: tuple[Values, ...], node: Any) -> None:
+        """A form given to a macro is written out with its CSRF token, which is the session's."""
+        for values in positional:
+            for value in values:
+                if (
+                    isinstance(value, Instance)
+                    and "flask_wtf.FlaskForm" in self.frame.analysis.mro(value.index)[1]
+                ):
+                    self.frame.facts.context.add(
+                        ContextRead(
+                            kind="session",
+                            name="csrf_token",
+                            expression=source_of(self.lowered(node)),
+                            path=self.path,
+                            line=node.lineno,
+                        )
+                    )
 
     def macro(self, node: Any, arguments: Arguments, env: dict[str, Values]) -> Values:
         if self.count >= _MOST_INCLUDED or node.name in self.stack:

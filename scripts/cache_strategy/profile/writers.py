@@ -10,6 +10,8 @@ from cache_strategy.profile.values import ClassRef, Instance
 if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
 
+# More places than this commit below a function only where everything calls everything.
+_MOST_COMMITTERS = 12
 _Found = dict[tuple[str, int, str, WriterHow], set[str]]
 
 
@@ -22,17 +24,19 @@ def writers_of(analysis: "Analysis") -> tuple[Writer, ...]:
     commits what functions below it have changed is a writer too: the statements run there.
     """
     found: _Found = {}
-    for context in analysis.contexts:
+    live = analysis.live_contexts()
+    for context in live:
         for table, how, line in context.facts.writes:
             _note(analysis, found, context, table, how, line)
     callers = _callers(analysis)
-    for context in analysis.contexts:
+    committing = _committing(analysis)
+    for context in live:
         if context.facts.writes and _is_of_any_class(analysis, context):
             _note_callers(analysis, found, context, callers)
         if not context.facts.commits and any(
             how in ("orm", "many-to-many") for _, how, _ in context.facts.writes
         ):
-            _note_committers(analysis, found, context, callers)
+            _note_committers(analysis, found, context, callers, committing)
     for index, facts in analysis.module_facts.items():
         module = analysis.program.modules[index]
         for table, how, _ in facts.writes:
@@ -76,21 +80,44 @@ def _callers(analysis: "Analysis") -> dict[int, set[int]]:
 
 
 def _note_committers(
-    analysis: "Analysis", found: _Found, context: Context, callers: dict[int, set[int]]
+    analysis: "Analysis",
+    found: _Found,
+    context: Context,
+    callers: dict[int, set[int]],
+    committing: dict[int, frozenset[int]],
 ) -> None:
+    """The nearest functions above that commit, by themselves or through what they call, and what commits there."""
     seen = {context.index}
     queue = [context.index]
     while queue:
-        for caller in callers.get(queue.pop(), ()):
-            if caller in seen:
-                continue
-            seen.add(caller)
-            other = analysis.contexts[caller]
-            if not other.facts.commits:
+        index = queue.pop()
+        below = committing.get(index)
+        if below:
+            for other in {index, *below}:
+                for table, how, line in context.facts.writes:
+                    _note(analysis, found, analysis.contexts[other], table, how, line)
+            continue
+        for caller in callers.get(index, ()):
+            if caller not in seen:
+                seen.add(caller)
                 queue.append(caller)
-                continue
-            for table, how, line in context.facts.writes:
-                _note(analysis, found, other, table, how, line)
+
+
+def _committing(analysis: "Analysis") -> dict[int, frozenset[int]]:
+    """For each evaluation below which a commit runs: the evaluations that commit."""
+    found: dict[int, frozenset[int]] = {
+        c.index: frozenset((c.index,)) for c in analysis.contexts if c.facts.commits
+    }
+    callers = _callers(analysis)
+    queue = list(found)
+    while queue:
+        index = queue.pop()
+        for caller in callers.get(index, ()):
+            known = found.get(caller, frozenset())
+            if not found[index] <= known and len(known) < _MOST_COMMITTERS:
+                found[caller] = known | found[index]
+                queue.append(caller)
+    return found
 
 
 def _note_callers(

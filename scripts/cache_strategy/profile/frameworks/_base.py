@@ -65,10 +65,10 @@ class Framework:
     `packages` are the import roots that show it is in use. `known` are meanings of external paths, `structural` the
     paths of calls whose arguments matter later ("flask.Blueprint()").
     `aliases` rewrites the beginning of an external path, so that the hooks see one spelling.
-    `value(frame, path, node)` is what a request-bound name stands for; `attribute(frame, value, name, node)` and
+    `value(frame, value, node)` is what a request-bound object stands for; `attribute(frame, value, name, node)` and
     `call(frame, path, receiver, arguments)` return None where the framework has nothing to say.
     `decorated(frame, function, path, receiver, arguments)` sees each external decorator of a function and returns
-    whether it knows it. `store(frame, path, values, node)` sees assignments to attributes of external objects.
+    whether it knows it, `decorated_class` the same for classes. `store(frame, path, values, node)` sees assignments to attributes of external objects.
     `start(analysis)` runs before, `routes(analysis)` after everything was evaluated.
     `identity(analysis, read)` is the expression for a plain identity of the user behind a context, "" if unknown.
     """
@@ -80,10 +80,11 @@ class Framework:
     structural_prefixes: tuple[str, ...] = ()
     aliases: dict[str, str] = field(default_factory=dict)
     start: "Callable[[Analysis], None] | None" = None
-    value: "Callable[[Frame, str, Node], Values | None] | None" = None
+    value: "Callable[[Frame, Value, Node], Values | None] | None" = None
     attribute: "Callable[[Frame, Value, str, Node], Values | None] | None" = None
     call: "Callable[[Frame, str, Value | None, Arguments], Values | None] | None" = None
     decorated: "Callable[[Frame, int, str, Value | None, Arguments | None, Decoration], bool] | None" = None
+    decorated_class: "Callable[[Frame, int, str, Value | None, Arguments | None], bool] | None" = None
     store: "Callable[[Frame, str, Values, Node], bool] | None" = None
     routes: "Callable[[Analysis], list[Route]] | None" = None
     identity: "Callable[[Analysis, ContextRead], str] | None" = None

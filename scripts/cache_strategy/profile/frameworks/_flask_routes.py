@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile.frameworks._base import Arguments, Route
+from cache_strategy.profile.lowering import source_of
 from cache_strategy.profile.values import (
     NOTHING,
     ClassRef,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 _VERBS = ("get", "post", "put", "patch", "delete")
 _APPS = ("flask.Flask()", "quart.Quart()")
 _BLUEPRINTS = ("flask.Blueprint()", "quart.Blueprint()")
+_NAMESPACE = "flask_restx.Namespace()"
+_RESOURCES = ("flask_restful.Api()", "flask_restx.Api()", _NAMESPACE)
 _RULE_PART = re.compile(r"<(?:[^<>:]*(?:\([^()]*\))?:)?([^<>:]+)>")
 _DEEPEST = 8
 
@@ -76,7 +79,20 @@ def decorated(
         methods = [last]
     else:
         return False
-    _add(frame, function, receiver, text_in(arguments.get(0, "rule")), methods, arguments.line)
+    _add(frame, function, receiver, texts_in(arguments.get(0, "rule")), methods, arguments.line)
+    return True
+
+
+def decorated_class(
+    frame: "Frame", index: int, path: str, receiver: Value | None, arguments: Arguments | None
+) -> bool:
+    """`@namespace.route("/path")` on a resource, `@blueprint.route("/path")` on a view class."""
+    owner, _, last = path.rpartition(".")
+    if last != "route" or arguments is None or not (owner in _RESOURCES or owner in _BLUEPRINTS):
+        return False
+    for position in range(len(arguments.positional)):
+        rules = texts_in(arguments.get(position))
+        _add_view(frame, ClassRef(index), receiver, rules, [], arguments.line)
     return True
 
 
@@ -84,22 +100,15 @@ def _add(
     frame: "Frame",
     function: int,
     receiver: Value | None,
-    rule: str | None,
+    rules: list[str],
     methods: list[str],
     line: int,
     view: ClassRef | None = None,
 ) -> None:
     owner = receiver if isinstance(receiver, Made) else None
-    notes_of(frame.analysis).rules[
-        _Rule(
-            owner,
-            rule if rule is not None else "/?",
-            tuple(sorted({m.upper() for m in methods})),
-            function,
-            line,
-            view,
-        )
-    ] = None
+    verbs = tuple(sorted({m.upper() for m in methods}))
+    for rule in rules or ["/?"]:
+        notes_of(frame.analysis).rules[_Rule(owner, rule, verbs, function, line, view)] = None
 
 
 def hook(frame: "Frame", function: int, name: str, receiver: Value | None) -> None:
@@ -164,59 +173,66 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
                 key = (app or child, child, text_in(arguments.get(-1, "url_prefix")))
                 notes_of(frame.analysis).registered[key] = None
         return NOTHING
-    if last == "add_resource" and owner in (
-        "flask_restful.Api()",
-        "flask_restx.Api()",
-        "flask_restx.Namespace()",
-    ):
-        _add_resource(frame, receiver, arguments)
+    if last == "add_resource" and owner in _RESOURCES:
+        for view in arguments.get(0):
+            if isinstance(view, ClassRef):
+                for urls in arguments.positional[1:]:
+                    _add_view(frame, view, receiver, texts_in(urls), [], arguments.line)
+        return NOTHING
+    if last == "add_namespace" and owner in _RESOURCES:
+        for child in arguments.get(0, "ns"):
+            if isinstance(child, Made) and isinstance(receiver, Made):
+                key = (receiver, child, text_in(arguments.get(1, "path")))
+                notes_of(frame.analysis).registered[key] = None
         return NOTHING
     return None
 
 
 def _add_url_rule(frame: "Frame", receiver: Value | None, arguments: Arguments) -> None:
-    rule = text_in(arguments.get(0, "rule"))
+    rules = texts_in(arguments.get(0, "rule"))
     methods = texts_in(arguments.get(-1, "methods"))
     for value in arguments.get(2, "view_func"):
         if isinstance(value, FunctionRef):
-            _add(frame, value.index, receiver, rule, methods or ["GET"], arguments.line)
+            _add(frame, value.index, receiver, rules, methods or ["GET"], arguments.line)
         elif isinstance(value, Made) and value.path == "flask.view()":
             for view in value.args[0]:
                 if isinstance(view, ClassRef):
-                    _add_view(frame, view, receiver, rule, methods, arguments.line)
+                    _add_view(frame, view, receiver, rules, methods, arguments.line)
 
 
 def _add_view(
-    frame: "Frame", view: ClassRef, receiver: Value | None, rule: str | None, methods: list[str], line: int
+    frame: "Frame", view: ClassRef, receiver: Value | None, rules: list[str], methods: list[str], line: int
 ) -> None:
     dispatch = frame.analysis.member(view.index, "dispatch_request")
-    if dispatch is not None and dispatch[0] == "method":
-        _add(frame, dispatch[1], receiver, rule, methods or ["GET"], line, view)
+    verbs = [v for v in _VERBS if frame.analysis.member(view.index, v) is not None]
+    if dispatch is not None and dispatch[0] == "method" and not verbs:
+        _decorate_view(frame, view, dispatch[1])
+        _add(frame, dispatch[1], receiver, rules, methods or ["GET"], line, view)
         return
     for verb in _VERBS:
         member = frame.analysis.member(view.index, verb)
         if member is not None and member[0] == "method" and (not methods or verb.upper() in methods):
-            _add(frame, member[1], receiver, rule, [verb], line, view)
+            _decorate_view(frame, view, member[1])
+            _add(frame, member[1], receiver, rules, [verb], line, view)
 
 
-def _add_resource(frame: "Frame", receiver: Value | None, arguments: Arguments) -> None:
-    prefix = ""
-    owner: Made | None = None
-    if isinstance(receiver, Made):
-        prefix = text_in(receiver.keyword("prefix")) or ""
-        owner = next(
-            (
-                v
-                for v in (receiver.args[0] if receiver.args else receiver.keyword("app"))
-                if isinstance(v, Made)
-            ),
-            None,
-        )
-    for view in arguments.get(0):
-        if isinstance(view, ClassRef):
-            for urls in arguments.positional[1:]:
-                rule = text_in(urls)
-                _add_view(frame, view, owner, None if rule is None else prefix + rule, [], arguments.line)
+def _decorate_view(frame: "Frame", view: ClassRef, function: int) -> None:
+    """The decorators that a view class lists for all of its methods."""
+    analysis = frame.analysis
+    info = analysis.program.functions[function]
+    found = analysis.decoration(info)
+    for name in ("decorators", "method_decorators"):
+        member = analysis.member(view.index, name)
+        if member is None or member[0] != "attribute":
+            continue
+        owner = analysis.program.classes[member[2]]
+        value = owner.attributes[name][0]
+        if value is None or value[0] != "seq":
+            continue
+        inner = frame.within(analysis.program.modules[owner.module], found.facts, owner.outer)
+        for node in value[2]:
+            if "@" + source_of(node) not in found.texts:
+                inner.decorate(info, node, found)
 
 
 def routes(analysis: "Analysis") -> list[Route]:
@@ -233,7 +249,7 @@ def routes(analysis: "Analysis") -> list[Route]:
             for method in rule.methods:
                 if method in ("HEAD", "OPTIONS"):
                     continue
-                bound = {"request.method": one(Constant(method))} if len(rule.methods) > 1 else {}
+                bound = {"request.method": one(Constant(method))}
                 receiver = Instance(rule.receiver.index) if rule.receiver is not None else None
                 if receiver is None and function.owner >= 0 and analysis.binding(function) == "":
                     receiver = Instance(function.owner)
@@ -270,9 +286,22 @@ def _prefixes(notes: Notes, owner: Made | None, level: int) -> list[tuple[str, t
     """(prefix, applications and blueprints from the outside in) for every place where a blueprint is registered."""
     if owner is None:
         return [("", ())]
-    if owner.path not in _BLUEPRINTS or level > _DEEPEST:
+    if level > _DEEPEST:
+        return [("", (owner,))]
+    if owner.path in ("flask_restful.Api()", "flask_restx.Api()"):
+        prefix = text_in(owner.keyword("prefix")) or ""
+        above = [v for v in (owner.args[0] if owner.args else owner.keyword("app")) if isinstance(v, Made)]
+        return [
+            (_joined(outer, prefix), owners)
+            for parent in above
+            for outer, owners in _prefixes(notes, parent, level + 1)
+        ] or [(prefix, ())]
+    if owner.path not in _BLUEPRINTS and owner.path != _NAMESPACE:
         return [("", (owner,))]
     own = text_in(owner.keyword("url_prefix")) or ""
+    if owner.path == _NAMESPACE:
+        name = text_in(owner.args[0]) if owner.args else text_in(owner.keyword("name"))
+        own = text_in(owner.keyword("path")) or f"/{name or '?'}"
     found: list[tuple[str, tuple[Made, ...]]] = []
     for parent, child, given in notes.registered:
         if child != owner:

@@ -14,6 +14,7 @@ from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
     UNKNOWN,
+    ClassRef,
     Constant,
     External,
     FunctionRef,
@@ -66,6 +67,7 @@ _LOCALE_WORDS = re.compile(r"(locale|lang|babel|timezone|tz$)", re.I)
 _NO_CONTEXT = re.compile(
     r"(db|conn|connection|sqlite|engine|redis|cursor|start|timer|request_id|search_form)", re.I
 )
+_PROXY = "werkzeug.local.LocalProxy()"
 _SIGNALS = (
     "blinker.Namespace().signal().",
     "blinker.signal().",
@@ -127,6 +129,8 @@ KNOWN = {
     "flask_babel._": Known("locale"),
     "flask_babelex": Known("locale"),
     "flask_wtf.csrf.generate_csrf": Known("session", "csrf_token"),
+    "flask_wtf.FlaskForm().hidden_tag": Known("session", "csrf_token"),
+    "flask_wtf.FlaskForm().csrf_token": Known("session", "csrf_token"),
     "flask_login.login_user": Known("side"),
     "flask_login.logout_user": Known("side"),
     "flask_login.confirm_login": Known("side"),
@@ -145,7 +149,7 @@ KNOWN = {
     "flask.current_app.open_resource": Known("files"),
 }
 _ALIASES = {
-    "werkzeug.local.LocalProxy": "werkzeug.local.LocalProxy",
+    "werkzeug.LocalProxy": "werkzeug.local.LocalProxy",
     "blinker.base.": "blinker.",
     "flask.signals.Namespace": "blinker.Namespace",
     "webargs.fields.": "marshmallow.fields.",
@@ -155,6 +159,8 @@ _ALIASES = {
     "flask_restplus.fields.": "flask_restful.fields.",
     "flask_restx.fields.": "flask_restful.fields.",
     "flask.globals.": "flask.",
+    "flask_wtf.form.": "flask_wtf.",
+    "flask_wtf.Form": "flask_wtf.FlaskForm",
     "flask.app.Flask": "flask.Flask",
     "flask.blueprints.Blueprint": "flask.Blueprint",
     "flask.templating.": "flask.",
@@ -173,12 +179,24 @@ _ALIASES = {
 }
 
 
-def value(frame: "Frame", path: str, node: Node) -> Values | None:
-    """`current_user` is a row of whatever the user loader returns, and a context."""
-    if path not in _USERS:
-        return None
-    _note_user(frame, path, node)
-    return join(_load_user(frame, node), one(External(f"{path}()")))
+def value(frame: "Frame", proxy: Value, node: Node) -> Values | None:
+    """`current_user` is a row of whatever the user loader returns, and a context; a proxy is what its function gives."""
+    if isinstance(proxy, External) and proxy.path in _USERS:
+        _note_user(frame, proxy.path, node)
+        return _load_user(frame, node) or one(External(f"{proxy.path}()"))
+    if isinstance(proxy, Made) and proxy.path == _PROXY:
+        return _behind(frame, proxy, node)
+    return None
+
+
+def _behind(frame: "Frame", proxy: Made, node: Node) -> Values:
+    found: Values = NOTHING
+    for inner in proxy.args[0] if proxy.args else NOTHING:
+        if isinstance(inner, FunctionRef):
+            context = frame.analysis.generic(frame.analysis.program.functions[inner.index])
+            frame.edge(context, node)
+            found = join(found, context.returns - one(Constant(None)))
+    return found or UNKNOWN
 
 
 def _note_user(frame: "Frame", path: str, node: Node) -> None:
@@ -296,10 +314,7 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
     if path in _USER_CALLS:
         _note_user(frame, path, arguments.node)
         if last in ("get_current_user", "current_user"):
-            return (
-                join(_load_user(frame, arguments.node), one(External("flask_login.current_user()")))
-                or UNKNOWN
-            )
+            return _load_user(frame, arguments.node) or one(External("flask_login.current_user()"))
         return PLAIN
     if path.startswith("flask.session.") and last in _SESSION_WRITES:
         frame.facts.side_effects.add("session write")
@@ -324,16 +339,8 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
     if path == "flask.get_flashed_messages":
         frame.note_context("session", "flashes", arguments.node)
         return PLAIN
-    if path == "werkzeug.local.LocalProxy":
-        found: Values = NOTHING
-        for inner in arguments.get(0):
-            if isinstance(inner, FunctionRef):
-                context = frame.analysis.generic(frame.analysis.program.functions[inner.index])
-                frame.edge(context, arguments.node)
-                found = join(found, context.returns)
-        return found or UNKNOWN
-    if path.endswith((".dump", ".dumps", ".jsonify")) and receiver is not None:
-        return _dump(frame, receiver, arguments)
+    if last in ("dump", "dumps", "jsonify", "load") and receiver is not None:
+        return _by_schema(frame, receiver, last, arguments)
     if last in _LOADERS and path.startswith(
         ("flask_login", "flask_jwt_extended", "flask_jwt", "flask_httpauth")
     ):
@@ -393,8 +400,10 @@ def _call_on_g(frame: "Frame", name: str, arguments: Arguments) -> Values:
     return found or UNKNOWN
 
 
-def _dump(frame: "Frame", receiver: Value, arguments: Arguments) -> Values | None:
-    if serialization.is_schema(frame, receiver):
+def _by_schema(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
+    if serialization.is_schema(frame, receiver) and isinstance(receiver, Instance | ClassRef):
+        if name == "load":
+            return serialization.loaded(frame, receiver.index)
         serialization.serialize(frame, arguments.get(0, "obj"), one(receiver), arguments.node)
         return PLAIN
     return None
@@ -452,7 +461,7 @@ def decorated(
         found_routes.note_arguments(frame, function, arguments)
         return True
     if _GUARDS.search(last) and path.startswith(("flask", "?")):
-        frame.note_context("user", "", node if node[0] == "call" else ("name", 0, last))
+        _note_user(frame, path, node if node[0] == "call" else ("name", 0, last))
         _load_user(frame, node)
         found_routes.guard(frame, function, decoration.texts[-1])
         return True
@@ -517,7 +526,7 @@ framework = Framework(
     known=KNOWN,
     structural=frozenset(
         {"flask.Flask()", "flask.Blueprint()", "flask_restful.Api()", "flask_restx.Api()", "flask_restx.Namespace()",
-         "flask.view()", "blinker.Namespace().signal()", "blinker.signal()", "blinker.Signal()", "flask_smorest.Api()", "quart.Quart()", "quart.Blueprint()"}
+         "flask.view()", _PROXY, "blinker.Namespace().signal()", "blinker.signal()", "blinker.Signal()", "flask_smorest.Api()", "quart.Quart()", "quart.Blueprint()"}
     ),
     structural_prefixes=("marshmallow.fields.", "flask_restful.fields."),
     aliases=_ALIASES,
@@ -526,6 +535,7 @@ framework = Framework(
     call=call,
     decorated=decorated,
     store=store,
+    decorated_class=found_routes.decorated_class,
     routes=found_routes.routes,
     identity=identity,
 )  # fmt: skip

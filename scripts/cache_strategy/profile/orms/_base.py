@@ -19,7 +19,7 @@ class Relation:
     """
     A relationship of a mapped class: to the class `target`, through the table `secondary` or "".
 
-    `lazy` relations give a query instead of rows. `cascades` says that the ORM deletes the children with the
+    `lazy` relations give a query instead of rows, `write_only` ones statements. `cascades` says that the ORM deletes the children with the
     parent. `attribute` is set on an association proxy: the attribute of the target that it gives.
     """
 
@@ -29,7 +29,7 @@ class Relation:
     lazy: bool = False
     cascades: bool = False
     attribute: str = ""
-    foreign_here: bool = False
+    write_only: bool = False
 
 
 @dataclass(slots=True)

@@ -317,11 +317,19 @@ class _Reader:
             made.keyword("secondary") or (made.args[1] if len(made.args) > 1 else NOTHING)
         )
         lazy_text = text_in(made.keyword("lazy")) or ""
-        lazy = lazy_text in ("dynamic", "write_only") or made.path.endswith("dynamic_loader()")
+        marked = _last(annotation[2]) if annotation is not None and annotation[0] == "item" else ""
+        write_only = lazy_text == "write_only" or marked == "WriteOnlyMapped"
+        lazy = write_only or lazy_text == "dynamic" or marked == "DynamicMapped"
+        lazy = lazy or made.path.endswith("dynamic_loader()")
         cascade = text_in(made.keyword("cascade")) or ""
         many_rows = self.is_many(mapped, other, made, annotation, secondary)
         mapped.relations[name] = Relation(
-            target, many_rows, secondary, lazy and many_rows, "delete" in cascade or "all" in cascade
+            target,
+            many_rows,
+            secondary,
+            lazy and many_rows,
+            "delete" in cascade or "all" in cascade,
+            write_only=write_only,
         )
         for value in made.keyword("backref"):
             back_name: str | None = None

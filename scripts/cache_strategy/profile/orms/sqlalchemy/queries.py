@@ -52,6 +52,18 @@ BUILDING = frozenset(
         "where_criteria", "join_where", "search", "active", "visible", "not_deleted", "suffix_with",
     }
 )  # fmt: skip
+# What a column or a part of a statement can be asked for; any other name is a column of it.
+_OPERATORS = frozenset(
+    {
+        "label", "cast", "alias", "asc", "desc", "in_", "notin_", "not_in", "is_", "isnot", "is_not", "like", "ilike",
+        "notlike", "not_like", "notilike", "contains", "startswith", "endswith", "icontains", "istartswith", "between",
+        "op", "any", "has", "any_", "all_", "of_type", "and_", "over", "filter", "within_group", "distinct", "collate",
+        "concat", "match", "nullslast", "nullsfirst", "nulls_last", "nulls_first", "is_distinct_from", "isnot_distinct_from",
+        "regexp_match", "regexp_replace", "astext", "as_string", "as_integer", "compare", "self_group", "select", "join",
+        "outerjoin", "where", "order_by", "limit", "offset", "subquery", "cte", "scalar_subquery", "as_scalar", "exists",
+        "with_entities", "filter_by", "group_by", "union", "union_all", "has_key", "overlap", "contained_by",
+    }
+)  # fmt: skip
 _ONE_ROW = frozenset(
     {"first", "one", "one_or_none", "first_or_404", "one_or_404", "get", "get_or_404", "get_or_create", "get_or_none"}
 )  # fmt: skip
@@ -86,9 +98,8 @@ def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | N
     if isinstance(value, Clause | Query):
         if name == "c" or name == "columns":
             return one(value)
-        if isinstance(value, Query) and name not in _TERMINAL and name not in BUILDING:
-            return one(Clause(value.tables, entities=PLAIN))
-        return one(Method(value, name))
+        is_method = name in _OPERATORS if isinstance(value, Clause) else name in _TERMINAL or name in BUILDING
+        return one(Method(value, name)) if is_method else one(Clause(value.tables, entities=PLAIN))
     return None
 
 
@@ -169,6 +180,10 @@ def select(frame: "Frame", arguments: "Arguments") -> Values:
             parts.append(found)
             tables |= names
             aggregate = aggregate or counts
+    if len(tables) > 1 and "?" in tables:
+        # columns chosen at run time, beside tables that are known
+        tables -= {"?"}
+        frame.facts.unknown.add("columns chosen at run time")
     entities = parts[0] if len(parts) == 1 else one(Parts(tuple(parts[:12]))) if parts else UNKNOWN
     if len(parts) == 1 and not any(isinstance(v, Instance) for v in entities):
         entities = one(Parts((entities,)))

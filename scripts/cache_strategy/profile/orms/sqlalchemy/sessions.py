@@ -124,6 +124,11 @@ def _query_method(frame: "Frame", query: Query, name: str, arguments: "Arguments
         rows.write_relation(frame, mapped, mapped.relations[query.relation[1]], arguments.node)
         rows.write_new(frame, arguments.get(0), arguments.node)
         return NOTHING
+    if query.relation is not None and name in _STATEMENTS:
+        mapped = frame.analysis.mapped[query.relation[0]]
+        relation = mapped.relations[query.relation[1]]
+        if relation.write_only:
+            return statement(frame, name, one(ClassRef(relation.target)), arguments)
     if name in BUILDING:
         return queries.build(frame, query, name, arguments)
     if name in queries._TERMINAL:
@@ -239,7 +244,8 @@ def execute(frame: "Frame", name: str, arguments: "Arguments") -> Values:
     """`session.execute(statement)` and its relatives."""
     found: Values = NOTHING
     given = arguments.get(0, "statement") or arguments.get(0, "clause")
-    for value in given:
+    known = frozenset(v for v in given if isinstance(v, Query | Clause))
+    for value in known or given:
         if isinstance(value, Constant) and isinstance(value.value, str):
             for inner in text_statement(one(value)):
                 if isinstance(inner, Query):
@@ -387,10 +393,6 @@ def unresolved(frame: "Frame", receiver: Value, name: str, arguments: "Arguments
         return session_call(frame, name, arguments)
     if name in _RUNNING and any(isinstance(v, Query) for v in first):
         return execute(frame, name, arguments)
-    if name in ("execute", "executemany"):
-        text = text_in(first)
-        if text is not None and sql.looks_like_sql(text):
-            return execute(frame, name, arguments)
     if isinstance(receiver, Argument | Unknown) and name in ("save", "delete") and not arguments.positional:
         return _row_of_any_class(frame, receiver, name, arguments)
     return None
