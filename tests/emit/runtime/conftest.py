@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import redis as redis_client
 from runtime_scene import WATCHED, Base, Clock, OtherProcess
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine
 
 from cache_strategy.emit.targets.runtime.files import sqlalchemy_events
 from cache_strategy.emit.targets.runtime.files.runtime import Cache
@@ -69,36 +69,33 @@ def other_processes(redis_url: str) -> Iterator[Callable[..., OtherProcess]]:
 
 
 @pytest.fixture(scope="session")
-def shop_database(postgres_server: PostgresServer) -> Iterator[str]:
+def shop_engine(postgres_server: PostgresServer) -> Iterator[Engine]:
     database = postgres_server.create_database()
     url = postgres_server.url(database).replace("postgresql://", "postgresql+psycopg://", 1)
     engine = create_engine(url)
     Base.metadata.create_all(engine)
+    yield engine
     engine.dispose()
-    yield url
     postgres_server.drop_database(database)
 
 
+RESTOCK = """
+DELETE FROM product_tags; DELETE FROM reviews; DELETE FROM products; DELETE FROM tags; DELETE FROM categories;
+INSERT INTO categories VALUES (1, 'tools'), (2, 'toys');
+INSERT INTO products (id, name, price, category_id) VALUES (1, 'hammer', 10, 1), (2, 'saw', 20, 1), (3, 'drill', 30, 1);
+INSERT INTO reviews (id, product_id) VALUES (1, 1), (2, 1);
+INSERT INTO tags VALUES (1, 'steel');
+INSERT INTO product_tags VALUES (1, 1);
+SELECT setval('categories_id_seq', 2), setval('products_id_seq', 3), setval('reviews_id_seq', 2), setval('tags_id_seq', 1)
+"""
+
+
 @pytest.fixture
-def engine(shop_database: str) -> Iterator[Engine]:
+def engine(shop_engine: Engine) -> Engine:
     """The shop: two categories, three products of the first, two reviews and one tag of the first product."""
-    engine = create_engine(shop_database)
-    with engine.begin() as connection:
-        connection.execute(
-            text("TRUNCATE categories, tags, products, reviews, product_tags RESTART IDENTITY CASCADE")
-        )
-        connection.execute(text("INSERT INTO categories (name) VALUES ('tools'), ('toys')"))
-        connection.execute(
-            text(
-                "INSERT INTO products (name, price, category_id)"
-                " VALUES ('hammer', 10, 1), ('saw', 20, 1), ('drill', 30, 1)"
-            )
-        )
-        connection.execute(text("INSERT INTO reviews (product_id) VALUES (1), (1)"))
-        connection.execute(text("INSERT INTO tags (name) VALUES ('steel')"))
-        connection.execute(text("INSERT INTO product_tags VALUES (1, 1)"))
-    yield engine
-    engine.dispose()
+    with shop_engine.begin() as connection:
+        connection.exec_driver_sql(RESTOCK)
+    return shop_engine
 
 
 @pytest.fixture

@@ -115,7 +115,7 @@ class Product(Base):  # type: ignore[misc, valid-type]
     __tablename__ = "products"
     id = Column(Integer, primary_key=True)
     name = Column(String, nullable=False)
-    price = Column(Numeric, nullable=False, default=0)
+    price = Column(Numeric, nullable=False, server_default="0")
     category_id = Column(ForeignKey("categories.id", ondelete="CASCADE"))
     tags = relationship(Tag, secondary=product_tags, passive_deletes=True)
 
@@ -124,7 +124,7 @@ class Review(Base):  # type: ignore[misc, valid-type]
     __tablename__ = "reviews"
     id = Column(Integer, primary_key=True)
     product_id = Column(ForeignKey("products.id", ondelete="SET NULL"))
-    stars = Column(Integer, nullable=False, default=5)
+    stars = Column(Integer, nullable=False, server_default="5")
 
 
 class Unwatched(Base):  # type: ignore[misc, valid-type]

@@ -1187,7 +1187,8 @@ class Cache:
     def notify(self, event: str, entry: str, key: str, **more: Any) -> None:
         message = {"event": event, "entry": entry, "key": key, "t": self.clock(), **more}
         for listener in list(self.listeners):
-            listener(message)
+            with contextlib.suppress(Exception):  # who only watches must not break what is watched
+                listener(message)
 
     def metrics(self) -> dict[str, dict[str, float]]:
         """What this process has counted, by entry. compute_ms and hit_ms are sums; bytes are those stored."""

@@ -26,7 +26,7 @@ from typing import Any
 from sqlalchemy import MetaData, Table, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session, object_mapper
+from sqlalchemy.orm import Session, mapperlib, object_mapper
 from sqlalchemy.pool import Pool
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.expression import BindParameter, Delete, Insert, Update
@@ -46,7 +46,7 @@ def watch(cache: Cache, tables: Mapping[str, str | None], metadata: Iterable[Met
     Args:
         tables: names as the database has them, each with its primary key column, or None where no entry depends on
             single rows.
-        metadata: where foreign keys are declared; found without help once a mapped class has been written.
+        metadata: where foreign keys are declared, besides those of mapped classes.
     """
     watcher = Watcher(cache, tables, metadata)
     if cache.is_on:
@@ -198,8 +198,6 @@ class Watcher:
         if transaction.parent is not None:
             return
         state = self._state_of(session)
-        if any(connection.is_committing for connection in state.connections):
-            self._bump(state.tags)  # the commit failed on the way: nobody knows whether it happened
         began = [c.began for c in state.connections if c.began is not None] + [
             state.kept_since or self.cache.clock()
         ]
@@ -245,7 +243,8 @@ class Watcher:
         self._roll_back(self._connection_state(connection))
 
     def _roll_back(self, state: ConnectionState) -> None:
-        self._bump(state.announced)
+        # a commit that fails on the way may have happened
+        self._bump(state.announced | state.tags if state.is_committing else state.announced)
         state.tags, state.announced = set(), set()
         self._close(state)
 
@@ -290,7 +289,11 @@ class Watcher:
         self._finish_commit(self._connection_state(connection))
         context = getattr(result, "context", None)
         if isinstance(statement, (Insert, Update, Delete)):
-            self._wrote(connection, self._tags_of_statement(statement, context, result))
+            try:
+                tags = self._tags_of_statement(statement, context, result)
+            except Exception:  # the write has happened: not knowing what it was must not undo it
+                tags = {tag for table in self.tables for tag in self._tags(table, None)}
+            self._wrote(connection, tags)
 
     def _after_cursor_execute(
         self, connection: Connection, cursor: object, text: str, parameters: object, context: Any, many: bool
@@ -305,7 +308,8 @@ class Watcher:
 
     def _tags_of_statement(self, statement: Any, context: Any, result: Any) -> set[str]:
         tags: set[str] = set()
-        for table in _tables_of(statement.table):
+        for written in _tables_of(statement.table):
+            table = written.metadata.tables.get(written.key, written)  # the ORM writes an annotated copy
             self._metadata.add(table.metadata)
             name = self._watched(table)
             rows: list[object] | None = None
@@ -387,6 +391,8 @@ class Watcher:
         return frozenset(found)
 
     def _children_by_name(self, names: set[str], everything: bool) -> set[str]:
+        for mapper in _mappers():
+            self._metadata.add(mapper.local_table.metadata)
         parents = [t for m in self._metadata for t in m.tables.values() if self._watched(t) in names]
         if {self._watched(table) for table in parents} != names:
             return set(self.tables)  # foreign keys unknown
@@ -407,6 +413,14 @@ READS = frozenset(
     "declare close listen unlisten notify lock analyze describe desc use prepare deallocate discard grant revoke refresh "
     "reindex vacuum".split()
 )
+
+
+def _mappers() -> list[Any]:
+    """The mappers of all mapped classes."""
+    registries = list(getattr(mapperlib, "_mapper_registries", ()))  # 1.4
+    return [mapper for registry in registries for mapper in registry.mappers] or list(
+        getattr(mapperlib, "_mapper_registry", ())
+    )
 
 
 def _is_nested(session: Any) -> bool:
@@ -458,7 +472,10 @@ def _addressed_rows(
     statement: Any, table: Table, key: str, parameters: list[Any], context: Any
 ) -> list[object] | None:
     """The primary keys that an UPDATE or DELETE names in its WHERE; None when it does not."""
-    where = statement.whereclause if hasattr(statement, "whereclause") else statement._whereclause
+    compiled = context.compiled
+    # the statement with the names of the parameters is the one that was compiled, perhaps long ago
+    source = statement if compiled.statement is None else compiled.statement
+    where = source.whereclause if hasattr(source, "whereclause") else source._whereclause
     for clause in _conjuncts(where):
         left, right = getattr(clause, "left", None), getattr(clause, "right", None)
         if getattr(clause, "operator", None) is not operators.eq or not isinstance(right, BindParameter):
@@ -467,7 +484,7 @@ def _addressed_rows(
             getattr(left, "name", None) == key
             and getattr(getattr(left, "table", None), "name", None) == table.name
         ):
-            name = context.compiled.bind_names.get(right)
+            name = compiled.bind_names.get(right)
             return [each.get(name) for each in parameters] if name and parameters else None
     return None
 
