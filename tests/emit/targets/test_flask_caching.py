@@ -341,6 +341,30 @@ def test_what_was_being_computed_during_an_invalidation_is_not_served_after_it(k
     assert get_user(7) == "new"
 
 
+@pytest.mark.parametrize("tag", [("users", 7), "users"], ids=["the row", "the table"])
+@pytest.mark.parametrize("moment", [1, 2], ids=["a version is made", "the value has been stored"])
+def test_an_invalidation_in_the_moment_in_which_versions_are_written_is_not_lost(
+    kept, monkeypatch, tag, moment
+):
+    """Flask-Caching writes versions when it makes one, and again after a miss."""
+    origin = Origin()
+    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
+    get_user(8)
+    write, writes = kept.flask_cache.set_many, itertools.count(1)
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        if next(writes) == moment:
+            origin.answer = "second"
+            kept.cache.invalidate(tag)
+        return write(*args, **kwargs)
+
+    monkeypatch.setattr(kept.flask_cache, "set_many", interrupted)
+    get_user(7)
+    assert next(writes) > moment
+    assert get_user(7) == "second"
+    assert get_user(8) == ("first" if tag == ("users", 7) else "second")
+
+
 def test_a_key_that_names_no_row_is_computed_each_time(kept):
     origin = Origin()
     get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))

@@ -59,8 +59,6 @@ def limits_of(entry: Entry) -> tuple[str, ...]:
     """
     until = f"until the TTL of {entry.ttl_seconds} s"
     limits = [
-        "every invalidation counts (Flask-Caching reads its version keys and writes them back after a miss: an "
-        f"invalidation by another thread or process in between is undone, and the old value served {until})",
         "nothing outdated is stored (a value read in a database transaction that was open before the last write is "
         f"stored like any other, and served {until})",
         "one computation per expiry (every thread and process that misses computes; nobody waits, nobody gets the "

@@ -14,7 +14,7 @@ Functions kept by Flask-Caching, invalidated by the same commits as everything e
 Flask-Caching keeps a version for each function that it memoizes, and one for each object whose method it memoizes;
 `delete_memoized` gives a new one. Here the object stands for the row that the key names, or else for the key itself.
 So a committed write to that row forgets the row's keys alone, and what is being computed meanwhile is stored under the
-old version, where nobody looks.
+old version, where nobody looks. Flask-Caching by itself loses some invalidations of that moment; TextInRedis does not.
 
 Flask-Caching would pickle what it stores; here it stores text, the JSON of runtime.py, and reads nothing else.
 Redis may be gone: the function is called then, and invalidations are repeated before the next read. The modes on, off
@@ -135,12 +135,29 @@ class TextInRedis(RedisCache):
 
     serializer: Any = Text()
 
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._here = threading.local()
+
     @classmethod
     def factory(cls, app: Flask, config: object, args: object, kwargs: dict[str, Any]) -> TextInRedis:
         return cls(**kwargs)
 
+    # Flask-Caching reads the versions of a call with get_many and writes them back with set_many, after a miss and
+    # when one of them is new. Written back, an old one would undo an invalidation of that moment: only its life is
+    # prolonged.
+
+    def get_many(self, *keys: str) -> list[Any]:
+        values = super().get_many(*keys)
+        self._here.read = {key: values[index] for index, key in enumerate(keys)}
+        return values
+
     def set_many(self, mapping: dict[str, Any], timeout: Any = None) -> Any:
-        return super().set_many(mapping, timeout or VERSION_SECONDS)
+        read, life = getattr(self._here, "read", {}), timeout or VERSION_SECONDS
+        changed = {key: value for key, value in mapping.items() if read.get(key) != value}
+        for key in mapping.keys() - changed.keys():
+            self._write_client.expire(f"{self.key_prefix}{key}", life)
+        return super().set_many(changed, life) if changed else []
 
 
 class Group:
