@@ -1,0 +1,508 @@
+"""Flask endpoints behind the emitted cache: what is served, what is never stored, and what browsers are told."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flask
+import pytest
+from flask.testing import FlaskClient
+from flask.views import MethodView
+
+from cache_strategy.emit.targets.runtime.files.flask_http import (
+    cached_endpoint,
+    current_user_id,
+    http_headers,
+    metrics_blueprint,
+    query_arguments,
+)
+from cache_strategy.emit.targets.runtime.files.runtime import Cache, Entry
+
+
+@pytest.fixture
+def app() -> flask.Flask:
+    app = flask.Flask("shop")
+    app.secret_key = "a secret of this test"
+
+    @app.post("/login/<int:user_id>")
+    def login(user_id: int) -> str:
+        flask.session["user_id"] = user_id
+        return ""
+
+    return app
+
+
+@pytest.fixture
+def client(app: flask.Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def entry(cache: Cache) -> Entry:
+    return cache.entry("page", ttl_seconds=60, depends_on=("products",))
+
+
+class Counter:
+    """How often a view ran."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self) -> int:
+        self.calls += 1
+        return self.calls
+
+
+@pytest.fixture
+def ran() -> Counter:
+    return Counter()
+
+
+# What is served.
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda: {"price": "1.50"},
+        lambda: "plain text, ünïcödé",
+        lambda: b"\x00\xff bytes",
+        lambda: ("with headers", {"X-Colour": "red", "Content-Language": "de"}),
+        lambda: ("with status", 200),
+        lambda: flask.Response("a response", mimetype="image/svg+xml"),
+        lambda: flask.jsonify([1, 2]),
+        lambda: flask.render_template_string("<p>{{ request.path }}</p>"),
+    ],
+)
+def test_a_hit_is_the_answer_of_the_view(
+    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter, answer: Callable[[], Any]
+) -> None:
+    @app.get("/page")
+    @cached_endpoint(entry)
+    def page() -> Any:
+        ran()
+        return answer()
+
+    first, second = client.get("/page"), client.get("/page")
+    assert second.data == first.data
+    assert list(second.headers) == list(first.headers)
+    assert (second.status_code, ran.calls) == (200, 1)
+
+
+def test_an_invalidation_reaches_the_endpoint(
+    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
+) -> None:
+    @app.get("/page")
+    @cached_endpoint(entry)
+    def page() -> str:
+        return str(ran())
+
+    assert [client.get("/page").text for _ in range(2)] == ["1", "1"]
+    entry.cache.invalidate(("products", 4))
+    assert client.get("/page").text == "2"
+
+
+def test_the_key_holds_path_and_query_unless_told_otherwise(
+    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
+) -> None:
+    @app.get("/products/<int:product_id>")
+    @cached_endpoint(entry)
+    def page(product_id: int) -> str:
+        return str(ran())
+
+    asked = [
+        "/products/1",
+        "/products/2",
+        "/products/1?a=1",
+        "/products/1?a=2",
+        "/products/1?a=1&a=2",
+        "/products/1?b=1",
+    ]
+    assert [client.get(path).text for path in asked] == ["1", "2", "3", "4", "5", "6"]
+    assert [client.get(path).text for path in asked] == ["1", "2", "3", "4", "5", "6"]
+    assert client.get("/products/1?b=2&a=1").text == client.get("/products/1?a=1&b=2").text
+
+
+def test_a_key_function_takes_the_routes_parameters(
+    app: flask.Flask, client: FlaskClient, cache: Cache, ran: Counter
+) -> None:
+    entry = cache.entry("product", ttl_seconds=60, depends_on=("products:{product_id}",))
+
+    @app.get("/products/<int:product_id>")
+    @cached_endpoint(
+        entry, key=lambda product_id: {"product_id": product_id, "page": query_arguments("page")}
+    )
+    def page(product_id: int) -> str:
+        return str(ran())
+
+    assert client.get("/products/1?page=1&utm_source=mail").text == "1"
+    assert client.get("/products/1?page=1&utm_source=feed").text == "1"
+    assert client.get("/products/1?page=2").text == "2"
+    cache.invalidate(("products", 2))
+    assert client.get("/products/1?page=1").text == "1"
+    entry.invalidate(product_id=1, page=(("page", ("1",)),))
+    assert client.get("/products/1?page=1").text == "3"
+
+
+def test_serializers_below_the_cache_run_once(
+    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
+) -> None:
+    class Product:
+        name = "hammer"
+
+    def marshal(view: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(view)
+        def serialized(*args: Any, **kwargs: Any) -> Any:
+            return flask.current_app.make_response({"name": view(*args, **kwargs).name, "run": ran()})
+
+        return serialized
+
+    @app.get("/page")
+    @cached_endpoint(entry)
+    @marshal
+    def page() -> Product:
+        return Product()
+
+    assert client.get("/page").json == client.get("/page").json == {"name": "hammer", "run": 1}
+
+
+def test_guards_above_the_cache_run_every_time(app: flask.Flask, client: FlaskClient, entry: Entry) -> None:
+    def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
+        @functools.wraps(view)
+        def guard(*args: Any, **kwargs: Any) -> Any:
+            return view(*args, **kwargs) if flask.request.headers.get("Token") == "ok" else flask.abort(401)
+
+        return guard
+
+    @app.get("/page")
+    @guarded
+    @cached_endpoint(entry)
+    def page() -> str:
+        return "secret"
+
+    assert client.get("/page", headers={"Token": "ok"}).text == "secret"
+    assert client.get("/page").status_code == 401
+
+
+def test_a_class_based_view_is_cached_by_its_method(
+    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
+) -> None:
+    class Page(MethodView):
+        @cached_endpoint(entry)
+        def get(self, number: int) -> str:
+            return f"{number} {ran()}"
+
+        def post(self, number: int) -> str:
+            return "posted"
+
+    app.add_url_rule("/pages/<int:number>", view_func=Page.as_view("page"))
+    assert [client.get("/pages/7").text for _ in range(2)] == ["7 1", "7 1"]
+    assert client.post("/pages/7").text == "posted"
+
+
+def test_other_methods_than_get_run_the_view(
+    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
+) -> None:
+    @app.route("/page", methods=["GET", "POST"])
+    @http_headers("public, max-age=60")
+    @cached_endpoint(entry)
+    def page() -> str:
+        return str(ran())
+
+    assert [client.get("/page").text, client.post("/page").text, client.post("/page").text] == ["1", "2", "3"]
+    assert "Cache-Control" not in client.post("/page").headers
+    head = client.head("/page")
+    assert (head.status_code, head.data) == (200, b"")
+    assert client.get("/page").text == "1"
+
+
+def test_with_caches_off_the_view_runs_as_it_always_did(
+    make_cache: Callable[..., Cache], app: flask.Flask, client: FlaskClient, ran: Counter
+) -> None:
+    @app.get("/page")
+    @http_headers("private, no-cache")
+    @cached_endpoint(make_cache(url=None).entry("page", ttl_seconds=60), key=lambda: {"never": object()})
+    def page() -> str:
+        return str(ran())
+
+    assert [client.get("/page").text for _ in range(2)] == ["1", "2"]
+
+
+# What is never stored.
+
+
+def set_session() -> Any:
+    flask.session["seen"] = True
+    return "answer"
+
+
+def set_cookie() -> Any:
+    response = flask.make_response("answer")
+    response.set_cookie("seen", "1")
+    return response
+
+
+def flash() -> Any:
+    flask.flash("saved")
+    return "answer"
+
+
+def later() -> Any:
+    @flask.after_this_request
+    def mark(response: flask.Response) -> flask.Response:
+        response.headers["X-Mark"] = "1"
+        return response
+
+    return "answer"
+
+
+def stream() -> Any:
+    def lines() -> Iterator[str]:
+        yield "answer"
+
+    return flask.Response(lines())
+
+
+def on_close() -> Any:
+    response = flask.make_response("answer")
+    response.call_on_close(lambda: None)
+    return response
+
+
+def no_store() -> Any:
+    return "answer", {"Cache-Control": "no-store"}
+
+
+def vary_on_everything() -> Any:
+    return "answer", {"Vary": "*"}
+
+
+def send_file() -> Any:
+    return flask.send_file(__file__)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(set_session, set_cookie, flash, later, stream, on_close, no_store, vary_on_everything, send_file),
+        *(lambda: ("missing", 404), lambda: ("created", 201), lambda: flask.redirect("/"), lambda: ("", 204)),
+        *(lambda: flask.abort(404), lambda: flask.session.get("user_id", "nobody")),
+    ],
+    ids=lambda function: function.__name__,
+)
+def test_an_answer_for_one_caller_alone_is_not_stored(
+    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter, answer: Callable[[], Any]
+) -> None:
+    @app.get("/page")
+    @cached_endpoint(entry)
+    def page() -> Any:
+        ran()
+        return answer()
+
+    @app.get("/plain")
+    def plain() -> Any:
+        return answer()
+
+    for _ in range(2):
+        cached, uncached = app.test_client().get("/page"), app.test_client().get("/plain")
+        assert (cached.status_code, cached.data) == (uncached.status_code, uncached.data)
+        assert {name for name, _ in cached.headers} == {name for name, _ in uncached.headers}
+    assert ran.calls == 2
+    assert entry.counts["stores"] == 0
+
+
+def test_a_view_that_reads_the_session_is_cached_when_its_key_does_too(
+    app: flask.Flask, entry: Entry, ran: Counter
+) -> None:
+    @app.get("/me")
+    @http_headers("public, max-age=60")
+    @cached_endpoint(entry, key=lambda: {"user": current_user_id()})
+    def me() -> str:
+        return f"{flask.session.get('user_id')} {ran()}"
+
+    ada, bob, nobody = app.test_client(), app.test_client(), app.test_client()
+    ada.post("/login/1")
+    bob.post("/login/2")
+    for _ in range(2):
+        assert [ada.get("/me").text, bob.get("/me").text, nobody.get("/me").text] == ["1 1", "2 2", "None 3"]
+    for client in (ada, bob, nobody):
+        answer = client.get("/me")
+        assert answer.headers["Cache-Control"] == "private, max-age=60"
+        assert "Cookie" in answer.headers["Vary"]
+
+
+def test_a_session_changed_before_the_view_is_still_saved(
+    app: flask.Flask, entry: Entry, ran: Counter
+) -> None:
+    @app.before_request
+    def remember() -> None:
+        flask.session["visits"] = flask.session.get("visits", 0) + 1
+
+    @app.get("/page")
+    @cached_endpoint(entry)
+    def page() -> str:
+        return str(ran())
+
+    @app.get("/visits")
+    def visits() -> str:
+        return str(flask.session["visits"])
+
+    client = app.test_client()
+    assert [client.get("/page").text for _ in range(3)] == ["1", "1", "1"]
+    assert client.get("/visits").text == "4"
+
+
+def test_an_application_without_sessions_is_cached(cache: Cache, entry: Entry, ran: Counter) -> None:
+    app = flask.Flask("shop")  # no secret key: every use of the session is an error
+
+    @app.get("/page")
+    @http_headers("public, max-age=60")
+    @cached_endpoint(entry)
+    def page() -> str:
+        return str(ran())
+
+    assert [app.test_client().get("/page").text for _ in range(2)] == ["1", "1"]
+
+
+def test_in_shadow_mode_the_view_answers_and_a_difference_is_told(
+    make_cache: Callable[..., Cache],
+    monkeypatch: pytest.MonkeyPatch,
+    app: flask.Flask,
+    client: FlaskClient,
+    ran: Counter,
+) -> None:
+    monkeypatch.setenv("CACHE_MODE", "shadow")
+    cache, found = make_cache(), []
+    cache.listeners.append(lambda event: found.append(event) if event["event"] == "mismatch" else None)
+
+    @app.get("/page")
+    @cached_endpoint(cache.entry("page", ttl_seconds=60))
+    def page() -> str:
+        return str(ran())
+
+    assert [client.get("/page").text for _ in range(2)] == ["1", "2"]
+    assert [json.loads(found[0][side])["body"] for side in ("served", "origin")] == ["1", "2"]
+
+
+# What browsers and proxies are told.
+
+
+@pytest.fixture
+def page(app: flask.Flask, entry: Entry) -> dict[str, str]:
+    """A page whose body and own headers a test may change."""
+    content = {"body": "first"}
+
+    @app.get("/page")
+    @http_headers("public, max-age=60", vary=("Accept-Language", "Accept"))
+    @cached_endpoint(entry)
+    def view() -> Any:
+        return content["body"], {name: value for name, value in content.items() if name != "body"}
+
+    return content
+
+
+def test_the_headers_say_how_long_and_for_whom(client: FlaskClient, page: dict[str, str]) -> None:
+    page["Vary"] = "Origin"
+    for _ in range(2):
+        headers = client.get("/page").headers
+        assert headers["Cache-Control"] == "public, max-age=60"
+        assert headers["Vary"] == "Origin, Accept-Language, Accept"
+        assert headers["ETag"].startswith('"')
+
+
+def test_who_has_the_answer_gets_304(client: FlaskClient, page: dict[str, str]) -> None:
+    etag = client.get("/page").headers["ETag"]
+    for condition in (etag, f'"other", {etag}', f"W/{etag}", "*"):
+        answer = client.get("/page", headers={"If-None-Match": condition})
+        assert (answer.status_code, answer.data) == (304, b"")
+        assert answer.headers["ETag"] == etag
+        assert answer.headers["Cache-Control"] == "public, max-age=60"
+        assert "Accept-Language" in answer.headers["Vary"]
+    assert client.get("/page", headers={"If-None-Match": '"other"'}).status_code == 200
+    assert client.head("/page", headers={"If-None-Match": etag}).status_code == 304
+
+
+def test_a_changed_answer_has_another_etag(client: FlaskClient, page: dict[str, str], entry: Entry) -> None:
+    old = client.get("/page").headers["ETag"]
+    page["body"] = "second"
+    entry.cache.invalidate("products")
+    answer = client.get("/page", headers={"If-None-Match": old})
+    assert (answer.status_code, answer.text) == (200, "second")
+    assert answer.headers["ETag"] != old
+
+
+def test_what_the_view_says_itself_is_kept(client: FlaskClient, page: dict[str, str]) -> None:
+    page.update({"Cache-Control": "private, max-age=1", "ETag": '"mine"'})
+    headers = client.get("/page").headers
+    assert (headers["Cache-Control"], headers["ETag"]) == ("private, max-age=1", '"mine"')
+
+
+@pytest.mark.parametrize(
+    ("said", "becomes"),
+    [
+        ("public, max-age=60", "private, max-age=60"),
+        ("public, max-age=60, s-maxage=600", "private, max-age=60"),
+        ("max-age=60", "private, max-age=60"),
+        ("private, no-cache", "private, no-cache"),
+        ("no-store", "no-store"),
+        ("", "private"),
+    ],
+)
+@pytest.mark.parametrize("answer", [set_session, set_cookie, lambda: str(flask.session.get("user_id"))])
+def test_what_depends_on_a_user_is_never_public(
+    app: flask.Flask, client: FlaskClient, said: str, becomes: str, answer: Callable[[], Any]
+) -> None:
+    @app.get("/page")
+    @http_headers(said)
+    def view() -> Any:
+        return answer()
+
+    assert client.get("/page").headers["Cache-Control"] == becomes
+
+
+def test_errors_and_streams_get_no_headers_that_keep_them(app: flask.Flask, client: FlaskClient) -> None:
+    @app.get("/missing")
+    @http_headers("public, max-age=60", vary=("Accept",))
+    def missing() -> Any:
+        return "missing", 404
+
+    @app.get("/stream")
+    @http_headers("private, no-cache")
+    def streamed() -> Any:
+        return stream()
+
+    assert "Cache-Control" not in client.get("/missing").headers
+    assert client.get("/missing").headers["Vary"] == "Accept"
+    assert "ETag" not in client.get("/stream").headers
+    assert client.get("/stream").text == "answer"
+
+
+# What the caches do.
+
+
+def test_the_metrics_are_json_or_prometheus_text(
+    app: flask.Flask, client: FlaskClient, page: dict[str, str], cache: Cache
+) -> None:
+    app.register_blueprint(metrics_blueprint(cache))
+    client.get("/page"), client.get("/page")
+    answer = client.get("/metrics/cache")
+    assert answer.json["mode"] == "on"
+    assert answer.json["redis_up"] == 1
+    assert (answer.json["entries"]["page"]["hits"], answer.json["entries"]["page"]["misses"]) == (1, 1)
+    assert answer.headers["Cache-Control"] == "no-store"
+    for text in (
+        client.get("/metrics/cache?format=prometheus"),
+        client.get("/metrics/cache", headers={"Accept": "text/plain"}),
+    ):
+        assert text.mimetype == "text/plain"
+        assert 'cache_hits_total{entry="page"} 1\n' in text.text
+    assert client.get("/metrics/cache?format=json", headers={"Accept": "text/plain"}).is_json
+    assert client.get("/metrics/cache", headers={"Accept": "*/*"}).is_json
+
+
+def test_the_metrics_may_have_another_route(app: flask.Flask, client: FlaskClient, cache: Cache) -> None:
+    app.register_blueprint(metrics_blueprint(cache, route="/internal/caches"), url_prefix="/v1")
+    assert client.get("/v1/internal/caches").status_code == 200
