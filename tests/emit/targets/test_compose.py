@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import redis
 import yaml
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from web_origin import contract_with, no_evidence
 
 from cache_strategy.emit.draft import Draft
@@ -55,7 +57,7 @@ def client(settings: Redis, tmp_path: Path) -> Iterator["redis.Redis"]:
         cwd=tmp_path,
         stdout=subprocess.DEVNULL,
     )
-    client = redis.Redis(port=port, decode_responses=True)
+    client = redis.Redis(port=port, decode_responses=True, retry=Retry(NoBackoff(), 0))
     try:
         deadline = time.monotonic() + 20
         while True:

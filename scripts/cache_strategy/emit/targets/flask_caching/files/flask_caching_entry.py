@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 PAUSE_SECONDS = 1.0  # assumed: how long Redis is left alone after it did not answer
 SETTLE_SECONDS = 0.05  # assumed: the longest a commit takes to be announced, for judging in shadow mode
+MOST_OWED = 1000  # assumed: with more undelivered invalidations than this, everything is forgotten instead
 VERSION_SECONDS = 30 * 86400  # Flask-Caching keeps some versions for ever; one that expires costs one refill
 FORMAT = "m1"  # starts every stored text; another one makes every text of this one a miss
 
@@ -470,7 +471,7 @@ class MemoizedEntry:
                 self._delete(group)
             except Exception as error:  # a write has been committed: nothing may make it look failed
                 with self._owed_lock:
-                    self._owed.add(group)
+                    self._owed.add(group if len(self._owed) < MOST_OWED else "")
                 self._error(None, error)
 
     def _settle(self) -> bool:
