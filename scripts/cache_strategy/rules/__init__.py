@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cache_strategy.rules._base import Rule, VisitNode
-    from cache_strategy.syntax.module import Module
+    from cache_strategy.rules._index import IndexedModule
 
 __all__ = [
     "COMMAND_PATH",
@@ -47,10 +47,11 @@ def check_text(text: str, path: str) -> "list[Finding]":
     """
     if not path.endswith(PYTHON_ENDINGS):
         return []
+    from cache_strategy.rules._index import IndexedModule
     from cache_strategy.rules._suppress import suppress_text
     from cache_strategy.syntax.module import parse
 
-    module = parse(text, path)
+    module = IndexedModule(parse(text, path))
     rules = _rules_for("code", text.lower())
     return in_order(suppress_text(_visit(rules, module), text, path)) if rules else []
 
@@ -64,20 +65,26 @@ def check_change(before: "str | None", after: str, path: str) -> "list[Finding]"
     """
     if before == after or not path.endswith(PYTHON_ENDINGS):
         return []
+    from cache_strategy.rules._edit import Edit
+
+    edit = Edit(before, after)
     rules = _rules_for("code", after.lower() + (before or "").lower())
+    rules = [rule for rule in rules if rule.concerns is None or rule.concerns(edit)]
     if not rules:
         return []
+    from cache_strategy.rules._index import IndexedModule
     from cache_strategy.rules._suppress import suppress_text
     from cache_strategy.syntax.module import Unreadable, parse
 
     try:
-        new = parse(after, path)
-        old = parse(before, path) if before is not None else None
+        new = IndexedModule(parse(after, path))
+        old = IndexedModule(parse(before, path)) if before is not None else None
     except Unreadable:
         return []
     found = suppress_text(_visit(rules, new), after, path)
     if before is not None and old is not None:
-        found = _brought(found, after, suppress_text(_visit(rules, old), before, path), before)
+        if found:
+            found = _brought(found, after, suppress_text(_visit(rules, old), before, path), before)
         changes = [
             finding for rule in rules for visitor in rule.change_visitors for finding in visitor(old, new)
         ]
@@ -142,10 +149,8 @@ def _rules_for(kind: str, lowered: str) -> "list[Rule]":
     return [rule for rule in _load(kind) if keyword_found(rule, lowered)]
 
 
-def _visit(rules: "list[Rule]", module: "Module") -> "list[Finding]":
+def _visit(rules: "list[Rule]", module: "IndexedModule") -> "list[Finding]":
     """The findings of the rules that look at one file, in one walk."""
-    import ast
-
     by_type: "dict[type, list[VisitNode]]" = {}
     for rule in rules:
         for types, visitor in rule.node_visitors:
@@ -153,7 +158,7 @@ def _visit(rules: "list[Rule]", module: "Module") -> "list[Finding]":
                 by_type.setdefault(kind, []).append(visitor)
     found: "list[Finding]" = []
     if by_type:
-        for node in ast.walk(module.tree):
+        for node in module.nodes:
             for visitor in by_type.get(type(node), ()):
                 found.extend(finding._replace(path=module.path) for finding in visitor(node, module))
     return found

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, NamedTuple, Union
 
+    from cache_strategy.rules._edit import Edit
+    from cache_strategy.rules._index import IndexedModule
     from cache_strategy.rules._shell import Invocation
-    from cache_strategy.syntax.module import Module
 
     class Finding(NamedTuple):
         rule: str
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
         fix: str
 
     Place = Union[ast.AST, Invocation, tuple[int, int, int]]
-    VisitNode = Callable[[Any, Module], Iterable[Finding]]
-    VisitChange = Callable[[Module, Module], Iterable[Finding]]
+    VisitNode = Callable[[Any, IndexedModule], Iterable[Finding]]
+    VisitChange = Callable[[IndexedModule, IndexedModule], Iterable[Finding]]
     VisitCommand = Callable[[Invocation], Iterable[Finding]]
 else:
     Finding = namedtuple("Finding", "rule name severity path line column end_line message fix")
@@ -45,11 +46,19 @@ class Rule:
     One unsafe pattern: its code, its severity, its page and the functions that look for it.
 
     `module` is the rule file's `__name__`; the rule's name is the file's name with dashes. `keywords` are
-    lower-case words of which at least one stands in every text (or command) that the rule can flag.
+    lower-case words of which at least one stands in every text (or command) that the rule can flag. `concerns`
+    says, from the texts alone, whether an edit can bring what the rule looks for; it may be wrong only by saying yes.
     """
 
     def __init__(
-        self, module: str, *, code: str, since: str, keywords: "tuple[str, ...]", severity: str
+        self,
+        module: str,
+        *,
+        code: str,
+        since: str,
+        keywords: "tuple[str, ...]",
+        severity: str,
+        concerns: "Callable[[Edit], bool] | None" = None,
     ) -> None:
         self.module = module
         self.name = module.rpartition(".")[2].replace("_", "-")
@@ -57,6 +66,7 @@ class Rule:
         self.since = since
         self.keywords = keywords
         self.severity = severity
+        self.concerns = concerns
         self.node_visitors: "list[tuple[tuple[type, ...], VisitNode]]" = []
         self.change_visitors: "list[VisitChange]" = []
         self.command_visitors: "list[VisitCommand]" = []

@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cache_strategy.syntax.module import Module
+    from cache_strategy.rules._index import IndexedModule
 
 # What the key of a cached function is made of.
 ARGUMENTS = "arguments"
@@ -152,7 +152,7 @@ class CachedFunction:
             self.key_expressions.extend(decorator.args[1:])
 
 
-def is_cache(node: "ast.AST", module: "Module") -> bool:
+def is_cache(node: "ast.AST", module: "IndexedModule") -> bool:
     """Whether an expression is a cache object, by what it is made of or by its name."""
     if isinstance(node, ast.Subscript):
         node = node.value
@@ -170,7 +170,7 @@ def is_cache(node: "ast.AST", module: "Module") -> bool:
     return bool(_CACHE_TYPE.match(name)) or bool(_ENTRY.search(name)) or name.startswith("django.core.cache.")
 
 
-def caching_decorator(node: "ast.AST", module: "Module") -> "CachedFunction | None":
+def caching_decorator(node: "ast.AST", module: "IndexedModule") -> "CachedFunction | None":
     """The outermost decorator of a function or class that caches its result, or None."""
     for index, decorator in enumerate(decorators_of(node, module)):
         kind = _kind_of(decorator, module)
@@ -182,7 +182,7 @@ def caching_decorator(node: "ast.AST", module: "Module") -> "CachedFunction | No
     return None
 
 
-def _kind_of(decorator: Decorator, module: "Module") -> str:
+def _kind_of(decorator: Decorator, module: "IndexedModule") -> str:
     name = decorator.name
     if name in _BY_ARGUMENTS:
         return ARGUMENTS
@@ -201,7 +201,7 @@ def _kind_of(decorator: Decorator, module: "Module") -> str:
     return ""
 
 
-def _method_decorator(decorator: Decorator, module: "Module") -> "Decorator | None":
+def _method_decorator(decorator: Decorator, module: "IndexedModule") -> "Decorator | None":
     """`cache_page(...)` inside `method_decorator(...)`."""
     if not decorator.name.endswith("method_decorator") or not decorator.args:
         return None
@@ -213,7 +213,7 @@ def _method_decorator(decorator: Decorator, module: "Module") -> "Decorator | No
     return None
 
 
-def invalidation(call: "ast.AST", module: "Module") -> str:
+def invalidation(call: "ast.AST", module: "IndexedModule") -> str:
     """
     The text of a call (or decorator) that makes cached values go away, else "".
 
@@ -242,30 +242,27 @@ def invalidation(call: "ast.AST", module: "Module") -> str:
     return ""
 
 
-def cache_calls(tree: "ast.AST", module: "Module", methods: "frozenset[str]") -> "Iterator[ast.Call]":
+def cache_calls(tree: "ast.AST", module: "IndexedModule", methods: "frozenset[str]") -> "Iterator[ast.Call]":
     """Calls of these methods on cache objects below `tree`."""
-    for node in ast.walk(tree):
+    for node in module.calls_below(tree):
         if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
+            isinstance(node.func, ast.Attribute)
             and node.func.attr in methods
             and is_cache(node.func.value, module)
         ):
             yield node
 
 
-def reads_a_cache(module: "Module") -> bool:
+def reads_a_cache(module: "IndexedModule") -> bool:
     """Whether anything in the file reads a cache: a `get`, a caching decorator, an entry."""
     if next(cache_calls(module.tree, module, READS), None) is not None:
         return True
-    return any(
-        caching_decorator(node, module) for node in ast.walk(module.tree) if hasattr(node, "decorator_list")
-    )
+    return any(caching_decorator(node, module) for node in module.nodes if hasattr(node, "decorator_list"))
 
 
-def item_changes(tree: "ast.AST", module: "Module") -> "Iterator[tuple[ast.AST, str, bool]]":
+def item_changes(tree: "ast.AST", module: "IndexedModule") -> "Iterator[tuple[ast.AST, str, bool]]":
     """(place, text, whether a value is stored) of `cache[key] = value` and `del cache[key]` below `tree`."""
-    for node in ast.walk(tree):
+    for node in module.below(tree):
         if (
             isinstance(node, ast.Subscript)
             and not isinstance(node.ctx, ast.Load)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import Union
 
-    from cache_strategy.syntax.module import Module
+    from cache_strategy.rules._index import IndexedModule
 
     Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 
@@ -46,7 +46,7 @@ _LOGGERS = re.compile(r"(?:^|\.)(?:log|logger|logging|_logger|LOG|LOGGER)$")
 
 
 def reads_of_user(
-    node: ast.AST, module: "Module", *, own: "Iterable[str]" = ()
+    node: ast.AST, module: "IndexedModule", *, own: "Iterable[str]" = ()
 ) -> "Iterator[tuple[ast.AST, str]]":
     """
     (place, text as written) of every read of the current user below `node`, in source order.
@@ -75,7 +75,7 @@ def _is_logging(call: ast.Call) -> bool:
     return isinstance(callee, ast.Attribute) and bool(_LOGGERS.search(text_of(callee.value)))
 
 
-def _user_read(node: ast.AST, module: "Module", own: "frozenset[str]") -> str:
+def _user_read(node: ast.AST, module: "IndexedModule", own: "frozenset[str]") -> str:
     """The text of the read when `node` is one, else ""."""
     if isinstance(node, ast.Name):
         if not isinstance(node.ctx, ast.Load) or node.id in own:
@@ -102,7 +102,7 @@ def _user_read(node: ast.AST, module: "Module", own: "frozenset[str]") -> str:
     return ""
 
 
-def _attribute_read(node: ast.Attribute, module: "Module", own: "frozenset[str]") -> str:
+def _attribute_read(node: ast.Attribute, module: "IndexedModule", own: "frozenset[str]") -> str:
     if not isinstance(node.ctx, ast.Load):
         return ""
     base = node.value
@@ -126,7 +126,7 @@ def _attribute_read(node: ast.Attribute, module: "Module", own: "frozenset[str]"
     return ""
 
 
-def _is_written(node: ast.AST, module: "Module") -> bool:
+def _is_written(node: ast.AST, module: "IndexedModule") -> bool:
     """Whether the object is only stored into: `session["seen"] = 1`."""
     holder = module.parent(node)
     return isinstance(holder, (ast.Subscript, ast.Attribute)) and not isinstance(holder.ctx, ast.Load)
@@ -135,12 +135,11 @@ def _is_written(node: ast.AST, module: "Module") -> bool:
 class UserReaders:
     """Which functions of a file read the current user, themselves or through functions of the same file."""
 
-    def __init__(self, module: "Module") -> None:
+    def __init__(self, module: "IndexedModule") -> None:
         self.module = module
         self.by_name: "dict[str, list[Function]]" = {}
-        for node in ast.walk(module.tree):
-            if isinstance(node, FUNCTIONS):
-                self.by_name.setdefault(node.name, []).append(node)
+        for node in module.functions:
+            self.by_name.setdefault(node.name, []).append(node)
         self._known: "dict[ast.AST, str]" = {}
 
     def callee(self, call: ast.Call) -> "Function | None":
@@ -172,17 +171,16 @@ class UserReaders:
         body = list(node.body) if isinstance(node, FUNCTIONS) else [node]
         for part in body:
             yield from reads_of_user(part, self.module, own=own)
-            for call in ast.walk(part):
-                if isinstance(call, ast.Call):
-                    function = self.callee(call)
-                    known = any(isinstance(value, ast.Name) and value.id in own for value in call.args)
-                    if function is not None and function is not node and not known:
-                        inner = self.read_in(function)
-                        if inner:
-                            yield call, f"{inner} in {function.name}()"
+            for call in self.module.calls_below(part):
+                function = self.callee(call)
+                known = any(isinstance(value, ast.Name) and value.id in own for value in call.args)
+                if function is not None and function is not node and not known:
+                    inner = self.read_in(function)
+                    if inner:
+                        yield call, f"{inner} in {function.name}()"
 
 
-def _in_class(function: ast.AST, module: "Module") -> bool:
+def _in_class(function: ast.AST, module: "IndexedModule") -> bool:
     return isinstance(module.parent(function), ast.ClassDef)
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cache_strategy.rules._context import Function, UserReaders
-    from cache_strategy.syntax.module import Module
+    from cache_strategy.rules._index import IndexedModule
 
 _MUTATORS = frozenset(("append", "add", "extend", "update", "insert", "setdefault"))
 _TRANSPARENT = frozenset(
@@ -72,7 +72,7 @@ def stem_of(key: "ast.AST") -> str:
     return ":".join(words)
 
 
-def user_parts(key: "ast.AST", module: "Module | None" = None) -> "list[str]":
+def user_parts(key: "ast.AST", module: "IndexedModule | None" = None) -> "list[str]":
     """The names in an expression that carry a user, as written."""
     found = []
     inside: "set[int]" = set()
@@ -89,7 +89,7 @@ def user_parts(key: "ast.AST", module: "Module | None" = None) -> "list[str]":
 class Taint:
     """The names of one function and what they stand for."""
 
-    def __init__(self, function: "Function", module: "Module", readers: "UserReaders") -> None:
+    def __init__(self, function: "Function", module: "IndexedModule", readers: "UserReaders") -> None:
         self.function = function
         self.module = module
         self.readers = readers
@@ -97,9 +97,9 @@ class Taint:
         self.values: "dict[str, list[ast.expr]]" = {}
         self.mutations: "dict[str, list[ast.expr]]" = {}
         self._sources: "dict[str, str]" = {}
-        for name, value in _assignments(function):
+        for name, value in _assignments(module.below(function)):
             self.values.setdefault(name, []).append(value)
-        for name, value in _mutations(function):
+        for name, value in _mutations(module.below(function)):
             self.mutations.setdefault(name, []).append(value)
 
     def resolve(self, key: "ast.expr") -> "ast.expr":
@@ -216,7 +216,7 @@ class Taint:
         """The read of the user that a value depends on, "" where there is none."""
         for _, text in self.readers.reads(value):
             return text
-        for part in ast.walk(value):
+        for part in self.module.below(value):
             if not isinstance(part, ast.Name) or not isinstance(part.ctx, ast.Load):
                 continue
             if part.id not in self._sources:
@@ -246,8 +246,8 @@ def _names(target: ast.AST) -> "Iterator[str]":
             yield part.id
 
 
-def _assignments(function: ast.AST) -> "Iterator[tuple[str, ast.expr]]":
-    for node in ast.walk(function):
+def _assignments(nodes: "list[ast.AST]") -> "Iterator[tuple[str, ast.expr]]":
+    for node in nodes:
         pairs: "list[tuple[ast.AST, ast.expr | None]]" = []
         if isinstance(node, ast.Assign):
             pairs = [(target, node.value) for target in node.targets]
@@ -263,9 +263,9 @@ def _assignments(function: ast.AST) -> "Iterator[tuple[str, ast.expr]]":
                     yield name, value
 
 
-def _mutations(function: ast.AST) -> "Iterator[tuple[str, ast.expr]]":
+def _mutations(nodes: "list[ast.AST]") -> "Iterator[tuple[str, ast.expr]]":
     """`name.append(x)` and `name[...] = x`: what flows into an object through its name."""
-    for node in ast.walk(function):
+    for node in nodes:
         if (
             isinstance(node, ast.Call)
             and isinstance(node.func, ast.Attribute)

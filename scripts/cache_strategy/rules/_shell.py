@@ -58,6 +58,7 @@ _WRAPPERS = {
     "ionice": ("-c -n", 0),
     "nice": ("-n --adjustment", 0),
     "nohup": ("", 0),
+    "rtk": ("", 0),
     "runuser": ("-u -g -G", 0),
     "setsid": ("", 0),
     "stdbuf": ("-i -o -e", 0),

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cache_strategy.rules._context import UserReaders
-    from cache_strategy.syntax.module import Module
+    from cache_strategy.rules._index import IndexedModule
 
 _ALWAYS = frozenset(
     (
@@ -62,7 +62,7 @@ _LISTENERS = re.compile(
 )
 
 
-def write_of(call: ast.Call, module: "Module") -> str:
+def write_of(call: ast.Call, module: "IndexedModule") -> str:
     """The text of a call that changes data, else ""."""
     callee = call.func
     if not isinstance(callee, ast.Attribute) or is_cache(callee.value, module) or invalidation(call, module):
@@ -99,7 +99,7 @@ def _is_queryset(node: ast.AST) -> bool:
     return False
 
 
-def _is_writing_sql(node: ast.AST, module: "Module") -> bool:
+def _is_writing_sql(node: ast.AST, module: "IndexedModule") -> bool:
     if isinstance(node, ast.Name) and isinstance(
         module.bindings.get(node.id), (ast.Constant, ast.Call, ast.JoinedStr)
     ):
@@ -123,7 +123,7 @@ def _is_writing_sql(node: ast.AST, module: "Module") -> bool:
 
 
 def writes_in(
-    function: ast.AST, module: "Module", functions: "UserReaders"
+    function: ast.AST, module: "IndexedModule", functions: "UserReaders"
 ) -> "Iterator[tuple[ast.AST, str]]":
     """
     (place, text) of every write in a function: its own calls, and calls of functions of the same file that write.
@@ -138,12 +138,10 @@ def writes_in(
 
 
 def _called_writes(
-    function: ast.AST, module: "Module", functions: "UserReaders", seen: "set[ast.AST]"
+    function: ast.AST, module: "IndexedModule", functions: "UserReaders", seen: "set[ast.AST]"
 ) -> "Iterator[tuple[ast.AST, str]]":
     for statement in getattr(function, "body", []):
-        for node in ast.walk(statement):
-            if not isinstance(node, ast.Call):
-                continue
+        for node in module.calls_below(statement):
             text = write_of(node, module)
             if text:
                 yield node, text
@@ -156,17 +154,17 @@ def _called_writes(
                     break
 
 
-def named_writes_in(function: ast.AST, module: "Module") -> "Iterator[tuple[ast.AST, str]]":
+def named_writes_in(function: ast.AST, module: "IndexedModule") -> "Iterator[tuple[ast.AST, str]]":
     """(place, text) of calls in a function whose names say that they change data: `dao_update_service(...)`."""
     for statement in getattr(function, "body", []):
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Call) and not invalidation(node, module):
+        for node in module.calls_below(statement):
+            if not invalidation(node, module):
                 text = text_of(node.func)
                 if _VERB.search(text.rpartition(".")[2]):
                     yield node, text + "()"
 
 
-def is_listener(function: ast.AST, module: "Module") -> bool:
+def is_listener(function: ast.AST, module: "IndexedModule") -> bool:
     """Whether the framework calls a function when data changes: a receiver, a listener, a model's own save or delete."""
     if any(
         _LISTENERS.search(decorator.name or decorator.text) for decorator in decorators_of(function, module)
@@ -175,8 +173,8 @@ def is_listener(function: ast.AST, module: "Module") -> bool:
     name = getattr(function, "name", "")
     if name in ("save", "delete", "save_model", "after_flush", "after_commit"):
         return True
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, (ast.Attribute, ast.Name)):
+    for node in module.calls_below(module.tree):
+        if isinstance(node.func, (ast.Attribute, ast.Name)):
             called = text_of(node.func)
             if called.rpartition(".")[2] in ("connect", "listen", "connect_via") and any(
                 text_of(argument).rpartition(".")[2] == name for argument in node.args

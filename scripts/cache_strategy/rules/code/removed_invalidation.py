@@ -71,7 +71,6 @@ from cache_strategy.rules._caches import (
 )
 from cache_strategy.rules._context import UserReaders
 from cache_strategy.rules._writes import is_listener, named_writes_in, writes_in
-from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import text_of
 
 TYPE_CHECKING = False
@@ -80,7 +79,20 @@ if TYPE_CHECKING:
 
     from cache_strategy.rules._base import Finding
     from cache_strategy.rules._context import Function
-    from cache_strategy.syntax.module import Module
+    from cache_strategy.rules._edit import Edit
+    from cache_strategy.rules._index import IndexedModule
+
+_TAKES_AWAY = re.compile(
+    r"clear|delete|invalidat|purge|bust|evict|expire|drop|reset|flush|remove|rebuild|refresh|recache|bump|forget|uncache|unlink|"
+    r"\bdel\b|pop|watch|\.set|setex|\.add\b|\]\s*=|write",
+    re.I,
+)
+
+
+def _concerns(edit: "Edit") -> bool:
+    """Whether a definition that the edit touches held anything that can take a value out of a cache."""
+    return bool(edit.removed.strip()) and bool(_TAKES_AWAY.search(edit.removed_around))
+
 
 rule = Rule(
     __name__,
@@ -88,6 +100,7 @@ rule = Rule(
     since="0.1",
     keywords=("cach", "redis", "invalidat", "purge", "memoize"),
     severity="error",
+    concerns=_concerns,
 )
 
 # A new call with such a name may well do what the removed one did, in another file.
@@ -102,15 +115,15 @@ _BUMPS = frozenset(("incr", "incr_version", "touch", "set", "set_many", "setex",
 
 
 @rule.change
-def visit_change(before: "Module", after: "Module") -> "Iterator[Finding]":
+def visit_change(before: "IndexedModule", after: "IndexedModule") -> "Iterator[Finding]":
     if is_test_file(after.path):
         return
     yield from _functions(before, after)
     yield from _watched_tables(before, after)
 
 
-def _functions(before: "Module", after: "Module") -> "Iterator[Finding]":
-    old, new = _by_name(before), _by_name(after)
+def _functions(before: "IndexedModule", after: "IndexedModule") -> "Iterator[Finding]":
+    old, new = _changed_functions(before, after)
     had = {name: _invalidations(node, before) for name, node in old.items()}
     has = {name: _invalidations(node, after) for name, node in new.items()}
     for name, calls in had.items():
@@ -132,21 +145,31 @@ def _functions(before: "Module", after: "Module") -> "Iterator[Finding]":
             yield finding
 
 
-def _by_name(module: "Module") -> "dict[str, Function]":
+def _changed_functions(
+    before: "IndexedModule", after: "IndexedModule"
+) -> "tuple[dict[str, Function], dict[str, Function]]":
+    """The functions of both texts by name, without those that an edit left as they were."""
+    old, new = _by_name(before), _by_name(after)
+    for name in list(old):
+        if name in new and before.source(old[name]) == after.source(new[name]):
+            del old[name], new[name]
+    return old, new
+
+
+def _by_name(module: "IndexedModule") -> "dict[str, Function]":
     """Functions by qualified name; the second one of the same name gets a number."""
     found: "dict[str, Function]" = {}
-    for node in ast.walk(module.tree):
-        if isinstance(node, FUNCTIONS):
-            name = qualname = module.qualname(node)
-            number = 2
-            while name in found:
-                name = f"{qualname} ({number})"
-                number += 1
-            found[name] = node
+    for node in module.functions:
+        name = qualname = module.qualname(node)
+        number = 2
+        while name in found:
+            name = f"{qualname} ({number})"
+            number += 1
+        found[name] = node
     return found
 
 
-def _invalidations(function: "Function", module: "Module") -> "dict[str, str]":
+def _invalidations(function: "Function", module: "IndexedModule") -> "dict[str, str]":
     """
     The invalidations of a function by their normal form: dump of the call to text as written.
 
@@ -158,11 +181,10 @@ def _invalidations(function: "Function", module: "Module") -> "dict[str, str]":
         if text and isinstance(decorator, ast.Call):
             found["@" + ast.dump(decorator)] = "@" + text
     for statement in function.body:
-        for node in ast.walk(statement):
-            if isinstance(node, ast.Call):
-                text = invalidation(node, module)
-                if text:
-                    found[ast.dump(node)] = text + "(...)"
+        for node in module.calls_below(statement):
+            text = invalidation(node, module)
+            if text:
+                found[ast.dump(node)] = text + "(...)"
     reads = next(cache_calls(function, module, READS), None) is not None
     for place, text, stored in item_changes(function, module):
         if not (stored and reads):
@@ -173,7 +195,9 @@ def _invalidations(function: "Function", module: "Module") -> "dict[str, str]":
     return found
 
 
-def _shrunk(lost: "dict[str, str]", added: "dict[str, str]", before: "Module", after: "Module") -> bool:
+def _shrunk(
+    lost: "dict[str, str]", added: "dict[str, str]", before: "IndexedModule", after: "IndexedModule"
+) -> bool:
     """Whether the new calls are the old ones with fewer keys, and the missing keys are still in use elsewhere."""
     if set(added.values()) - set(lost.values()):
         return False
@@ -187,18 +211,18 @@ def _shrunk(lost: "dict[str, str]", added: "dict[str, str]", before: "Module", a
     return not any(word in read_before and word not in read_after for word in missing)
 
 
-def _is_lost_handler(function: "Function", before: "Module", after: "Module") -> bool:
+def _is_lost_handler(function: "Function", before: "IndexedModule", after: "IndexedModule") -> bool:
     """Whether a function that is gone was called by the framework when data changed, and that still happens."""
     holder = before.parent(function)
     if isinstance(holder, ast.ClassDef):
-        kept = any(
-            isinstance(node, ast.ClassDef) and node.name == holder.name for node in ast.walk(after.tree)
-        )
+        kept = any(isinstance(node, ast.ClassDef) and node.name == holder.name for node in after.nodes)
         return kept and is_listener(function, before)
     return is_listener(function, before) and bool(function.decorator_list or function.args.args)
 
 
-def _handler_gone(name: str, function: "Function", calls: "dict[str, str]", after: "Module") -> "Finding":
+def _handler_gone(
+    name: str, function: "Function", calls: "dict[str, str]", after: "IndexedModule"
+) -> "Finding":
     shown = ", ".join(sorted(set(calls.values()))[:3])
     line = min(function.lineno, max(after.text.count("\n"), 1))
     return rule.finding(
@@ -214,8 +238,8 @@ def _judge(
     earlier: "Function",
     node: "Function",
     lost: "list[str]",
-    before: "Module",
-    after: "Module",
+    before: "IndexedModule",
+    after: "IndexedModule",
     some_left: bool,
 ) -> "Finding | None":
     old_writes = list(writes_in(earlier, before, UserReaders(before)))
@@ -246,15 +270,13 @@ def _judge(
     )
 
 
-def _has_successor(earlier: "Function", node: "Function", before: "Module", after: "Module") -> bool:
+def _has_successor(
+    earlier: "Function", node: "Function", before: "IndexedModule", after: "IndexedModule"
+) -> bool:
     """Whether the function now does something instead: a new call that may invalidate, a write-through, a version."""
-    old_calls = {
-        text_of(call.func) or _last(call) for call in ast.walk(earlier) if isinstance(call, ast.Call)
-    }
+    old_calls = {text_of(call.func) or _last(call) for call in before.calls_below(earlier)}
     helpers = UserReaders(after)
-    for call in ast.walk(node):
-        if not isinstance(call, ast.Call):
-            continue
+    for call in after.calls_below(node):
         written = text_of(call.func) or _last(call)
         if written in old_calls:
             continue
@@ -272,16 +294,17 @@ def _last(call: ast.Call) -> str:
     return call.func.attr if isinstance(call.func, ast.Attribute) else ""
 
 
-def _invalidates(function: "Function", module: "Module", helpers: UserReaders, seen: "set[ast.AST]") -> bool:
+def _invalidates(
+    function: "Function", module: "IndexedModule", helpers: UserReaders, seen: "set[ast.AST]"
+) -> bool:
     if _invalidations(function, module):
         return True
-    for call in ast.walk(function):
-        if isinstance(call, ast.Call):
-            callee = helpers.callee(call)
-            if callee is not None and callee not in seen:
-                seen.add(callee)
-                if _invalidates(callee, module, helpers, seen):
-                    return True
+    for call in module.calls_below(function):
+        callee = helpers.callee(call)
+        if callee is not None and callee not in seen:
+            seen.add(callee)
+            if _invalidates(callee, module, helpers, seen):
+                return True
     return False
 
 
@@ -291,7 +314,7 @@ def _moved(
     had: "dict[str, dict[str, str]]",
     has: "dict[str, dict[str, str]]",
     new: "dict[str, Function]",
-    after: "Module",
+    after: "IndexedModule",
 ) -> bool:
     """Whether another function of the file gained an invalidation that can stand for the lost one."""
     for other, calls in has.items():
@@ -303,26 +326,24 @@ def _moved(
     return False
 
 
-def _mentions_cache(module: "Module") -> bool:
+def _mentions_cache(module: "IndexedModule") -> bool:
     """Whether a cache is imported or used: with all of it gone the caching itself may have been given up."""
     if any(_CACHE.search(name) for pair in module.imports.items() for name in pair):
         return True
     return any(
-        isinstance(node, (ast.Name, ast.Attribute)) and is_cache(node, module)
-        for node in ast.walk(module.tree)
+        isinstance(node, (ast.Name, ast.Attribute)) and is_cache(node, module) for node in module.nodes
     )
 
 
-def _watched_tables(before: "Module", after: "Module") -> "Iterator[Finding]":
-    old, new = _watched(before), _watched(after)
+def _watched_tables(before: "IndexedModule", after: "IndexedModule") -> "Iterator[Finding]":
+    old = _watched(before)
     if old is None:
         return
+    new = _watched(after)
     lost = set(old[1]) - set(new[1] if new is not None else ())
     if not lost:
         return
-    for node in ast.walk(after.tree):
-        if not isinstance(node, ast.Call):
-            continue
+    for node in after.calls_below(after.tree):
         table = next((t for t in sorted(lost) if t in _dependencies(node)), None)
         if table is not None:
             place = new[0] if new is not None else node
@@ -335,13 +356,9 @@ def _watched_tables(before: "Module", after: "Module") -> "Iterator[Finding]":
             lost.discard(table)
 
 
-def _watched(module: "Module") -> "tuple[ast.Call, dict[str, ast.AST]] | None":
-    for node in ast.walk(module.tree):
-        if (
-            isinstance(node, ast.Call)
-            and text_of(node.func).rpartition(".")[2] == "watch"
-            and len(node.args) > 1
-        ):
+def _watched(module: "IndexedModule") -> "tuple[ast.Call, dict[str, ast.AST]] | None":
+    for node in module.calls_below(module.tree) if "watch(" in module.text else ():
+        if len(node.args) > 1 and text_of(node.func).rpartition(".")[2] == "watch":
             tables = node.args[1]
             if isinstance(tables, ast.Name):
                 tables = module.bindings.get(tables.id, tables)

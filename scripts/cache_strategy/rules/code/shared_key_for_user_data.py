@@ -41,6 +41,7 @@ Source
 from __future__ import annotations
 
 import ast
+import re
 
 from cache_strategy.rules._base import Rule, is_test_file
 from cache_strategy.rules._caches import (
@@ -63,16 +64,48 @@ if TYPE_CHECKING:
 
     from cache_strategy.rules._base import Finding
     from cache_strategy.rules._context import Function
-    from cache_strategy.syntax.module import Module
+    from cache_strategy.rules._edit import Edit
+    from cache_strategy.rules._index import IndexedModule
 
-rule = Rule(__name__, code="CS101", since="0.1", keywords=("cach", "redis", "memoize"), severity="error")
+_READ = re.compile(
+    r"current_user|current_identity|jwt|get_user|\.(?:user|session|auth|authorization|user_id)\b|\bsession\b|"
+    r"\bg\.get\b|\bg\.\w*(?:user|identity|principal|viewer|login|auth)"
+)
+_ABOUT_KEYS = re.compile(r"cach|memo|redis|lru|key|unless|vary|private|condition|extra|import", re.I)
+_USERS = re.compile(
+    r"user|uid|account|member|owner|viewer|author|identity|principal|customer|session|login|email|token|profile|auth|"
+    r"cookie|\bme\b|jwt|key|\bg\b",
+    re.I,
+)
+
+
+def _concerns(edit: "Edit") -> bool:
+    """Whether an edit can make a key shared: it touches a key, a cache, a user, or a function that may read one."""
+    if edit.before is None:
+        return bool(_READ.search(edit.after))
+    if _ABOUT_KEYS.search(edit.removed) and _USERS.search(edit.removed):
+        return True
+    if not _READ.search(edit.after):
+        return False
+    changed = edit.removed + "\n" + edit.added
+    return bool(_ABOUT_KEYS.search(changed) or _USERS.search(changed)) or edit.mentions_a_function()
+
+
+rule = Rule(
+    __name__,
+    code="CS101",
+    since="0.1",
+    keywords=("cach", "redis", "memoize"),
+    severity="error",
+    concerns=_concerns,
+)
 
 _VARIES_ON_USER = frozenset(("cookie", "authorization", "x-user", "x-user-id", "*"))
 _NEVER_SHARED = frozenset(("never_cache", "csrf_exempt_never_cache", "cache_control_private"))
 
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)
-def visit_function(node: "Function", module: "Module") -> "Iterator[Finding]":
+def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
     if is_test_file(module.path):
         return
     readers = _readers(module)
@@ -84,7 +117,7 @@ def visit_function(node: "Function", module: "Module") -> "Iterator[Finding]":
 
 
 @rule.visit(ast.ClassDef)
-def visit_class(node: ast.ClassDef, module: "Module") -> "Iterator[Finding]":
+def visit_class(node: ast.ClassDef, module: "IndexedModule") -> "Iterator[Finding]":
     if is_test_file(module.path):
         return
     cached = caching_decorator(node, module)
@@ -98,7 +131,7 @@ def visit_class(node: ast.ClassDef, module: "Module") -> "Iterator[Finding]":
                 return
 
 
-def _readers(module: "Module") -> UserReaders:
+def _readers(module: "IndexedModule") -> UserReaders:
     known = getattr(module, "_user_readers", None)
     if known is None:
         known = UserReaders(module)
@@ -107,7 +140,7 @@ def _readers(module: "Module") -> UserReaders:
 
 
 def _cached_function(
-    node: "Function", cached: CachedFunction, module: "Module", readers: UserReaders
+    node: "Function", cached: CachedFunction, module: "IndexedModule", readers: UserReaders
 ) -> "Iterator[Finding]":
     own: "list[str]" = []
     if cached.kind == ARGUMENTS:
@@ -146,7 +179,7 @@ def _fix(cached: CachedFunction) -> str:
     return "Make the user an argument (f(user_id, ...)), so that it becomes part of the key."
 
 
-def _is_private(node: ast.AST, cached: CachedFunction, module: "Module") -> bool:
+def _is_private(node: ast.AST, cached: CachedFunction, module: "IndexedModule") -> bool:
     """Whether a decorator below the cache gives each user an own answer or keeps the answer out of the cache."""
     if cached.kind != PATH:
         return False
@@ -172,7 +205,7 @@ def _is_private(node: ast.AST, cached: CachedFunction, module: "Module") -> bool
     return False
 
 
-def _may_hold_user(expression: "ast.expr", module: "Module", readers: UserReaders) -> bool:
+def _may_hold_user(expression: "ast.expr", module: "IndexedModule", readers: UserReaders) -> bool:
     """Whether a key expression reads the user, or does something that this file does not show."""
     if isinstance(expression, ast.Constant):
         return False
@@ -203,18 +236,17 @@ _HARMLESS = frozenset(
 
 def _calls_elsewhere(node: ast.AST, readers: UserReaders) -> bool:
     """Whether code calls something whose text is not in this file and that could know the user."""
-    for call in ast.walk(node):
-        if isinstance(call, ast.Call):
-            last = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-            if last in _HARMLESS:
-                continue
-            function = readers.callee(call)
-            if function is None or _calls_elsewhere(function, readers):
-                return True
+    for call in readers.module.calls_below(node):
+        last = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        if last in _HARMLESS:
+            continue
+        function = readers.callee(call)
+        if function is None or _calls_elsewhere(function, readers):
+            return True
     return False
 
 
-def _stored_by_hand(node: "Function", module: "Module", readers: UserReaders) -> "Iterator[Finding]":
+def _stored_by_hand(node: "Function", module: "IndexedModule", readers: UserReaders) -> "Iterator[Finding]":
     stores = [call for call in cache_calls(node, module, STORES) if _innermost(call, module) is node]
     if not stores or _is_for_anonymous_only(node):
         return
@@ -238,7 +270,7 @@ def _stored_by_hand(node: "Function", module: "Module", readers: UserReaders) ->
             )
 
 
-def _innermost(node: ast.AST, module: "Module") -> "ast.AST | None":
+def _innermost(node: ast.AST, module: "IndexedModule") -> "ast.AST | None":
     for scope in module.enclosing(node):
         if isinstance(scope, FUNCTIONS):
             return scope
@@ -254,22 +286,20 @@ def _is_for_anonymous_only(node: ast.AST) -> bool:
 
 
 @rule.change
-def visit_change(before: "Module", after: "Module") -> "Iterator[Finding]":
+def visit_change(before: "IndexedModule", after: "IndexedModule") -> "Iterator[Finding]":
     """The user was part of a key and is not any more, while the function still deals with the user."""
     if is_test_file(after.path):
         return
-    old = {before.qualname(node): node for node in ast.walk(before.tree) if isinstance(node, FUNCTIONS)}
-    for node in ast.walk(after.tree):
-        if not isinstance(node, FUNCTIONS):
-            continue
+    old = {before.qualname(node): node for node in before.functions}
+    for node in after.functions:
         earlier = old.get(after.qualname(node))
-        if earlier is not None and ast.dump(earlier) != ast.dump(node):
+        if earlier is not None and before.source(earlier) != after.source(node):
             yield from _key_lost_user(earlier, node, before, after)
             yield from _decorator_lost_user(earlier, node, before, after)
 
 
 def _key_lost_user(
-    earlier: "Function", node: "Function", before: "Module", after: "Module"
+    earlier: "Function", node: "Function", before: "IndexedModule", after: "IndexedModule"
 ) -> "Iterator[Finding]":
     old_taint, new_taint = (
         Taint(earlier, before, _readers(before)),
@@ -314,7 +344,7 @@ def _still_used(part: str, node: "Function", store: ast.Call) -> bool:
 
 
 def _decorator_lost_user(
-    earlier: "Function", node: "Function", before: "Module", after: "Module"
+    earlier: "Function", node: "Function", before: "IndexedModule", after: "IndexedModule"
 ) -> "Iterator[Finding]":
     was, now = caching_decorator(earlier, before), caching_decorator(node, after)
     if was is None or now is None or was.decorator.last != now.decorator.last:

@@ -1,0 +1,48 @@
+"""
+A file as it is and as it will be, as texts: what a rule can ask before anything is parsed.
+
+Parsing two versions of a long file costs more than all the rest of the hook, and most edits of a file that holds
+caches have nothing to do with them.
+"""
+
+from __future__ import annotations
+
+import re
+
+_TOP_LEVEL = re.compile(r"(?:def|class|async|@)\b|@")
+_DEFINED = re.compile(r"\bdef\s+(\w+)")
+_WORD = re.compile(r"\w+")
+
+
+class Edit:
+    """
+    `before` is None for a new file. `removed` and `added` are the lines between the first and the last line that
+    differ; `removed_around` is `removed` with the rest of the top-level definitions that it touches.
+    """
+
+    def __init__(self, before: "str | None", after: str) -> None:
+        self.before = before
+        self.after = after
+        old, new = (before or "").split("\n"), after.split("\n")
+        first = 0
+        shortest = min(len(old), len(new))
+        while first < shortest and old[first] == new[first]:
+            first += 1
+        last = 0
+        while last < shortest - first and old[-1 - last] == new[-1 - last]:
+            last += 1
+        self.removed = "\n".join(old[first : len(old) - last])
+        self.added = "\n".join(new[first : len(new) - last])
+        begin, end = first, len(old) - last
+        while begin > 0 and not (begin < len(old) and _TOP_LEVEL.match(old[begin])):
+            begin -= 1
+        while begin > 0 and old[begin - 1].startswith("@"):
+            begin -= 1
+        while end < len(old) and not _TOP_LEVEL.match(old[end]):
+            end += 1
+        self.removed_around = "\n".join(old[begin:end])
+
+    def mentions_a_function(self) -> bool:
+        """Whether the added lines use a function or method that the file defines."""
+        words = set(_WORD.findall(self.added))
+        return any(name in words for name in _DEFINED.findall(self.after))
