@@ -17,7 +17,14 @@ from ..journal import Journal, current_request
 MODULE = ""
 METHODS = ("entry", "invalidate", "metrics", "metrics_prometheus")
 """What the class Cache of an emitted runtime has, by which it is known whatever its file is called."""
-EMITTED = ("sqlalchemy_events.py", "flask_http.py", "sql_views.py", "entries.py", "warm.py")
+EMITTED = (
+    "sqlalchemy_events.py",
+    "flask_http.py",
+    "flask_caching_entry.py",
+    "sql_views.py",
+    "entries.py",
+    "warm.py",
+)
 """Files that `emit` writes beside a runtime: their frames stand between the user's code and the database."""
 
 
