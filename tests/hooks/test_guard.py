@@ -197,11 +197,21 @@ def test_files_that_are_not_python_pass(project: Path):
 
 
 def test_test_code_may_clear_and_fill_caches_as_it_likes(project: Path):
-    file = project / "tests" / "test_categories.py"
-    file.parent.mkdir()
-    file.write_text(CATEGORIES, encoding="utf-8")
+    tests = {
+        "test_categories.py": CATEGORIES,
+        "steps.py": "import pytest\n" + CATEGORIES,
+        "shop.py": CATEGORIES,
+    }
+    (project / "tests").mkdir()
+    decisions = []
+    for name, text in tests.items():
+        file = project / "tests" / name
+        file.write_text(text, encoding="utf-8")
+        decisions.append(
+            ask("Edit", project, file_path=str(file), old_string=REMOVED, new_string="").decision
+        )
 
-    assert ask("Edit", project, file_path=str(file), old_string=REMOVED, new_string="").stdout == ""
+    assert decisions == ["", "", "deny"]
 
 
 def test_paths_that_are_no_readable_files_pass_in_silence(project: Path):

@@ -109,17 +109,25 @@ class Rule:
         )
 
 
-def is_test_file(path: str) -> bool:
-    """Whether a file is test code, which may clear and fill caches as it likes."""
-    parts = path.replace("\\", "/").split("/")
-    name = parts[-1]
+_TEST_TOOLS = frozenset(("pytest", "unittest", "django.test", "hypothesis", "factory", "mock"))
+
+
+def is_test(module: "IndexedModule") -> bool:
+    """
+    Whether a file is test code, which may clear and fill caches as it likes: by its name, or by its folder and imports.
+
+    An application that lies in a folder of tests is no test code.
+    """
+    *folders, name = module.path.replace("\\", "/").split("/")
     if (
         name.startswith("test_")
         or name.endswith(("_test.py", "_tests.py"))
         or name in ("conftest.py", "tests.py")
     ):
         return True
-    return any(part in ("test", "tests", "testing") for part in parts[-4:-1])
+    if not any(folder in ("test", "tests", "testing") for folder in folders):
+        return False
+    return any(target.startswith(tool) for target in module.imports.values() for tool in _TEST_TOOLS)
 
 
 def keyword_found(rule: Rule, lowered: str) -> bool:

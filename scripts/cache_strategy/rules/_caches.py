@@ -92,7 +92,18 @@ READS = frozenset(
     )
 )
 STORES = frozenset(
-    ("set", "add", "setex", "psetex", "set_many", "get_or_set", "get_or_create", "hset", "write")
+    (
+        "set",
+        "add",
+        "setex",
+        "psetex",
+        "set_many",
+        "get_or_set",
+        "get_or_create",
+        "get_or_compute",
+        "hset",
+        "write",
+    )
 )
 _REMOVES = frozenset(
     (
@@ -192,7 +203,8 @@ def _kind_of(decorator: Decorator, module: "IndexedModule") -> str:
         return PATH
     callee = decorator.node.func if isinstance(decorator.node, ast.Call) else decorator.node
     if name and _ENTRY.search(name) and not decorator.called:
-        return ARGUMENTS
+        # `<entry>_endpoint` has its key function in entries.py, `<entry>_http` keeps nothing.
+        return "" if name.endswith(("_endpoint", "_http")) else ARGUMENTS
     if isinstance(callee, ast.Attribute) and is_cache(callee.value, module):
         if callee.attr == "cached":
             return PATH

@@ -59,7 +59,7 @@ from __future__ import annotations
 import ast
 import re
 
-from cache_strategy.rules._base import ERROR, WARNING, Rule, is_test_file
+from cache_strategy.rules._base import ERROR, WARNING, Rule, is_test
 from cache_strategy.rules._caches import (
     READS,
     STORES,
@@ -91,7 +91,9 @@ _TAKES_AWAY = re.compile(
 
 def _concerns(edit: "Edit") -> bool:
     """Whether a definition that the edit touches held anything that can take a value out of a cache."""
-    return bool(edit.removed.strip()) and bool(_TAKES_AWAY.search(edit.removed_around))
+    if edit.before is None or not edit.removed.strip():
+        return False
+    return "watch(" in edit.before or bool(_TAKES_AWAY.search(edit.removed_around))
 
 
 rule = Rule(
@@ -116,7 +118,7 @@ _BUMPS = frozenset(("incr", "incr_version", "touch", "set", "set_many", "setex",
 
 @rule.change
 def visit_change(before: "IndexedModule", after: "IndexedModule") -> "Iterator[Finding]":
-    if is_test_file(after.path):
+    if is_test(after):
         return
     yield from _functions(before, after)
     yield from _watched_tables(before, after)

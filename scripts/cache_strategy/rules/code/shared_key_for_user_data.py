@@ -43,9 +43,10 @@ from __future__ import annotations
 import ast
 import re
 
-from cache_strategy.rules._base import Rule, is_test_file
+from cache_strategy.rules._base import Rule, is_test
 from cache_strategy.rules._caches import (
     ARGUMENTS,
+    KEY_KEYWORDS,
     PATH,
     STORES,
     CachedFunction,
@@ -83,7 +84,7 @@ def _concerns(edit: "Edit") -> bool:
     """Whether an edit can make a key shared: it touches a key, a cache, a user, or a function that may read one."""
     if edit.before is None:
         return bool(_READ.search(edit.after))
-    if _ABOUT_KEYS.search(edit.removed) and _USERS.search(edit.removed):
+    if _USERS.search(edit.removed):
         return True
     if not _READ.search(edit.after):
         return False
@@ -100,13 +101,14 @@ rule = Rule(
     concerns=_concerns,
 )
 
+_KEY_FUNCTION = re.compile(r"cache_?key|key_prefix|make_key|cache_.*key|key_.*cache", re.I)
 _VARIES_ON_USER = frozenset(("cookie", "authorization", "x-user", "x-user-id", "*"))
 _NEVER_SHARED = frozenset(("never_cache", "csrf_exempt_never_cache", "cache_control_private"))
 
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)
 def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
-    if is_test_file(module.path):
+    if is_test(module):
         return
     readers = _readers(module)
     cached = caching_decorator(node, module)
@@ -118,7 +120,7 @@ def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Findi
 
 @rule.visit(ast.ClassDef)
 def visit_class(node: ast.ClassDef, module: "IndexedModule") -> "Iterator[Finding]":
-    if is_test_file(module.path):
+    if is_test(module):
         return
     cached = caching_decorator(node, module)
     if cached is None or cached.kind != PATH or _is_private(node, cached, module):
@@ -256,7 +258,7 @@ def _stored_by_hand(node: "Function", module: "IndexedModule", readers: UserRead
         key, value = key_argument(call), value_argument(call)
         if key is None or value is None or not taint.is_open(key):
             continue
-        both = call.func.attr in ("get_or_set", "get_or_create")  # type: ignore[attr-defined]
+        both = call.func.attr in ("get_or_set", "get_or_create", "get_or_compute")  # type: ignore[attr-defined]
         if not both and taint.text_of_key(key) not in read:
             continue
         source = taint.source_of(value)
@@ -288,14 +290,43 @@ def _is_for_anonymous_only(node: ast.AST) -> bool:
 @rule.change
 def visit_change(before: "IndexedModule", after: "IndexedModule") -> "Iterator[Finding]":
     """The user was part of a key and is not any more, while the function still deals with the user."""
-    if is_test_file(after.path):
+    if is_test(after):
         return
     old = {before.qualname(node): node for node in before.functions}
     for node in after.functions:
         earlier = old.get(after.qualname(node))
         if earlier is not None and before.source(earlier) != after.source(node):
+            yield from _key_function_lost_user(earlier, node, before, after)
             yield from _key_lost_user(earlier, node, before, after)
             yield from _decorator_lost_user(earlier, node, before, after)
+
+
+def _key_function_lost_user(
+    earlier: "Function", node: "Function", before: "IndexedModule", after: "IndexedModule"
+) -> "Iterator[Finding]":
+    if not _KEY_FUNCTION.search(node.name) and node.name not in _key_functions(after):
+        return
+    text = _readers(before).read_in(earlier)
+    readers = _readers(after)
+    if not text or readers.read_in(node) or any(user_parts(statement) for statement in node.body):
+        return
+    if _calls_elsewhere(node, readers) and not _calls_elsewhere(earlier, _readers(before)):
+        return
+    yield rule.finding(
+        (node.lineno, node.col_offset, node.lineno),
+        f"the key that {node.name}() builds no longer holds {text}: one user's value is served to all.",
+        fix=f"Keep {text} in the key, or take the cache off if the answer became the same for everybody.",
+    )
+
+
+def _key_functions(module: "IndexedModule") -> "frozenset[str]":
+    """The names that calls and decorators of a file are given as `key=`, `make_cache_key=` and the like."""
+    return frozenset(
+        keyword.value.id
+        for call in module.calls_below(module.tree)
+        for keyword in call.keywords
+        if keyword.arg in KEY_KEYWORDS and isinstance(keyword.value, ast.Name)
+    )
 
 
 def _key_lost_user(
