@@ -176,7 +176,8 @@ class UserReaders:
                 known = any(isinstance(value, ast.Name) and value.id in own for value in call.args)
                 if function is not None and function is not node and not known:
                     inner = self.read_in(function)
-                    if inner:
+                    # A method's reads through an object that is part of the key are part of the key.
+                    if inner and not (inner.startswith(("self.", "cls.")) and inner.partition(".")[0] in own):
                         yield call, f"{inner} in {function.name}()"
 
 

@@ -57,9 +57,13 @@ _VERB = re.compile(
     r"(?:^|_)(?:create|update|save|insert|add|remove|delete|edit|archive|cancel|merge|store|upsert|approve|reject|accept|"
     r"move|rename|replace|assign|revoke|persist|record)_[a-z]"
 )
-_LISTENERS = re.compile(
-    r"(?:^|\.)(?:receiver|listens_for|event_handler|on_event|subscribe|connect|connect_via|signal)$"
+# Verbs that change how the program runs, not what is stored.
+_NO_DATA = re.compile(
+    r"_(?:middlewares?|handlers?|routes?|router|listeners?|filters?|arguments?|headers?|urls?|cookies?|flash|extensions?|"
+    r"blueprints?|loggers?|hooks?|context)$"
 )
+# Not `on_event`: FastAPI's start and stop.
+_LISTENERS = re.compile(r"(?:^|\.)(?:receiver|listens_for|connect|connect_via)$")
 
 
 def write_of(call: ast.Call, module: "IndexedModule") -> str:
@@ -160,7 +164,8 @@ def named_writes_in(function: ast.AST, module: "IndexedModule") -> "Iterator[tup
         for node in module.calls_below(statement):
             if not invalidation(node, module):
                 text = text_of(node.func)
-                if _VERB.search(text.rpartition(".")[2]):
+                name = text.rpartition(".")[2]
+                if _VERB.search(name) and not _NO_DATA.search(name):
                     yield node, text + "()"
 
 
