@@ -56,7 +56,7 @@ def test_a_safety_finding_and_a_users_block_are_told_together_and_a_check_is_not
     answer = ask("Bash", project, command="redis-cli FLUSHALL")
 
     assert answer.decision == "deny"
-    assert answer.reason.count("[cache-wipe-command]") == 1
+    assert answer.reason.count("[cache-wipe-command] redis-cli FLUSHALL") == 1
     assert "[no-redis] Ask ops." in answer.reason and "We said no." not in answer.reason
 
 

@@ -66,8 +66,7 @@ _VALUES = frozenset(
 _LUA = re.compile(r"redis\.p?call\s*\(\s*['\"](flushall|flushdb|keys)['\"]", re.IGNORECASE)
 _DELETES = ("DEL", "UNLINK")
 _NARROWER = (
-    "Delete by pattern, in small steps: redis-cli --scan --pattern 'PREFIX:*' | xargs -r redis-cli UNLINK. "
-    "If the whole database really must go, end the command with: # cache-safety: allow[cache-wipe-command] REASON"
+    "Delete by pattern, in small steps: redis-cli --scan --pattern 'PREFIX:*' | xargs -r redis-cli UNLINK."
 )
 _SCAN = "List keys in small steps: redis-cli --scan --pattern 'PREFIX:*'."
 _ENTRIES = "Delete the keys that are wrong: cache.delete(key), cache.delete_many(keys), or raise the version of the entry."
