@@ -2,7 +2,9 @@
 
 import dataclasses
 import os
+import re
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +13,11 @@ from cache_strategy.cli.terminal import progress
 from cache_strategy.model.errors import CacheStrategyError, Refusal
 
 if TYPE_CHECKING:
+    from cache_strategy.lint import LintResult
     from cache_strategy.model.change import ChangeSet
     from cache_strategy.model.contract import Contract
-    from cache_strategy.model.evidence import Evidence
-    from cache_strategy.model.forecast import Forecast
+    from cache_strategy.model.evidence import EndpointMeasurement, Evidence
+    from cache_strategy.model.forecast import Forecast, ForecastRow
     from cache_strategy.model.trace import Trace
     from cache_strategy.model.verdict import Verdict
 
@@ -41,6 +44,21 @@ def work_folder_of(repo: Path) -> Path:
     return folder
 
 
+def writable_repository_at(path: Path) -> Path:
+    """The repository, whose work folder can be written: told before any work is done."""
+    repo = repository_at(path)
+    folder = repo / WORK
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise CacheStrategyError(
+            f"{folder}: is a file; what is found out goes into a folder of that name. Move the file away."
+        )
+    if not os.access(folder if folder.exists() else repo, os.W_OK | os.X_OK):
+        raise CacheStrategyError(
+            f"{repo}: is read-only; what is found out goes into {folder}. Make the folder writable, or copy the repository."
+        )
+    return repo
+
+
 def profile_of(repo: Path) -> "Evidence":
     from cache_strategy.profile import profile as read
 
@@ -56,16 +74,39 @@ def measured_profile_of(
     evidence = profile_of(repo)
     if not evidence.files:
         raise CacheStrategyError(
-            f"{repo}: holds no Python file; the repository of a Python web application is needed."
+            f"{repo}: holds no Python file that can be read; the repository of a Python web application is needed."
         )
     measured = trace_from(evidence, access_log, trace or newest_trace_of(repo))
     if measured:
         from cache_strategy.record.measure import measure
 
-        figures = measure(measured, volume=bool(access_log), tables_of=tables_of(evidence))
-        evidence = dataclasses.replace(evidence, measurements=figures)
+        figures = measure(measured, volume=True, tables_of=tables_of(evidence))
+        is_production = bool(access_log)
+        evidence = dataclasses.replace(
+            evidence, measurements=tuple(_with_ratio(item, is_production) for item in figures)
+        )
     write_json(work_folder_of(repo) / "evidence.json", evidence)
     return evidence, measured
+
+
+def _with_ratio(item: "EndpointMeasurement", is_production: bool) -> "EndpointMeasurement":
+    """Reads per write, from the counts; what a load script asks for per hour is no volume of the application."""
+    from cache_strategy.model.evidence import Measurement
+
+    figures = dict(item.figures)
+    reads, writes = figures.get("requests_per_hour"), figures.get("writes_per_hour")
+    if reads and writes and reads.n is not None and writes.n:
+        figures["reads_per_write"] = Measurement(
+            value=round(reads.n / writes.n, 2),
+            unit="reads/write",
+            source="measured",
+            where=writes.where,
+            n=reads.n,
+        )
+    if not is_production:
+        figures.pop("requests_per_hour", None)
+        figures.pop("writes_per_hour", None)
+    return dataclasses.replace(item, figures=figures)
 
 
 def newest_trace_of(repo: Path) -> Path | None:
@@ -95,17 +136,19 @@ def tables_of(evidence: "Evidence") -> dict[str, frozenset[str]]:
     return {endpoint.id: frozenset(endpoint.reads) for endpoint in evidence.endpoints}
 
 
-def contract_for(repo: Path, evidence: "Evidence", forecast: "Forecast | None") -> "tuple[Contract, str]":
+def contract_for(repo: Path, evidence: "Evidence", trace: "Trace | None") -> "tuple[Contract, str]":
     """The contract in force (a person's, where there is one) and the path of what was written."""
     from cache_strategy.model.document import write_text
     from cache_strategy.plan import plan as make_plan
     from cache_strategy.plan.comparison import differences
     from cache_strategy.plan.document import is_untouched, read, render
 
-    proposal = make_plan(evidence, forecast)
+    proposal = make_plan(evidence)
+    if trace:
+        proposal = make_plan(evidence, forecast_of(evidence, proposal, trace))
     text = render(proposal)
     file = repo / CONTRACT
-    if not file.exists() or is_untouched(file.read_text(encoding="utf-8")):
+    if not os.path.lexists(file) or is_untouched(text_of(file)):
         write_text(file, text)
         return proposal, str(file)
     contract = read(file)
@@ -125,6 +168,14 @@ def contract_for(repo: Path, evidence: "Evidence", forecast: "Forecast | None") 
     return contract, str(repo / NEW_CONTRACT)
 
 
+def text_of(file: Path) -> str:
+    """The text of a contract, "" of what is no text: then a person put it there, and `read` says what is wrong."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def print_difference(repo: Path) -> None:
     import difflib
 
@@ -137,6 +188,10 @@ def print_difference(repo: Path) -> None:
 def contract_of(repo: Path) -> "Contract":
     from cache_strategy.plan.document import read
 
+    if not os.path.lexists(repo / CONTRACT):
+        raise CacheStrategyError(
+            f"{repo / CONTRACT}: is not there; a contract is needed. Make it: cache-strategy run {repo}"
+        )
     return read(repo / CONTRACT)
 
 
@@ -144,20 +199,31 @@ def forecast_of(
     evidence: "Evidence",
     contract: "Contract | None",
     trace: "Trace",
-    grid: tuple[list[int | None], list[int | None], list[str]] | None,
+    grid: tuple[list[int | None], list[int | None], list[str]] | None = None,
 ) -> "Forecast":
+    """What caches in front of the endpoints would do, and each entry of the contract under its own key."""
     from cache_strategy.simulate import simulate as replay
 
     if grid is None:
-        ttls: list[int | None] = [300]
-        if contract:
-            ttls = [*sorted({e.ttl_seconds for e in contract.entries})]
-        grid = (ttls or [300], [None], ["lru"])
+        ttls = sorted({entry.ttl_seconds for entry in contract.entries}) if contract else []
+        grid = ([*ttls] or [300], [None], ["lru"])
     with progress() as say:
         say("Replaying the trace")
-        return replay(
+        found = replay(
             trace, ttls=grid[0], capacities=grid[1], policies=grid[2], tables_of=tables_of(evidence)
         )
+        return dataclasses.replace(found, entries=tuple(_entry_rows(evidence, contract, trace)))
+
+
+def _entry_rows(evidence: "Evidence", contract: "Contract | None", trace: "Trace") -> "Iterator[ForecastRow]":
+    from cache_strategy.cli.entry_trace import trace_of
+    from cache_strategy.simulate import simulate as replay
+
+    for entry in contract.entries if contract else ():
+        own = trace_of(entry, evidence, trace)
+        if own is not None:
+            tables = {entry.id: frozenset(d.table for d in entry.depends_on)}
+            yield from replay(own, ttls=[entry.ttl_seconds], tables_of=tables, per_user=()).rows
 
 
 def changes_of(repo: Path, contract: "Contract", target: str) -> "ChangeSet":
@@ -180,7 +246,10 @@ def say_withheld(changes: "ChangeSet") -> None:
     for item in changes.withheld:
         print(f"{item.entry}: left out. {item.reason}", file=sys.stderr)
     for entry, limits in (changes.limits or {}).items():
-        print(f"{entry}: its target cannot give: {'; '.join(limits)}.", file=sys.stderr)
+        print(
+            f"{entry}: its target cannot give {len(limits)} guarantees of the runtime; the report names them.",
+            file=sys.stderr,
+        )
 
 
 def write_runtime(file: Path) -> None:
@@ -206,7 +275,7 @@ def proof_of(path: Path, command: list[str], only: tuple[str, ...]) -> "Verdict"
     from cache_strategy.record import read_trace, run_recorded
     from cache_strategy.verify import private_redis, verify
 
-    repo = repository_at(path)
+    repo = writable_repository_at(path)
     contract = contract_of(repo)
     folder = work_folder_of(repo)
     own = os.environ.get(contract.infrastructure.redis.url_env)
@@ -281,6 +350,48 @@ def short_form_of(evidence: "Evidence") -> dict[str, Any]:
         "unread": len(evidence.unread),
         "seconds": evidence.seconds,
     }
+
+
+def lint_root_of(paths: list[Path], kind: str) -> Path:
+    """
+    What the paths of findings start from: the current folder, as people and code scanners want it.
+
+    For programs, and where it lies elsewhere, the one folder that was named.
+    """
+    here = Path.cwd()
+    if len(paths) == 1 and paths[0].is_dir():
+        folder = paths[0].resolve()
+        if kind == "json" or not folder.is_relative_to(here):
+            return folder
+    return here
+
+
+def with_contract_findings(result: "LintResult", paths: list[Path], root: Path) -> "LintResult":
+    """The findings, and one for each contract that cannot be obeyed, at its line."""
+    from cache_strategy.plan.document import read
+    from cache_strategy.rules import Finding
+
+    found, lines = list(result.findings), list(result.lines)
+    for path in paths:
+        file = path / CONTRACT if path.is_dir() else path
+        if file.name != CONTRACT or not os.path.lexists(file):
+            continue
+        try:
+            read(file)
+        except CacheStrategyError as error:
+            where = re.match(rf"{re.escape(CONTRACT)}:(\d+): ", str(error))
+            number = int(where[1]) if where else 1
+            rows = text_of(file).splitlines()
+            message = str(error)[where.end() :] if where else str(error)
+            place = Path(os.path.relpath(file.absolute(), root)).as_posix()
+            found.append(
+                Finding(
+                    *("CS002", "invalid-contract", "error", place, number, 1, number, message),
+                    "Write what the message asks for; cache-strategy plan proposes a whole contract beside it.",
+                )
+            )
+            lines.append(rows[number - 1] if number <= len(rows) else "")
+    return dataclasses.replace(result, findings=tuple(found), lines=tuple(lines))
 
 
 def numbers_in(option: str, text: str) -> list[int | None]:

@@ -1,5 +1,6 @@
 """The edge: what goes to the terminal, and how an error becomes one line and an exit code."""
 
+import io
 import json
 import os
 import sys
@@ -46,10 +47,12 @@ def _sentence(error: Exception) -> str:
     return line if line.endswith((".", "?", "!")) else line + "."
 
 
-def run_app(app: Callable[..., Any]) -> int:
-    """Runs the command line; the exit code. Every error becomes one line on stderr."""
+def run_app(load: Callable[[], Callable[..., Any]]) -> int:
+    """Loads and runs the command line; the exit code. Every error becomes one line on stderr."""
+    _print_any_name()
     try:
-        code = app(standalone_mode=False)
+        code = load()(standalone_mode=False, prog_name="cache-strategy")
+        sys.stdout.flush()
     except CacheStrategyError as error:
         print(error, file=sys.stderr)
         code = error.exit_code
@@ -79,3 +82,10 @@ def run_app(app: Callable[..., Any]) -> int:
         )
         code = 2
     return code if isinstance(code, int) else 0
+
+
+def _print_any_name() -> None:
+    """A file name that is not UTF-8 is printed with its bytes escaped, where Python would raise."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -54,10 +54,10 @@ def run(
 
     Writes nothing outside .cache-strategy/ and a contract where there is none.
     """
-    repo = line.repository_at(path)
+    repo = line.writable_repository_at(path)
     evidence, measured = line.measured_profile_of(repo, access_log, trace)
-    contract, written = line.contract_for(repo, evidence, None)
-    forecast = line.forecast_of(evidence, contract, measured, None) if measured else None
+    contract, written = line.contract_for(repo, evidence, measured)
+    forecast = line.forecast_of(evidence, contract, measured) if measured else None
     report = line.report_files_of(repo, evidence, contract, forecast, None)
     if json_:
         print_json(
@@ -83,7 +83,7 @@ def profile(
     json_: JsonOption = False,
 ) -> None:
     """Find out what the code does: endpoints, tables, writers, what may be cached and what must not."""
-    repo = line.repository_at(path)
+    repo = line.writable_repository_at(path)
     evidence, _ = line.measured_profile_of(repo, access_log, trace)
     if json_:
         from cache_strategy.model.document import to_data
@@ -108,14 +108,9 @@ def plan(
 
     A contract that a person has edited is never overwritten: the proposal goes to cache-strategy.new.yaml.
     """
-    repo = line.repository_at(path)
+    repo = line.writable_repository_at(path)
     evidence, measured = line.measured_profile_of(repo, access_log, trace)
-    forecast = None
-    if measured:
-        from cache_strategy.plan import plan as make_plan
-
-        forecast = line.forecast_of(evidence, make_plan(evidence), measured, None)
-    contract, written = line.contract_for(repo, evidence, forecast)
+    contract, written = line.contract_for(repo, evidence, measured)
     if json_:
         from cache_strategy.model.document import to_data
 
@@ -141,24 +136,27 @@ def simulate(
 ) -> None:
     """Forecast hit rate, stale share, origin load and memory from a trace or an access log."""
     repo = line.repository_at(path)
+    grid = (
+        line.numbers_in("--ttl", ttl),
+        line.numbers_in("--capacity", capacity) or [None],
+        [name.strip() for name in policy.split(",") if name.strip()],
+    )
+    trace = trace or (None if access_log else line.newest_trace_of(repo))
     if not access_log and not trace:
         raise CacheStrategyError(
             "simulate: no trace was given; one is needed. Name it with --access-log FILE or --trace DIR, "
-            "or make one: cache-strategy record -- CMD"
+            f"or make one: cache-strategy record --repo {repo} -- CMD"
         )
     evidence = line.profile_of(repo)
     measured = line.trace_from(evidence, access_log, trace)
     assert measured is not None
-    forecast = line.forecast_of(
-        evidence,
-        None,
-        measured,
-        (line.numbers_in("--ttl", ttl), line.numbers_in("--capacity", capacity) or [None], policy.split(",")),
-    )
+    forecast = line.forecast_of(evidence, None, measured, grid)
     if json_:
         from cache_strategy.model.document import to_data
 
-        print_json(to_data(forecast))
+        data = to_data(forecast)
+        del data["entries"]
+        print_json(data)
         return
     from cache_strategy.report.summary import summarise_forecast
 
@@ -177,7 +175,7 @@ def record(
     """Run your own command (server, test suite, load script) and write a trace, with no change to the code."""
     from cache_strategy.record import read_trace, run_recorded
 
-    root = line.repository_at(repo)
+    root = line.writable_repository_at(repo)
     folder = out or root / line.WORK / "traces" / time.strftime("%Y%m%d-%H%M%S")
     line.work_folder_of(root)
     done = run_recorded(command, root, folder, env={})
@@ -221,7 +219,7 @@ def emit(
     if runtime is not None:
         line.write_runtime(runtime)
         return
-    repo = line.repository_at(path)
+    repo = line.writable_repository_at(path)
     if revert:
         from cache_strategy.emit.apply import revert as take_back
 
@@ -282,7 +280,7 @@ def report(path: RepoArgument = Path(), json_: JsonOption = False) -> None:
     from cache_strategy.model.document import read_json
     from cache_strategy.model.evidence import Evidence
 
-    repo = line.repository_at(path)
+    repo = line.writable_repository_at(path)
     evidence = read_json(repo / line.WORK / "evidence.json", Evidence, f"cache-strategy profile {path}")
     forecast, verdict = line.forecast_file_of(repo), line.verdict_file_of(repo)
     written = line.report_files_of(repo, evidence, line.contract_of(repo), forecast, verdict)
@@ -303,11 +301,13 @@ def lint(
     from cache_strategy.lint import lint as check
     from cache_strategy.lint import render
 
-    result = check(paths or [Path()], diff=diff or None, root=Path.cwd())
-    sys.stdout.write(render(result, "json" if json_ else format_))
-    if any(f.severity == "error" for f in result.findings) or (
-        result.findings and not json_ and format_ == "text"
-    ):
+    asked = paths or [Path()]
+    kind = "json" if json_ else format_
+    root = line.lint_root_of(asked, kind)
+    result = check(asked, diff=diff or None, root=root)
+    result = line.with_contract_findings(result, asked, root)
+    sys.stdout.write(render(result, kind))
+    if result.findings:
         raise typer.Exit(1)
 
 
@@ -316,4 +316,7 @@ def explain(rule: Annotated[str, typer.Argument(help="The name of a rule, as a f
     """Print a rule's page: what it does, why, an example, what to use instead."""
     from cache_strategy.rules import explain as page_of
 
-    print(page_of(rule))
+    try:
+        print(page_of(rule))
+    except KeyError as unknown:
+        raise CacheStrategyError(str(unknown.args[0])) from None

@@ -8,8 +8,11 @@ one that was killed is found by its note and taken back by the next `--apply` or
 
 import json
 import os
+import signal
 import tempfile
-from collections.abc import Iterable
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -38,23 +41,37 @@ def apply(changes: Iterable[Change], repo: Path) -> list[str]:
             )
     note = _note_of(repo)
     journal = {"schema": 1, "state": "applying", "files": _merged(note, todo)}
-    write_text(repo / NOTE, json.dumps(journal, indent=1))
     done: list[Change] = []
     try:
+        write_text(repo / NOTE, json.dumps(journal, indent=1))
         for change in todo:
             done.append(change)
             _replace(_inside(repo, change.path), change.after)
+        _finish(repo, {**journal, "state": "applied"})
     except BaseException as error:
-        for change in reversed(done):
-            _restore(repo, change.path, change.before)
-        _finish(repo, note)
+        with _undisturbed():
+            for change in reversed(done):
+                _restore(repo, change.path, change.before)
+            _finish(repo, note)
         if isinstance(error, OSError):
             raise CacheStrategyError(
                 f"{error.filename}: cannot be written ({error.strerror}); nothing was changed. Make the folder writable."
             ) from error
         raise
-    _finish(repo, {**journal, "state": "applied"})
     return [change.path for change in todo]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C waits until what the first one interrupted is taken back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def revert(repo: Path) -> list[str]:

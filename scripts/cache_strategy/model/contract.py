@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from cache_strategy.model.evidence import KeyPart, Layer, Source, Writer
+from cache_strategy.model.evidence import Endpoint, Evidence, KeyPart, Layer, Source, Writer
 
 EntryKind = Literal["function", "endpoint", "view"]
 How = Literal["ttl", "write-through", "event", "tag"]
@@ -172,3 +172,12 @@ class Contract:
 def writer_name(writer: Writer) -> str:
     """ "path:qualname", as `invalidated_by` names a writer."""
     return f"{writer.path}:{writer.qualname}"
+
+
+def endpoints_of(entry: Entry, evidence: Evidence) -> list[Endpoint]:
+    """The endpoints that an entry serves: its own, or those whose code leads to it."""
+    own = [e for e in evidence.endpoints if f"{e.path}:{e.qualname}" == entry.target]
+    if own:
+        return own
+    ids = {i for c in evidence.candidates if f"{c.path}:{c.qualname}" == entry.target for i in c.endpoints}
+    return [e for e in evidence.endpoints if e.id in ids]

@@ -132,7 +132,7 @@ def write_text(path: Path, text: str) -> None:
             raise
     except OSError as error:
         raise CacheStrategyError(
-            f"{path}: cannot be written ({error.strerror}); a writable folder is needed. Choose one with --out."
+            f"{path}: cannot be written ({error.strerror}); a writable folder with room is needed."
         ) from error
 
 

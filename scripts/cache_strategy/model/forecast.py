@@ -27,7 +27,12 @@ class ForecastRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Forecast:
-    """Rows by group, and what they were computed from."""
+    """
+    Rows by group, and what they were computed from.
+
+    `entries` has a row per entry of the contract whose requests the trace shows, `group` being its id: replayed under
+    its own key, time to live and tables, so that `hit_rate` less `stale_rate` is what invalidation leaves of the hits.
+    """
 
     requests: int
     keys: int
@@ -36,3 +41,4 @@ class Forecast:
     seconds: float | None = None
     notes: tuple[str, ...] = ()
     schema: int = 1
+    entries: tuple[ForecastRow, ...] = ()

@@ -144,7 +144,7 @@ def _infrastructure(
 ) -> Infrastructure:
     has_static = any(c.kind == "static" for c in evidence.candidates)
     has_http = any("http" in entry.layers for entry in entries)
-    known = [row.memory_bytes for row in forecast.rows if row.memory_bytes] if forecast else []
+    known = [row.memory_bytes for row in forecast.entries if row.memory_bytes] if forecast else []
     # Twice the forecast: Redis needs room for keys, versions and fragmentation (assumed); never below 64 MB.
     redis = Redis(namespace=re.sub(r"[^a-z0-9]+", "-", application.package.lower()).strip("-") or "app")
     if known:

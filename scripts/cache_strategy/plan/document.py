@@ -168,6 +168,10 @@ def _plain(node: yaml.Node, where: str, lines: dict[str, int], name: str) -> Any
 
 
 def _check(contract: Contract) -> None:
+    application = contract.application
+    _check_inside(application.package_path, ".application.package_path")
+    for i, requirements in enumerate(application.requirements):
+        _check_inside(requirements, f".application.requirements[{i}]")
     seen: set[str] = set()
     for i, entry in enumerate(contract.entries):
         at = f".entries[{i}]"
@@ -179,11 +183,26 @@ def _check(contract: Contract) -> None:
         _check_entry(entry, at)
 
 
+def _check_inside(path: str, at: str) -> None:
+    """Every path of a contract lies in the repository; a link that leads out of it is refused where it is followed."""
+    if (
+        path.startswith(("/", "\\", "~"))
+        or re.match(r"[A-Za-z]:[\\/]", path)
+        or ".." in re.split(r"[\\/]", path)
+    ):
+        raise CacheStrategyError(
+            f"{at}: is {path!r}, which leads outside the repository; write a path from its top, for example shop/views.py."
+        )
+
+
 def _check_entry(entry: Entry, at: str) -> None:
     if ":" not in entry.target:
         raise CacheStrategyError(
             f"{at}.target: is {entry.target!r}; write path:function, for example shop/views.py:home."
         )
+    _check_inside(entry.target.rpartition(":")[0], f"{at}.target")
+    for j, invalidator in enumerate(entry.invalidated_by):
+        _check_inside(invalidator.writer.rpartition(":")[0], f"{at}.invalidated_by[{j}].writer")
     if entry.ttl_seconds < 1:
         raise CacheStrategyError(
             f"{at}.ttl_seconds: is {entry.ttl_seconds}; write whole seconds, at least 1."

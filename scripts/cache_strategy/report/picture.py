@@ -14,15 +14,15 @@ LAYERS = (
 
 
 def layers_picture(contract: Contract) -> str:
-    """One column per layer on a reader's way to the database, each entry as a bar through the layers it uses."""
+    """One column per layer, from the reader to the database, each entry as a bar in the layers it uses."""
     entries = contract.entries
     if not entries:
         return ""
-    left, column = 220, 150
-    width = left + column * (len(LAYERS) + 1)
+    left, column = 240, 190
+    width = left + column * len(LAYERS)
     height = 60 + ROW * len(entries)
     parts = [_open(width, height, "Layers of each entry")]
-    for i, (_, title) in enumerate((*LAYERS, ("", "database"))):
+    for i, (_, title) in enumerate(LAYERS):
         x = left + i * column
         parts.append(
             f'<rect x="{x + 4}" y="8" width="{column - 8}" height="{height - 16}" rx="6" class="column"/>'
@@ -52,7 +52,7 @@ def writers_picture(contract: Contract) -> str:
         return ""
     entries = [e for e in contract.entries if e.depends_on]
     height = 56 + ROW * max(len(writers), len(tables), len(entries))
-    columns = (330, 510, 720)
+    columns = (390, 570, 760)
     parts = [_open(1000, height, "Which writer reaches which entry")]
     for x, anchor, title in (
         (columns[0], "end", "writer"),
@@ -77,7 +77,7 @@ def writers_picture(contract: Contract) -> str:
             )
     for writer in writers:
         parts.append(
-            f'<text x="{columns[0]}" y="{spot["w", writer] + 4}" text-anchor="end">{escape(_short(writer, 46))}</text>'
+            f'<text x="{columns[0]}" y="{spot["w", writer] + 4}" text-anchor="end">{escape(_short(writer, 56))}</text>'
         )
     for table in tables:
         y = spot["t", table]

@@ -5,6 +5,7 @@ from cache_strategy.model.evidence import Evidence
 from cache_strategy.model.forecast import Forecast
 from cache_strategy.model.verdict import Verdict
 from cache_strategy.report import figures
+from cache_strategy.report.content import hit_rate_of
 
 MOST = 20
 """How many of a list are shown; the rest is counted."""
@@ -14,25 +15,38 @@ def summarise(
     evidence: Evidence, contract: Contract, forecast: Forecast | None, written: str, report: dict[str, str]
 ) -> str:
     """What `run` prints: what was found, what is proposed, what comes next."""
+    known = {r.group: r for r in forecast.entries} if forecast else {}
     lines = [_head(evidence), "", f"Entries of the contract ({len(contract.entries)}):"]
     for entry in contract.entries[:MOST]:
         key = ", ".join(p.name for p in entry.key) or "one value"
+        hits = ""
+        if forecast:
+            row = known.get(entry.id)
+            by_row = any(d.row for d in entry.depends_on)
+            hits = f"{_hits(hit_rate_of([row], '', by_row).text if row else 'not known'):<20}"
         lines.append(
-            f"  {entry.id:<28} {'+'.join(entry.layers):<16} {figures.duration(entry.ttl_seconds):>7}  by {key}"
-            f"  <- {entry.target}"
+            f"  {_cut(entry.id, 28):<28} {'+'.join(entry.layers):<16} {figures.duration(entry.ttl_seconds):>7}  {hits}"
+            f"by {key}  <- {entry.target}"
         )
-    lines += _more(len(contract.entries))
+    lines += _more(len(contract.entries), where="the contract")
     lines += ["", f"Rejected ({len(contract.rejected)}):"]
     lines += [f"  {_cut(r.target, 44):<44} {_cut(r.reason, 90)}" for r in contract.rejected[:MOST]]
-    lines += _more(len(contract.rejected))
+    lines += _more(len(contract.rejected), where="the contract")
     lines += _unread(evidence)
     if forecast:
-        lines += ["", summarise_forecast(forecast)]
+        lines += [
+            "",
+            f"Hits are foretold from {forecast.requests:,} requests ({forecast.source or 'a trace'}).",
+        ]
     else:
         lines += ["", f"No trace is at hand, so no hit rate is foretold: {figures.ACCESS_LOG}"]
     lines += ["", f"Contract: {written}", f"Report:   {report['report']}", f"          {report['html']}"]
     lines += ["Next:     read the contract; cache-strategy emit shows the patch"]
     return "\n".join(lines)
+
+
+def _hits(text: str) -> str:
+    return f"hits {text.replace('at least', '>=').replace('at most', '<=')}"
 
 
 def summarise_evidence(evidence: Evidence) -> str:
@@ -72,14 +86,15 @@ def summarise_forecast(forecast: Forecast) -> str:
             f"  {_cut(row.group, 48):<48} {ttl:>8} {row.requests:>9,} {row.keys:>7,} {figures.percent(row.hit_rate):>8} "
             f"{stale:>8} {row.origin_requests:>8,}"
         )
-    lines += _more(len(forecast.rows), 60)
+    lines += _more(len(forecast.rows), 60, "what --json prints")
     return "\n".join([*lines, *(f"  {note}" for note in forecast.notes)])
 
 
 def summarise_verdict(verdict: Verdict) -> str:
     """What `verify` prints: a line per entry, and for a refuted one what, where and who."""
     words = {"off": "caches off", "on": "caches on", "oracle": "with the oracle"}
-    lines = [
+    lines = list(verdict.notes)
+    lines += [
         f"{words[r.mode]:<16} exit code {r.exit_code}, {r.seconds:.1f} s  {r.summary}".rstrip()
         for r in verdict.runs
     ]
@@ -103,7 +118,7 @@ def summarise_verdict(verdict: Verdict) -> str:
                 lines.append(f"          {mismatch.reason}")
         if len(entry.mismatches) > 3:
             lines.append(f"          … and {len(entry.mismatches) - 3} more in .cache-strategy/verdict.json")
-    return "\n".join([*lines, *verdict.notes])
+    return "\n".join(lines)
 
 
 def _head(evidence: Evidence) -> str:
@@ -122,8 +137,8 @@ def _unread(evidence: Evidence) -> list[str]:
     return lines + _more(len(evidence.unread), 10)
 
 
-def _more(count: int, most: int = MOST) -> list[str]:
-    return [f"  … and {count - most} more in .cache-strategy/"] if count > most else []
+def _more(count: int, most: int = MOST, where: str = ".cache-strategy/evidence.json") -> list[str]:
+    return [f"  … and {count - most:,} more in {where}"] if count > most else []
 
 
 def _cut(text: str, length: int) -> str:

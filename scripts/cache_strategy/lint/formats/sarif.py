@@ -60,7 +60,7 @@ def _result(finding: Any, source: str, index: dict[str, int]) -> dict[str, Any]:
     known = f"{finding.rule}\0{finding.path}\0{source.strip()}"
     return {
         "ruleId": finding.rule,
-        "ruleIndex": index[finding.rule],
+        **({"ruleIndex": index[finding.rule]} if finding.rule in index else {}),
         "level": _LEVELS[finding.severity],
         "message": {"text": f"{finding.message} {finding.fix}"},
         "locations": [
