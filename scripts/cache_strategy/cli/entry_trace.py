@@ -1,10 +1,10 @@
-"""A trace as the entries of a contract see it: their requests under their keys."""
+"""A trace as the entries of a contract see it: their requests under their keys, reads against writes."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from cache_strategy.model.contract import Entry, endpoints_of
-from cache_strategy.model.evidence import Endpoint, Evidence, KeyPart
+from cache_strategy.model.contract import Contract, Entry, endpoints_of
+from cache_strategy.model.evidence import Endpoint, EndpointMeasurement, Evidence, KeyPart, Measurement
 from cache_strategy.model.trace import Access, Trace
 
 SAFE = ("GET", "HEAD")
@@ -38,6 +38,25 @@ def trace_of(entry: Entry, evidence: Evidence, trace: Trace) -> Trace | None:
         cache_events=(),
         notes=(),
     )
+
+
+def measured_entries(contract: Contract, evidence: Evidence, trace: Trace) -> list[EndpointMeasurement]:
+    """Reads per write of each entry: requests of its endpoints, and writes to the tables it depends on."""
+    found: dict[str, EndpointMeasurement] = {}
+    for entry in contract.entries:
+        groups = {e.id for e in endpoints_of(entry, evidence) if e.method in SAFE}
+        tables = {d.table.lower() for d in entry.depends_on}
+        reads = sum(a.group in groups for a in trace.accesses)
+        writes = sum(not tables.isdisjoint(t.lower() for t in w.tables) for w in trace.writes)
+        if reads and writes:
+            ratio = Measurement(
+                value=round(reads / writes, 2),
+                unit="reads/write",
+                source="measured",
+                where=f"trace {trace.source}, {reads:,} requests and {writes:,} writes to {', '.join(sorted(tables))}",
+            )
+            found[entry.target] = EndpointMeasurement(id=entry.target, figures={"reads_per_write": ratio})
+    return list(found.values())
 
 
 def _keys(parts: Sequence[KeyPart], endpoint: Endpoint, asked: Sequence[Access]) -> list[str] | None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cache_strategy.lint import LintResult
     from cache_strategy.model.change import ChangeSet
     from cache_strategy.model.contract import Contract
-    from cache_strategy.model.evidence import EndpointMeasurement, Evidence
+    from cache_strategy.model.evidence import Evidence
     from cache_strategy.model.forecast import Forecast, ForecastRow
     from cache_strategy.model.trace import Trace
     from cache_strategy.model.verdict import Verdict
@@ -80,33 +80,26 @@ def measured_profile_of(
     if measured:
         from cache_strategy.record.measure import measure
 
-        figures = measure(measured, volume=True, tables_of=tables_of(evidence))
-        is_production = bool(access_log)
-        evidence = dataclasses.replace(
-            evidence, measurements=tuple(_with_ratio(item, is_production) for item in figures)
-        )
+        figures = measure(measured, volume=bool(access_log), tables_of=tables_of(evidence))
+        evidence = dataclasses.replace(evidence, measurements=figures)
     write_json(work_folder_of(repo) / "evidence.json", evidence)
     return evidence, measured
 
 
-def _with_ratio(item: "EndpointMeasurement", is_production: bool) -> "EndpointMeasurement":
-    """Reads per write, from the counts; what a load script asks for per hour is no volume of the application."""
-    from cache_strategy.model.evidence import Measurement
+def with_entries_measured(
+    repo: Path, evidence: "Evidence", contract: "Contract", trace: "Trace | None"
+) -> "Evidence":
+    """The evidence with what the trace says of the entries themselves, written anew."""
+    from cache_strategy.cli.entry_trace import measured_entries
+    from cache_strategy.model.document import write_json
 
-    figures = dict(item.figures)
-    reads, writes = figures.get("requests_per_hour"), figures.get("writes_per_hour")
-    if reads and writes and reads.n is not None and writes.n:
-        figures["reads_per_write"] = Measurement(
-            value=round(reads.n / writes.n, 2),
-            unit="reads/write",
-            source="measured",
-            where=writes.where,
-            n=reads.n,
-        )
-    if not is_production:
-        figures.pop("requests_per_hour", None)
-        figures.pop("writes_per_hour", None)
-    return dataclasses.replace(item, figures=figures)
+    if trace is None:
+        return evidence
+    known = {item.id for item in evidence.measurements}
+    added = [m for m in measured_entries(contract, evidence, trace) if m.id not in known]
+    evidence = dataclasses.replace(evidence, measurements=(*evidence.measurements, *added))
+    write_json(work_folder_of(repo) / "evidence.json", evidence)
+    return evidence
 
 
 def newest_trace_of(repo: Path) -> Path | None:

@@ -57,6 +57,7 @@ def run(
     repo = line.writable_repository_at(path)
     evidence, measured = line.measured_profile_of(repo, access_log, trace)
     contract, written = line.contract_for(repo, evidence, measured)
+    evidence = line.with_entries_measured(repo, evidence, contract, measured)
     forecast = line.forecast_of(evidence, contract, measured) if measured else None
     report = line.report_files_of(repo, evidence, contract, forecast, None)
     if json_:
