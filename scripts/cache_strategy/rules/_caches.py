@@ -53,12 +53,12 @@ _BY_PATH = frozenset(
     )
 )
 _CACHE_NAME = re.compile(
-    r"(?:^|_)(?:cache|caches|redis|region|memcache|memcached|mc)(?:_|$|\d)|[a-z]Cache$|^Cache$", re.I
+    r"(?:^|_)(?:cache|caches|redis|memcache|memcached)(?:_|$|\d)|[a-z]Cache$|^Cache$", re.I
 )
 _ENTRY = re.compile(r"(?:^|\.)caching\.entries(?:\.|$)")
 _ENDPOINT = re.compile(r"(?:^|\.)caching\.flask_http\.cached_endpoint$")
 _CACHE_TYPE = re.compile(
-    r"^(?:redis|valkey|fakeredis|flask_caching|cachetools|diskcache|pymemcache|memcache|aiocache|cashews)\b"
+    r"^(?:dogpile|redis|valkey|fakeredis|flask_caching|cachetools|diskcache|pymemcache|memcache|aiocache|cashews)\b"
 )
 
 # Keyword arguments that decide about the key, or about whose answers are cached at all.
@@ -130,6 +130,7 @@ _REMOVES = frozenset(
         "hdel",
     )
 )
+_WITHOUT_KEY = frozenset(("clear", "invalidate", "invalidate_all", "purge"))
 _ANYWHERE = frozenset(("cache_clear", "delete_memoized", "invalidate_after_commit", "cache_invalidate"))
 _REMOVING_WORD = re.compile(
     r"(?:^|_)(?:clear|clears|delete|deletes|invalidate|invalidates|invalidated|invalidation|purge|purges|bust|evict|expire|"
@@ -238,7 +239,9 @@ def invalidation(call: "ast.AST", module: "IndexedModule") -> str:
         if callee.attr in _ANYWHERE:
             return written
         if callee.attr in _REMOVES and is_cache(callee.value, module):
-            return written
+            # `cache_entry.delete()` deletes a row; a cache is told what to delete.
+            given = not isinstance(call, ast.Call) or call.args or call.keywords
+            return written if given or callee.attr in _WITHOUT_KEY else ""
         name = callee.attr
     elif isinstance(callee, ast.Name):
         written = name = callee.id

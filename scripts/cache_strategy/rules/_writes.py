@@ -69,16 +69,19 @@ _LISTENERS = re.compile(r"(?:^|\.)(?:receiver|listens_for|connect|connect_via)$"
 def write_of(call: ast.Call, module: "IndexedModule") -> str:
     """The text of a call that changes data, else ""."""
     callee = call.func
-    if not isinstance(callee, ast.Attribute) or is_cache(callee.value, module) or invalidation(call, module):
+    if not isinstance(callee, ast.Attribute) or invalidation(call, module):
         return ""
     name = callee.attr
+    is_row = name == "delete" and not call.args and isinstance(callee.value, ast.Name)
+    if is_cache(callee.value, module) and not is_row:
+        return ""
     holder = text_of(callee.value)
     written = (holder + "." if holder else "...") + name + "()"
     if name in _ALWAYS:
         return written
     if name in _SESSION and holder and _SESSION_NAME.search(holder):
         return written
-    if name == "delete" and not call.args and isinstance(callee.value, ast.Name):
+    if is_row:
         return written
     if name in _QUERYSET and _is_queryset(callee.value):
         return written

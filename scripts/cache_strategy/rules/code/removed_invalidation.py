@@ -58,6 +58,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import namedtuple
 
 from cache_strategy.rules._base import ERROR, WARNING, Rule, is_test
 from cache_strategy.rules._caches import (
@@ -76,6 +77,7 @@ from cache_strategy.syntax.names import text_of
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import NamedTuple
 
     from cache_strategy.rules._base import Finding
     from cache_strategy.rules._context import Function
@@ -96,6 +98,16 @@ def _concerns(edit: "Edit") -> bool:
     return "watch(" in edit.before or bool(_TAKES_AWAY.search(edit.removed_around))
 
 
+if TYPE_CHECKING:
+
+    class Invalidation(NamedTuple):
+        text: str
+        words: "frozenset[str]"
+        stores: bool
+else:
+    # One call: as written, the words of its arguments, and whether it stores a new value instead of removing one.
+    Invalidation = namedtuple("Invalidation", "text words stores")
+
 rule = Rule(
     __name__,
     code="CS102",
@@ -111,7 +123,11 @@ _SUCCESSOR = re.compile(
     r"hook|after_|touch|bump|version|post_save|on_commit|sync|update_|enqueue|delay|apply_async|event",
     re.I,
 )
-_WORDS = re.compile(r"[A-Za-z_][\w:%-]{2,}")
+# Keys of things that live in the same server and are no cached values.
+_NO_VALUE = re.compile(
+    r"(?:^|[^a-z])(?:locks?|mutex|queue|throttle|rate|ratelimit|lease|nonce|otp|csrf|semaphore)(?:[^a-z]|$)",
+    re.I,
+)
 _CACHE = re.compile(r"cach(?:e|ing)|redis", re.I)
 _BUMPS = frozenset(("incr", "incr_version", "touch", "set", "set_many", "setex", "add", "write", "expire"))
 
@@ -133,17 +149,16 @@ def _functions(before: "IndexedModule", after: "IndexedModule") -> "Iterator[Fin
             continue
         node = new.get(name)
         if node is None:
-            if _is_lost_handler(old[name], before, after) and not _moved(
-                name, list(calls.values()), had, has, new, after
-            ):
-                yield _handler_gone(name, old[name], calls, after)
+            gone = list(calls.values())
+            if _is_lost_handler(old[name], before, after) and not _moved(name, gone, had, has, new, after):
+                yield _handler_gone(name, old[name], gone, after)
             continue
-        lost = {key: text for key, text in calls.items() if key not in has[name]}
-        added = {key: text for key, text in has[name].items() if key not in calls}
+        lost = [calls[key] for key in calls if key not in has[name]]
+        added = [has[name][key] for key in has[name] if key not in calls]
         if not lost or (added and not _shrunk(lost, added, before, after)):
             continue
-        finding = _judge(name, old[name], node, list(lost.values()), before, after, bool(has[name]))
-        if finding is not None and not _moved(name, list(lost.values()), had, has, new, after):
+        finding = _judge(name, old[name], node, lost, before, after, bool(has[name]))
+        if finding is not None and not _moved(name, lost, had, has, new, after):
             yield finding
 
 
@@ -171,46 +186,67 @@ def _by_name(module: "IndexedModule") -> "dict[str, Function]":
     return found
 
 
-def _invalidations(function: "Function", module: "IndexedModule") -> "dict[str, str]":
+def _invalidations(function: "Function", module: "IndexedModule") -> "dict[str, Invalidation]":
     """
-    The invalidations of a function by their normal form: dump of the call to text as written.
+    The invalidations of a function by their normal form (the dump of the call).
 
-    A value that is stored by a function that reads no cache replaces the old one, and counts as well.
+    A value that is stored by a function that reads no cache replaces the old one, and counts as well. Locks, queues
+    and counters in Redis do not count.
     """
-    found: "dict[str, str]" = {}
+    found: "dict[str, Invalidation]" = {}
+
+    def add(place: "ast.AST", text: str, *, stores: bool = False, mark: str = "") -> None:
+        words = _words_of(place)
+        if not any(_NO_VALUE.search(word) for word in words):
+            found[mark + ast.dump(place)] = Invalidation(mark + text, words, stores)
+
     for decorator in function.decorator_list:
         text = invalidation(decorator, module)
         if text and isinstance(decorator, ast.Call):
-            found["@" + ast.dump(decorator)] = "@" + text
+            add(decorator, text, mark="@")
     for statement in function.body:
         for node in module.calls_below(statement):
             text = invalidation(node, module)
             if text:
-                found[ast.dump(node)] = text + "(...)"
+                add(node, text + "(...)")
     reads = next(cache_calls(function, module, READS), None) is not None
     for place, text, stored in item_changes(function, module):
         if not (stored and reads):
-            found[ast.dump(place)] = text
+            add(place, text, stores=stored)
     if not reads:
         for call in cache_calls(function, module, STORES):
-            found[ast.dump(call)] = text_of(call.func) + "(...)"
+            add(call, text_of(call.func) + "(...)", stores=True)
     return found
 
 
+def _words_of(place: "ast.AST") -> "frozenset[str]":
+    """The names and literal texts in the positional arguments of a call, or in a subscript."""
+    words = set()
+    for argument in place.args if isinstance(place, ast.Call) else [place]:
+        for part in ast.walk(argument):
+            if isinstance(part, ast.Name):
+                words.add(part.id)
+            elif isinstance(part, ast.Attribute):
+                words.add(part.attr)
+            elif isinstance(part, ast.Constant) and isinstance(part.value, str):
+                words.add(part.value)
+    return frozenset(words)
+
+
 def _shrunk(
-    lost: "dict[str, str]", added: "dict[str, str]", before: "IndexedModule", after: "IndexedModule"
+    lost: "list[Invalidation]", added: "list[Invalidation]", before: "IndexedModule", after: "IndexedModule"
 ) -> bool:
     """Whether the new calls are the old ones with fewer keys, and the missing keys are still in use elsewhere."""
-    if set(added.values()) - set(lost.values()):
+    if {call.text for call in added} - {call.text for call in lost}:
         return False
-    old, new = (frozenset(_WORDS.findall(" ".join(calls))) for calls in (lost, added))
-    missing = old - new
-    if not new < old or not missing:
+    old, new = (frozenset(word for call in calls for word in call.words) for calls in (lost, added))
+    if not new < old:
         return False
     read_before, read_after = (
-        " ".join(map(ast.dump, cache_calls(module.tree, module, READS))) for module in (before, after)
+        frozenset(word for call in cache_calls(module.tree, module, READS) for word in _words_of(call))
+        for module in (before, after)
     )
-    return not any(word in read_before and word not in read_after for word in missing)
+    return not (old - new) & (read_before - read_after)
 
 
 def _is_lost_handler(function: "Function", before: "IndexedModule", after: "IndexedModule") -> bool:
@@ -223,9 +259,9 @@ def _is_lost_handler(function: "Function", before: "IndexedModule", after: "Inde
 
 
 def _handler_gone(
-    name: str, function: "Function", calls: "dict[str, str]", after: "IndexedModule"
+    name: str, function: "Function", calls: "list[Invalidation]", after: "IndexedModule"
 ) -> "Finding":
-    shown = ", ".join(sorted(set(calls.values()))[:3])
+    shown = _shown(calls)
     line = min(function.lineno, max(after.text.count("\n"), 1))
     return rule.finding(
         (line, 0, line),
@@ -239,7 +275,7 @@ def _judge(
     name: str,
     earlier: "Function",
     node: "Function",
-    lost: "list[str]",
+    lost: "list[Invalidation]",
     before: "IndexedModule",
     after: "IndexedModule",
     some_left: bool,
@@ -254,7 +290,7 @@ def _judge(
         return None
     if _has_successor(earlier, node, before, after):
         return None
-    severity = ERROR
+    severity = WARNING if all(call.stores for call in lost) else ERROR
     if not reads_a_cache(after):
         if reads_a_cache(before):
             return None
@@ -262,7 +298,7 @@ def _judge(
             severity = WARNING
     place, text = writes[0]
     line = getattr(place, "lineno", node.lineno)
-    calls = ", ".join(sorted(set(lost))[:3])
+    calls = _shown(lost)
     return rule.finding(
         (line, getattr(place, "col_offset", 0), line),
         f"{name}() still writes ({text}) but no longer calls {calls}: readers keep the old value until it expires.",
@@ -312,20 +348,24 @@ def _invalidates(
 
 def _moved(
     name: str,
-    lost: "list[str]",
-    had: "dict[str, dict[str, str]]",
-    has: "dict[str, dict[str, str]]",
+    lost: "list[Invalidation]",
+    had: "dict[str, dict[str, Invalidation]]",
+    has: "dict[str, dict[str, Invalidation]]",
     new: "dict[str, Function]",
     after: "IndexedModule",
 ) -> bool:
     """Whether another function of the file gained an invalidation that can stand for the lost one."""
     for other, calls in has.items():
-        gained = [text for key, text in calls.items() if key not in had.get(other, {})]
+        gained = [call.text for key, call in calls.items() if key not in had.get(other, {})]
         if other == name or not gained:
             continue
-        if is_listener(new[other], after) or set(gained) & set(lost):
+        if is_listener(new[other], after) or set(gained) & {call.text for call in lost}:
             return True
     return False
+
+
+def _shown(calls: "list[Invalidation]") -> str:
+    return ", ".join(sorted({call.text for call in calls})[:3])
 
 
 def _mentions_cache(module: "IndexedModule") -> bool:

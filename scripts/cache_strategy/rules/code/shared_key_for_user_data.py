@@ -147,6 +147,9 @@ def _cached_function(
     own: "list[str]" = []
     if cached.kind == ARGUMENTS:
         own = parameters_of(node)
+        if cached.decorator.name.startswith("fastapi_cache."):
+            # Source: fastapi-cache2, `cache`: the request and the response are taken out of the key.
+            own = [name for name in own if name not in ("request", "response")]
         if any(USER_WORD.search(name) for name in own):
             return
     if _is_private(node, cached, module):
