@@ -189,6 +189,8 @@ class Candidate:
     returns: Returned = "unknown"
     sql: str = ""
     """The text of a raw SQL aggregate without parameters, where the candidate is one: a materialized view's body."""
+    more_writers: int = 0
+    """Writers beyond those listed; `Evidence.writers` has all."""
 
 
 @dataclass(frozen=True, kw_only=True)

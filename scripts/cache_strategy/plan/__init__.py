@@ -118,7 +118,14 @@ def _entry(candidate: Candidate, target: str, layers: tuple[str, ...], taken: se
         http=Http() if shared else None,
         view_sql=_tidy(candidate.sql) if is_view else "",
         view_key=view_key_of(candidate.sql) if is_view else (),
+        note=_note(candidate),
     )
+
+
+def _note(candidate: Candidate) -> str:
+    if not candidate.more_writers:
+        return ""
+    return f"{candidate.more_writers:,} more writers of its tables are not listed; the session's events see them all"
 
 
 def _tidy(sql: str) -> str:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import (
+    UNKNOWN_TABLE,
     Application,
     Candidate,
     Endpoint,
@@ -58,6 +59,10 @@ _SPECIAL = (
 )
 
 
+MOST_WRITERS = 100
+"""Writers that a candidate lists; those of a table that all code writes would be listed with every candidate."""
+
+
 @dataclass
 class Found:
     """Candidates without ranks, and rejections."""
@@ -84,6 +89,11 @@ class Judge:
         self.endpoints = endpoints
         self.functions = functions
         self.writers = writers
+        self.writers_by_table: dict[str, list[int]] = {}
+        for number, writer in enumerate(writers):
+            for table in writer.tables:
+                self.writers_by_table.setdefault(table, []).append(number)
+        self.writers_by_tables: dict[tuple[str, ...], tuple[Writer, ...]] = {}
         self.handlers = {route.function for route in routes}
         self.reached = self._reached()
         self.every_request = self._every_request()
@@ -155,13 +165,17 @@ class Judge:
         return merged(self.totals[c.index] for c in self.live.get(function.index, ()))
 
     def writers_of(self, tables: tuple[str, ...]) -> tuple[Writer, ...]:
-        wanted = set(tables)
-        found = []
-        for writer in self.writers:
-            touched = tuple(t for t in writer.tables if t in wanted or t == "?")
-            if touched and wanted:
-                found.append(replace(writer, tables=touched))
-        return tuple(found)
+        """The writers of any of the tables, by place; the same tuple for the same tables."""
+        known = self.writers_by_tables.get(tables)
+        if known is None:
+            wanted = {*tables, UNKNOWN_TABLE} if tables else set()
+            numbers = {number for table in wanted for number in self.writers_by_table.get(table, ())}
+            known = tuple(
+                replace(writer, tables=tuple(t for t in writer.tables if t in wanted))
+                for writer in (self.writers[number] for number in sorted(numbers))
+            )
+            self.writers_by_tables[tables] = known
+        return known
 
     def standing(self, function: FunctionInfo) -> Standing:
         return Standing(
@@ -237,7 +251,8 @@ class Judge:
                 per_user=False,
                 ttl_seconds=None,
                 reads=reads,
-                writers=writers,
+                writers=writers[:MOST_WRITERS],
+                more_writers=len(writers[MOST_WRITERS:]),
                 score=score,
                 because=because,
                 endpoints=standing.endpoints,
@@ -287,7 +302,8 @@ class Judge:
                     per_user=False,
                     ttl_seconds=None,
                     reads=statement.reads,
-                    writers=writers,
+                    writers=writers[:MOST_WRITERS],
+                    more_writers=len(writers[MOST_WRITERS:]),
                     score=score,
                     because=("an SQL aggregate without parameters", *because),
                     endpoints=standing.endpoints,
@@ -361,7 +377,8 @@ class Judge:
                 per_user=context.per_user,
                 ttl_seconds=None,
                 reads=reads,
-                writers=writers,
+                writers=writers[:MOST_WRITERS],
+                more_writers=len(writers[MOST_WRITERS:]),
                 score=score,
                 because=because,
                 endpoints=(endpoint.id,),
