@@ -12,14 +12,17 @@ import os
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import redis
 
-from cache_strategy.emit.targets.runtime.files.runtime import Cache
+# as in the application it is written into: alone
+sys.path.insert(0, str(Path(__file__).parents[3] / "scripts/cache_strategy/emit/targets/runtime/files"))
+from runtime import Cache
 
 client = redis.Redis.from_url(sys.argv[1], protocol=2)
-cache = Cache(sys.argv[1], "shop", budget_ms=5000)
+cache = Cache(sys.argv[1], "shop", budget_ms=float(os.environ.get("BUDGET_MS", "5000")))
 page = cache.entry("page", ttl_seconds=60, depends_on=("products:{product_id}",))
 window = cache.entry("window", ttl_seconds=60, depends_on=("products",), window_seconds=30)
 

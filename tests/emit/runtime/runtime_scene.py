@@ -15,7 +15,6 @@ from sqlalchemy import Column, ForeignKey, Integer, Numeric, String, Table
 from sqlalchemy.orm import declarative_base, relationship
 
 HERE = Path(__file__).resolve().parent
-SCRIPTS = HERE.parents[2] / "scripts"
 
 
 class Clock:
@@ -59,7 +58,7 @@ class OtherProcess:
     def __init__(self, redis_url: str, **environment: str) -> None:
         self._process = subprocess.Popen(
             [sys.executable, str(HERE / "other_process.py"), redis_url],
-            env={**os.environ, "PYTHONPATH": str(SCRIPTS), **environment},
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

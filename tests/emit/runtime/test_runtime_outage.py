@@ -210,7 +210,7 @@ def test_an_invalidation_under_way_at_the_end_of_a_process_is_delivered(
 ) -> None:
     origin = Origin("old")
     entry.get_or_compute(KEY, origin)
-    other = other_processes()
+    other = other_processes(BUDGET_MS="200")
     other.ask(do="nothing")
     server.pause()
     other.tell(do="invalidate", product_id=1)

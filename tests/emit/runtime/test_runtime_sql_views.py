@@ -114,6 +114,7 @@ def test_a_transaction_sees_its_own_uncommitted_write(view: View, engine: Engine
     rows(view, engine)
     with Session(engine) as session:
         session.add(Product(name="new", category_id=2))
+        session.flush()
         assert [tuple(row)[:2] for row in session.execute(text(view.query(session)))] == [(1, 3), (2, 1)]
 
 

@@ -46,7 +46,7 @@ def cached_endpoint(entry: Entry, key: Callable[..., Mapping[str, object]] | Non
     def decorate(view: F) -> F:
         @functools.wraps(view)
         def cached(*args: Any, **parameters: Any) -> Any:
-            if request.method != "GET" or not entry.cache.is_on:
+            if request.method != "GET" or _has_body() or not entry.cache.is_on:
                 return view(*args, **parameters)
             watch = _SessionWatch()
             parts = {**parameters, "query": query_arguments()} if key is None else key(**parameters)
@@ -79,7 +79,8 @@ def cached_endpoint(entry: Entry, key: Callable[..., Mapping[str, object]] | Non
                 return made[-1]
             if made:
                 return made[-1]
-            return current_app.response_class(stored["body"], status=200, headers=stored["headers"])
+            headers = [(name, value) for name, value in stored["headers"]]
+            return current_app.response_class(stored["body"], status=200, headers=headers)
 
         return cast(F, cached)
 
@@ -142,18 +143,17 @@ def current_user_id() -> object:
     Who is logged in, as a part of a key, by Flask-Login, Flask-JWT-Extended, or the session; None for nobody.
 
     Raises:
-        RuntimeError: none of them knows.
+        RuntimeError: by Flask-JWT-Extended, where no guard above has looked at the token yet.
     """
     if hasattr(current_app, "login_manager"):
         return importlib.import_module("flask_login").current_user.get_id()
     if "flask-jwt-extended" in current_app.extensions:
         return importlib.import_module("flask_jwt_extended").get_jwt_identity()
     for name in USER_IN_SESSION:
-        if name in flask.session:
-            return flask.session[name]
-    if isinstance(flask.session, Mapping) or hasattr(flask.session, "keys"):
-        return None
-    raise RuntimeError("No login is known here; give the key what identifies the user.")
+        user = flask.session.get(name)
+        if user is not None:
+            return user
+    return None
 
 
 def metrics_blueprint(cache: Cache, route: str = "/metrics/cache") -> Blueprint:
@@ -214,6 +214,11 @@ class _SessionWatch:
         for name, value in (("accessed", accessed), ("modified", modified)):
             if hasattr(session, name) and getattr(session, name) != value:
                 setattr(session, name, value)
+
+
+def _has_body() -> bool:
+    """A GET with a body: the view may read arguments from it that no key has."""
+    return bool(request.content_length) or "Transfer-Encoding" in request.headers
 
 
 def _request_context() -> Any:

@@ -81,20 +81,24 @@ COUNTS = (
 # a version (MGET gives nil for other types) is overwritten.
 NOW = "local t = redis.call('TIME'); local now = t[1] * 1000000 + t[2]\n"
 
-# KEYS: value, lock, versions... ARGV: ms a version lives, token of the lock or "", ms the lock lives, when the value was
-# stored that the caller knows. Gives the time, a good value that was stored later, 1 if the lock was taken, the versions. A missing version becomes the current time. A lock taken under other versions is taken over: what its holder
-# computes is outdated.
+# KEYS: value, lock, the latest version of all, versions... ARGV: ms a version lives, token of the lock or "", ms the lock
+# lives, when the value was stored that the caller knows. Gives the time, a good value that was stored later, 1 if the lock
+# was taken, the versions. A missing version becomes the latest of all: whatever Redis may have forgotten about the tag
+# was no later than that. A lock taken under other versions is taken over: what its holder computes is outdated.
 NOTE_SCRIPT = f"""{NOW}
+local latest = redis.call('MGET', KEYS[3])[1]
+if not latest or not tonumber(latest) then latest = string.format('%.0f', now) end
+redis.call('SET', KEYS[3], latest, 'PX', ARGV[1])
 local versions = {{}}
-for i = 3, #KEYS do
+for i = 4, #KEYS do
   local version = redis.call('MGET', KEYS[i])[1]
   if version and tonumber(version) then
     redis.call('PEXPIRE', KEYS[i], ARGV[1])
   else
-    version = string.format('%.0f', now)
+    version = latest
     redis.call('SET', KEYS[i], version, 'PX', ARGV[1])
   end
-  versions[i - 2] = version
+  versions[i - 3] = version
 end
 local under, value, locked = table.concat(versions, ','), false, 0
 if ARGV[2] ~= '' then
@@ -112,14 +116,19 @@ end
 return {{now, value, locked, unpack(versions)}}
 """
 
-# KEYS: versions. ARGV: ms a version lives, microseconds to add, a version to replace (by an earlier one).
-# Versions grow, except that one in the future which was set before a commit becomes the time after it.
+# KEYS: the latest version of all, versions. ARGV: ms a version lives, microseconds to add, a version to replace (by an
+# earlier one). Versions grow, except that one in the future which was set before a commit becomes the time after it; the
+# latest of all is never in the future.
 BUMP_SCRIPT = f"""{NOW}
-for i = 1, #KEYS do
+local latest = tonumber(redis.call('MGET', KEYS[1])[1] or 0) or 0
+for i = 2, #KEYS do
   local old = tonumber(redis.call('MGET', KEYS[i])[1] or 0) or 0
   if old == tonumber(ARGV[3]) or old > now + 86400000000 then old = 0 end
-  redis.call('SET', KEYS[i], string.format('%.0f', math.max(now + ARGV[2], old + 1)), 'PX', ARGV[1])
+  local new = math.max(now + ARGV[2], old + 1)
+  redis.call('SET', KEYS[i], string.format('%.0f', new), 'PX', ARGV[1])
+  latest = math.max(latest, math.min(new, now + 1))
 end
+redis.call('SET', KEYS[1], string.format('%.0f', latest), 'PX', ARGV[1])
 return now + ARGV[2]
 """
 
@@ -134,14 +143,16 @@ if holder and string.match(holder, '(.*) ') == ARGV[3] then redis.call('DEL', KE
 return 1
 """
 
-# KEYS: the remembered server process, the version of everything. ARGV: seconds to remember it. A server that restarted
-# or took over may hold versions from before invalidations it never saw: all that is stored becomes invalid.
+# KEYS: the remembered server process, the version of everything, the latest version of all. ARGV: seconds to remember it.
+# A server that restarted or took over may hold versions from before invalidations it never saw: all that is stored
+# becomes invalid.
 GREET_SCRIPT = f"""{NOW}
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
 if server and redis.call('MGET', KEYS[1])[1] ~= server then
   redis.call('SET', KEYS[1], server, 'EX', ARGV[1])
   local old = tonumber(redis.call('MGET', KEYS[2])[1] or 0) or 0
   redis.call('SET', KEYS[2], string.format('%.0f', math.max(now, old + 1)), 'EX', ARGV[1])
+  redis.call('DEL', KEYS[3])
 end
 return now
 """
@@ -220,7 +231,7 @@ def _scalar(value: object) -> tuple[str, str]:
         zone = value.tzinfo
         if zone is None or type(zone) is datetime.timezone:
             return "datetime", f"{value.isoformat()} {value.fold}"
-        if type(zone).__name__ == "ZoneInfo" and getattr(zone, "key", None):
+        if type(zone).__module__ == "zoneinfo" and getattr(zone, "key", None):
             return "datetime", f"{value.replace(tzinfo=None).isoformat()} {value.fold} {zone.key}"  # type: ignore[attr-defined]
     if isinstance(value, datetime.time) and kind is datetime.time and value.tzinfo is None:
         return "time", f"{value.isoformat()} {value.fold}"
@@ -518,8 +529,9 @@ class Link:
         connection = self._new_connection()
         try:
             connection.connect()
-            before, keys = self._clock(), (f"{self._prefix}server", self.version_key("@all"))
-            connection.send_command("EVAL", GREET_SCRIPT, 2, *keys, SERVER_SECONDS)
+            before = self._clock()
+            keys = (f"{self._prefix}server", self.version_key("@all"), self.version_key("@latest"))
+            connection.send_command("EVAL", GREET_SCRIPT, len(keys), *keys, SERVER_SECONDS)
             with contextlib.suppress(redis.ResponseError):  # a read-only replica, or INFO is forbidden
                 self.clock_offset = int(connection.read_response()) / MICROSECONDS - before
         except BaseException:
@@ -556,7 +568,7 @@ class Link:
         release: int = 0,
     ) -> int:
         tags |= self.undelivered
-        keys = [self.version_key(tag) for tag in sorted(tags)]
+        keys = [self.version_key(tag) for tag in ("@latest", *sorted(tags))]
         held_until = int(script(BUMP_SCRIPT, keys, (self.version_ms, hold_us, release))) if tags else 0
         with self._lock:
             self.distrusted_at = self._clock()
@@ -866,7 +878,8 @@ class Entry:
         """Note the versions, compute, store; or take what another process stores. The record, if others may use it."""
         cache, link = self.cache, self.cache.link
         token = uuid.uuid4().hex if self._in_redis else ""
-        keys = (slot.redis_name, slot.redis_name + b":lock", *slot.version_keys)
+        latest = link.version_key("@latest")
+        keys = (slot.redis_name, slot.redis_name + b":lock", latest, *slot.version_keys)
         patience = time.monotonic() + patience_seconds
         while True:
             asked_at, began = cache.clock(), cache.snapshot_began()

@@ -7,6 +7,7 @@ Materialized views of PostgreSQL that are read only while they are right.
     session.execute(text(daily_sales.query(session)))                      # instead of the SELECT itself
     daily_sales.refresh(engine)                                            # from a timer; readers do it when they must
 
+A `create_all()` that makes its tables makes the view too, and a `drop_all()` takes it away first.
 The versions of the tables are noted before each refresh, so a write during the refresh makes the view old at once.
 """
 
@@ -17,7 +18,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import MetaData, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from .runtime import NOTE_SCRIPT, STORE_SCRIPT, Cache, Record, Unavailable
@@ -67,6 +68,25 @@ class View:
         order = f" ORDER BY {order_by}" if order_by else ""
         self.original_sql = _literal(f"{self.body_sql}\n{order}")
         self.view_sql = _literal(f"SELECT * FROM {_quoted(self.view_name)}{order}")
+        self._tables = tuple(depends_on)
+        event.listen(MetaData, "after_create", self._tables_created)
+        event.listen(MetaData, "before_drop", self._tables_dropped)
+
+    def _tables_created(self, metadata: MetaData, connection: Any, **_: object) -> None:
+        if not (self.cache.is_on and self._is_of(metadata, connection)):
+            return
+        for table in self._tables:
+            found = connection.execute(text("SELECT to_regclass(:name)"), {"name": _quoted(table)})
+            if found is None or found.scalar() is None:
+                return
+        self.create(connection)
+
+    def _tables_dropped(self, metadata: MetaData, connection: Any, **_: object) -> None:
+        if self._is_of(metadata, connection):
+            connection.execute(text(f"DROP MATERIALIZED VIEW IF EXISTS {_quoted(self.view_name)}"))
+
+    def _is_of(self, metadata: MetaData, connection: Any) -> bool:
+        return connection.dialect.name == "postgresql" and set(self._tables) <= set(metadata.tables)
 
     def create(self, connection: Any) -> None:
         """Create the view and its unique index where they are missing; the caller commits."""
@@ -94,7 +114,7 @@ class View:
         if self.cache.is_on:
             try:
                 arguments = (link.version_ms, token, REFRESH_SECONDS * 1000, 10**17)
-                names = (slot.redis_name, lock, *slot.version_keys)
+                names = (slot.redis_name, lock, link.version_key("@latest"), *slot.version_keys)
                 now_us, _, locked, *versions = link.script(NOTE_SCRIPT, names, arguments)
             except Unavailable:
                 locked = (

@@ -91,10 +91,9 @@ class Watcher:
         self.tables_in_text = functools.lru_cache(maxsize=1000)(self._tables_in_text)
         self._analysed: weakref.WeakKeyDictionary[Any, str | None] = weakref.WeakKeyDictionary()
         self._listeners: list[tuple[Any, str, Callable[..., Any]]] = [
-            (Engine, "after_execute", self._after_execute),
+            (Engine, "before_cursor_execute", self._before_cursor_execute),
             (Engine, "after_cursor_execute", self._after_cursor_execute),
-            (Engine, "begin", self._connection_begins),
-            (Engine, "begin_twophase", self._connection_begins),
+            (Engine, "after_execute", self._after_execute),
             (Engine, "commit", self._connection_commits),
             (Engine, "commit_twophase", self._connection_commits),
             (Engine, "rollback", self._connection_rolls_back),
@@ -174,8 +173,6 @@ class Watcher:
     def _session_begins(self, session: Session, transaction: Any, connection: Connection) -> None:
         self._transaction_created(session, transaction)
         state = self._connection_state(connection)
-        if state.began is None:
-            self._connection_begins(connection)
         state.session = weakref.ref(session)
         if state not in self._state_of(session).connections:
             self._state_of(session).connections.append(state)
@@ -217,14 +214,6 @@ class Watcher:
         if state is None:
             state = info[self] = ConnectionState()
         return state
-
-    def _connection_begins(self, connection: Connection, *_: object) -> None:
-        state = self._connection_state(connection)
-        self._finish_commit(state)
-        state.began, state.tags, state.is_committing = self.cache.clock(), set(), False
-        if not hasattr(self._here, "connections"):
-            self._here.connections = set()
-        self._here.connections.add(state)
 
     def _connection_commits(self, connection: Connection, *_: object) -> None:
         # SQLAlchemy tells this just before the commit and, without a session, nothing just after it.
@@ -284,9 +273,18 @@ class Watcher:
 
     # Statements.
 
+    def _before_cursor_execute(self, connection: Connection, *_: object) -> None:
+        """The first statement of a transaction is where it begins to see the database, whoever began it and how."""
+        state = self._connection_state(connection)
+        self._finish_commit(state)
+        if state.began is None and not _commits_at_once(connection):
+            state.began = self.cache.clock()
+            if not hasattr(self._here, "connections"):
+                self._here.connections = set()
+            self._here.connections.add(state)
+
     def _after_execute(self, connection: Connection, statement: Any, *rest: Any) -> None:
         result = rest[-1]  # 1.4 put one more argument before it
-        self._finish_commit(self._connection_state(connection))
         context = getattr(result, "context", None)
         if isinstance(statement, (Insert, Update, Delete)):
             try:
