@@ -257,3 +257,17 @@ def test_in_shadow_mode_both_are_compared(
     (found,) = [event for event in heard if event["event"] == "mismatch"]
     assert found["served"].count("\n") + 1 == found["origin"].count("\n")
     assert found["entry"] == "category-totals"
+
+
+def test_creating_the_tables_creates_the_view_and_dropping_them_drops_it(
+    watched: Cache, make_view: Callable[..., View], engine: Engine
+) -> None:
+    view = make_view(watched)
+    assert source(view, engine) == "tables"
+    Product.metadata.create_all(engine)
+    rows(view, engine)
+    assert source(view, engine) == "view"
+    Product.metadata.drop_all(engine)
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT COUNT(*) FROM pg_matviews")) == 0
+    Product.metadata.create_all(engine)

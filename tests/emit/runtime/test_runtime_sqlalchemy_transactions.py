@@ -379,3 +379,16 @@ def test_invalidate_after_a_commit_that_is_over_works_at_once(
 def test_without_a_watcher_after_commit_says_what_to_do(cache: Cache, engine: Engine) -> None:
     with pytest.raises(RuntimeError, match=r"Call sqlalchemy_events\.watch"), Session(engine) as session:
         cache.entry("search", ttl_seconds=60).invalidate_after_commit(session, word="hammer")
+
+
+def test_the_first_reader_of_a_key_stores_it_though_its_transaction_is_open_already(
+    watched: Cache, engine: Engine, events: list[dict[str, Any]]
+) -> None:
+    """A logged-in request has asked for its user before it asks the cache: a key that is new is no reason to doubt it."""
+    entry = watched.entry("product", ttl_seconds=60, depends_on=("products:{product_id}",))
+    entry.get_or_compute({"product_id": 1}, lambda: "warm")
+    with Session(engine) as session:
+        session.execute(select(Product.id)).all()
+        for _ in range(2):
+            assert entry.get_or_compute({"product_id": 2}, lambda: "value") == "value"
+    assert entry.counts["hits"] == 1
