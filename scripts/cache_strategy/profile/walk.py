@@ -82,9 +82,10 @@ def _is_skipped(path: Path, root: Path) -> bool:
     name = path.name
     if name in _SKIPPED or name.endswith(".egg-info"):
         return True
-    if (path / "pyvenv.cfg").exists():
+    # os.path.exists, as Path.exists raises for what lies in a folder that may not be entered
+    if os.path.exists(path / "pyvenv.cfg"):  # noqa: PTH110
         return True
-    if name in _BUILD and not (path / "__init__.py").exists():
+    if name in _BUILD and not os.path.exists(path / "__init__.py"):  # noqa: PTH110
         return True
     return path.is_symlink() and not _is_inside(path, root)
 
