@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import runpy
@@ -61,5 +62,6 @@ def test_any_bytes_are_answered_by_nothing_or_json_in_one_process(
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
         patch.setattr(sys, "stdout", written)
         main()
+    gc.enable()
 
     assert written.getvalue() == "" or isinstance(json.loads(written.getvalue()), dict)

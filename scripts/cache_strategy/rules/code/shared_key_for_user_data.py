@@ -108,7 +108,7 @@ _NEVER_SHARED = frozenset(("never_cache", "csrf_exempt_never_cache", "cache_cont
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)
 def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
-    if is_test(module):
+    if not _is_judged(module):
         return
     readers = _readers(module)
     cached = caching_decorator(node, module)
@@ -120,7 +120,7 @@ def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Findi
 
 @rule.visit(ast.ClassDef)
 def visit_class(node: ast.ClassDef, module: "IndexedModule") -> "Iterator[Finding]":
-    if is_test(module):
+    if not _is_judged(module):
         return
     cached = caching_decorator(node, module)
     if cached is None or cached.kind != PATH or _is_private(node, cached, module):
@@ -131,6 +131,15 @@ def visit_class(node: ast.ClassDef, module: "IndexedModule") -> "Iterator[Findin
             for place, text in readers.reads(method):
                 yield _finding(cached, node.name, text, place)
                 return
+
+
+def _is_judged(module: "IndexedModule") -> bool:
+    """Whether a file is application code in which a user is read at all."""
+    known = getattr(module, "_shared_key_is_judged", None)
+    if known is None:
+        known = bool(_READ.search(module.text)) and not is_test(module)
+        module._shared_key_is_judged = known  # type: ignore[attr-defined]
+    return bool(known)
 
 
 def _readers(module: "IndexedModule") -> UserReaders:
