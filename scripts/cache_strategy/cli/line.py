@@ -9,7 +9,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cache_strategy.cli.terminal import progress
+from cache_strategy.cli.terminal import printable, progress
 from cache_strategy.model.errors import CacheStrategyError, Refusal
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def profile_of(repo: Path) -> "Evidence":
     from cache_strategy.profile import profile as read
 
     with progress() as say:
-        return read(repo, progress=say)
+        evidence = read(repo, progress=say)
+    return dataclasses.replace(evidence, repo=printable(evidence.repo))
 
 
 def measured_profile_of(
@@ -141,17 +142,17 @@ def contract_for(repo: Path, evidence: "Evidence", trace: "Trace | None") -> "tu
         proposal = make_plan(evidence, forecast_of(evidence, proposal, trace))
     text = render(proposal)
     file = repo / CONTRACT
-    if not os.path.lexists(file) or is_untouched(text_of(file)):
+    in_force = (repo / proposal.application.package_path / "caching" / "entries.py").exists()
+    if not os.path.lexists(file) or (is_untouched(text_of(file)) and not in_force):
         write_text(file, text)
         return proposal, str(file)
     contract = read(file)
-    found = differences(contract, proposal)
-    if not found:
-        print(f"{file} is a person's, and the code has nothing to add to it.", file=sys.stderr)
-        return contract, str(file)
     write_text(repo / NEW_CONTRACT, text)
+    found = differences(contract, proposal, frozenset(f"{f.path}:{f.qualname}" for f in evidence.functions))
+    why = "is in force" if is_untouched(text_of(file)) else "was edited by a person"
     print(
-        f"{file} was edited by a person and stays as it is; the proposal is in {repo / NEW_CONTRACT}:",
+        f"{file} {why} and stays as it is; the proposal is in {repo / NEW_CONTRACT}"
+        + (":" if found else " and has no entry that yours lacks."),
         file=sys.stderr,
     )
     for line in found[:6]:

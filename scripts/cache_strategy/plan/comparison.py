@@ -3,26 +3,25 @@
 from cache_strategy.model.contract import Contract, Entry
 
 
-def differences(current: Contract, proposal: Contract) -> list[str]:
+def differences(current: Contract, proposal: Contract, functions: frozenset[str]) -> list[str]:
     """
     One sentence for each thing that the proposal knows and the contract in force does not.
+
+    `functions` are all of the repository, as "path:qualname".
 
     A choice of the person (layer, time to live, key order, an entry moved to `rejected`) is no difference; a new place
     worth a cache, a writer or a table that an entry does not know, and a target that is gone are.
     """
     decided = {e.target for e in current.entries} | {r.target for r in current.rejected}
     proposed = {e.target: e for e in proposal.entries}
-    refused = {r.target: r.reason for r in proposal.rejected}
     found = [
         f"{e.target} may be worth an entry ({e.id})" for e in proposal.entries if e.target not in decided
     ]
     for entry in current.entries:
         if entry.target in proposed:
             found += _grown(entry, proposed[entry.target])
-        elif entry.target not in refused and entry.kind != "endpoint":
-            found.append(
-                f"{entry.id}: {entry.target} is not in the code any more, or reads nothing that could be kept"
-            )
+        elif entry.target not in functions:
+            found.append(f"{entry.id}: {entry.target} is not in the code any more")
     return found
 
 
