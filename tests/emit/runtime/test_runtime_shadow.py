@@ -77,6 +77,7 @@ def test_an_invalidation_during_the_comparison_excuses_the_difference(
 
     assert entry.get_or_compute({}, written_meanwhile) == "new"
     assert mismatches(events) == []
+    assert events[-1]["event"] == "uncompared"
 
 
 def test_a_transaction_older_than_the_value_excuses_the_difference(
@@ -89,6 +90,14 @@ def test_a_transaction_older_than_the_value_excuses_the_difference(
     cache.snapshot_began = lambda: began
     assert entry.get_or_compute({}, lambda: "as it was") == "as it was"
     assert mismatches(events) == []
+    assert events[-1]["event"] == "uncompared"
+
+
+def test_a_value_that_cannot_be_compared_is_told(cache: Cache, events: list[dict[str, Any]]) -> None:
+    entry, strange = cache.entry("user", ttl_seconds=60), object()
+    entry.get_or_compute({}, lambda: "plain")
+    assert entry.get_or_compute({}, lambda: strange) is strange
+    assert [event["event"] for event in events] == ["miss", "store", "hit", "uncompared"]
 
 
 def test_after_an_invalidation_there_is_nothing_to_compare(

@@ -85,7 +85,7 @@ def test_who_comes_after_an_invalidation_does_not_wait_for_who_came_before(cache
     written.set()
     thread.join()
     assert first == ["old"]
-    assert entry.get_or_compute({}, lambda: "not asked") == "new"
+    assert entry.get_or_compute({}, lambda: row) == "new"
 
 
 def test_a_failed_computation_is_the_callers_own_and_holds_up_nobody(cache: Cache) -> None:

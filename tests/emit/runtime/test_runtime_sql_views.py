@@ -142,15 +142,16 @@ GATED = """
 def refresh_under_way(view: View, engine: Engine) -> Iterator[None]:
     """A refresh that has read the tables and goes on when the block ends."""
     refreshing = threading.Thread(target=view.refresh, args=(engine,))
-    with engine.connect() as connection:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SELECT pg_advisory_lock(42)"))
-        connection.commit()
-        refreshing.start()
-        waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
-        eventually(lambda: connection.execute(waiting).scalar())
-        yield
-        connection.execute(text("SELECT pg_advisory_unlock(42)"))
-        refreshing.join()
+        try:
+            refreshing.start()
+            waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            eventually(lambda: connection.execute(waiting).scalar())
+            yield
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(42)"))
+            refreshing.join()
 
 
 def test_a_write_during_a_refresh_makes_the_view_old_at_once(

@@ -286,12 +286,32 @@ def test_a_write_that_cannot_be_understood_happens_and_invalidates_everything(
             raise LookupError("not understood")
 
     with Session(engine) as session:
-        session.connection().execute(Riddle(products).values(name="x"))
+        with pytest.warns(RuntimeWarning, match="not understood"):
+            session.connection().execute(Riddle(products).values(name="x"))
         session.commit()
         assert session.get(Product, 1).name == "x"
     assert {tag for event in events for tag in event["tags"]} == every(
         "categories", "products", "reviews", "tags", "product_tags"
     )
+
+
+def test_a_listener_that_fails_stops_no_commit_and_invalidates_everything(
+    cache: Cache, events: list[dict[str, Any]], engine: Engine
+) -> None:
+    class Broken(sqlalchemy_events.Watcher):
+        def _session_committed(self, session: Session) -> None:
+            raise LookupError("a defect")
+
+    watcher = Broken(cache, {"products": "id", "reviews": "id"}, ())
+    watcher.start()
+    try:
+        with Session(engine) as session, pytest.warns(RuntimeWarning, match="a defect"):
+            session.get(Product, 1).name = "x"
+            session.commit()
+            assert session.get(Product, 1).name == "x"
+    finally:
+        watcher.stop()
+    assert {tag for event in events for tag in event["tags"]} >= every("products", "reviews")
 
 
 def test_foreign_keys_can_be_made_known(cache: Cache, events: list[dict[str, Any]], engine: Engine) -> None:

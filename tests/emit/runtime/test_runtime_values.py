@@ -19,12 +19,12 @@ from hypothesis import strategies as st
 from runtime_scene import Origin
 from test_runtime_keys import VALUES, typed
 
-from cache_strategy.emit.targets.runtime.files.runtime import Cache, Record, encode_value
+from cache_strategy.emit.targets.runtime.files.runtime import GARBAGE, Cache, Record, encode_value
 
 
 def round_trip(value: Any) -> Any:
     payload, tagged = encode_value(value)
-    record = Record((b"1", b"2"), payload, tagged, 3, 4, 5, 0.0, [])
+    record = Record((b"1", b"2"), payload, tagged, 3, 4, 5, 0.0)
     again = Record.from_bytes(record.to_bytes(), 0.0)
     assert again == record
     return again.value()
@@ -132,7 +132,7 @@ def test_a_shared_value_is_one_object_and_not_the_first_callers(cache: Cache) ->
     assert second == {"a": [1]}
 
 
-GARBAGE = {
+BROKEN = {
     "empty": b"",
     "text": b"garbage",
     "a pickle": b"\x80\x04\x95\x1f\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94.",
@@ -145,7 +145,7 @@ GARBAGE = {
 }
 
 
-@pytest.mark.parametrize("garbage", GARBAGE.values(), ids=GARBAGE)
+@pytest.mark.parametrize("garbage", BROKEN.values(), ids=BROKEN)
 def test_garbage_in_redis_is_a_miss_and_heals(
     make_cache: Any, redis: redis_client.Redis, garbage: bytes
 ) -> None:
@@ -175,13 +175,13 @@ def test_a_truncated_value_is_a_miss(make_cache: Any, redis: redis_client.Redis,
     st.binary(max_size=80)
     | st.binary(max_size=40).map(lambda tail: b"c1 1 %d 1 1 1 1\n%s" % (len(tail), tail))
 )
-@example(b'c1 1 13 1 1 1 1\n{"~uuid":"x"}')
+@example(b'c1 1 13 1 1 1 1\n{"~UUID":"x"}')
 @example(b'c1 1 14 1 1 1 1\n{"~unknown":1}')
 @example(b"c1 0 100000 1 1 1 1\n" + b"[" * 100000)
 def test_no_bytes_make_reading_fail_in_another_way(data: bytes) -> None:
     record = Record.from_bytes(data, 0.0)
     if record is not None:
-        with contextlib.suppress(*Record.GARBAGE):
+        with contextlib.suppress(*GARBAGE):
             record.value()
 
 
@@ -189,7 +189,7 @@ def test_garbage_under_valid_versions_is_computed_anew(make_cache: Any, redis: r
     entry, origin = make_cache().entry("e", ttl_seconds=60), Origin(uuid.UUID(int=7))
     entry.get_or_compute({}, origin)
     name = entry.slot({}).redis_name
-    redis.set(name, redis.get(name).replace(b"~uuid", b"~uuod"))
+    redis.set(name, redis.get(name).replace(b"~UUID", b"~UUOD"))
     assert make_cache().entry("e", ttl_seconds=60).get_or_compute({}, origin) == uuid.UUID(int=7)
     assert origin.calls == 2
 

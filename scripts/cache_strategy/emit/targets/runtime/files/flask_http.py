@@ -75,7 +75,7 @@ def cached_endpoint(entry: Entry, key: Callable[..., Mapping[str, object]] | Non
             try:
                 stored = entry.get_or_compute(parts, compute)
             except _NotStored as refusal:
-                entry.skipped(parts, str(refusal))
+                entry.skipped(entry.slot(parts), str(refusal))
                 return made[-1]
             if made:
                 return made[-1]
@@ -113,6 +113,8 @@ def http_headers(cache_control: str = "", vary: Iterable[str] = (), etag: bool =
                 reads, changes = watch.stop()
             for name in vary:
                 response.vary.add(name)
+            if reads or changes:
+                response.vary.add("Cookie")  # before 2.3 Flask forgets it where the session is empty
             if response.status_code != 200:
                 return response
             if cache_control and "Cache-Control" not in response.headers:

@@ -23,7 +23,7 @@ does not read what depends on it.
 Redis may be slow or gone: nothing raises because of it, a request waits for it at most `budget_ms`, and after an error
 nobody asks again until a background thread got an answer.
 
-Read on in this order: Entry.get_or_compute, Entry._compute_and_store, Link.bump; the rest is detail.
+The order to read in: Entry.get_or_compute, Entry._compute_and_store, NOTE_SCRIPT, Link.bump; the rest is detail.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ import uuid
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import redis
@@ -57,101 +57,85 @@ T = TypeVar("T")
 F = TypeVar("F", bound="Callable[..., Any]")
 if TYPE_CHECKING:
     Tag = str | tuple[str, object]
-    Event = dict[str, Any]
+    Versions = tuple[bytes | None, ...]
 
-WAIT_SECONDS = 2.0  # assumed: a caller waits that long for another's computation, then computes itself
 REQUEST_SECONDS = 1.0  # assumed: the budget of a thread is whole again this long after its first use
-RETRY_SECONDS = (
-    0.02,
-    0.25,
-)  # assumed: the first and the longest pause between two attempts to reach Redis again
+RETRY_SECONDS = 0.02, 0.25  # assumed: first and longest pause between two attempts to reach Redis again
 EXIT_SECONDS = 2.0  # assumed: a process that ends waits that long for its last invalidations to be delivered
 SETTLE_SECONDS = 0.05  # assumed: the longest from a commit to its invalidation; for judging in shadow mode
-SERVER_SECONDS = (
-    30 * 86400
-)  # how long Redis remembers which server process it was; then everything is computed anew
+SERVER_SECONDS = 30 * 86400  # how long Redis remembers which server it was; then everything is computed anew
 RECORD_BYTES = 600  # assumed: what a record costs in memory besides its name and its payload
 MICROSECONDS = 1_000_000
 COUNTS = (
-    "hits", "misses", "stale_served", "computations", "waits", "errors", "bypasses", "invalidations", "stores",
-    "mismatches", "bytes", "compute_ms", "hit_ms",
-)  # fmt: skip
+    "hits misses stale_served computations waits errors bypasses invalidations stores mismatches bytes compute_ms hit_ms"
+).split()
 
-# The scripts take the time from Redis, so the clocks of the machines need not agree. A name that holds anything but
-# a version (MGET gives nil for other types) is overwritten.
-NOW = "local t = redis.call('TIME'); local now = t[1] * 1000000 + t[2]\n"
+# Begins every script. The time is Redis' own, so the clocks of the machines need not agree; what is no version is
+# overwritten.
+PRELUDE = """
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local function get(key) return redis.call('MGET', key)[1] end  -- nil for other types, too
+local function put(key, version, ms) redis.call('SET', key, string.format('%.0f', version), 'PX', ms) end
+"""
 
 # KEYS: value, lock, the latest version of all, versions... ARGV: ms a version lives, token of the lock or "", ms the lock
-# lives, when the value was stored that the caller knows. Gives the time, a good value that was stored later, 1 if the lock
-# was taken, the versions. A missing version becomes the latest of all: whatever Redis may have forgotten about the tag
-# was no later than that. A lock taken under other versions is taken over: what its holder computes is outdated.
-NOTE_SCRIPT = f"""{NOW}
-local latest = redis.call('MGET', KEYS[3])[1]
-if not latest or not tonumber(latest) then latest = string.format('%.0f', now) end
-redis.call('SET', KEYS[3], latest, 'PX', ARGV[1])
-local versions = {{}}
+# lives, when the value was stored that the caller knows. Gives the time, a good value that was stored later, 1 if the
+# lock was taken, the versions. A missing version becomes the latest of all: whatever Redis may have forgotten about the
+# tag was no later than that. A lock taken under other versions is taken over: what its holder computes is outdated.
+NOTE_SCRIPT = """
+local latest = tonumber(get(KEYS[3])) or now
+put(KEYS[3], latest, ARGV[1])
+local versions = {}
 for i = 4, #KEYS do
-  local version = redis.call('MGET', KEYS[i])[1]
-  if version and tonumber(version) then
-    redis.call('PEXPIRE', KEYS[i], ARGV[1])
-  else
-    version = latest
-    redis.call('SET', KEYS[i], version, 'PX', ARGV[1])
-  end
-  versions[i - 3] = version
+  put(KEYS[i], tonumber(get(KEYS[i])) or latest, ARGV[1])
+  versions[i - 3] = get(KEYS[i])
 end
 local under, value, locked = table.concat(versions, ','), false, 0
 if ARGV[2] ~= '' then
-  value = redis.call('MGET', KEYS[1])[1]
+  value = get(KEYS[1])
   local stored, seen = string.match(value or '', '^c1 %d %d+ (%d+) %d+ %d+ (%S+)')
   if seen ~= under or tonumber(stored) <= tonumber(ARGV[4]) then
     value = false
-    local holder = redis.call('MGET', KEYS[2])[1]
+    local holder = get(KEYS[2])
     if not holder or string.match(holder, ' (.*)') ~= under or string.match(holder, '(.*) ') == ARGV[2] then
       redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. under, 'PX', ARGV[3])
       locked = 1
     end
   end
 end
-return {{now, value, locked, unpack(versions)}}
+return {now, value, locked, unpack(versions)}
 """
 
-# KEYS: the latest version of all, versions. ARGV: ms a version lives, microseconds to add, a version to replace (by an
-# earlier one). Versions grow, except that one in the future which was set before a commit becomes the time after it; the
-# latest of all is never in the future.
-BUMP_SCRIPT = f"""{NOW}
-local latest = tonumber(redis.call('MGET', KEYS[1])[1] or 0) or 0
+# KEYS: the latest version of all, versions... ARGV: ms a version lives, microseconds to add, a version to replace by an
+# earlier one. Versions grow, except that one in the future, set before a commit, becomes the time after it.
+BUMP_SCRIPT = """
+local latest = tonumber(get(KEYS[1])) or 0
 for i = 2, #KEYS do
-  local old = tonumber(redis.call('MGET', KEYS[i])[1] or 0) or 0
+  local old = tonumber(get(KEYS[i])) or 0
   if old == tonumber(ARGV[3]) or old > now + 86400000000 then old = 0 end
   local new = math.max(now + ARGV[2], old + 1)
-  redis.call('SET', KEYS[i], string.format('%.0f', new), 'PX', ARGV[1])
+  put(KEYS[i], new, ARGV[1])
   latest = math.max(latest, math.min(new, now + 1))
 end
-redis.call('SET', KEYS[1], string.format('%.0f', latest), 'PX', ARGV[1])
+put(KEYS[1], latest, ARGV[1])
 return now + ARGV[2]
 """
 
-# KEYS: value, lock. ARGV: value or "", ms it lives, token of the lock, microsecond it was noted. What another one stored
-# under later versions stays.
+# KEYS: value, lock. ARGV: value or "", ms it lives, token of the lock.
 STORE_SCRIPT = """
-local head = redis.pcall('GETRANGE', KEYS[1], 0, 60)
-local stored = type(head) == 'string' and tonumber(string.match(head, '^c1 %d %d+ (%d+) ')) or 0
-if ARGV[1] ~= '' and stored <= tonumber(ARGV[4]) then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
-local holder = redis.call('MGET', KEYS[2])[1]
-if holder and string.match(holder, '(.*) ') == ARGV[3] then redis.call('DEL', KEYS[2]) end
+if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+if string.match(get(KEYS[2]) or '', '(.*) ') == ARGV[3] then redis.call('DEL', KEYS[2]) end
 return 1
 """
 
-# KEYS: the remembered server process, the version of everything, the latest version of all. ARGV: seconds to remember it.
-# A server that restarted or took over may hold versions from before invalidations it never saw: all that is stored
-# becomes invalid.
-GREET_SCRIPT = f"""{NOW}
+# KEYS: the remembered server, the version of everything, the latest version of all. ARGV: ms to remember it. A server
+# that restarted or took over may hold versions from before invalidations it never saw: all that is stored is invalid.
+GREET_SCRIPT = """
 local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-if server and redis.call('MGET', KEYS[1])[1] ~= server then
-  redis.call('SET', KEYS[1], server, 'EX', ARGV[1])
-  local old = tonumber(redis.call('MGET', KEYS[2])[1] or 0) or 0
-  redis.call('SET', KEYS[2], string.format('%.0f', math.max(now, old + 1)), 'EX', ARGV[1])
+if server and get(KEYS[1]) ~= server then
+  redis.call('SET', KEYS[1], server, 'PX', ARGV[1])
+  put(KEYS[2], math.max(now, (tonumber(get(KEYS[2])) or 0) + 1), ARGV[1])
   redis.call('DEL', KEYS[3])
 end
 return now
@@ -162,7 +146,65 @@ class Unavailable(Exception):
     """Redis did not answer in time, refused, or is known to be gone. Never reaches the application."""
 
 
-# --- keys ---
+# --- keys and values ---
+
+
+def _datetime_text(moment: datetime.datetime) -> str:
+    zone = moment.tzinfo
+    if zone is None or type(zone) is datetime.timezone:
+        return f"{moment.isoformat()} {moment.fold}"
+    if type(zone).__module__ != "zoneinfo" or not getattr(zone, "key", None):
+        raise TypeError("datetime with an unusual time zone")
+    return f"{moment.replace(tzinfo=None).isoformat()} {moment.fold} {zone.key}"  # type: ignore[attr-defined]
+
+
+def _datetime(text: str) -> datetime.datetime:
+    stamp, fold, *zone = text.split(" ")
+    moment = datetime.datetime.fromisoformat(stamp).replace(fold=int(fold))
+    if zone:
+        from zoneinfo import ZoneInfo  # Python 3.9, as the process that stored it
+
+        moment = moment.replace(tzinfo=ZoneInfo(zone[0]))
+    return moment
+
+
+def _time_text(value: datetime.time) -> str:
+    if value.tzinfo is not None:
+        raise TypeError("time with a time zone")
+    return f"{value.isoformat()} {value.fold}"
+
+
+def _time(text: str) -> datetime.time:
+    stamp, fold = text.split(" ")
+    return datetime.time.fromisoformat(stamp).replace(fold=int(fold))
+
+
+# Types whose values JSON does not know: to text and back, exactly. Subclasses are other types.
+SCALARS: dict[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
+    datetime.datetime: (_datetime_text, _datetime),
+    datetime.date: (datetime.date.isoformat, datetime.date.fromisoformat),
+    datetime.time: (_time_text, _time),
+    datetime.timedelta: (
+        lambda value: f"{value.days} {value.seconds} {value.microseconds}",
+        lambda text: datetime.timedelta(*map(int, text.split(" "))),
+    ),
+    decimal.Decimal: (str, decimal.Decimal),
+    uuid.UUID: (str, uuid.UUID),
+    bytes: (
+        lambda value: base64.b64encode(value).decode(),
+        functools.partial(base64.b64decode, validate=True),
+    ),
+}
+RESTORE: dict[str, Callable[[Any], Any]] = {f"~{kind.__name__}": back for kind, (_, back) in SCALARS.items()}
+RESTORE.update({"~tuple": tuple, "~set": set, "~frozenset": frozenset, "~dict": dict})
+MARKS: dict[type, str] = {tuple: "()", list: "[]", set: "<>", frozenset: "^$"}
+
+
+def _scalar_text(value: object) -> str:
+    kind = type(value)
+    if kind not in SCALARS:
+        raise TypeError(f"{kind.__module__}.{kind.__qualname__}")
+    return SCALARS[kind][0](value)
 
 
 def encode_key(value: object) -> str:
@@ -174,23 +216,22 @@ def encode_key(value: object) -> str:
     """
     kind = type(value)
     if value is None or kind is bool:
-        return {None: "n", True: "t", False: "f"}[cast("bool | None", value)]
+        return str(value)[0]
     if kind is int:
         return f"i{value};"
-    if kind is str:
-        return f"s{len(cast('str', value))}:{value}"
-    if kind is dict:
-        items = cast("dict[object, object]", value).items()
-        return "{" + "".join(sorted(encode_key(name) + encode_key(item) for name, item in items)) + "}"
+    if isinstance(value, str) and kind is str:
+        return f"s{len(value)}:{value}"
+    if isinstance(value, dict) and kind is dict:
+        return (
+            "{" + "".join(sorted(encode_key(name) + encode_key(item) for name, item in value.items())) + "}"
+        )
     if kind in MARKS:
-        marks = MARKS[kind]
         parts = [encode_key(item) for item in cast("Iterable[object]", value)]
-        return marks[0] + "".join(parts if kind in (tuple, list) else sorted(parts)) + marks[1]
-    name, text = ("float", repr(value)) if kind is float else _scalar(value)
-    return f"x{name}{len(text)}:{text}"
+        return MARKS[kind][0] + "".join(parts if kind in (tuple, list) else sorted(parts)) + MARKS[kind][1]
+    text = repr(value) if kind is float else _scalar_text(value)
+    return f"x{kind.__name__}{len(text)}:{text}"
 
 
-MARKS: dict[type, str] = {tuple: "()", list: "[]", set: "<>", frozenset: "^$"}
 INTEGER = re.compile(r"[+-]?[0-9]{1,40}(\.0*)?")
 UUID_TEXT = re.compile(r"\{?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\}?")
 
@@ -203,9 +244,9 @@ def row_text(value: object) -> str | None:
     """
     if isinstance(value, uuid.UUID):
         return value.hex
-    if isinstance(value, decimal.Decimal) and value.is_finite() and value == int(value):
-        return str(int(value))
-    if isinstance(value, int):
+    if isinstance(value, int) or (
+        isinstance(value, decimal.Decimal) and value.is_finite() and value == int(value)
+    ):
         return str(int(value))
     if not isinstance(value, str):
         return None
@@ -221,90 +262,28 @@ def tag_names(tag: Tag) -> set[str]:
     return {table, f"{table}:*" if row is None else f"{table}:{row}"}
 
 
-# --- values: JSON, with {"~tag": ...} for what JSON does not know ---
-
-
-def _scalar(value: object) -> tuple[str, str]:
-    """Tag and text of a value; TypeError for a type whose values do not all come back equal."""
-    kind = type(value)
-    if isinstance(value, datetime.datetime) and kind is datetime.datetime:
-        zone = value.tzinfo
-        if zone is None or type(zone) is datetime.timezone:
-            return "datetime", f"{value.isoformat()} {value.fold}"
-        if type(zone).__module__ == "zoneinfo" and getattr(zone, "key", None):
-            return "datetime", f"{value.replace(tzinfo=None).isoformat()} {value.fold} {zone.key}"  # type: ignore[attr-defined]
-    if isinstance(value, datetime.time) and kind is datetime.time and value.tzinfo is None:
-        return "time", f"{value.isoformat()} {value.fold}"
-    if isinstance(value, datetime.date) and kind is datetime.date:
-        return "date", value.isoformat()
-    if isinstance(value, datetime.timedelta) and kind is datetime.timedelta:
-        return "timedelta", f"{value.days} {value.seconds} {value.microseconds}"
-    if kind is decimal.Decimal or kind is uuid.UUID:
-        return kind.__name__.lower(), str(value)
-    if isinstance(value, bytes) and kind is bytes:
-        return "bytes", base64.b64encode(value).decode()
-    raise TypeError(f"{kind.__module__}.{kind.__qualname__}")
-
-
-def _datetime(text: str) -> datetime.datetime:
-    stamp, fold, *zone = text.split(" ")
-    moment = datetime.datetime.fromisoformat(stamp).replace(fold=int(fold))
-    if zone:
-        from zoneinfo import ZoneInfo  # Python 3.9, as the process that stored it
-
-        moment = moment.replace(tzinfo=ZoneInfo(zone[0]))
-    return moment
-
-
-def _time(text: str) -> datetime.time:
-    stamp, fold = text.split(" ")
-    return datetime.time.fromisoformat(stamp).replace(fold=int(fold))
-
-
-RESTORE: dict[str, Callable[[Any], Any]] = {
-    "~datetime": _datetime,
-    "~date": datetime.date.fromisoformat,
-    "~time": _time,
-    "~timedelta": lambda text: datetime.timedelta(*map(int, text.split(" "))),
-    "~decimal": decimal.Decimal,
-    "~uuid": uuid.UUID,
-    "~bytes": functools.partial(base64.b64decode, validate=True),
-    "~tuple": tuple,
-    "~set": set,
-    "~frozenset": frozenset,
-    "~dict": dict,
-}
-
-
 def to_json(value: object, tags: list[str]) -> Any:
-    """The value in JSON's own types; every tag that was needed is appended to `tags`."""
+    """The value in JSON's own types, others as {"~type": ...}; the types are appended to `tags`."""
     kind = type(value)
     if value is None or kind in (str, int, bool, float):
         return value
-    if kind is list:
-        return [to_json(item, tags) for item in cast("list[object]", value)]
-    if kind is dict:
-        items = cast("dict[object, object]", value)
-        if all(type(name) is str and name[:1] != "~" for name in items):
-            return {name: to_json(item, tags) for name, item in items.items()}
-        tags.append("dict")
-        return {"~dict": [[to_json(name, tags), to_json(item, tags)] for name, item in items.items()]}
-    if kind in (tuple, set, frozenset):
-        tags.append(kind.__name__)
-        parts = [to_json(item, tags) for item in cast("Iterable[object]", value)]
-        return {"~" + kind.__name__: parts if kind is tuple else sorted(parts, key=json_text)}
-    name, text = _scalar(value)
-    tags.append(name)
-    return {"~" + name: text}
+    if isinstance(value, list) and kind is list:
+        return [to_json(item, tags) for item in value]
+    if isinstance(value, dict) and kind is dict:
+        if all(type(name) is str and name[:1] != "~" for name in value):
+            return {name: to_json(item, tags) for name, item in value.items()}
+        content: Any = [[to_json(name, tags), to_json(item, tags)] for name, item in value.items()]
+    elif kind in MARKS:
+        content = [to_json(item, tags) for item in cast("Iterable[object]", value)]
+        content = content if kind is tuple else sorted(content, key=json_text)
+    else:
+        content = _scalar_text(value)
+    tags.append(kind.__name__)
+    return {f"~{kind.__name__}": content}
 
 
 def json_text(data: object) -> str:
     return json.dumps(data, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-
-
-def _restore(data: dict[str, Any]) -> Any:
-    name = next(iter(data), "")
-    return RESTORE[name](data[name]) if name[:1] == "~" else data
 
 
 def encode_value(value: object) -> tuple[bytes, bool]:
@@ -322,6 +301,15 @@ def encode_value(value: object) -> tuple[bytes, bool]:
     return text.encode("utf-8", "surrogatepass"), bool(tags)
 
 
+def _restore(data: dict[str, Any]) -> Any:
+    name = next(iter(data), "")
+    return RESTORE[name](data[name]) if name[:1] == "~" else data
+
+
+# What decoding garbage may raise.
+GARBAGE = (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, ImportError)
+
+
 @dataclass
 class Record:
     """
@@ -331,16 +319,6 @@ class Record:
     clock before the versions were last compared with those in Redis.
     """
 
-    __slots__ = (
-        "checked_at",
-        "hard_us",
-        "payload",
-        "shared_value",
-        "soft_us",
-        "stored_us",
-        "tagged",
-        "versions",
-    )
     versions: tuple[bytes, ...]
     payload: bytes
     tagged: bool
@@ -348,10 +326,7 @@ class Record:
     soft_us: int
     hard_us: int
     checked_at: float
-    shared_value: list[Any]
-
-    # What decoding garbage may raise.
-    GARBAGE = (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, ImportError)
+    shared_value: list[Any] = field(default_factory=list)
 
     def to_bytes(self) -> bytes:
         numbers = (self.tagged, len(self.payload), self.stored_us, self.soft_us, self.hard_us)
@@ -368,7 +343,7 @@ class Record:
             times = int(stored_us), int(soft_us), int(hard_us)
         except ValueError:
             return None
-        return Record(tuple(versions.split(b",")), payload, tagged == b"1", *times, checked_at, [])
+        return Record(tuple(versions.split(b",")), payload, tagged == b"1", *times, checked_at)
 
     def value(self, shared: bool = False) -> Any:
         """The value: the same object each time if `shared`, else a new one. Raises one of GARBAGE if it is none."""
@@ -389,56 +364,46 @@ class Memory:
         self.max_bytes = max_bytes
         self.bytes = 0
         self.lock = threading.Lock()
-        self._records: OrderedDict[str, Record] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._records)
+        self.records: OrderedDict[str, Record] = OrderedDict()
 
     def get(self, name: str) -> Record | None:
         with self.lock:
-            record = self._records.get(name)
-            if record is not None:
-                self._records.move_to_end(name)
-            return record
+            if name in self.records:
+                self.records.move_to_end(name)
+            return self.records.get(name)
 
     def put(self, name: str, record: Record) -> None:
-        size = self._size(name, record)
         with self.lock:
-            old = self._records.get(name)
-            if old is not None:
-                if old.stored_us > record.stored_us:
-                    return  # another thread noted later versions
-                self.bytes -= self._size(name, self._records.pop(name))
-            if size > self.max_bytes:
-                return
-            self._records[name] = record
-            self.bytes += size
-            while len(self._records) > self.max_entries or self.bytes > self.max_bytes:
-                self.bytes -= self._size(*self._records.popitem(last=False))
+            if name in self.records:
+                self.bytes -= self._size(name, self.records.pop(name))
+            if self._size(name, record) <= self.max_bytes:
+                self.records[name] = record
+                self.bytes += self._size(name, record)
+            while len(self.records) > self.max_entries or self.bytes > self.max_bytes:
+                self.bytes -= self._size(*self.records.popitem(last=False))
 
     @staticmethod
     def _size(name: str, record: Record) -> int:
         return len(name) + len(record.payload) + RECORD_BYTES
 
 
+# --- Redis ---
+
+
 class Link:
     """
     Redis within a time budget.
 
-    A command is sent once, or twice if the connection turns out to have been closed. After an error the link is
+    A command is sent once, or again if the connection turns out to have been closed. After an error the link is
     `broken`: every call fails at once, and one background thread tries to reach Redis, delivers the invalidations that
     are due, and mends it.
     """
 
     def __init__(self, url: str, prefix: str, budget_seconds: float, clock: Callable[[], float]) -> None:
-        options: dict[str, Any] = {
-            "protocol": 2,
-            "decode_responses": False,
-            "socket_timeout": budget_seconds,
-            "socket_connect_timeout": budget_seconds,
-            "retry": Retry(NoBackoff(), 0),
-            "health_check_interval": 0,
-        }
+        options: dict[str, Any] = {"protocol": 2, "decode_responses": False, "health_check_interval": 0}
+        options.update(
+            socket_timeout=budget_seconds, socket_connect_timeout=budget_seconds, retry=Retry(NoBackoff(), 0)
+        )
         pool = redis.ConnectionPool.from_url(url, **options)
         pool.connection_kwargs.update(options)  # against options in the URL
         self._new_connection: Callable[[], Any] = lambda: pool.connection_class(**pool.connection_kwargs)
@@ -447,6 +412,7 @@ class Link:
         self._clock = clock
         self.clock_offset = 0.0  # Redis' clock minus ours, in seconds; too large by one round trip at most
         self.version_ms = 3_600_000
+        self.latest = self.version_key("@latest")
         self.reset()
 
     def reset(self) -> None:
@@ -460,14 +426,14 @@ class Link:
         self.undelivered: frozenset[str] = frozenset()
         self.distrusted_at = (
             -1.0
-        )  # our clock at the last invalidation: memory that was checked before is checked again
+        )  # our clock at the last invalidation: what was checked before is checked again
 
     def version_key(self, tag: str) -> bytes:
         return f"{self._prefix}v:{tag}".encode("utf-8", "surrogatepass")
 
-    def now_us(self) -> int:
-        """Redis' clock, in microseconds."""
-        return int((self._clock() + self.clock_offset) * MICROSECONDS)
+    def now_us(self, at: float | None = None) -> int:
+        """Redis' clock, in microseconds, now or at a time of ours."""
+        return int(((self._clock() if at is None else at) + self.clock_offset) * MICROSECONDS)
 
     def call(self, *command: Any) -> Any:
         """The answer to one command; Unavailable when there is none within what is left of the thread's budget."""
@@ -497,14 +463,15 @@ class Link:
         try:
             return self.call("EVALSHA", _sha1(text), len(keys), *keys, *arguments)
         except redis.exceptions.NoScriptError:
-            return self.call("EVAL", text, len(keys), *keys, *arguments)
+            return self.call("EVAL", PRELUDE + text, len(keys), *keys, *arguments)
 
     def _exchange(self, command: Sequence[Any], deadline: float) -> Any:
         while True:
+            is_reused = bool(self._idle)
             try:
-                connection, is_reused = self._idle.pop(), True
+                connection = self._idle.pop()
             except IndexError:
-                connection, is_reused = self._connect(), False
+                connection = self._connect()
             try:
                 connection.send_command(*command)
                 if not connection.can_read(timeout=max(0.001, deadline - time.monotonic())):
@@ -513,43 +480,33 @@ class Link:
             except redis.ResponseError:
                 self._idle.append(connection)
                 raise
-            except BaseException as error:
+            except redis.ConnectionError as error:
                 connection.disconnect()
-                if (
-                    is_reused
-                    and isinstance(error, redis.ConnectionError)
-                    and not isinstance(error, redis.TimeoutError)
-                ):
-                    continue
+                if not is_reused or isinstance(error, redis.TimeoutError):
+                    raise
+            except BaseException:
+                connection.disconnect()
                 raise
-            self._idle.append(connection)
-            return answer
+            else:
+                self._idle.append(connection)
+                return answer
 
     def _connect(self) -> Any:
         connection = self._new_connection()
         try:
             connection.connect()
             before = self._clock()
-            keys = (f"{self._prefix}server", self.version_key("@all"), self.version_key("@latest"))
-            connection.send_command("EVAL", GREET_SCRIPT, len(keys), *keys, SERVER_SECONDS)
+            keys = (self._prefix + "server", self.version_key("@all"), self.latest)
             with contextlib.suppress(redis.ResponseError):  # a read-only replica, or INFO is forbidden
-                self.clock_offset = int(connection.read_response()) / MICROSECONDS - before
+                now_us = _run_script(connection, GREET_SCRIPT, keys, (SERVER_SECONDS * 1000,))
+                self.clock_offset = int(now_us) / MICROSECONDS - before
         except BaseException:
             connection.disconnect()
             raise
         return connection
 
     def bump(self, tags: Collection[str], hold_us: int, release: int) -> int:
-        """
-        Give tags new versions. Until Redis took them they are `undelivered`, and are sent again and again.
-
-        Args:
-            hold_us: so long from now nothing that depends on them is stored.
-            release: the end of a hold that is over, as this function gave it.
-
-        Returns:
-            The end of the hold, 0 when Redis did not take it.
-        """
+        """Give tags new versions (see `Cache.bump`). Until Redis took them they are `undelivered`, and sent again."""
         with self._lock:
             self.undelivered |= frozenset(tags)
         try:
@@ -561,46 +518,46 @@ class Link:
             return 0
 
     def _deliver(
-        self,
-        script: Callable[..., Any],
-        tags: frozenset[str] = frozenset(),
-        hold_us: int = 0,
-        release: int = 0,
+        self, script: Callable[..., Any], tags: Collection[str], hold_us: int = 0, release: int = 0
     ) -> int:
-        tags |= self.undelivered
-        keys = [self.version_key(tag) for tag in ("@latest", *sorted(tags))]
-        held_until = int(script(BUMP_SCRIPT, keys, (self.version_ms, hold_us, release))) if tags else 0
+        due = self.undelivered.union(tags)
+        keys = [self.latest, *map(self.version_key, sorted(due))]
+        held_until = int(script(BUMP_SCRIPT, keys, (self.version_ms, hold_us, release))) if due else 0
         with self._lock:
             self.distrusted_at = self._clock()
-            self.undelivered -= tags
+            self.undelivered -= due
         return held_until
 
     def give_up(self, error: BaseException) -> None:
         """Leave Redis alone until the background thread got an answer."""
         with self._lock:
             self.last_error = str(error)
-            self.broken = True
             if self._recovery is None:
                 self._recovery = threading.Thread(target=self._recover, name="cache-recovery", daemon=True)
-                self._recovery.start()
+                with contextlib.suppress(
+                    RuntimeError
+                ):  # no more threads, or the interpreter is shutting down
+                    self._recovery.start()
+            self.broken = self._recovery.is_alive()
+            if not self.broken:
+                self._recovery = None
 
     def _recover(self) -> None:
-        pause = RETRY_SECONDS[0]
+        pause, longest = RETRY_SECONDS
         while True:
             self._idle.clear()
             try:
                 connection = self._connect()
-                self._deliver(functools.partial(_run_script, connection))
+                self._deliver(functools.partial(_run_script, connection), ())
                 with self._lock:
                     if not self.undelivered:
                         self._idle.append(connection)
-                        self._recovery = None
-                        self.broken = False
+                        self._recovery, self.broken = None, False
                         return
             except (redis.RedisError, OSError) as error:
                 self.last_error = str(error)
                 time.sleep(pause)
-                pause = min(RETRY_SECONDS[1], pause * 2)
+                pause = min(longest, pause * 2)
 
     def at_exit(self) -> None:
         recovery = self._recovery
@@ -608,22 +565,21 @@ class Link:
             recovery.join(EXIT_SECONDS)
 
 
-def _number(version: bytes | None) -> int:
-    return int(version) if version and version.isdigit() else 0
-
-
-def _run_script(connection: Any, text: str, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
-    connection.send_command("EVAL", text, len(keys), *keys, *arguments)
+def _run_script(connection: Any, text: str, keys: Sequence[Any], arguments: Sequence[Any]) -> Any:
+    connection.send_command("EVAL", PRELUDE + text, len(keys), *keys, *arguments)
     return connection.read_response()
 
 
 @functools.lru_cache(maxsize=16)
 def _sha1(text: str) -> str:
-    return hashlib.sha1(text.encode()).hexdigest()  # Redis' name for a script
+    return hashlib.sha1((PRELUDE + text).encode()).hexdigest()  # Redis' name for a script
+
+
+# --- entries ---
 
 
 class Slot(NamedTuple):
-    """The place of one key: its name, what it stands for, and the tags and versions it depends on."""
+    """The place of one key: its name, what it stands for, the tags it depends on, and where their versions are."""
 
     name: str
     redis_name: bytes
@@ -638,7 +594,7 @@ class Slot(NamedTuple):
 class Found:
     """What a reader saw of a key: the versions of now, a record, and a value to serve while one caller computes."""
 
-    def __init__(self, versions: tuple[bytes | None, ...], record: Record | None, known_us: int = 0) -> None:
+    def __init__(self, versions: Versions, record: Record | None, known_us: int = 0) -> None:
         self.versions = versions
         self.record = record
         self.known_us = max(known_us, record.stored_us if record else 0)
@@ -654,31 +610,49 @@ class Flight:
         self.noted: tuple[bytes, ...] | None = None
         self.record: Record | None = None
 
-    def is_as_new_as(self, versions: tuple[bytes | None, ...]) -> bool:
+    def is_as_new_as(self, versions: Versions) -> bool:
         """Whether nothing was invalidated between its beginning and these versions; it may not have begun yet."""
-        return self.noted is None or all(int(a) >= _number(b) for a, b in zip(self.noted, versions))  # noqa: B905
+        if self.noted is None:
+            return True
+        pairs = zip(self.noted, versions)  # noqa: B905 (Python 3.8)
+        return all(int(mine) >= int(other) for mine, other in pairs if other and other.isdigit())
 
 
 @dataclass(eq=False)
 class Entry:
-    """One cache of the contract; the fields are those of `Cache.entry`, which makes it."""
+    """
+    One cache. Made by `Cache.entry`.
+
+    Attributes:
+        ttl_seconds: the longest that a value is served, whatever happens; up to a tenth is taken off at random.
+        layers: "memory", "redis"; other words are somebody else's.
+        depends_on: "products" for all rows of a table, "users:{user_id}" for the row whose primary key is that part
+            of the key.
+        window_seconds: how long memory is served without asking Redis whether it still holds.
+        staleness_bound_seconds: how old an invalidated value may be that others get while one caller computes the next.
+        version: raise it when the meaning of the value changes.
+        tags: more names to invalidate by, written as in `depends_on`.
+        shared: every caller gets the same object, and none may change it.
+        wait_seconds: how long a caller waits for another's computation before it computes itself.
+    """
 
     cache: Cache
     name: str
     ttl_seconds: float
-    layers: Sequence[str]
-    depends_on: Sequence[str]
-    window_seconds: float
-    staleness_bound_seconds: float
-    version: int
-    tags: Sequence[str]
-    shared: bool
-    wait_seconds: float
+    layers: Sequence[str] = ("memory", "redis")
+    depends_on: Sequence[str] = ()
+    window_seconds: float = 0
+    staleness_bound_seconds: float = 0
+    version: int = 1
+    tags: Sequence[str] = ()
+    shared: bool = False
+    wait_seconds: float = 2  # assumed
 
     def __post_init__(self) -> None:
         self.counts: dict[str, float] = dict.fromkeys(COUNTS, 0)
         self._in_memory = "memory" in self.layers
         self._in_redis = "redis" in self.layers
+        self._is_on = self.cache.is_on and (self._in_memory or self._in_redis)
         self._defaults: dict[str, object] = {}
         self._function = ""
         self._dependencies: list[tuple[str, str]] = []
@@ -689,8 +663,6 @@ class Entry:
                     f'{self.name}: cannot depend on "{tag}"; write "table" or "table:{{key part}}".'
                 )
             self._dependencies.append((match[1], match[2] or ""))
-
-    # What an application calls.
 
     def __call__(self, function: F) -> F:
         """
@@ -719,10 +691,11 @@ class Entry:
 
         @functools.wraps(function)
         def cached(*args: Any, **kwargs: Any) -> Any:
-            if not self.cache.is_on:
+            if not self._is_on:
                 return function(*args, **kwargs)
-            key = signature.bind(*args, **kwargs).arguments
-            return self.get_or_compute(key, lambda: function(*args, **kwargs))
+            return self.get_or_compute(
+                signature.bind(*args, **kwargs).arguments, lambda: function(*args, **kwargs)
+            )
 
         return cast("F", cached)
 
@@ -734,19 +707,19 @@ class Entry:
             TypeError: a part of the key, or the value, is of a type that cannot be stored exactly.
             Exception: what `compute` raises; it is never stored.
         """
-        if not self.cache.is_on or not (self._in_memory or self._in_redis):
+        if not self._is_on:
             return self._compute(compute)
         started = time.monotonic()
         slot = self.slot(key)
-        if not self.cache.blocked_tags().isdisjoint(slot.tags):
-            return self._bypass(slot, compute, "a write is not yet committed or not yet announced")
+        if self.is_blocked(slot):
+            return self._bypass(slot, compute, BLOCKED)
         try:
             found = self._look(slot)
         except Unavailable as error:
             return self._bypass(slot, compute, str(error), errors=1)
         record = found.record
         if record is not None:
-            with contextlib.suppress(*Record.GARBAGE):
+            with contextlib.suppress(*GARBAGE):
                 value: T = record.value(self.shared)
                 is_valid = record.versions == found.versions
                 if is_valid and (self.cache.mode == "shadow" or self.cache.link.now_us() < record.soft_us):
@@ -754,15 +727,6 @@ class Entry:
                 if is_valid or self.may_be_served_stale(record):
                     found.may_serve.append(value)
         return self._miss(slot, found, compute)
-
-    def refresh(self, key: Mapping[str, object], compute: Callable[[], T]) -> T:
-        """Compute and store, whatever is stored now: for warming, and for writers whose readers shall hit."""
-        if not self.cache.is_on or not (self._in_memory or self._in_redis):
-            return self._compute(compute)
-        slot = self.slot(key)
-        if not self.cache.blocked_tags().isdisjoint(slot.tags):
-            return self._bypass(slot, compute, "a write is not yet committed or not yet announced")
-        return self._compute_and_store(slot, Found((), None, known_us=10**17), compute, Flight())[0]
 
     def invalidate(self, **key: object) -> None:
         """Forget one key, now. Call it after the commit."""
@@ -806,6 +770,9 @@ class Entry:
 
     # Reading.
 
+    def is_blocked(self, slot: Slot) -> bool:
+        return not self.cache.blocked_tags().isdisjoint(slot.tags)
+
     def _look(self, slot: Slot) -> Found:
         """What is stored, and the versions of now, in one round trip; in none while memory may be trusted."""
         link, asked_at = self.cache.link, self.cache.clock()
@@ -828,8 +795,7 @@ class Entry:
 
     def _hit(self, slot: Slot, record: Record, value: T, compute: Callable[[], T], started: float) -> T:
         self.count(hits=1, hit_ms=(time.monotonic() - started) * 1000)
-        if self.cache.listeners:
-            self.cache.notify("hit", self.name, slot.readable(), **self.history(record))
+        self.tell("hit", slot, record)
         return self._judge(slot, record, compute) if self.cache.mode == "shadow" else value
 
     def may_be_served_stale(self, record: Record) -> bool:
@@ -878,8 +844,7 @@ class Entry:
         """Note the versions, compute, store; or take what another process stores. The record, if others may use it."""
         cache, link = self.cache, self.cache.link
         token = uuid.uuid4().hex if self._in_redis else ""
-        latest = link.version_key("@latest")
-        keys = (slot.redis_name, slot.redis_name + b":lock", latest, *slot.version_keys)
+        keys = (slot.redis_name, slot.redis_name + b":lock", link.latest, *slot.version_keys)
         patience = time.monotonic() + patience_seconds
         while True:
             asked_at, began = cache.clock(), cache.snapshot_began()
@@ -894,7 +859,7 @@ class Entry:
                 cache.memory.get(slot.name) if self._in_memory else None
             )
             if late is not None and late.versions == versions and late.stored_us > found.known_us:
-                with contextlib.suppress(*Record.GARBAGE):
+                with contextlib.suppress(*GARBAGE):
                     value: T = late.value(self.shared)
                     self.count(hits=1)
                     return value, late
@@ -908,17 +873,16 @@ class Entry:
                 return stored.value(self.shared), stored
             patience = 0  # it failed, or may not store: waiting for the next one would be a queue
         # What an open transaction sees may be as old as its beginning: good only if nothing has changed since then.
-        seen_us = now_us if began is None else now_us - int((cache.clock() - began) * MICROSECONDS)
+        seen_us = now_us if began is None else min(now_us, link.now_us(at=began))
         record = None
         try:
             self.count(misses=1)
-            if cache.listeners:
-                cache.notify("miss", self.name, slot.readable())
+            self.tell("miss", slot)
             value = self._compute(compute)
             if any(int(version) > seen_us for version in versions):
-                self.skipped(slot.parts, "the open transaction is older than the last change")
-            elif not cache.blocked_tags().isdisjoint(slot.tags):
-                self.skipped(slot.parts, "a write is not yet committed or not yet announced")
+                self.skipped(slot, "the open transaction is older than the last change")
+            elif self.is_blocked(slot):
+                self.skipped(slot, BLOCKED)
             else:
                 record = self._record(slot, value, versions, now_us, asked_at)
             return value, record
@@ -939,14 +903,7 @@ class Entry:
             self.ttl_seconds * MICROSECONDS * random.uniform(0.9, 1)
         )  # what is stored together expires apart
         return Record(
-            versions,
-            payload,
-            tagged,
-            now_us,
-            now_us + int(life_us * 0.9),
-            now_us + int(life_us),
-            asked_at,
-            [],
+            versions, payload, tagged, now_us, now_us + int(life_us * 0.9), now_us + int(life_us), asked_at
         )
 
     def _store(self, slot: Slot, record: Record | None, token: str) -> None:
@@ -958,37 +915,33 @@ class Entry:
             self.count(stores=1, bytes=len(data))
             if self._in_memory:
                 self.cache.memory.put(slot.name, record)
-            if self.cache.listeners:
-                self.cache.notify("store", self.name, slot.readable(), **self.history(record))
+            self.tell("store", slot, record)
         if token:
             try:
                 keys = (slot.redis_name, slot.redis_name + b":lock")
-                self.cache.link.script(
-                    STORE_SCRIPT, keys, (data, max(1, life_ms), token, record.stored_us if record else 0)
-                )
+                self.cache.link.script(STORE_SCRIPT, keys, (data, max(1, life_ms), token))
             except Unavailable as error:
                 self.count(errors=1)
-                if self.cache.listeners:
-                    self.cache.notify("error", self.name, slot.readable(), reason=str(error))
+                self.tell("error", slot, reason=str(error))
 
     def _await_other_process(self, slot: Slot, versions: tuple[bytes, ...], patience: float) -> Record | None:
         """What the holder of the lock stores; None when it gave up or took too long, or the versions have changed."""
         self.count(waits=1)
         pause = 0.002
+        keys = (*slot.version_keys, slot.redis_name, slot.redis_name + b":lock")
         while time.monotonic() < patience:
             time.sleep(pause)
             pause = min(0.02, pause * 1.5)
-            keys = (*slot.version_keys, slot.redis_name, slot.redis_name + b":lock")
             try:
-                *found, data, lock = self.cache.link.call("MGET", *keys)
+                *seen, data, lock = self.cache.link.call("MGET", *keys)
             except Unavailable:
                 return None
             record = Record.from_bytes(data, self.cache.clock())
-            if record is not None and record.versions == versions == tuple(found):
-                with contextlib.suppress(*Record.GARBAGE):
+            if record is not None and record.versions == versions == tuple(seen):
+                with contextlib.suppress(*GARBAGE):
                     record.value()
                     return record
-            if lock is None or tuple(found) != versions:
+            if lock is None or tuple(seen) != versions:
                 return None
         return None
 
@@ -1001,65 +954,82 @@ class Entry:
 
     def _bypass(self, slot: Slot, compute: Callable[[], T], reason: str, errors: int = 0) -> T:
         self.count(errors=errors)
-        self.skipped(slot.parts, reason)
+        self.skipped(slot, reason)
         return self._compute(compute)
 
-    def skipped(self, key: Mapping[str, object], reason: str) -> None:
+    def skipped(self, slot: Slot, reason: str) -> None:
         """Count and tell that a value was not read, or not stored."""
         self.count(bypasses=1)
-        if self.cache.listeners:
-            self.cache.notify("bypass", self.name, self.slot(key).readable(), reason=reason)
+        self.tell("bypass", slot, reason=reason)
 
     # Shadow mode.
 
     def _judge(self, slot: Slot, record: Record, compute: Callable[[], T]) -> T:
-        """The origin's value, after telling the listeners if the stored one differs and nothing excuses it."""
-        began, failure, origin = self.cache.snapshot_began(), None, None
+        """The origin's value, after telling the listeners if the stored one differs, or why it could not be compared."""
+        began = self.cache.snapshot_began()
         try:
             origin = self._compute(compute)
-            origin_text = json_text(to_json(origin, []))
         except Exception as error:
-            failure, origin_text = error, f"{type(error).__qualname__}: {error}"
-        served_text = json_text(to_json(record.value(), []))
-        if served_text != origin_text and self._is_current(slot, record, began):
-            self.count(mismatches=1)
-            texts = {"served": served_text[:2000], "origin": origin_text[:2000]}
-            bound = {"staleness_bound_seconds": self.staleness_bound_seconds, "tags": slot.tags[3:]}
-            self.cache.notify(
-                "mismatch", self.name, slot.readable(), **texts, **bound, **self.history(record)
+            self.compare(
+                slot,
+                record,
+                json_text(to_json(record.value(), [])),
+                f"{type(error).__qualname__}: {error}",
+                began,
             )
-        if failure is not None:
-            raise failure
-        return cast("T", origin)
+            raise
+        try:
+            origin_text = json_text(to_json(origin, []))
+        except (TypeError, ValueError, RecursionError) as error:
+            self.tell("uncompared", slot, reason=str(error))
+        else:
+            self.compare(slot, record, json_text(to_json(record.value(), [])), origin_text, began)
+        return origin
 
-    def _is_current(self, slot: Slot, record: Record, began: float | None) -> bool:
-        """Whether a record should equal what the origin gives: no change announced since, no transaction open before."""
+    def compare(
+        self, slot: Slot, record: Record, served: str, origin: str, began: float | None = None
+    ) -> None:
+        """Tell "mismatch" if two texts differ, or "uncompared" if they may: a change announced since, a transaction open before."""
         link = self.cache.link
-        if began is not None:
-            began_us = link.now_us() - int((self.cache.clock() - began) * MICROSECONDS)
-            if record.stored_us > began_us:
-                return False
+        if served == origin:
+            return
+        if began is not None and record.stored_us > link.now_us(at=began):
+            self.tell("uncompared", slot, reason="the open transaction is older than the value")
+            return
         time.sleep(SETTLE_SECONDS)
         try:
-            return tuple(link.call("MGET", *slot.version_keys)) == record.versions
-        except Unavailable:
-            return False
+            if tuple(link.call("MGET", *slot.version_keys)) != record.versions:
+                self.tell("uncompared", slot, reason="a write was announced meanwhile")
+                return
+        except Unavailable as error:
+            self.tell("uncompared", slot, reason=str(error))
+            return
+        self.count(mismatches=1)
+        bound = self.staleness_bound_seconds
+        texts = {"served": served[:2000], "origin": origin[:2000]}
+        self.tell("mismatch", slot, record, **texts, tags=slot.tags[3:], staleness_bound_seconds=bound)
 
     # Being watched.
 
-    def history(self, record: Record) -> dict[str, Any]:
-        """When a record was stored (our clock in seconds, Redis' in microseconds), and under which versions."""
-        stored_t = record.stored_us / MICROSECONDS - self.cache.link.clock_offset
-        return {
-            "stored_t": stored_t,
-            "stored_us": record.stored_us,
-            "versions": [int(v) for v in record.versions],
-        }
+    def tell(self, event: str, slot: Slot, record: Record | None = None, **more: Any) -> None:
+        """Notify the listeners; of a record, when its computation began (our clock; Redis' in us) and its versions."""
+        if not self.cache.listeners:
+            return
+        if record is not None:
+            more["stored_t"] = record.stored_us / MICROSECONDS - self.cache.link.clock_offset
+            more["stored_us"], more["versions"] = (
+                record.stored_us,
+                [int(version) for version in record.versions],
+            )
+        self.cache.notify(event, self.name, slot.readable(), **more)
 
     def count(self, **amounts: float) -> None:
         with self.cache.lock:
             for name, amount in amounts.items():
                 self.counts[name] += amount
+
+
+BLOCKED = "a write is not yet committed or not yet announced"
 
 
 class Cache:
@@ -1102,7 +1072,7 @@ class Cache:
         self.prefix = (os.environ.get("CACHE_NAMESPACE") or namespace) + ":"
         self.clock = clock
         self.entries: dict[str, Entry] = {}
-        self.listeners: list[Callable[[Event], None]] = []
+        self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self.snapshot_began: Callable[[], float | None] = lambda: None
         self.pending_tags: Callable[[], Collection[str]] = lambda: ()
         self.after_commit: Callable[[Any, Callable[[], None]], None] = _no_session
@@ -1117,48 +1087,18 @@ class Cache:
 
     def _after_fork(self) -> None:
         self.link.reset()
-        self.memory.lock = threading.Lock()
-        self.lock = threading.Lock()
-        self.flights = {}
+        self.memory.lock, self.lock, self.flights = threading.Lock(), threading.Lock(), {}
 
-    def entry(
-        self,
-        name: str,
-        *,
-        ttl_seconds: float,
-        layers: Sequence[str] = ("memory", "redis"),
-        depends_on: Sequence[str] = (),
-        window_seconds: float = 0,
-        staleness_bound_seconds: float = 0,
-        version: int = 1,
-        tags: Sequence[str] = (),
-        shared: bool = False,
-        wait_seconds: float = WAIT_SECONDS,
-    ) -> Entry:
+    def entry(self, name: str, *, ttl_seconds: float, **options: Any) -> Entry:
         """
-        One cache.
-
-        Args:
-            ttl_seconds: the longest that a value is served, whatever happens; up to a tenth is taken off at random.
-            layers: "memory", "redis"; other words are somebody else's.
-            depends_on: "products" for all rows of a table, "users:{user_id}" for the row whose primary key is that
-                part of the key.
-            window_seconds: how long memory is served without asking Redis whether it still holds.
-            staleness_bound_seconds: how old a value may be that others get while one caller computes the next.
-            version: raise it when the meaning of the value changes.
-            tags: more names to invalidate by, written as in `depends_on`.
-            shared: every caller gets the same object, and none may change it.
-            wait_seconds: how long a caller waits for another's computation before it computes itself.
+        One cache; the options are the attributes of `Entry`.
 
         Raises:
             ValueError: the name is taken, or a dependency is written otherwise.
         """
         if name in self.entries:
             raise ValueError(f"{name}: there is an entry of this name already.")
-        timing = (window_seconds, staleness_bound_seconds)
-        self.entries[name] = entry = Entry(
-            self, name, ttl_seconds, layers, depends_on, *timing, version, tags, shared, wait_seconds
-        )
+        entry = self.entries[name] = Entry(self, name, ttl_seconds, **options)
         self.link.version_ms = max(self.link.version_ms, int(ttl_seconds * 2000))
         return entry
 
@@ -1210,12 +1150,9 @@ class Cache:
 
     def state(self) -> dict[str, int]:
         """Whether Redis answers, what memory holds, how many invalidations are due."""
-        return {
-            "redis_up": int(self.is_on and not self.link.broken),
-            "memory_entries": len(self.memory),
-            "memory_bytes": self.memory.bytes,
-            "undelivered": len(self.link.undelivered),
-        }
+        kept = {"memory_entries": len(self.memory.records), "memory_bytes": self.memory.bytes}
+        is_up = int(self.is_on and not self.link.broken)
+        return {"redis_up": is_up, **kept, "undelivered": len(self.link.undelivered)}
 
     def metrics_prometheus(self) -> str:
         """Metrics and state in Prometheus' text format."""

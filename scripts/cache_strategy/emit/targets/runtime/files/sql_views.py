@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import MetaData, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from .runtime import NOTE_SCRIPT, STORE_SCRIPT, Cache, Record, Unavailable
+from .runtime import BLOCKED, NOTE_SCRIPT, STORE_SCRIPT, Cache, Record, Unavailable
 
 REFRESH_SECONDS = 600  # assumed: no refresh takes longer; after that another process may start one
 KEPT_SECONDS = 7 * 86400  # how long it is known what a refresh has seen; later the view is refreshed again
@@ -113,34 +113,28 @@ class View:
         now_us = 0
         if self.cache.is_on:
             try:
-                arguments = (link.version_ms, token, REFRESH_SECONDS * 1000, 10**17)
-                names = (slot.redis_name, lock, link.version_key("@latest"), *slot.version_keys)
+                arguments = (link.version_ms, token, REFRESH_SECONDS * 1000, 1 << 60)
+                names = (slot.redis_name, lock, link.latest, *slot.version_keys)
                 now_us, _, locked, *versions = link.script(NOTE_SCRIPT, names, arguments)
             except Unavailable:
-                locked = (
-                    True  # nobody can be asked; two refreshes at once wait for each other in the database
-                )
+                locked = True  # nobody can be asked; the database lets one refresh wait for the other
             if not locked:
                 return False
         started = time.monotonic()
-        record = None
+        data = b""
         try:
             with engine.begin() as connection:
                 connection.execute(statement)
-            if versions:
-                hard_us = now_us + KEPT_SECONDS * 1_000_000
-                record = Record(tuple(versions), b"1", False, now_us, hard_us, hard_us, 0.0, [])
+            hard_us = now_us + KEPT_SECONDS * 1_000_000
+            data = Record(tuple(versions), b"1", False, now_us, hard_us, hard_us, 0.0).to_bytes()
             return True
         finally:
             self.entry.count(computations=1, compute_ms=(time.monotonic() - started) * 1000)
             if versions:
                 try:
-                    data = record.to_bytes() if record else b""
-                    link.script(
-                        STORE_SCRIPT, (slot.redis_name, lock), (data, KEPT_SECONDS * 1000, token, now_us)
-                    )
+                    link.script(STORE_SCRIPT, (slot.redis_name, lock), (data, KEPT_SECONDS * 1000, token))
                 except Unavailable as error:
-                    self.entry.skipped({}, str(error))
+                    self.entry.tell("error", slot, reason=str(error))
 
     def query(self, session: Any) -> str:
         """The SQL to run, for `text()`: from the view while that gives what the tables would, else the SELECT itself."""
@@ -148,7 +142,7 @@ class View:
             return self.original_sql
         reason = self._why_not(session)
         if reason:
-            self.entry.skipped({}, reason)
+            self.entry.skipped(self.entry.slot({}), reason)
             return self.original_sql
         return self._compare(session) if self.cache.mode == "shadow" else self.view_sql
 
@@ -158,8 +152,8 @@ class View:
         if bind.dialect.name != "postgresql" or not hasattr(bind, "begin") or hasattr(bind, "in_transaction"):
             return "not an engine of PostgreSQL"  # a session inside someone's transaction sees what the view cannot
         slot, link = self.entry.slot({}), self.cache.link
-        if not self.cache.blocked_tags().isdisjoint(slot.tags):
-            return "a write is not yet committed or delivered"
+        if self.entry.is_blocked(slot):
+            return BLOCKED
         try:
             *versions, data = link.call("MGET", *slot.version_keys, slot.redis_name)
             record = Record.from_bytes(data, 0.0)
@@ -171,10 +165,10 @@ class View:
             is_fresh = record is not None and record.versions == tuple(versions)
             if record is not None and (is_fresh or self.entry.may_be_served_stale(record)):
                 self.entry.count(**{"hits" if is_fresh else "stale_served": 1})
-                self._notify("hit", **self.entry.history(record))
+                self.entry.tell("hit", slot, record)
                 return ""
             self.entry.count(misses=1)
-            self._notify("miss")
+            self.entry.tell("miss", slot)
             return "" if self.refresh(bind) else "another process is refreshing it"
         except (Unavailable, SQLAlchemyError) as error:
             return str(error)
@@ -190,24 +184,20 @@ class View:
         return bool(found[1]), str(found[0])
 
     def _compare(self, session: Any) -> str:
-        slot, link = self.entry.slot({}), self.cache.link
+        """Shadow mode: the SELECT itself, after telling the listeners if the view gives other rows."""
+        slot = self.entry.slot({})
         try:
-            before = link.call("MGET", *slot.version_keys, slot.redis_name)
-            served = sorted(map(repr, session.execute(text(self.view_sql)).fetchall()))
-            origin = sorted(map(repr, session.execute(text(self.original_sql)).fetchall()))
-            record = Record.from_bytes(before[-1], 0.0)
-            if served != origin and record and link.call("MGET", *slot.version_keys) == before[:-1]:
-                self.entry.count(mismatches=1)
-                texts = {"served": "\n".join(served)[:2000], "origin": "\n".join(origin)[:2000]}
-                bound = self.staleness_bound_seconds
-                self._notify("mismatch", staleness_bound_seconds=bound, **texts, **self.entry.history(record))
+            record = Record.from_bytes(self.cache.link.call("GET", slot.redis_name), 0.0)
         except Unavailable as error:
-            self.entry.skipped({}, str(error))
+            self.entry.tell("uncompared", slot, reason=str(error))
+            return self.original_sql
+        served, origin = (
+            "\n".join(sorted(map(repr, session.execute(text(sql)).fetchall())))
+            for sql in (self.view_sql, self.original_sql)
+        )
+        if record is not None:
+            self.entry.compare(slot, record, served, origin)
         return self.original_sql
-
-    def _notify(self, event: str, **more: Any) -> None:
-        if self.cache.listeners:
-            self.cache.notify(event, self.name, "", **more)
 
 
 def _quoted(name: str) -> str:

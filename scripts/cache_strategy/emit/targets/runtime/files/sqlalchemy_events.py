@@ -19,6 +19,7 @@ from __future__ import annotations
 import functools
 import re
 import threading
+import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -89,8 +90,8 @@ class Watcher:
             rf"(?<!\w)(?:{'|'.join(map(re.escape, tables)) or '(?!)'})(?!\w)", re.IGNORECASE
         )
         self.tables_in_text = functools.lru_cache(maxsize=1000)(self._tables_in_text)
-        self._analysed: weakref.WeakKeyDictionary[Any, str | None] = weakref.WeakKeyDictionary()
-        self._listeners: list[tuple[Any, str, Callable[..., Any]]] = [
+        self._everything = {tag for table in tables for tag in self._tags(table, None)}
+        listeners: list[tuple[Any, str, Callable[..., None]]] = [
             (Engine, "before_cursor_execute", self._before_cursor_execute),
             (Engine, "after_cursor_execute", self._after_cursor_execute),
             (Engine, "after_execute", self._after_execute),
@@ -104,6 +105,7 @@ class Watcher:
             (Session, "after_commit", self._session_committed),
             (Session, "after_transaction_end", self._transaction_ended),
         ]
+        self._listeners = [(target, name, self._harmless(function)) for target, name, function in listeners]
 
     def start(self) -> None:
         for target, name, function in self._listeners:
@@ -116,6 +118,21 @@ class Watcher:
         for target, name, function in self._listeners:
             if event.contains(target, name, function):
                 event.remove(target, name, function)
+
+    def _harmless(self, function: Callable[..., None]) -> Callable[..., None]:
+        """A listener that never stops the application's own work: where it fails, everything is invalidated."""
+
+        def listener(*arguments: Any) -> None:
+            try:
+                function(*arguments)
+            except Exception as error:
+                warnings.warn(
+                    f"{function.__name__}: {error!r}; invalidated everything instead.", RuntimeWarning, 2
+                )
+                # a commit that follows soon is covered, too
+                self.cache.bump(self._everything, hold_seconds=COMMIT_SECONDS)
+
+        return listener
 
     # What the cache asks.
 
@@ -229,7 +246,8 @@ class Watcher:
             self._close(state)
 
     def _connection_rolls_back(self, connection: Connection, *_: object) -> None:
-        self._roll_back(self._connection_state(connection))
+        if not connection.closed:  # before 1.4; its return to the pool follows
+            self._roll_back(self._connection_state(connection))
 
     def _roll_back(self, state: ConnectionState) -> None:
         # a commit that fails on the way may have happened
@@ -256,10 +274,12 @@ class Watcher:
     def _wrote(self, connection: Connection, tags: set[str]) -> None:
         if not tags:
             return
+        if connection.closed or not connection.in_transaction() or _commits_at_once(connection):
+            self._bump(tags)
+        if connection.closed:
+            return  # before 2.0: `engine.execute` has committed and closed it by now
         state = self._connection_state(connection)
         session = state.session()
-        if not connection.in_transaction() or _commits_at_once(connection):
-            self._bump(tags)
         if session is not None:
             self._state_of(session).tags |= tags
         state.tags |= tags
@@ -289,8 +309,9 @@ class Watcher:
         if isinstance(statement, (Insert, Update, Delete)):
             try:
                 tags = self._tags_of_statement(statement, context, result)
-            except Exception:  # the write has happened: not knowing what it was must not undo it
-                tags = {tag for table in self.tables for tag in self._tags(table, None)}
+            except Exception as error:
+                warnings.warn(f"{error!r} in {statement}; it invalidates everything.", RuntimeWarning, 2)
+                tags = self._everything
             self._wrote(connection, tags)
 
     def _after_cursor_execute(
