@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from cache_strategy.profile import serialization
+from cache_strategy.profile import library, serialization
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Context, Facts
 from cache_strategy.profile.frameworks._base import Framework
@@ -38,7 +38,12 @@ from cache_strategy.profile.values import (
 # A function is evaluated once per kind of arguments: literals are told apart for the first dozen, kinds of rows
 # for the first forty; after that it is taken as it is, for any argument.
 _CONTEXTS_WITH_LITERALS = 12
+_CONTEXTS_OF_OBJECTS = 3
 _CONTEXTS = 40
+# All evaluations together are held to a few per function of the repository, however its parts call each other.
+_CONTEXTS_PER_FUNCTION = 2
+_FREE_CONTEXTS = 2_000
+_FEWEST_CONTEXTS = 2
 # A function that is given an application or a blueprint registers something, each call something else.
 _CONTEXTS_OF_REGISTRATION = 1_000
 _DEEPEST_CALLS = 60
@@ -60,6 +65,7 @@ class Analysis:
         self.frameworks = frameworks
         self.orms = orms
         self.plugins: list[Framework | Orm] = [*frameworks, *orms]
+        self._packages = tuple(f"{package}." for plugin in self.plugins for package in plugin.packages)
         self.contexts: list[Context] = []
         self.mapped: dict[int, Mapped] = {}
         self.tables: dict[str, TableFound] = {}
@@ -70,6 +76,7 @@ class Analysis:
         self.decorations: dict[int, Decoration] = {}
         self.module_facts: dict[int, Facts] = {}
         self.notes: dict[str, dict[object, object]] = {}
+        self.unread: dict[tuple[str, str], None] = {}
         self.depth = 0
         self._keys: dict[object, int] = {}
         self._per_function: dict[int, list[int]] = {}
@@ -77,6 +84,9 @@ class Analysis:
         self._running: set[object] = set()
         self._mro: dict[int, tuple[list[int], list[str]]] = {}
         self._kinds: dict[int, str] = {}
+        self._spellings: dict[str, str] = {}
+        self.meanings: dict[str, tuple[str, str] | None] = {}
+        self.structures: dict[str, bool] = {}
         self._method_names: dict[str, list[int]] | None = None
 
     # --- names
@@ -169,14 +179,18 @@ class Analysis:
 
     def canonical(self, path: str) -> str:
         """The one spelling of an external path that the plugins know it by."""
-        for orm in self.orms:
-            if orm.canonical is not None:
-                path = orm.canonical(path)
-        for framework in self.frameworks:
-            for beginning, other in framework.aliases.items():
-                if path.startswith(beginning):
-                    path = other + path[len(beginning) :]
-        return path
+        found = self._spellings.get(path)
+        if found is None:
+            found = path
+            for orm in self.orms:
+                if orm.canonical is not None:
+                    found = orm.canonical(found)
+            for framework in self.frameworks:
+                for beginning, other in framework.aliases.items():
+                    if found.startswith(beginning):
+                        found = other + found[len(beginning) :]
+            self._spellings[path] = found
+        return found
 
     def module_attribute(self, module: ModuleInfo, name: str) -> Values:
         """`module.name`."""
@@ -326,7 +340,7 @@ class Analysis:
         after = join(before, _without_arguments(values))
         if after != before:
             self.stores[key] = after
-            if key in self.read_stores:
+            if key in self.read_stores and _has_rows(after - before):
                 self.stale = True
 
     def stored(self, owner: object, name: str) -> Values:
@@ -360,9 +374,18 @@ class Analysis:
         registers = isinstance(receiver, Made) or any(
             isinstance(v, Made) for vs in bound.values() for v in vs
         )
+        if len(known) >= _CONTEXTS_OF_OBJECTS and function.owner >= 0 and not registers:
+            if isinstance(receiver, Instance) and receiver.index not in self.mapped:
+                receiver = Instance(function.owner)
+            elif isinstance(receiver, ClassRef) and receiver.index not in self.mapped:
+                receiver = ClassRef(function.owner)
+        if len(known) >= _CONTEXTS_OF_OBJECTS and not registers:
+            kept = {name: self._without_objects(values) for name, values in bound.items()}
         if len(known) >= (_CONTEXTS_OF_REGISTRATION if registers else _CONTEXTS_WITH_LITERALS):
-            kept = {name: _without_literals(values) for name, values in bound.items()}
-        if len(known) >= (_CONTEXTS_OF_REGISTRATION if registers else _CONTEXTS):
+            kept = {name: _without_literals(values) for name, values in kept.items()}
+        spent = len(self.contexts) > _CONTEXTS_PER_FUNCTION * len(self.program.functions) + _FREE_CONTEXTS
+        most = _CONTEXTS_OF_REGISTRATION if registers else _FEWEST_CONTEXTS if spent else _CONTEXTS
+        if len(known) >= most:
             kept = {}
         kept = {name: values for name, values in kept.items() if values}
         key = (function.index, receiver, tuple(sorted(kept.items(), key=lambda item: item[0])))
@@ -378,6 +401,23 @@ class Analysis:
         elif context.state == 1:
             context.again = True
         return context
+
+    def _without_objects(self, values: Values) -> Values:
+        """Without objects of classes that are no tables: they tell many evaluations apart and few effects."""
+        return frozenset(v for v in values if self._tells_effects(v))
+
+    def _tells_effects(self, value: Value) -> bool:
+        if isinstance(value, Instance | ClassRef):
+            return value.index in self.mapped
+        if isinstance(value, Many):
+            return any(map(self._tells_effects, value.items))
+        if isinstance(value, Parts):
+            return any(self._tells_effects(v) for part in value.parts for v in part)
+        if isinstance(value, Mapping):
+            return any(map(self._tells_effects, value.all_values()))
+        if isinstance(value, External):
+            return value.path.startswith(self._packages) or library.known(value.path) is not None
+        return isinstance(value, Query | Clause | Made | Constant)
 
     def contexts_of(self, function: int) -> list[Context]:
         """Every evaluation of a function so far."""
@@ -424,9 +464,24 @@ class Analysis:
                 self._run(context)
                 if not context.again or context.returns == before:
                     break
+        except Exception as error:
+            # one function that defeats the evaluation must not cost the evidence of all the others
+            self.give_up(context.function, error)
+            context.facts.unknown.add(f"{context.function.qualname} could not be followed")
+            context.returns = UNKNOWN
         finally:
             self.depth -= 1
             context.state = 2
+
+    def give_up(
+        self, function: FunctionInfo | None, error: Exception, module: ModuleInfo | None = None
+    ) -> None:
+        """Notes that a function or a module's top level could not be followed to its end."""
+        if function is not None:
+            module = self.program.modules[function.module]
+        name = "its top level" if function is None else f"{function.qualname} (line {function.line})"
+        if module is not None:
+            self.unread[(module.path, f"{name} could not be followed: {type(error).__name__}")] = None
 
     def _run(self, context: Context) -> None:
         function = context.function

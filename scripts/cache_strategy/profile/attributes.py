@@ -44,6 +44,7 @@ _READ_BY_LOOKING = frozenset(
 _MAPPING_PACKAGES = ("flask_sqlalchemy.", "sqlalchemy.", "sqlmodel.")
 # A longer path is a chain of calls on an unknown object.
 _LONGEST_PATH = 160
+_MOST_STEPS = 9
 # Assigned to far more often than they are read, and never rows.
 _MOST_PARTS = 30
 
@@ -84,6 +85,13 @@ def touched(frame: "Frame", values: Values, node: Node) -> Values:
 
 def meaning_of(frame: "Frame", path: str) -> tuple[str, str] | None:
     """(kind, name) of what an external path means to the frameworks or to the library; None where nothing."""
+    meanings = frame.analysis.meanings
+    if path not in meanings:
+        meanings[path] = _meaning_of(frame, path)
+    return meanings[path]
+
+
+def _meaning_of(frame: "Frame", path: str) -> tuple[str, str] | None:
     for plugin in frame.analysis.plugins:
         rest = path
         while rest:
@@ -160,7 +168,7 @@ _MAPPING_METHODS = frozenset(name for name in dir(dict) if not name.startswith("
 
 
 def _external(frame: "Frame", path: str) -> Values:
-    if len(path) > _LONGEST_PATH:
+    if len(path) > _LONGEST_PATH or path.count(".") > _MOST_STEPS:
         return UNKNOWN
     return one(External(frame.analysis.canonical(path)))
 
@@ -260,7 +268,15 @@ def call_if_defined(frame: "Frame", value: Instance, name: str, node: Node) -> V
     if member is None or member[0] != "method":
         return UNKNOWN
     result = frame.invoke(frame.analysis.program.functions[member[1]], value, [], [], node)
-    return frame.iterate(result, node) if name == "__iter__" else result
+    if name != "__iter__":
+        return result
+    # an iterator is often the object itself: what it gives is what its __next__ returns
+    iterators = frozenset(v for v in result if isinstance(v, Instance))
+    found = frame.iterate(result - iterators, node)
+    for iterator in iterators:
+        if isinstance(iterator, Instance):
+            found = join(found, call_if_defined(frame, iterator, "__next__", node))
+    return found
 
 
 def store(frame: "Frame", target: Node, values: Values) -> None:

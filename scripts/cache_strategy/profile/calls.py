@@ -290,13 +290,14 @@ def construct(frame: "Frame", value: ClassRef, arguments: Arguments) -> Values:
 
 def is_structural(frame: "Frame", path: str) -> bool:
     """Whether a framework or an ORM wants to know what an object of this path was made of."""
-    path = frame.analysis.canonical(path)
-    for plugin in frame.analysis.plugins:
-        if path in plugin.structural or (
-            plugin.structural_prefixes and path.startswith(plugin.structural_prefixes)
-        ):
-            return True
-    return False
+    known = frame.analysis.structures
+    if path not in known:
+        spelled = frame.analysis.canonical(path)
+        known[path] = any(
+            spelled in plugin.structural or spelled.startswith(plugin.structural_prefixes or ("\0",))
+            for plugin in frame.analysis.plugins
+        )
+    return known[path]
 
 
 def call_path(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values:

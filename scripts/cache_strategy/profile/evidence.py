@@ -5,7 +5,7 @@ from pathlib import Path
 from time import monotonic
 
 from cache_strategy.model.errors import CacheStrategyError
-from cache_strategy.model.evidence import Endpoint, Evidence, Function, Table
+from cache_strategy.model.evidence import Endpoint, Evidence, Function, Table, Unread
 from cache_strategy.profile import effects
 from cache_strategy.profile.analysis import Analysis
 from cache_strategy.profile.application import application_of
@@ -28,7 +28,7 @@ from cache_strategy.profile.writers import writers_of
 
 # Each round knows what the one before it stored in shared places (`g`, attributes of objects); two settle nearly
 # every application, a third is the limit.
-_ROUNDS = 3
+_ROUNDS = 2
 
 
 def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started: float) -> Evidence:
@@ -39,7 +39,7 @@ def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started:
         )
     files, unread = walk(repo)
     sources, unread_sources = read_sources(files, jobs, progress)
-    program = Program(sources)
+    program = Program(sources, repo.resolve().name)
     analysis = Analysis(program, load_frameworks(), load_orms())
     analysis.notes["templates"] = {"repo": str(repo)}
     routes, totals = analyse(analysis, progress)
@@ -48,6 +48,7 @@ def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started:
     writers = writers_of(analysis)
     application = application_of(analysis, routes, repo)
     found = Judge(analysis, totals, routes, endpoints, functions, writers).judge()
+    given_up = [Unread(path=path, reason=reason) for path, reason in analysis.unread]
     candidates, rejected = ranked(found, application)
     return Evidence(
         repo=repo.resolve().name,
@@ -57,7 +58,7 @@ def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started:
         files=len(files),
         lines=sum(source.lines for source in sources),
         seconds=round(monotonic() - started, 3),
-        unread=tuple(sorted([*unread, *unread_sources], key=lambda u: u.path)),
+        unread=tuple(sorted([*unread, *unread_sources, *given_up], key=lambda u: (u.path, u.reason))),
         endpoints=tuple(sorted(set(endpoints.values()), key=lambda e: (e.route, e.method, e.path, e.line))),
         candidates=candidates,
         rejected=rejected,
@@ -80,7 +81,8 @@ def analyse(analysis: Analysis, progress: Callable[[str], None]) -> tuple[list[R
         routes = [r for f in analysis.frameworks if f.routes is not None for r in f.routes(analysis)]
         for route in routes:
             analysis.answer(route.context)
-        if not analysis.stale or number == _ROUNDS - 1:
+        is_application = bool(routes or analysis.mapped)
+        if not analysis.stale or not is_application or number == _ROUNDS - 1:
             break
         analysis.forget_evaluations()
     progress("following effects through the calls")
@@ -93,7 +95,10 @@ def evaluate_everything(analysis: Analysis, progress: Callable[[str], None]) -> 
     for module in program.modules:
         if not module.is_test:
             frame = Frame(analysis, module, None, None, {}, analysis.facts_of(module))
-            frame.run(module.statements())
+            try:
+                frame.run(module.statements())
+            except Exception as error:
+                analysis.give_up(None, error, module)
     for number, function in enumerate(list(program.production_functions())):
         if not analysis.contexts_of(function.index):
             analysis.generic(function)

@@ -94,7 +94,8 @@ class ModuleInfo:
 class Program:
     """Everything that was read, by index; filled once, then only read."""
 
-    def __init__(self, sources: list[Source]) -> None:
+    def __init__(self, sources: list[Source], name: str = "") -> None:
+        """`name` is the folder's own name: where the folder is itself a package, imports begin with it."""
         self.modules: list[ModuleInfo] = []
         self.functions: list[FunctionInfo] = []
         self.classes: list[ClassInfo] = []
@@ -102,6 +103,7 @@ class Program:
         self.by_path: dict[str, int] = {}
         self._prefixes: set[str] | None = None
         folders = {source.path.rpartition("/")[0] for source in sources if _is_init(source.path)}
+        self._root = name if any(source.path == "__init__.py" for source in sources) else ""
         for source in sources:
             self._add(source, folders)
 
@@ -124,7 +126,11 @@ class Program:
         self.modules.append(module)
         self.by_path[source.path] = module.index
         whole, _ = module_name(source.path)
-        for known in dict.fromkeys((name, whole)):
+        names = [name, whole]
+        if self._root:
+            names.append(f"{self._root}.{whole}".rstrip("."))
+            module.name = names[-1]
+        for known in dict.fromkeys(names):
             self.by_name.setdefault(known, []).append(module.index)
         for f in functions:
             self.functions.append(

@@ -56,8 +56,9 @@ def read_sources(
 def _answers(files: list[Found], jobs: int) -> Iterator[tuple[list[Found], list[bytes | str]]]:
     chunks = [files[i : i + _CHUNK] for i in range(0, len(files), _CHUNK)]
     start = 0
-    if jobs > 1 and len(files) >= _FILES_FOR_A_POOL:
-        method = "fork" if sys.platform == "linux" and threading.active_count() == 1 else "spawn"
+    # a fork while other threads run may copy a lock that is held
+    if jobs > 1 and len(files) >= _FILES_FOR_A_POOL and threading.active_count() == 1:
+        method = "fork" if sys.platform == "linux" else "spawn"
         try:
             with ProcessPoolExecutor(jobs, multiprocessing.get_context(method)) as pool:
                 for chunk, answers in zip(chunks, pool.map(read_chunk, map(_names, chunks)), strict=True):

@@ -15,6 +15,7 @@ from cache_strategy.profile.values import (
     Parts,
     Plain,
     Query,
+    Value,
     Values,
 )
 
@@ -23,17 +24,26 @@ if TYPE_CHECKING:
 
 _RESPONSES = ("flask.jsonify", "flask.make_response", "flask.Response", "flask.redirect", "flask.serialized",
               "flask.send_file", "flask.send_from_directory", "flask.stream_with_context", "werkzeug.")  # fmt: skip
+_DEEPEST = 6
 # The kind that makes the whole answer what it is comes first.
 _ORDER: tuple[Returned, ...] = ("orm", "lazy", "response", "template", "unknown", "plain", "none")
 
 
 def returned_of(analysis: "Analysis", values: Values) -> Returned:
     """The kind of what a function returns; the worst where it may return several."""
-    found = {_kind(analysis, value, 0) for value in values} or {"none"}
+    known: dict[object, Returned] = {}
+    found = {_kind(analysis, value, 0, known) for value in values} or {"none"}
     return next(kind for kind in _ORDER if kind in found)
 
 
-def _kind(analysis: "Analysis", value: object, level: int) -> Returned:
+def _kind(analysis: "Analysis", value: Value, level: int, known: dict[object, Returned]) -> Returned:
+    if value not in known:
+        known[value] = "unknown"
+        known[value] = _kind_of(analysis, value, level, known)
+    return known[value]
+
+
+def _kind_of(analysis: "Analysis", value: Value, level: int, known: dict[object, Returned]) -> Returned:
     if isinstance(value, Constant):
         return "none" if value.value is None else "plain"
     if isinstance(value, Plain):
@@ -43,14 +53,14 @@ def _kind(analysis: "Analysis", value: object, level: int) -> Returned:
     if isinstance(value, Query):
         return "lazy"
     if isinstance(value, Many | Page):
-        inner = _inner(analysis, [value.items], level)
+        inner = _inner(analysis, [value.items], level, known)
         if isinstance(value, Many) and value.lazy and inner != "orm":
             return "lazy"
         return inner
     if isinstance(value, Mapping):
-        return _inner(analysis, [*(v for _, v in value.fields), value.rest], level)
+        return _inner(analysis, [*(v for _, v in value.fields), value.rest], level, known)
     if isinstance(value, Parts):
-        return _inner(analysis, list(value.parts), level)
+        return _inner(analysis, list(value.parts), level, known)
     if isinstance(value, External | Made):
         if value.path.startswith("flask.render_template"):
             return "template"
@@ -61,9 +71,9 @@ def _kind(analysis: "Analysis", value: object, level: int) -> Returned:
     return "unknown"
 
 
-def _inner(analysis: "Analysis", sets: list[Values], level: int) -> Returned:
-    if level > 5:
+def _inner(analysis: "Analysis", sets: list[Values], level: int, known: dict[object, Returned]) -> Returned:
+    if level > _DEEPEST:
         return "unknown"
-    found = {_kind(analysis, value, level + 1) for values in sets for value in values}
+    found = {_kind(analysis, value, level + 1, known) for values in sets for value in values}
     found.discard("none")
     return next((kind for kind in _ORDER if kind in found), "plain")

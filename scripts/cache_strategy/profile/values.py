@@ -6,6 +6,7 @@ is hashable and small, so that sets of them can be joined and compared while eff
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,8 +211,8 @@ PLAIN: Values = frozenset({Plain()})
 NONE_VALUE: Values = frozenset({Constant(None)})
 
 # A union of more than this many values says nothing that is worth its cost.
-_WIDEST = 40
-_DEEPEST = 6
+_WIDEST = 24
+_DEEPEST = 4
 
 
 def one(value: Value) -> Values:
@@ -234,6 +235,7 @@ def many(items: Values, lazy: bool = False) -> Values:
     return one(Many(items, lazy)) if depth(items) < _DEEPEST else UNKNOWN
 
 
+@lru_cache(maxsize=100_000)
 def depth(values: Values) -> int:
     """How deeply collections nest in these values."""
     deepest = 0
