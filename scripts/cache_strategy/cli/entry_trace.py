@@ -48,12 +48,12 @@ def measured_entries(contract: Contract, evidence: Evidence, trace: Trace) -> li
         tables = {d.table.lower() for d in entry.depends_on}
         reads = sum(a.group in groups for a in trace.accesses)
         writes = sum(not tables.isdisjoint(t.lower() for t in w.tables) for w in trace.writes)
-        if reads and writes:
+        if reads and tables and trace.writes:
             ratio = Measurement(
-                value=round(reads / writes, 2),
-                unit="reads/write",
+                value=round(reads / writes, 2) if writes else reads,
+                unit="reads/write" if writes else "reads without a write",
                 source="measured",
-                where=f"trace {trace.source}, {reads:,} requests and {writes:,} writes to {', '.join(sorted(tables))}",
+                where=f"trace {trace.source}, {reads:,} requests of its endpoints, {writes:,} writes to {', '.join(sorted(tables))}",
             )
             found[entry.target] = EndpointMeasurement(id=entry.target, figures={"reads_per_write": ratio})
     return list(found.values())

@@ -14,10 +14,35 @@ import typer.exceptions
 
 from cache_strategy.model.errors import CacheStrategyError
 
+TYPERS_INTERRUPT = 130
+"""The exit code that typer makes of a Ctrl-C; ours are 0, 1 and 2."""
+
 
 def print_json(data: Any) -> None:
-    json.dump(data, sys.stdout, ensure_ascii=True)
-    sys.stdout.write("\n")
+    """A noun's data on stdout, and nothing else."""
+    try:
+        json.dumps(data, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        data = _printable_data(data)
+    sys.stdout.write(json.dumps(data) + "\n")
+
+
+def printable(name: str) -> str:
+    """A file name as text: bytes that are not UTF-8 become backslash escapes."""
+    try:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    except UnicodeEncodeError:  # half a character, from somebody's JSON
+        return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _printable_data(data: Any) -> Any:
+    if isinstance(data, str):
+        return printable(data)
+    if isinstance(data, list):
+        return [_printable_data(item) for item in data]
+    if isinstance(data, dict):
+        return {_printable_data(name): _printable_data(value) for name, value in data.items()}
+    return data
 
 
 @contextmanager
@@ -66,8 +91,7 @@ def run_app(load: Callable[[], Callable[..., Any]]) -> int:
         )
         code = 2
     except (KeyboardInterrupt, typer.Abort):
-        print("Interrupted; every file is whole.", file=sys.stderr)
-        code = 1
+        code = _interrupted()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 1
@@ -81,7 +105,14 @@ def run_app(load: Callable[[], Callable[..., Any]]) -> int:
             file=sys.stderr,
         )
         code = 2
+    if code == TYPERS_INTERRUPT:
+        code = _interrupted()
     return code if isinstance(code, int) else 0
+
+
+def _interrupted() -> int:
+    print("Interrupted; every file is whole.", file=sys.stderr)
+    return 1
 
 
 def _print_any_name() -> None:

@@ -197,6 +197,8 @@ def record(
             f"{folder}: {counts['requests']} requests, {counts['writes']} writes in {done.seconds:.1f} s",
             file=sys.stderr,
         )
+        for note in trace.notes:
+            print(note, file=sys.stderr)
         if not trace.accesses:
             print("No request was seen: does the command serve or test a Flask application?", file=sys.stderr)
     if done.exit_code:
@@ -271,6 +273,8 @@ def verify(
         from cache_strategy.report.summary import summarise_verdict
 
         print(summarise_verdict(verdict))
+    for note in verdict.notes:
+        print(note, file=sys.stderr)
     if not verdict.ok:
         raise typer.Exit(1)
 

@@ -6,6 +6,7 @@ atomically: whoever looks, and whenever the run is interrupted, every file is wh
 one that was killed is found by its note and taken back by the next `--apply` or `--revert`.
 """
 
+import glob
 import json
 import os
 import signal
@@ -21,6 +22,8 @@ from cache_strategy.model.document import write_text
 from cache_strategy.model.errors import CacheStrategyError, Refusal
 
 NOTE = Path(".cache-strategy") / "applied.json"
+PART = ".cache-strategy-part"
+"""How the name of a file ends that is still being written; one that a killed apply left is removed by the next."""
 
 
 def apply(changes: Iterable[Change], repo: Path) -> list[str]:
@@ -40,17 +43,19 @@ def apply(changes: Iterable[Change], repo: Path) -> list[str]:
                 f"{change.path}: was changed while the patch was made; make it again: cache-strategy emit"
             )
     note = _note_of(repo)
-    journal = {"schema": 1, "state": "applying", "files": _merged(note, todo)}
+    undo = {change.path: {"before": change.before, "after": change.after} for change in todo}
+    journal = {"schema": 1, "state": "applying", "undo": undo, "previous": note}
     done: list[Change] = []
     try:
         write_text(repo / NOTE, json.dumps(journal, indent=1))
         for change in todo:
             done.append(change)
             _replace(_inside(repo, change.path), change.after)
-        _finish(repo, {**journal, "state": "applied"})
+        _finish(repo, {"schema": 1, "state": "applied", "files": _merged(note, todo)})
     except BaseException as error:
         with _undisturbed():
             for change in reversed(done):
+                _remove_parts(_inside(repo, change.path))
                 _restore(repo, change.path, change.before)
             _finish(repo, note)
         if isinstance(error, OSError):
@@ -101,13 +106,22 @@ def revert(repo: Path) -> list[str]:
 
 
 def _recover(repo: Path) -> None:
-    """Takes back an apply that was killed half-way."""
+    """Takes back an apply that was killed half-way; what an earlier one wrote stays in force."""
     note = _note_of(repo)
-    if note and note["state"] == "applying":
-        for path, f in note["files"].items():
-            if _read(_inside(repo, path)) == f["after"]:
-                _restore(repo, path, f["before"])
-        (repo / NOTE).unlink()
+    if note.get("state") != "applying":
+        return
+    for path, f in note["undo"].items():
+        file = _inside(repo, path)
+        _remove_parts(file)
+        if _read(file) == f["after"]:
+            _restore(repo, path, f["before"])
+    _finish(repo, note["previous"])
+
+
+def _remove_parts(file: Path) -> None:
+    """What was being written when the interruption came."""
+    for part in file.parent.glob(f".{glob.escape(file.name)}.*{PART}"):
+        part.unlink(missing_ok=True)
 
 
 def _merged(note: dict[str, Any], changes: list[Change]) -> dict[str, dict[str, Any]]:
@@ -159,7 +173,7 @@ def _replace(file: Path, text: str) -> None:
     """The file with a new text and its old mode; never half of it."""
     file.parent.mkdir(parents=True, exist_ok=True)
     mode = file.stat().st_mode & 0o7777 if file.exists() else 0o644
-    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    handle, name = tempfile.mkstemp(prefix=f".{file.name}.", suffix=PART, dir=file.parent)
     part = Path(name)
     try:
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as stream:

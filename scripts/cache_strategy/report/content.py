@@ -346,7 +346,12 @@ def _volume(measured: dict[str, Measurement]) -> Figure:
 def _reads_per_write(measured: dict[str, Measurement]) -> Figure:
     ratio = measured.get("reads_per_write")
     if ratio is not None:
-        return Figure(text=f"{figures.number(ratio.value)} : 1", source=figures.source_of(ratio))
+        text = (
+            f"{ratio.value:,.0f} reads, no write"
+            if ratio.unit != "reads/write"
+            else f"{figures.number(ratio.value)} : 1"
+        )
+        return Figure(text=text, source=figures.source_of(ratio))
     return figures.unknown(figures.RECORD)
 
 

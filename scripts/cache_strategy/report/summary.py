@@ -93,8 +93,7 @@ def summarise_forecast(forecast: Forecast) -> str:
 def summarise_verdict(verdict: Verdict) -> str:
     """What `verify` prints: a line per entry, and for a refuted one what, where and who."""
     words = {"off": "caches off", "on": "caches on", "oracle": "with the oracle"}
-    lines = list(verdict.notes)
-    lines += [
+    lines = [
         f"{words[r.mode]:<16} exit code {r.exit_code}, {r.seconds:.1f} s  {r.summary}".rstrip()
         for r in verdict.runs
     ]
