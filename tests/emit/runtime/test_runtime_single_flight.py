@@ -66,7 +66,7 @@ def test_four_processes_of_eight_threads_compute_once(
 
 
 def test_who_comes_after_an_invalidation_does_not_wait_for_who_came_before(cache: Cache) -> None:
-    entry, row = cache.entry("e", ttl_seconds=60, depends_on=("users",), wait_seconds=10), "old"
+    entry, row = cache.entry("e", ttl_seconds=60, depends_on=("users",), wait_seconds=60), "old"
     reading, written = threading.Event(), threading.Event()
 
     def slow() -> str:

@@ -410,7 +410,7 @@ class Link:
         self._prefix = prefix
         self._budget_seconds = budget_seconds
         self._clock = clock
-        self.clock_offset = 0.0  # Redis' clock minus ours, in seconds; too large by one round trip at most
+        self.clock_offset = 0.0  # Redis' clock minus ours in seconds; too large by one round trip at most
         self.version_ms = 3_600_000
         self.latest = self.version_key("@latest")
         self.reset()
@@ -424,16 +424,15 @@ class Link:
         self.broken = False
         self.last_error = ""
         self.undelivered: frozenset[str] = frozenset()
-        self.distrusted_at = (
-            -1.0
-        )  # our clock at the last invalidation: what was checked before is checked again
+        # our clock at the last invalidation: what was checked before is checked again
+        self.distrusted_at = -1.0
 
     def version_key(self, tag: str) -> bytes:
         return f"{self._prefix}v:{tag}".encode("utf-8", "surrogatepass")
 
-    def now_us(self, at: float | None = None) -> int:
-        """Redis' clock, in microseconds, now or at a time of ours."""
-        return int(((self._clock() if at is None else at) + self.clock_offset) * MICROSECONDS)
+    def now_us(self) -> int:
+        """Redis' clock in microseconds; never too early."""
+        return int((self._clock() + self.clock_offset) * MICROSECONDS)
 
     def call(self, *command: Any) -> Any:
         """The answer to one command; Unavailable when there is none within what is left of the thread's budget."""
@@ -495,11 +494,11 @@ class Link:
         connection = self._new_connection()
         try:
             connection.connect()
-            before = self._clock()
+            asked_at = self._clock()
             keys = (self._prefix + "server", self.version_key("@all"), self.latest)
             with contextlib.suppress(redis.ResponseError):  # a read-only replica, or INFO is forbidden
                 now_us = _run_script(connection, GREET_SCRIPT, keys, (SERVER_SECONDS * 1000,))
-                self.clock_offset = int(now_us) / MICROSECONDS - before
+                self.clock_offset = int(now_us) / MICROSECONDS - asked_at
         except BaseException:
             connection.disconnect()
             raise
@@ -853,6 +852,7 @@ class Entry:
                 now_us, data, is_locked, *noted = link.script(NOTE_SCRIPT, keys, arguments)
             except Unavailable as error:
                 return self._bypass(slot, compute, str(error), errors=1), None
+            seen_us = now_us if began is None else now_us - int((cache.clock() - began) * MICROSECONDS)
             link.clock_offset = now_us / MICROSECONDS - asked_at
             versions = flight.noted = tuple(noted)
             late = Record.from_bytes(data, asked_at) or (
@@ -872,13 +872,12 @@ class Entry:
             if stored is not None:
                 return stored.value(self.shared), stored
             patience = 0  # it failed, or may not store: waiting for the next one would be a queue
-        # What an open transaction sees may be as old as its beginning: good only if nothing has changed since then.
-        seen_us = now_us if began is None else min(now_us, link.now_us(at=began))
         record = None
         try:
             self.count(misses=1)
             self.tell("miss", slot)
             value = self._compute(compute)
+            # What an open transaction sees may be as old as its beginning: good only if nothing has changed since.
             if any(int(version) > seen_us for version in versions):
                 self.skipped(slot, "the open transaction is older than the last change")
             elif self.is_blocked(slot):
@@ -993,7 +992,8 @@ class Entry:
         link = self.cache.link
         if served == origin:
             return
-        if began is not None and record.stored_us > link.now_us(at=began):
+        open_us = 0 if began is None else int((self.cache.clock() - began + SETTLE_SECONDS) * MICROSECONDS)
+        if began is not None and record.stored_us > link.now_us() - open_us:
             self.tell("uncompared", slot, reason="the open transaction is older than the value")
             return
         time.sleep(SETTLE_SECONDS)
