@@ -309,6 +309,8 @@ def lint(
     asked = paths or [Path()]
     kind = "json" if json_ else format_
     root = line.lint_root_of(asked, kind)
+    if root != Path.cwd():
+        asked = [root]
     result = check(asked, diff=diff or None, root=root)
     result = line.with_contract_findings(result, asked, root)
     sys.stdout.write(render(result, kind))
