@@ -3,6 +3,7 @@
 import ast
 
 import pytest
+
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.module import Unreadable, absolute, decode, module_name, parse
 from cache_strategy.syntax.names import literal, qualified_name

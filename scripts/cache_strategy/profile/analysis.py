@@ -77,6 +77,7 @@ class Analysis:
         self.module_facts: dict[int, Facts] = {}
         self.notes: dict[str, dict[object, object]] = {}
         self.unread: dict[tuple[str, str], None] = {}
+        self.solved = 0
         self.depth = 0
         self._keys: dict[object, int] = {}
         self._per_function: dict[int, list[int]] = {}
@@ -432,7 +433,7 @@ class Analysis:
         called |= {i for d in self.decorations.values() for i in d.contexts}
         called |= {call.callee for f in self.module_facts.values() for call in f.calls}
         live = []
-        for context in self.contexts:
+        for context in self.contexts[: self.solved]:
             if (
                 context.bound
                 or context.index in called

@@ -49,13 +49,14 @@ def builtin(frame: "Frame", name: str, arguments: Arguments) -> Values:
             return kept
         return constants if constants and len(constants) == len(first) else PLAIN
     if name in _COLLECTING:
-        calls.run_callbacks(frame, arguments)
-        return many(frame.iterate(first, arguments.node)) if arguments.positional else many(NOTHING)
+        items = frame.iterate(first, arguments.node) if arguments.positional else NOTHING
+        _apply_key(frame, items, arguments)
+        return many(items)
     if name in _CHOOSING:
-        calls.run_callbacks(frame, arguments)
-        if len(arguments.positional) > 1 and name in ("min", "max"):
-            return join(*arguments.positional)
-        return join(frame.iterate(first, arguments.node), *arguments.positional[1:])
+        several = len(arguments.positional) > 1 and name in ("min", "max")
+        items = join(*arguments.positional) if several else frame.iterate(first, arguments.node)
+        _apply_key(frame, items, arguments)
+        return join(items, *arguments.positional[1:])
     if name == "enumerate":
         return many(one(Parts((PLAIN, frame.iterate(first, arguments.node)))))
     if name == "zip":
@@ -86,6 +87,16 @@ def builtin(frame: "Frame", name: str, arguments: Arguments) -> Values:
 def _consume(frame: "Frame", arguments: Arguments) -> None:
     for values in arguments.positional:
         frame.consume(values, arguments.node)
+
+
+def _apply_key(frame: "Frame", items: Values, arguments: Arguments) -> None:
+    """`key=` of sorted, min and max is called with each element."""
+    from cache_strategy.profile import calls
+
+    frame.loops += 1
+    for value in arguments.get(-1, "key"):
+        calls.call_value(frame, value, Arguments((items,), (), arguments.node))
+    frame.loops -= 1
 
 
 def _mapped(frame: "Frame", name: str, arguments: Arguments) -> Values:

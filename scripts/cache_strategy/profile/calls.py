@@ -586,7 +586,10 @@ def _apply(
             if isinstance(inner, FunctionRef) and inner.index != function.index:
                 wrapper = frame.analysis.program.functions[inner.index]
                 context = frame.analysis.context(wrapper, inner.receiver, {})
-                found.wrappers.append((context.index, "@" + source_of(node)))
+                text = "@" + source_of(node)
+                found.wrappers.append((context.index, text))
+                # a wrapper may be decorated itself
+                found.wrappers.extend((i, text) for i in frame.analysis.decoration(wrapper).contexts)
 
 
 def text_of(values: Values) -> str | None:

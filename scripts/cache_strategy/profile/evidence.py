@@ -86,6 +86,7 @@ def analyse(analysis: Analysis, progress: Callable[[str], None]) -> tuple[list[R
             break
         analysis.forget_evaluations()
     progress("following effects through the calls")
+    analysis.solved = len(analysis.contexts)
     return routes, effects.solve(analysis)
 
 

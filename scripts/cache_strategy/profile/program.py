@@ -225,11 +225,18 @@ def _is_init(path: str) -> bool:
 
 
 def _from_root(path: str, packages: set[str]) -> str:
-    """The part of the path that starts at the outermost folder that is a package."""
+    """
+    The part of the path that starts at the outermost package around it.
+
+    A folder without __init__ inside a package is one of its (namespace) packages.
+    """
     parts = path.split("/")
     start = len(parts) - 1
     while start > 0 and "/".join(parts[:start]) in packages:
         start -= 1
+    if start == len(parts) - 1:
+        outer = (end for end in range(1, start) if "/".join(parts[:end]) in packages)
+        start = next(outer, start + 1) - 1
     return "/".join(parts[start:])
 
 

@@ -196,8 +196,11 @@ class _Reader:
         mapped.table = table
         inherited = parent.tables if parent is not None and parent.table != table else ()
         mapped.tables = (table, *(t for t in inherited if t != table))
-        for made, column in self.pending:
-            self.columns_made[made] = (table, column)
+        for made, column, ancestor in self.pending:
+            of_parent = analysis.mapped.get(ancestor)
+            if of_parent is None or of_parent.table == table:
+                self.columns_made[made] = (table, column)
+                self.note_foreign(mapped, column, made)
         analysis.mapped[info.index] = mapped
         return mapped
 
@@ -214,7 +217,7 @@ class _Reader:
     def fill(self, mapped: Mapped, classes: list[int]) -> bool:
         """Columns and relationships of a class and of what it derives from; whether it names a primary key itself."""
         analysis = self.analysis
-        self.pending: list[tuple[Made, str]] = []
+        self.pending: list[tuple[Made, str, int]] = []
         key: list[str] = []
         own_key = False
         for ancestor in reversed(classes):
@@ -255,8 +258,7 @@ class _Reader:
                 if name == "__table__":
                     continue
                 mapped.columns[name] = column
-                self.pending.append((value, column))
-                self.note_foreign(mapped, column, value)
+                self.pending.append((value, column, owner))
                 return is_true(value.keyword("primary_key"))
             if value.path in _RELATIONS:
                 self.relations.append((mapped, name, value, annotation, owner))

@@ -6,7 +6,7 @@ from cache_strategy.profile import rows, sql
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms.sqlalchemy import queries
 from cache_strategy.profile.orms.sqlalchemy.models import TABLE
-from cache_strategy.profile.orms.sqlalchemy.names import CONNECTION, SESSION
+from cache_strategy.profile.orms.sqlalchemy.names import CONNECTION, SESSION, canonical
 from cache_strategy.profile.orms.sqlalchemy.queries import BUILDING, ORM
 from cache_strategy.profile.values import (
     NOTHING,
@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 _ADDING = frozenset({"add", "merge", "bulk_save_objects", "add_all", "save", "save_or_update"})
 _MAPPINGS = frozenset({"bulk_insert_mappings", "bulk_update_mappings"})
 _RUNNING = frozenset({"execute", "scalars", "scalar", "stream", "stream_scalars", "exec", "executemany"})
+_MAKERS = frozenset(
+    {"sessionmaker", "scoped_session", "async_sessionmaker", "async_scoped_session", "create_engine",
+     "create_async_engine", "engine_from_config", "create_session", "sessionmaker()", "scoped_session()",
+     "async_sessionmaker()", "Session()"}
+)  # fmt: skip
 _OF_DATABASE = frozenset({"get_or_404", "first_or_404", "one_or_404", "paginate", "create_all", "drop_all"})
 _STATEMENTS = frozenset({"insert", "update", "delete"})
 _RESULT_MANY = frozenset(
@@ -64,6 +69,8 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: "Argument
     if not path.startswith("sqlalchemy."):
         return None
     name = path[11:]
+    if name in _MAKERS:
+        return one(External(canonical(path + "()")))
     if name in _OF_DATABASE and isinstance(receiver, Made | External):
         return _database_call(frame, name, arguments)
     if name == "select":

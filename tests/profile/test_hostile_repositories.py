@@ -1,0 +1,195 @@
+"""Files that nobody would write: read, or reported with a reason; never a crash, never a hang."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cache_strategy.model.errors import CacheStrategyError
+from cache_strategy.profile import profile
+
+GOOD = "from flask import Flask\napp = Flask(__name__)\n\n@app.get('/ok')\ndef ok(): ...\n"
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Path:
+    (tmp_path / "app.py").write_text(GOOD)
+    return tmp_path
+
+
+def reasons(repo: Path) -> dict[str, str]:
+    evidence = profile(repo, jobs=1)
+    assert [e.id for e in evidence.endpoints] == ["GET /ok"]
+    return {u.path: u.reason for u in evidence.unread}
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b"print 'two'\n", "syntax error in line 1"),
+        (b"x = 1\0\n", "NUL"),
+        (b"x = '\xe9'\n", "utf-8"),
+        (b"# coding: klingon\nx = 1\n", "klingon"),
+        (b"x = " + b"(" * 10_000 + b")" * 10_000, "syntax error|too deeply"),
+        (b"x = " + b"-" * 20_000 + b"1\n", "too deeply"),
+        (b"if 1:\n" + b"".join(b" " * n + b"if 1:\n" for n in range(1, 120)), "syntax error"),
+    ],
+)
+def test_what_this_python_cannot_read_is_reported_with_its_reason(repo, content, word):
+    import re
+
+    (repo / "odd.py").write_bytes(content)
+
+    found = reasons(repo)
+    assert list(found) == ["odd.py"] and re.search(word, found["odd.py"])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xef\xbb\xbfx = 1\r\n",
+        "# -*- coding: latin-1 -*-\nx = 'é'\n".encode("latin-1"),
+        b"x = 1" + b" + 1" * 3_000 + b"\n",
+        b"x = 'a'" + b".strip()" * 500 + b"\n",
+        b"x = '\\ud800'\ny = 10 ** 5000\nz = " + b"9" * 4000 + b"\n",
+        b"def f(a, *b, c=1, **d): return (yield)\n",
+        b"match 1:\n    case [1, *rest] if rest: pass\n    case _: pass\n",
+        b"try: pass\nexcept* ValueError: pass\n",
+    ],
+)
+def test_what_this_python_can_read_is_read(repo, content):
+    (repo / "odd.py").write_bytes(content)
+
+    assert reasons(repo) == {}
+
+
+def test_a_loop_of_links_ends_and_a_link_out_is_not_followed(repo, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside")
+    (outside / "secret.py").write_text("x = 1\n")
+    (repo / "inner").mkdir()
+    (repo / "inner" / "up").symlink_to(repo, target_is_directory=True)
+    (repo / "self").symlink_to(repo / "self")
+    (repo / "self.py").symlink_to(repo / "self.py")
+    (repo / "gone.py").symlink_to(repo / "nowhere.py")
+    (repo / "elsewhere").symlink_to(outside, target_is_directory=True)
+    (repo / "out.py").symlink_to(outside / "secret.py")
+
+    found = reasons(repo)
+    assert found.keys() == {"self.py", "gone.py", "out.py"}
+    assert "out of the repository" in found["out.py"]
+
+
+def test_what_is_no_file_is_reported(repo):
+    os.mkfifo(repo / "pipe.py")
+    (repo / "folder.py").mkdir()
+
+    assert list(reasons(repo)) == ["pipe.py"]
+
+
+def test_a_file_that_vanishes_is_reported(repo):
+    from cache_strategy.profile.reading import read_sources
+    from cache_strategy.profile.walk import walk
+
+    (repo / "soon_gone.py").write_text("x = 1\n")
+    files, _ = walk(repo)
+    (repo / "soon_gone.py").unlink()
+
+    sources, unread = read_sources(files, 1)
+    assert [s.path for s in sources] == ["app.py"]
+    assert [(u.path, "vanished" in u.reason) for u in unread] == [("soon_gone.py", True)]
+
+
+def test_names_that_are_not_utf8_survive(repo):
+    (repo / os.fsdecode(b"caf\xe9.py")).write_text("print 'two'\n")
+    (repo / os.fsdecode(b"na\xefve")).mkdir()
+    (repo / os.fsdecode(b"na\xefve") / "fine.py").write_text("x = 1\n")
+
+    assert list(reasons(repo)) == ["caf\\xe9.py"]
+
+
+def test_a_file_of_generated_data_is_reported_not_read(repo):
+    with (repo / "data.py").open("w") as stream:
+        stream.write("ROWS = [\n" + "    (1, 2, 3, 'some text that takes place'),\n" * 250_000 + "]\n")
+
+    assert "larger than" in reasons(repo)["data.py"]
+
+
+def test_folders_that_are_not_the_applications_are_left_alone(repo):
+    for folder in (".git", "node_modules/x", "__pycache__", "build", ".tox/py", "lib/site-packages/x"):
+        (repo / folder).mkdir(parents=True)
+        (repo / folder / "bad.py").write_text("print 'two'\n")
+    (repo / "env").mkdir()
+    (repo / "env" / "pyvenv.cfg").write_text("")
+    (repo / "env" / "bad.py").write_text("print 'two'\n")
+
+    assert reasons(repo) == {}
+
+
+def test_imports_and_bases_that_lead_to_themselves_end(repo):
+    (repo / "a.py").write_text(
+        "from b import *\nfrom b import x\nimport c\nclass A(c.C): pass\nx = x\ny = c.z\n"
+    )
+    (repo / "b.py").write_text("from a import *\nfrom a import x, A\nclass B(A): pass\n")
+    (repo / "c.py").write_text(
+        "from b import B\nfrom a import y\nclass C(B): pass\nclass D(D): pass\nz = y\n"
+    )
+
+    assert reasons(repo) == {}
+
+
+def test_calls_that_lead_to_themselves_end(repo):
+    (repo / "loops.py").write_text(
+        "def one(x):\n    return two(x) + [one]\n"
+        "def two(x):\n    return [one(x), two]\n"
+        "class Chain:\n"
+        "    def __iter__(self): return self\n"
+        "    def __getattr__(self, name): return getattr(self, name)\n"
+        "    @property\n    def next(self): return self.next.next\n"
+        "def walk(c: Chain):\n    for x in c:\n        for y in x.next:\n            walk(y.z)\n"
+        "def grow():\n    x = []\n    while x:\n        x = [x, (x, {'x': x})]\n    return x\n"
+    )
+
+    assert reasons(repo) == {}
+
+
+def test_a_chain_of_calls_of_any_length_ends(repo):
+    chain = "\n".join(f"def f{n}(x):\n    return f{n + 1}(x)" for n in range(2_000))
+    (repo / "chain.py").write_text(chain + "\n")
+
+    assert reasons(repo) == {}
+
+
+def test_many_files_are_read_by_several_processes(repo):
+    for number in range(350):
+        (repo / f"m{number}.py").write_text(f"VALUE = {number}\n")
+    (repo / "bad.py").write_text("print 'two'\n")
+    progress: list[str] = []
+
+    evidence = profile(repo, jobs=2, progress=progress.append)
+    assert (evidence.files, [u.path for u in evidence.unread]) == (352, ["bad.py"])
+    assert any("352 of 352" in line for line in progress)
+
+
+def test_a_folder_that_is_not_there_is_one_clear_line(tmp_path):
+    with pytest.raises(CacheStrategyError, match="is no folder"):
+        profile(tmp_path / "nowhere")
+
+
+def test_nothing_of_the_repository_is_run(repo, tmp_path):
+    mark = tmp_path / "ran"
+    (repo / "conftest.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    (repo / "setup.py").write_text(f"open({str(mark)!r}, 'w')\n")
+    (repo / "sitecustomize.py").write_text(f"open({str(mark)!r}, 'w')\n")
+
+    reasons(repo)
+    assert not mark.exists()
+
+
+def test_the_same_repository_gives_the_same_evidence(repo):
+    first, second = profile(repo, jobs=1), profile(repo, jobs=2)
+
+    assert first.endpoints == second.endpoints
+    assert first.candidates == second.candidates
