@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -194,6 +196,42 @@ def test_nothing_is_read_while_an_invalidation_is_undelivered(server: RedisServe
     assert entry.get_or_compute(KEY, origin) == "new"
     assert entry.get_or_compute({"product_id": 2}, origin) == "new"
     assert entry.counts["bypasses"] == 1
+
+
+@pytest.fixture
+def slow_url(server: RedisServer) -> Iterator[str]:
+    """Redis behind a line on which every answer takes 80 ms."""
+    line, ended = socket.create_server(("127.0.0.1", 0)), threading.Event()
+
+    def carry(source: socket.socket, target: socket.socket, seconds: float) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                ended.wait(seconds)
+                target.sendall(data)
+
+    def accept() -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = line.accept()
+                redis = socket.create_connection(("127.0.0.1", server.port))
+                for source, target, seconds in ((client, redis, 0.0), (redis, client, 0.08)):
+                    threading.Thread(target=carry, args=(source, target, seconds), daemon=True).start()
+
+    threading.Thread(target=accept, daemon=True).start()
+    yield f"redis://127.0.0.1:{line.getsockname()[1]}/0"
+    ended.set()
+    line.close()
+
+
+def test_a_redis_that_answers_slowly_costs_a_request_its_budget_once(
+    make_cache: Callable[..., Cache], slow_url: str
+) -> None:
+    entry, origin = make_cache(url=slow_url, budget_ms=BUDGET_MS).entry("e", ttl_seconds=60), Origin()
+    started = time.monotonic()
+    for number in range(20):
+        entry.get_or_compute({"number": number}, origin)
+    assert time.monotonic() - started < BUDGET_MS / 1000 + 0.5
+    assert origin.calls == 20
 
 
 def test_a_wrong_address_answers_like_an_outage(make_cache: Callable[..., Cache]) -> None:

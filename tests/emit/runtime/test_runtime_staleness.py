@@ -116,6 +116,23 @@ def test_an_invalidation_in_another_process_reaches_this_one(
     assert entry.get_or_compute({"product_id": 1}, origin) == "second"
 
 
+@pytest.mark.parametrize("lost", ["the version", "every version"])
+def test_a_version_that_redis_has_evicted_brings_no_old_value_back(
+    make_cache: Callable[..., Cache], redis: Any, lost: str
+) -> None:
+    one, two = (
+        cache.entry("user", ttl_seconds=60, layers=("redis",), depends_on=("users",), wait_seconds=0.01)
+        for cache in (make_cache(), make_cache())
+    )
+    redis.delete("shop:v:users")
+    one.get_or_compute({}, lambda: "old")
+    one.cache.invalidate("users")
+    redis.delete(*(["shop:v:users"] if lost == "the version" else redis.keys("shop:v:*")))
+    # while the first one computes, the second one meets the old value under versions made anew
+    assert one.get_or_compute({}, lambda: two.get_or_compute({}, lambda: "new")) == "new"
+    assert two.get_or_compute({}, lambda: "not asked") == "new"
+
+
 def test_a_value_computed_in_an_older_transaction_is_served_but_not_stored(
     make_cache: Callable[..., Cache], clock: Clock
 ) -> None:

@@ -22,7 +22,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import MetaData, Table, event
 from sqlalchemy.engine import Connection, Engine
@@ -34,9 +34,8 @@ from sqlalchemy.sql.expression import BindParameter, Delete, Insert, Update
 
 from .runtime import Cache, row_text
 
-MAX_ROWS = (
-    100  # assumed: a transaction that writes more rows of one table than this invalidates the whole table
-)
+T = TypeVar("T")
+MAX_ROWS = 100  # assumed: a transaction that writes more rows of a table invalidates all of it
 COMMIT_SECONDS = 2.0  # assumed: no commit of a connection without a session takes longer
 
 
@@ -110,8 +109,9 @@ class Watcher:
     def start(self) -> None:
         for target, name, function in self._listeners:
             event.listen(target, name, function)
-        self.cache.snapshot_began = self._snapshot_began
-        self.cache.pending_tags = self._pending_tags
+        # where they fail, nothing is stored and nothing is read
+        self.cache.snapshot_began = _or_else(self._snapshot_began, 0.0)
+        self.cache.pending_tags = _or_else(self._pending_tags, self._everything)
         self.cache.after_commit = self._call_after_commit
 
     def stop(self) -> None:
@@ -285,7 +285,7 @@ class Watcher:
         state.tags |= tags
 
     def _bump(self, tags: set[str], hold_seconds: float = 0, release: int = 0) -> int:
-        for table in self.tables:
+        for table in self.tables if len(tags) > MAX_ROWS else ():
             rows = {tag for tag in tags if tag.startswith(table + ":")}
             if len(rows) > MAX_ROWS:
                 tags = (tags - rows) | self._tags(table, None)
@@ -432,6 +432,17 @@ READS = frozenset(
     "declare close listen unlisten notify lock analyze describe desc use prepare deallocate discard grant revoke refresh "
     "reindex vacuum".split()
 )
+
+
+def _or_else(function: Callable[[], T], otherwise: T) -> Callable[[], T]:
+    def call() -> T:
+        try:
+            return function()
+        except Exception as error:
+            warnings.warn(f"{error!r}; going past the cache instead.", RuntimeWarning, 2)
+            return otherwise
+
+    return call
 
 
 def _mappers() -> list[Any]:
