@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -268,3 +268,15 @@ def test_metrics_count_per_entry(cache: Cache) -> None:
     assert '\ncache_hits_total{entry="a \\"quoted\\" name"} 2\n' in text
     assert 'cache_hits_total{entry="unused"} 0\n' in text
     assert "\ncache_redis_up 1\n" in text
+
+
+def test_a_cache_that_is_not_strict_computes_what_it_cannot_keep_and_says_so_once(
+    make_cache: Callable[..., Cache],
+) -> None:
+    entry = make_cache(strict=False).entry("anything", ttl_seconds=60)
+    with pytest.warns(RuntimeWarning, match="computed at each call") as told:
+        assert [entry.get_or_compute({}, lambda: KeyError) for _ in range(2)] == [KeyError, KeyError]
+        assert entry.get_or_compute({"row": object()}, lambda: 1) == 1
+    assert len(told) == 1
+    assert (entry.counts["errors"], entry.counts["stores"]) == (3, 0)
+    assert entry.get_or_compute({"row": 7}, lambda: 1) == entry.get_or_compute({"row": 7}, lambda: 2) == 1

@@ -43,6 +43,7 @@ import re
 import threading
 import time
 import uuid
+import warnings
 import weakref
 from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -654,6 +655,7 @@ class Entry:
         self._is_on = self.cache.is_on and (self._in_memory or self._in_redis)
         self._defaults: dict[str, object] = {}
         self._function = ""
+        self._has_refused = False
         self._dependencies: list[tuple[str, str]] = []
         for tag in (*self.depends_on, *self.tags):
             match = re.fullmatch(r"([^{}]+?)(?::\{(\w+)\})?", tag)
@@ -703,13 +705,17 @@ class Entry:
         The stored value of a key, else `compute()`, which is stored.
 
         Raises:
-            TypeError: a part of the key, or the value, is of a type that cannot be stored exactly.
+            TypeError: a part of the key, or the value, is of a type that cannot be stored exactly, and the cache is strict.
             Exception: what `compute` raises; it is never stored.
         """
         if not self._is_on:
             return self._compute(compute)
         started = time.monotonic()
-        slot = self.slot(key)
+        try:
+            slot = self.slot(key)
+        except TypeError as error:
+            self._refuse(error)
+            return self._compute(compute)
         if self.is_blocked(slot):
             return self._bypass(slot, compute, BLOCKED)
         try:
@@ -726,6 +732,15 @@ class Entry:
                 if is_valid or self.may_be_served_stale(record):
                     found.may_serve.append(value)
         return self._miss(slot, found, compute)
+
+    def _refuse(self, error: TypeError) -> None:
+        """Raise what cannot be stored; a cache that is not strict says it once and lets the call compute."""
+        if self.cache.strict:
+            raise error from None
+        self.count(errors=1)
+        if not self._has_refused:
+            self._has_refused = True
+            warnings.warn(f"{error} It is computed at each call.", RuntimeWarning, stacklevel=4)
 
     def invalidate(self, **key: object) -> None:
         """Forget one key, now. Call it after the commit."""
@@ -890,14 +905,15 @@ class Entry:
 
     def _record(
         self, slot: Slot, value: object, versions: tuple[bytes, ...], now_us: int, asked_at: float
-    ) -> Record:
+    ) -> Record | None:
         try:
             payload, tagged = encode_value(value)
         except TypeError as error:
             what = f"{self.name}: the value for {slot.readable() or 'no arguments'} holds a {error}"
-            raise TypeError(
-                f"{what}, which cannot be restored exactly. Return plain data, for example a dict."
-            ) from None
+            self._refuse(
+                TypeError(f"{what}, which cannot be restored exactly. Return plain data, for example a dict.")
+            )
+            return None
         life_us = (
             self.ttl_seconds * MICROSECONDS * random.uniform(0.9, 1)
         )  # what is stored together expires apart
@@ -1041,6 +1057,7 @@ class Cache:
         namespace: begins every name in Redis, unless the environment has CACHE_NAMESPACE.
         budget_ms: the most that one request waits for Redis.
         memory_entries, memory_bytes: bounds of what this process keeps.
+        strict: raise for what cannot be stored exactly; otherwise warn once and compute it at each call.
         clock: seconds that never go back.
 
     Attributes:
@@ -1062,6 +1079,7 @@ class Cache:
         budget_ms: float = 100,
         memory_entries: int = 10_000,
         memory_bytes: int = 64 * 1024 * 1024,
+        strict: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         mode = os.environ.get("CACHE_MODE") or "on"
@@ -1070,6 +1088,7 @@ class Cache:
         self.mode = mode if url else "off"
         self.is_on = self.mode != "off"
         self.prefix = (os.environ.get("CACHE_NAMESPACE") or namespace) + ":"
+        self.strict = strict
         self.clock = clock
         self.entries: dict[str, Entry] = {}
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
