@@ -62,13 +62,17 @@ def cache_control_of(entry: Entry) -> str:
     The Cache-Control of an entry, as the contract says or as its bounds allow.
 
     A browser or a CDN cannot be told of a write: it may keep an answer no longer than the staleness bound, and asks
-    every time (with the ETag) where the bound is 0. Source: RFC 9111, sections 5.2.2.4 and 5.2.2.7.
+    every time (with the ETag) where the bound is 0. `public` is said only where a person confirmed the bound: it lets a
+    shared cache keep even the answer to a request with credentials.
+    Source: RFC 9111, sections 3.5, 5.2.2.4 and 5.2.2.9.
     """
     if entry.http and entry.http.cache_control:
         return entry.http.cache_control
-    scope = "private" if _is_private(entry) else "public"
     bound = entry.staleness_bound_seconds
-    return f"{scope}, max-age={bound}" if bound else f"{scope}, no-cache"
+    freshness = f"max-age={bound}" if bound else "no-cache"
+    if _is_private(entry):
+        return f"private, {freshness}"
+    return f"public, {freshness}" if bound and entry.staleness_source == "confirmed" else freshness
 
 
 def _is_private(entry: Entry) -> bool:
