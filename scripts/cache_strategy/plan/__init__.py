@@ -20,6 +20,7 @@ from cache_strategy.plan.candidates import MOST_ENTRIES, in_order, reason_agains
 from cache_strategy.plan.invalidation import choose_dependencies, choose_invalidators
 from cache_strategy.plan.key import entry_id_of
 from cache_strategy.plan.layer import choose_layers
+from cache_strategy.plan.surroundings import Surroundings
 from cache_strategy.plan.ttl import data_kind_of
 from cache_strategy.plan.view import view_key_of
 from cache_strategy.plan.warming import choose_warming
@@ -48,9 +49,9 @@ def plan(evidence: Evidence, forecast: Forecast | None = None) -> Contract:
             "looked for. Name the folder that holds it: cache-strategy run PATH"
         )
     draft = _Draft()
-    reads_of = {endpoint.id: set(endpoint.reads) for endpoint in evidence.endpoints}
+    around = Surroundings.of(evidence)
     for candidate in in_order(evidence):
-        _consider(candidate, draft, reads_of)
+        _consider(candidate, draft, around)
     for rejected in evidence.rejected:
         draft.rejected.append(
             ContractRejection(target=f"{rejected.path}:{rejected.qualname}", reason=rejected.reason)
@@ -63,9 +64,13 @@ def plan(evidence: Evidence, forecast: Forecast | None = None) -> Contract:
     )
 
 
-def _consider(candidate: Candidate, draft: _Draft, reads_of: dict[str, set[str]]) -> None:
+def _consider(candidate: Candidate, draft: _Draft, around: Surroundings) -> None:
     target = f"{candidate.path}:{candidate.qualname}"
-    reason = reason_against(candidate)
+    if candidate.kind == "endpoint" and any(
+        e.kind == "endpoint" and e.target == target for e in draft.entries
+    ):
+        return  # a second route of the same function: its decorator serves both
+    reason = reason_against(candidate) or around.reason_against(candidate)
     kind = data_kind_of(candidate)
     below: set[str] = set()
     if candidate.kind == "endpoint":
@@ -75,7 +80,7 @@ def _consider(candidate: Candidate, draft: _Draft, reads_of: dict[str, set[str]]
             else set()
         )
     covered = bool(below) and set(candidate.reads) <= below
-    layers = choose_layers(candidate, kind, covered)
+    layers = choose_layers(candidate, kind, covered, around.is_personal(candidate))
     if reason is None and len(draft.entries) >= MOST_ENTRIES:
         reason = (
             f"ranks below the {MOST_ENTRIES} entries that one contract proposes; plan again when these are in"

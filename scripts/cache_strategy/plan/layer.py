@@ -4,18 +4,21 @@ from cache_strategy.model.evidence import Candidate, Layer
 from cache_strategy.plan.ttl import DataKind
 
 
-def choose_layers(candidate: Candidate, kind: DataKind, covered: bool) -> tuple[Layer, ...]:
+def choose_layers(
+    candidate: Candidate, kind: DataKind, covered: bool, personal: bool = False
+) -> tuple[Layer, ...]:
     """
     The layers of an entry, first asked first.
 
     `covered`: every table the endpoint reads is already behind another entry; then only the HTTP layer is left to gain
-    from. Private answers never get a layer that is shared outside the application: `http` is left to entries without a
-    user in their key. Reference data and configuration are small and read everywhere: process memory. Answers per user
+    from. `personal`: a guard or a hook looks at who asks before the endpoint does. Private answers never get a layer that is shared outside the application: `http` is left to entries without a
+    user in their key and on the way to them. Reference data and configuration are small and read everywhere: process memory. Answers per user
     are many and each is read by one: Redis, so that processes do not hold each a copy.
     """
     if candidate.kind == "query":
         return ("matview",)
-    http: tuple[Layer, ...] = ("http",) if candidate.kind == "endpoint" and not candidate.per_user else ()
+    shared = candidate.kind == "endpoint" and not candidate.per_user and not personal
+    http: tuple[Layer, ...] = ("http",) if shared else ()
     if covered:
         return http
     if kind.name in ("reference", "configuration") and not candidate.per_user and len(candidate.key) <= 1:

@@ -63,14 +63,24 @@ OTHER = DataKind(name="other", ttl_seconds=600, words=frozenset())
 
 
 def data_kind_of(candidate: Candidate) -> DataKind:
-    """The kind of data a candidate holds, by the words of its name, then of its tables; `OTHER` where none fits."""
+    """
+    The kind of data a candidate holds, by the words of its name, else of its tables; `OTHER` where none fits.
+
+    What joins tables of several kinds lives no longer than the one that changes soonest: reading a setting on the way
+    does not make a score board a setting.
+    """
     if candidate.kind == "query":
         return KINDS[0]
-    for words in (_words(candidate.qualname), _words(" ".join(candidate.reads))):
-        for kind in KINDS:
-            if kind.words & words:
-                return kind
-    return OTHER
+    return _kind_of(candidate.qualname) or min(
+        (_kind_of(table) or OTHER for table in candidate.reads),
+        key=lambda kind: kind.ttl_seconds,
+        default=OTHER,
+    )
+
+
+def _kind_of(name: str) -> DataKind | None:
+    words = _words(name)
+    return next((kind for kind in KINDS if kind.words & words), None)
 
 
 def _words(text: str) -> set[str]:

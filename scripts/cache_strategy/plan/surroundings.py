@@ -1,0 +1,88 @@
+"""What stands around a candidate: its other decorators, the routes it answers, who is let through to it."""
+
+import re
+from collections import defaultdict
+from dataclasses import dataclass
+
+from cache_strategy.model.evidence import Candidate, Endpoint, Evidence, Function
+
+PERSONAL = frozenset({"user", "session", "header", "cookie"})
+"""Kinds of context by which a request tells who asks."""
+
+_LIBRARY_GUARD = re.compile(r"^@?(\w+(?:\.\w+)*)\.login_required\b")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What the evidence says of the code around its candidates, looked up by target ("path:qualname")."""
+
+    functions: dict[str, Function]
+    endpoints: dict[str, tuple[Endpoint, ...]]
+    answering: dict[str, tuple[Candidate, ...]]
+    caches: frozenset[str]
+
+    @classmethod
+    def of(cls, evidence: Evidence) -> "Surroundings":
+        """The surroundings of every candidate."""
+        endpoints: dict[str, list[Endpoint]] = defaultdict(list)
+        for endpoint in evidence.endpoints:
+            endpoints[f"{endpoint.path}:{endpoint.qualname}"].append(endpoint)
+        answering: dict[str, list[Candidate]] = defaultdict(list)
+        for candidate in evidence.candidates:
+            if candidate.kind == "endpoint":
+                answering[f"{candidate.path}:{candidate.qualname}"].append(candidate)
+        existing = evidence.application.existing_caches if evidence.application else ()
+        return cls(
+            functions={f"{f.path}:{f.qualname}": f for f in evidence.functions},
+            endpoints={target: tuple(found) for target, found in endpoints.items()},
+            answering={target: tuple(found) for target, found in answering.items()},
+            caches=frozenset(re.sub(r"^(.*?):\d+ ", r"\1 ", cache) for cache in existing),
+        )
+
+    def is_personal(self, candidate: Candidate) -> bool:
+        """
+        True where something on the way to an endpoint looks at who asks: a guard, or a hook that runs before it.
+
+        Its answer may be the same for all who get through, but a shared cache in front would let everybody through.
+        """
+        return any(
+            endpoint.guards or PERSONAL & set(endpoint.context)
+            for endpoint in self.endpoints.get(f"{candidate.path}:{candidate.qualname}", ())
+        )
+
+    def reason_against(self, candidate: Candidate) -> str | None:
+        """Why a candidate does not become an entry for what stands around it, None when it may."""
+        target = f"{candidate.path}:{candidate.qualname}"
+        function = self.functions.get(target)
+        if function is not None:
+            for decorator in function.decorators:
+                if f"{candidate.path} {decorator}" in self.caches:
+                    return f"is kept by {decorator} already; two caches of one value invalidate at two times"
+            unread = [name for name in function.effects.unknown if name.startswith("template ")]
+            if unread:
+                return f"renders a template that could not be read ({unread[0]}): what it shows is not known"
+        if candidate.kind != "endpoint":
+            return None
+        return self._reason_against_endpoint(candidate, target, function)
+
+    def _reason_against_endpoint(
+        self, candidate: Candidate, target: str, function: Function | None
+    ) -> str | None:
+        endpoints = self.endpoints.get(target, ())
+        if len({frozenset(c.key) for c in self.answering.get(target, ())}) > 1:
+            return "answers routes with different parameters, which one key cannot tell apart"
+        known = {part.name for part in candidate.key}
+        for endpoint in endpoints:
+            known.update(re.findall(r"{(\w+)}", endpoint.route))
+        given = [name for name in function.parameters if name not in known] if function and endpoints else []
+        if given:
+            return f"is given {', '.join(given)} by a decorator, which no part of the key holds"
+        if any("flask_login." in part.expression for part in candidate.key):
+            for guard in (guard for endpoint in endpoints for guard in endpoint.guards):
+                library = _LIBRARY_GUARD.match(guard)
+                if library and not library[1].startswith("flask_login"):
+                    return (
+                        f"stands behind {guard}, which Flask-Login does not know of: how the code reads the user "
+                        "behind it was not found"
+                    )
+        return None
