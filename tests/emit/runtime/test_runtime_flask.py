@@ -508,6 +508,20 @@ def test_the_metrics_may_have_another_route(app: flask.Flask, client: FlaskClien
     assert client.get("/v1/internal/caches").status_code == 200
 
 
+def test_a_key_that_cannot_be_stored_breaks_no_page(
+    make_cache: Callable[..., Cache], app: flask.Flask, client: FlaskClient
+) -> None:
+    entry = make_cache(strict=False).entry("page", ttl_seconds=60)
+
+    @app.get("/page/<int:status>")
+    @cached_endpoint(entry, key=lambda status: {"strange": object()})
+    def page(status: int) -> Any:
+        return "answer", status
+
+    with pytest.warns(RuntimeWarning, match="cannot be part of a key"):
+        assert [client.get(f"/page/{status}").status_code for status in (200, 404, 200)] == [200, 404, 200]
+
+
 def test_a_get_with_a_body_goes_past_the_cache(
     app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
 ) -> None:

@@ -14,6 +14,7 @@ key did not take as well. Works with Flask 1.1 to 3.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import importlib
@@ -75,7 +76,8 @@ def cached_endpoint(entry: Entry, key: Callable[..., Mapping[str, object]] | Non
             try:
                 stored = entry.get_or_compute(parts, compute)
             except _NotStored as refusal:
-                entry.skipped(entry.slot(parts), str(refusal))
+                with contextlib.suppress(TypeError):  # a key that cannot be stored has been told already
+                    entry.skipped(entry.slot(parts), str(refusal))
                 return made[-1]
             if made:
                 return made[-1]
