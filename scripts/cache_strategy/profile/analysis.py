@@ -1,10 +1,8 @@
 """The state of one run over a repository: what names stand for, how functions were evaluated, what is mapped."""
 
-from collections.abc import Callable
-
-from cache_strategy.profile import library, serialization
+from cache_strategy.profile import abstraction, library, serialization
 from cache_strategy.profile.evaluation import Frame
-from cache_strategy.profile.facts import Context, Facts
+from cache_strategy.profile.facts import Context, Decoration, Facts
 from cache_strategy.profile.frameworks._base import Framework
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms._base import Mapped, Orm, TableFound
@@ -12,23 +10,12 @@ from cache_strategy.profile.program import ClassInfo, FunctionInfo, ModuleInfo, 
 from cache_strategy.profile.values import (
     NOTHING,
     UNKNOWN,
-    Argument,
     ClassRef,
-    Clause,
-    Constant,
     External,
     FunctionRef,
     Instance,
     Made,
-    Many,
-    Mapping,
-    Method,
     ModuleRef,
-    Parts,
-    Plain,
-    Query,
-    Unknown,
-    Value,
     Values,
     join,
     many,
@@ -47,7 +34,6 @@ _FEWEST_CONTEXTS = 2
 # A function that is given an application or a blueprint registers something, each call something else.
 _CONTEXTS_OF_REGISTRATION = 1_000
 _DEEPEST_CALLS = 60
-_LONGEST_LITERAL = 200
 _PROPERTIES = frozenset(
     {"property", "cached_property", "hybrid_property", "reify", "memoized_property", "locked_cached_property",
      "cached_hybrid_property", "declared_attr", "classproperty", "threaded_cached_property"}
@@ -338,10 +324,10 @@ class Analysis:
         """Remembers that `values` were written to `owner.name`."""
         key = (owner, name)
         before = self.stores.get(key, NOTHING)
-        after = join(before, _without_arguments(values))
+        after = join(before, abstraction.without_arguments(values))
         if after != before:
             self.stores[key] = after
-            if key in self.read_stores and _has_rows(after - before):
+            if key in self.read_stores and abstraction.has_rows(after - before):
                 self.stale = True
 
     def stored(self, owner: object, name: str) -> Values:
@@ -381,9 +367,12 @@ class Analysis:
             elif isinstance(receiver, ClassRef) and receiver.index not in self.mapped:
                 receiver = ClassRef(function.owner)
         if len(known) >= _CONTEXTS_OF_OBJECTS and not registers:
-            kept = {name: self._without_objects(values) for name, values in bound.items()}
+            kept = {
+                name: abstraction.without_objects(values, self.mapped.__contains__, self.is_known)
+                for name, values in bound.items()
+            }
         if len(known) >= (_CONTEXTS_OF_REGISTRATION if registers else _CONTEXTS_WITH_LITERALS):
-            kept = {name: _without_literals(values) for name, values in kept.items()}
+            kept = {name: abstraction.without_literals(values) for name, values in kept.items()}
         spent = len(self.contexts) > _CONTEXTS_PER_FUNCTION * len(self.program.functions) + _FREE_CONTEXTS
         most = _CONTEXTS_OF_REGISTRATION if registers else _FEWEST_CONTEXTS if spent else _CONTEXTS
         if len(known) >= most:
@@ -403,22 +392,9 @@ class Analysis:
             context.again = True
         return context
 
-    def _without_objects(self, values: Values) -> Values:
-        """Without objects of classes that are no tables: they tell many evaluations apart and few effects."""
-        return frozenset(v for v in values if self._tells_effects(v))
-
-    def _tells_effects(self, value: Value) -> bool:
-        if isinstance(value, Instance | ClassRef):
-            return value.index in self.mapped
-        if isinstance(value, Many):
-            return any(map(self._tells_effects, value.items))
-        if isinstance(value, Parts):
-            return any(self._tells_effects(v) for part in value.parts for v in part)
-        if isinstance(value, Mapping):
-            return any(map(self._tells_effects, value.all_values()))
-        if isinstance(value, External):
-            return value.path.startswith(self._packages) or library.known(value.path) is not None
-        return isinstance(value, Query | Clause | Made | Constant)
+    def is_known(self, path: str) -> bool:
+        """Whether an external path means something to a plugin or to the library."""
+        return path.startswith(self._packages) or library.known(path) is not None
 
     def contexts_of(self, function: int) -> list[Context]:
         """Every evaluation of a function so far."""
@@ -510,7 +486,7 @@ class Analysis:
 
     # --- decorators
 
-    def decoration(self, function: FunctionInfo) -> "Decoration":
+    def decoration(self, function: FunctionInfo) -> Decoration:
         """What the decorators of a function are and do."""
         found = self.decorations.get(function.index)
         if found is None:
@@ -530,74 +506,6 @@ class Analysis:
             if _last_name(node) == "LocalProxy":
                 return one(External("werkzeug.local.LocalProxy()"))
         return one(FunctionRef(function.index))
-
-
-class Decoration:
-    """
-    The decorators of a function: `wrappers` are (evaluation, text) of those of the repository that run around it,
-    `externals` (path, text) those of other packages; `serializers` turn the result into an answer, `result` is what
-    a call gives then.
-    """
-
-    def __init__(self) -> None:
-        self.facts = Facts()
-        self.wrappers: list[tuple[int, str]] = []
-        self.externals: list[tuple[str, str]] = []
-        self.serializers: list[Callable[[Frame, Values], None]] = []
-        self.texts: list[str] = []
-        self.result: Values | None = None
-
-    @property
-    def contexts(self) -> list[int]:
-        """The evaluations of the wrappers."""
-        return [index for index, _ in self.wrappers]
-
-    def returned(self, values: Values) -> Values:
-        """What a call gives after the decorators."""
-        return values if self.result is None else self.result
-
-
-def abstract(values: Values) -> Values:
-    """What of an argument tells two evaluations of a function apart: rows, classes, external objects, literals."""
-    kept: list[Value] = []
-    for value in values:
-        if isinstance(value, Instance):
-            kept.append(Instance(value.index))
-        elif isinstance(value, ClassRef | Made | External | ModuleRef | Method | FunctionRef):
-            kept.append(value)
-        elif isinstance(value, Constant):
-            if isinstance(value.value, str) and len(value.value) <= _LONGEST_LITERAL:
-                kept.append(value)
-        elif isinstance(value, Many):
-            inner = abstract(value.items)
-            if any(not isinstance(v, Constant) for v in inner):
-                kept.append(Many(inner, value.lazy))
-        elif isinstance(value, Parts):
-            parts = tuple(abstract(part) for part in value.parts)
-            if any(_has_rows(part) for part in parts):
-                kept.append(Parts(parts))
-        elif isinstance(value, Mapping):
-            fields = tuple((n, v) for n, v in ((n, abstract(v)) for n, v in value.fields) if _has_rows(v))
-            rest = abstract(value.rest)
-            if fields or _has_rows(rest):
-                kept.append(Mapping(fields, rest))
-        elif isinstance(value, Query):
-            kept.append(Query(value.orm, value.verb, value.entities, value.tables, value.target))
-        elif isinstance(value, Clause):
-            kept.append(Clause(value.tables, frozenset(), value.aggregate, value.column, value.relation))
-    return frozenset(kept)
-
-
-def _has_rows(values: Values) -> bool:
-    return any(not isinstance(v, Constant | Plain | Unknown | Argument) for v in values)
-
-
-def _without_literals(values: Values) -> Values:
-    return frozenset(v for v in values if not isinstance(v, Constant))
-
-
-def _without_arguments(values: Values) -> Values:
-    return frozenset(Unknown() if isinstance(v, Argument) else v for v in values)
 
 
 def _last_name(node: Node) -> str:

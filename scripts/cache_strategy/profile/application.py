@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import Application
-from cache_strategy.profile.lowering import Node, source_of
+from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.program import FunctionInfo, ModuleInfo
+from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import External, Made, Values, text_in
 
 if TYPE_CHECKING:

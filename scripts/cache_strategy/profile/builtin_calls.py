@@ -3,6 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
+from cache_strategy.profile import external_calls
 from cache_strategy.profile.frameworks._base import Arguments
 from cache_strategy.profile.values import (
     NOTHING,
@@ -22,6 +23,7 @@ from cache_strategy.profile.values import (
     join,
     many,
     one,
+    text_of,
 )
 
 if TYPE_CHECKING:
@@ -66,14 +68,14 @@ def builtin(frame: "Frame", name: str, arguments: Arguments) -> Values:
     if name == "dict":
         return _dictionary(frame, arguments)
     if name == "getattr":
-        key = calls.text_of(arguments.get(1))
+        key = text_of(arguments.get(1))
         if key is None:
             return join(*(_any_attribute(frame, v, arguments) for v in first)) or UNKNOWN
         return join(attributes.get(frame, first, key, arguments.node), *arguments.positional[2:])
     if name == "setattr":
         return _set_attribute(frame, arguments)
     if name == "open":
-        return calls._call_library(frame, "builtins.open", arguments)
+        return external_calls.call_library(frame, "builtins.open", arguments)
     if name == "type":
         return frozenset(ClassRef(v.index) for v in first if isinstance(v, Instance)) or UNKNOWN
     if name in ("exec", "eval", "__import__", "compile"):
@@ -145,9 +147,8 @@ def _any_attribute(frame: "Frame", value: Value, arguments: Arguments) -> Values
 
 
 def _set_attribute(frame: "Frame", arguments: Arguments) -> Values:
-    from cache_strategy.profile import calls
 
-    key = calls.text_of(arguments.get(1))
+    key = text_of(arguments.get(1))
     for value in arguments.get(0):
         if not isinstance(value, Instance):
             continue
@@ -207,10 +208,9 @@ def _of_many(frame: "Frame", receiver: Many, name: str, arguments: Arguments) ->
 
 
 def _of_mapping(frame: "Frame", receiver: Mapping, name: str, arguments: Arguments) -> Values:
-    from cache_strategy.profile import calls
 
     if name in ("get", "pop", "setdefault", "__getitem__"):
-        key = calls.text_of(arguments.get(0))
+        key = text_of(arguments.get(0))
         found = receiver.rest
         for field, values in receiver.fields:
             if key is None or field == key:
@@ -251,17 +251,16 @@ def _grow(frame: "Frame", receiver: Value, key: str | None, added: Values, argum
 
 
 def _of_text(frame: "Frame", text: str, name: str, arguments: Arguments) -> Values:
-    from cache_strategy.profile import calls
 
     if name == "format":
-        fields = {str(i): calls.text_of(v) for i, v in enumerate(arguments.positional)}
-        fields.update({key: calls.text_of(v) for key, v in arguments.keywords})
+        fields = {str(i): text_of(v) for i, v in enumerate(arguments.positional)}
+        fields.update({key: text_of(v) for key, v in arguments.keywords})
         formatted = _formatted(text, fields)
         return PLAIN if formatted is None else one(Constant(formatted))
     if name in ("lower", "upper", "strip", "title") and not arguments.positional:
         return one(Constant(getattr(text, name)()))
     if name == "split" and not arguments.keywords and len(arguments.positional) <= 1:
-        separator = calls.text_of(arguments.get(0)) if arguments.positional else None
+        separator = text_of(arguments.get(0)) if arguments.positional else None
         if separator != "":
             pieces = text.split(separator)
             if len(pieces) <= 10:

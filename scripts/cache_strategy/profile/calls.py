@@ -2,29 +2,32 @@
 
 from typing import TYPE_CHECKING
 
-from cache_strategy.profile import attributes, builtin_calls, library
-from cache_strategy.profile.facts import Context
+from cache_strategy.profile import (
+    abstraction,
+    attributes,
+    builtin_calls,
+    call_arguments,
+    external_calls,
+    library,
+)
 from cache_strategy.profile.frameworks._base import Arguments
-from cache_strategy.profile.lowering import Node, source_of
+from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.program import FunctionInfo
+from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
     UNKNOWN,
     Argument,
     ClassRef,
-    Clause,
-    Constant,
     External,
     FunctionRef,
     Instance,
     Made,
     Many,
-    Mapping,
     Method,
     ModuleRef,
     Query,
-    RowKey,
     Unknown,
     Value,
     Values,
@@ -33,26 +36,18 @@ from cache_strategy.profile.values import (
 )
 
 if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Decoration
     from cache_strategy.profile.evaluation import Frame
 
 # Work handed to another process.
-_TASK_CALLS = frozenset(
+TASK_CALLS = frozenset(
     {"delay", "apply_async", "enqueue", "enqueue_call", "enqueue_in", "enqueue_at", "send_task", "send_with_options",
      "defer", "queue_task"}
 )  # fmt: skip
 # A method name that more classes than this define says nothing about the object.
 _MOST_GUESSES = 2
-_MOST_UNKNOWN = 20
+MOST_UNKNOWN = 20
 PARTIAL = "functools.partial()"
 _SHORTEST_GUESSED_NAME = 5
-# What is given to these is called later, if at all, and not by the caller.
-_REGISTERING = frozenset(
-    {"add_command", "register", "connect", "on", "subscribe", "init_app", "errorhandler", "register_error_handler",
-     "context_processor", "add_url_rule", "before_request", "after_request", "teardown_request", "listen",
-     "add_template_filter", "add_template_global", "shell_context_processor", "add_task", "task", "command", "group",
-     "add_middleware", "add_event_handler", "signal", "register_blueprint", "add_periodic_task", "add_job"}
-)  # fmt: skip
 
 
 def call(frame: "Frame", node: Node) -> Values:
@@ -60,45 +55,19 @@ def call(frame: "Frame", node: Node) -> Values:
     callee = node[2]
     if callee[0] == "attr":
         if _is_super(callee[2]):
-            return _call_super(frame, callee[3], evaluate_arguments(frame, node))
+            return _call_super(frame, callee[3], call_arguments.evaluate_arguments(frame, node))
         receivers = attributes.base(frame, callee[2])
-        arguments = evaluate_arguments(frame, node)
+        arguments = call_arguments.evaluate_arguments(frame, node)
         found: Values = NOTHING
         for receiver in receivers:
             found = join(found, call_method(frame, receiver, callee[3], arguments))
         return found if receivers else UNKNOWN
     values = attributes.base(frame, callee)
-    arguments = evaluate_arguments(frame, node)
+    arguments = call_arguments.evaluate_arguments(frame, node)
     found = NOTHING
     for value in values:
         found = join(found, call_value(frame, value, arguments))
     return found if values else UNKNOWN
-
-
-def evaluate_arguments(frame: "Frame", node: Node) -> Arguments:
-    """The arguments of a call, evaluated in order; `**mapping` becomes keywords where its names are known."""
-    positional: list[Values] = []
-    for argument in node[3]:
-        if argument[0] == "star":
-            values = frame.expression(argument[1])
-            parts = next((v.parts for v in values if hasattr(v, "parts")), None)
-            positional.extend(parts if parts is not None else [frame.iterate(values, argument)])
-        else:
-            positional.append(frame.expression(argument))
-    keywords: list[tuple[str, Values]] = []
-    for name, value in node[4]:
-        values = frame.expression(value)
-        if name:
-            keywords.append((name, values))
-            continue
-        for inner in values:
-            if isinstance(inner, Mapping):
-                keywords.extend(inner.fields)
-                if inner.rest:
-                    keywords.append(("", inner.rest))
-            else:
-                keywords.append(("", UNKNOWN))
-    return Arguments(tuple(positional), tuple(keywords), node)
 
 
 def call_value(frame: "Frame", value: Value, arguments: Arguments) -> Values:
@@ -116,7 +85,7 @@ def call_value(frame: "Frame", value: Value, arguments: Arguments) -> Values:
     if isinstance(value, ClassRef):
         return construct(frame, value, arguments)
     if isinstance(value, External):
-        return call_path(frame, value.path, None, arguments)
+        return external_calls.call_path(frame, value.path, None, arguments)
     if isinstance(value, Method):
         return call_method(frame, value.receiver, value.name, arguments)
     if isinstance(value, Instance):
@@ -124,7 +93,7 @@ def call_value(frame: "Frame", value: Value, arguments: Arguments) -> Values:
     if isinstance(value, Made):
         if value.path == PARTIAL:
             return _call_partial(frame, value, arguments)
-        return call_path(frame, value.path, value, arguments)
+        return external_calls.call_path(frame, value.path, value, arguments)
     run_callbacks(frame, arguments)
     if isinstance(value, Unknown):
         note_unknown(frame, arguments.node)
@@ -175,7 +144,9 @@ def call_method(frame: "Frame", receiver: Value, name: str, arguments: Arguments
             for value in attributes.get(frame, one(receiver), name, arguments.node):
                 found = join(found, call_value(frame, value, arguments))
             return found
-        return call_path(frame, analysis.canonical(f"{receiver.path}.{name}"), receiver, arguments)
+        return external_calls.call_path(
+            frame, analysis.canonical(f"{receiver.path}.{name}"), receiver, arguments
+        )
     if isinstance(receiver, Argument | Unknown):
         return _call_unresolved(frame, receiver, name, arguments)
     if isinstance(receiver, FunctionRef):
@@ -226,7 +197,7 @@ def _call_member(frame: "Frame", receiver: Instance | ClassRef, name: str, argum
         if isinstance(value, Method) and value.receiver == receiver:
             found = join(found, UNKNOWN)
         elif isinstance(value, External):
-            found = join(found, call_path(frame, value.path, receiver, arguments))
+            found = join(found, external_calls.call_path(frame, value.path, receiver, arguments))
         else:
             found = join(found, call_value(frame, value, arguments))
     return found or UNKNOWN
@@ -261,7 +232,7 @@ def _call_super(frame: "Frame", name: str, arguments: Arguments) -> Values:
         return answer
     for path in externals:
         bound = path if path.endswith("()") else path + "()"
-        return call_path(frame, f"{bound}.{name}", receiver, arguments)
+        return external_calls.call_path(frame, f"{bound}.{name}", receiver, arguments)
     return UNKNOWN
 
 
@@ -275,7 +246,7 @@ def construct(frame: "Frame", value: ClassRef, arguments: Arguments) -> Values:
                 break
     made: Instance | Made = Instance(value.index, value.index in analysis.mapped)
     for path in analysis.mro(value.index)[1]:
-        if is_structural(frame, path + "()"):
+        if external_calls.is_structural(frame, path + "()"):
             place = (frame.module.path, arguments.line)
             made = Made(path + "()", place, arguments.positional, arguments.keywords, value.index)
             break
@@ -286,95 +257,6 @@ def construct(frame: "Frame", value: ClassRef, arguments: Arguments) -> Values:
     else:
         run_callbacks(frame, arguments)
     return one(made)
-
-
-def is_structural(frame: "Frame", path: str) -> bool:
-    """Whether a framework or an ORM wants to know what an object of this path was made of."""
-    known = frame.analysis.structures
-    if path not in known:
-        spelled = frame.analysis.canonical(path)
-        known[path] = any(
-            spelled in plugin.structural or spelled.startswith(plugin.structural_prefixes or ("\0",))
-            for plugin in frame.analysis.plugins
-        )
-    return known[path]
-
-
-def call_path(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values:
-    """A call into another package, by its path."""
-    analysis = frame.analysis
-    path = analysis.canonical(path)
-    for framework in analysis.frameworks:
-        if framework.call is not None:
-            answer = framework.call(frame, path, receiver, arguments)
-            if answer is not None:
-                return answer
-    for orm in analysis.orms:
-        if orm.call is not None:
-            answer = orm.call(frame, path, receiver, arguments)
-            if answer is not None:
-                return answer
-    if path + "()" == PARTIAL or is_structural(frame, path + "()"):
-        place = (frame.module.path, arguments.line)
-        return one(Made(path + "()", place, arguments.positional, arguments.keywords))
-    if path.startswith("builtins."):
-        return builtin_calls.builtin(frame, path[9:], arguments)
-    if path.rpartition(".")[2] not in _REGISTERING:
-        run_callbacks(frame, arguments)
-    return _call_library(frame, path, arguments)
-
-
-def _call_library(frame: "Frame", path: str, arguments: Arguments) -> Values:
-    facts = frame.facts
-    meaning = attributes.meaning_of(frame, path)
-    last = path.rpartition(".")[2]
-    result = one(External(path + "()")) if last[:1].isupper() or "." not in path or len(path) > 150 else PLAIN
-    if last in _TASK_CALLS:
-        facts.side_effects.add(path)
-    if meaning is None:
-        for values in arguments.positional:
-            frame.consume(values, arguments.node)
-        if library.is_pure_package(path):
-            facts.external_calls.add(path)
-            return one(External(path + "()")) if _makes_object(path) else PLAIN
-        if len(facts.unknown) < _MOST_UNKNOWN:
-            facts.unknown.add(path)
-        return one(External(path + "()")) if len(path) < 150 else UNKNOWN
-    kind, name = meaning
-    if kind == "outside":
-        if not last[:1].isupper() or "()" in path:
-            facts.outside.add(path)
-            if library.is_writing_call(path):
-                facts.side_effects.add(path)
-        if last[:1].isupper() or last in ("client", "resource", "connect", "from_url", "session"):
-            return one(External(path + "()"))
-        return PLAIN
-    if kind == "side":
-        facts.side_effects.add(path)
-        return result
-    if kind == "files":
-        if _opens_for_writing(arguments):
-            facts.side_effects.add(path)
-        frame.note_context("files", "", arguments.node)
-        return one(External(path + "()"))
-    if kind != "plain":
-        frame.note_context(kind, name or _first_text(arguments), arguments.node)
-        return PLAIN
-    return result
-
-
-def _makes_object(path: str) -> bool:
-    last = path.rpartition(".")[2]
-    return last[:1].isupper() and last not in ("Decimal", "UUID") and len(path) < 150
-
-
-def _opens_for_writing(arguments: Arguments) -> bool:
-    mode = text_of(arguments.get(1, "mode")) or ""
-    return any(letter in mode for letter in "wax+")
-
-
-def _first_text(arguments: Arguments) -> str:
-    return text_of(arguments.get(0)) or ""
 
 
 def _call_unresolved(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values:
@@ -426,7 +308,7 @@ def _call_unresolved(frame: "Frame", receiver: Value, name: str, arguments: Argu
 
 def note_unknown(frame: "Frame", node: Node) -> None:
     """A call that could not be resolved and may hide an effect."""
-    if len(frame.facts.unknown) < _MOST_UNKNOWN:
+    if len(frame.facts.unknown) < MOST_UNKNOWN:
         text = source_of(node[2]) if node[0] == "call" else source_of(node)
         if text != "…":
             frame.facts.unknown.add(text)
@@ -434,22 +316,12 @@ def note_unknown(frame: "Frame", node: Node) -> None:
 
 def _call_on_function(frame: "Frame", receiver: FunctionRef, name: str, arguments: Arguments) -> Values:
     function = frame.analysis.program.functions[receiver.index]
-    if name in _TASK_CALLS:
+    if name in TASK_CALLS:
         frame.facts.side_effects.add(f"task {function.qualname}")
         return UNKNOWN
     if name in ("__wrapped__", "__call__", "uncached", "call", "original", "func", "run"):
         return call_value(frame, receiver, arguments)
     return UNKNOWN
-
-
-def run_callbacks(frame: "Frame", arguments: Arguments) -> None:
-    """Functions that are given to something else are taken to be called by it."""
-    for values in (*arguments.positional, *(v for _, v in arguments.keywords)):
-        for value in values:
-            if isinstance(value, FunctionRef):
-                function = frame.analysis.program.functions[value.index]
-                if not frame.analysis.program.modules[function.module].is_test:
-                    invoke(frame, function, value.receiver, [], [], arguments.node)
 
 
 def invoke(
@@ -461,180 +333,14 @@ def invoke(
     node: Node,
 ) -> Values:
     """Calls a function of the repository: evaluates it for these arguments and notes the edge."""
-    from cache_strategy.profile.analysis import abstract
-
-    given = assign_parameters(function, receiver is not None, positional, keywords)
-    bound = {name: abstract(values) for name, values in given.items()}
+    given = call_arguments.assign_parameters(function, receiver is not None, positional, keywords)
+    bound = {name: abstraction.abstract(values) for name, values in given.items()}
     context = frame.analysis.context(function, receiver, bound)
-    frame.edge(context, node, arguments_of(given))
+    frame.edge(context, node, call_arguments.arguments_of(given))
     decoration = frame.analysis.decoration(function)
     for index in decoration.contexts:
         frame.edge(frame.analysis.contexts[index], node)
-    return substituted(context, given)
-
-
-def assign_parameters(
-    function: FunctionInfo, bound: bool, positional: list[Values], keywords: list[tuple[str, Values]]
-) -> dict[str, Values]:
-    """Which parameter gets which argument."""
-    parameters = list(function.parameters)
-    if bound and parameters and parameters[0][3] == 0:
-        parameters = parameters[1:]
-    given: dict[str, Values] = {}
-    names = [p[0] for p in parameters if p[3] == 0]
-    rest = next((p[0] for p in parameters if p[3] == 1), None)
-    others = next((p[0] for p in parameters if p[3] == 3), None)
-    for position, values in enumerate(positional):
-        if position < len(names):
-            given[names[position]] = values
-        elif rest is not None:
-            given[rest] = join(given.get(rest, NOTHING), values)
-    known = {p[0] for p in parameters if p[3] in (0, 2)}
-    for name, values in keywords:
-        if name in known:
-            given[name] = values
-        elif others is not None:
-            given[others] = join(given.get(others, NOTHING), values)
-    for name, _, default, kind in parameters:
-        if kind in (0, 2) and name not in given and default is not None and default[0] == "const":
-            given[name] = one(Constant(default[1]))
-    return given
-
-
-def arguments_of(given: dict[str, Values]) -> tuple[tuple[str, str], ...]:
-    """Which parameters of the callee are exactly which arguments of the caller."""
-    pairs = []
-    for parameter, values in given.items():
-        names = [v.name for v in values if isinstance(v, Argument)]
-        if len(names) == 1 and all(isinstance(v, Argument) or v == Constant(None) for v in values):
-            pairs.append((parameter, names[0]))
-    return tuple(sorted(pairs))
-
-
-def substituted(context: Context, given: dict[str, Values]) -> Values:
-    """What the call gives: arguments that the callee returns are those of this call."""
-    found: set[Value] = set()
-    for value in context.returns:
-        if isinstance(value, Argument):
-            found.update(given.get(value.name, UNKNOWN))
-        else:
-            found.add(value)
-    return frozenset(found)
-
-
-def decorate(frame: "Frame", function: FunctionInfo, node: Node, found: "Decoration") -> None:
-    """Applies one decorator of a function: wrappers of the repository are followed, others asked of the plugins."""
-    found.texts.append("@" + source_of(node))
-    called = node[0] == "call"
-    callee = node[2] if called else node
-    receiver: Value | None = None
-    if callee[0] == "attr":
-        receivers = attributes.base(frame, callee[2])
-        receiver = next((v for v in receivers if isinstance(v, Made | External)), None)
-    values = attributes.base(frame, callee)
-    arguments = evaluate_arguments(frame, node) if called else None
-    for value in values:
-        if isinstance(value, FunctionRef | ClassRef):
-            _apply(frame, function, value, arguments, node, found)
-        elif isinstance(value, External | Made | Unknown | Argument):
-            if isinstance(value, External | Made):
-                path = frame.analysis.canonical(value.path)
-            elif callee[0] == "attr" and value == next(iter(values)):
-                path = "?." + callee[3]
-            else:
-                continue
-            found.externals.append((path, source_of(node)))
-            for framework in frame.analysis.frameworks:
-                if framework.decorated is not None and framework.decorated(
-                    frame, function.index, path, receiver, arguments, found
-                ):
-                    break
-
-
-def decorate_class(frame: "Frame", index: int, node: Node) -> None:
-    """Tells the plugins of a decorator of a class."""
-    called = node[0] == "call"
-    callee = node[2] if called else node
-    receivers = attributes.base(frame, callee[2]) if callee[0] == "attr" else NOTHING
-    receiver = next((v for v in receivers if isinstance(v, Made | External)), None)
-    arguments = evaluate_arguments(frame, node) if called else None
-    for value in attributes.base(frame, callee):
-        if isinstance(value, External | Made):
-            path = frame.analysis.canonical(value.path)
-            for framework in frame.analysis.frameworks:
-                if framework.decorated_class is not None and framework.decorated_class(
-                    frame, index, path, receiver, arguments
-                ):
-                    break
-
-
-def _apply(
-    frame: "Frame",
-    function: FunctionInfo,
-    value: Value,
-    arguments: Arguments | None,
-    node: Node,
-    found: "Decoration",
-) -> None:
-    # the decorator does not see which function it is given: what that does is added where it is called
-    wrapped = Arguments((PLAIN,), (), ("call", node[1] if len(node) > 1 else 0, node, (), ()))
-    results = one(value) if arguments is None else call_value(frame, value, arguments)
-    for result in results:
-        if not isinstance(result, FunctionRef | ClassRef | Instance):
-            continue
-        for inner in call_value(frame, result, wrapped):
-            if isinstance(inner, FunctionRef) and inner.index != function.index:
-                wrapper = frame.analysis.program.functions[inner.index]
-                context = frame.analysis.context(wrapper, inner.receiver, {})
-                text = "@" + source_of(node)
-                found.wrappers.append((context.index, text))
-                # a wrapper may be decorated itself
-                found.wrappers.extend((i, text) for i in frame.analysis.decoration(wrapper).contexts)
-
-
-def text_of(values: Values) -> str | None:
-    """The only text that these values can be."""
-    if len(values) == 1:
-        value = next(iter(values))
-        if isinstance(value, Constant) and isinstance(value.value, str):
-            return value.value
-    return None
-
-
-def combine(frame: "Frame", node: Node, parts: list[Values]) -> Values:
-    """Operators on SQL expressions: every ORM's expressions are clauses."""
-    tables: frozenset[str] = frozenset()
-    keys: set[RowKey] = set()
-    aggregate = False
-    clauses = []
-    for part in parts:
-        for value in part:
-            if isinstance(value, Clause):
-                clauses.append(value)
-                tables |= value.tables
-                aggregate = aggregate or value.aggregate
-            elif isinstance(value, Query):
-                tables |= value.tables
-    sign = node[2]
-    if sign in ("and", "&"):
-        for clause in clauses:
-            keys |= clause.keys
-    elif sign == "==" and len(parts) == 2:
-        keys |= equality(parts[0], parts[1])
-    return one(Clause(tables, frozenset(keys), aggregate))
-
-
-def equality(left: Values, right: Values) -> set[RowKey]:
-    """The row keys of `column == argument`, either way round."""
-    keys = set()
-    for columns, others in ((left, right), (right, left)):
-        for value in columns:
-            if isinstance(value, Clause) and value.column is not None:
-                names = [v.name for v in others if isinstance(v, Argument)]
-                exact = len(names) == 1 and all(isinstance(v, Argument) for v in others)
-                if not any(isinstance(v, Clause) for v in others):
-                    keys.add(RowKey(value.column[0], value.column[1], names[0] if exact else ""))
-    return keys
+    return call_arguments.substituted(context, given)
 
 
 def run_query(frame: "Frame", query: Query, node: Node) -> Values:
@@ -664,3 +370,13 @@ def enter(frame: "Frame", values: Values, node: Node) -> Values:
         else:
             found = join(found, one(value))
     return found
+
+
+def run_callbacks(frame: "Frame", arguments: Arguments) -> None:
+    """Functions that are given to something else are taken to be called by it."""
+    for values in (*arguments.positional, *(v for _, v in arguments.keywords)):
+        for value in values:
+            if isinstance(value, FunctionRef):
+                function = frame.analysis.program.functions[value.index]
+                if not frame.analysis.program.modules[function.module].is_test:
+                    invoke(frame, function, value.receiver, [], [], arguments.node)

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from cache_strategy.model.evidence import UNKNOWN_TABLE, ContextRead, WriterHow
-from cache_strategy.profile import annotations, attributes, calls, request_methods
+from cache_strategy.profile import annotations, attributes, calls, clauses, decorating, request_methods
 from cache_strategy.profile.facts import Call, Context, Facts
-from cache_strategy.profile.lowering import Node, source_of
+from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.program import FunctionInfo, ModuleInfo
+from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import (
     NONE_VALUE,
     NOTHING,
@@ -33,10 +34,12 @@ from cache_strategy.profile.values import (
     join,
     many,
     one,
+    text_of,
 )
 
 if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis, Decoration
+    from cache_strategy.profile.analysis import Analysis
+    from cache_strategy.profile.facts import Decoration
 
 _BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
 # A dictionary with more literal keys than this is a table of data.
@@ -52,7 +55,7 @@ class Frame:
     """
 
     __slots__ = (
-        "analysis", "context", "env", "facts", "function", "loops", "module", "outer", "owner", "receiver",
+        "analysis", "context", "env", "facts", "function", "loops", "module", "outer", "owner", "place", "receiver",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +72,7 @@ class Frame:
     ) -> None:
         self.analysis = analysis
         self.module = module
+        self.place = module.path
         self.function = function
         self.receiver = receiver
         self.env = env
@@ -80,13 +84,12 @@ class Frame:
 
     # --- what plugins note
 
-    def note_context(self, kind: str, name: str, node: Node) -> None:
+    def note_context(self, kind: str, name: str, node: Node) -> ContextRead:
         """The answer depends on something besides the arguments; `node` is how the code reads it."""
         line = node[1] if len(node) > 1 and isinstance(node[1], int) else 0
-        found = ContextRead(
-            kind=kind, name=name, expression=source_of(node), path=self.module.path, line=line
-        )
+        found = ContextRead(kind=kind, name=name, expression=source_of(node), path=self.place, line=line)
         self.facts.context.add(found)
+        return found
 
     def note_read(self, tables: Iterable[str], node: Node, key: RowKey | None = None) -> None:
         """A query reads `tables`; `key` says which rows where an argument picks them."""
@@ -288,7 +291,7 @@ class Frame:
         info = self.analysis.program.classes[self.module.first_class + node[2]]
         self.env[info.name] = one(ClassRef(info.index))
         for decorator in info.decorators:
-            calls.decorate_class(self, info.index, decorator)
+            decorating.decorate_class(self, info.index, decorator)
         for statement in info.body:
             if statement[0] == "class":
                 self._class(statement)
@@ -388,7 +391,7 @@ class Frame:
     def _op(self, node: Node) -> Values:
         parts = [self.expression(item) for item in node[3]]
         if any(isinstance(v, Clause) for part in parts for v in part):
-            return calls.combine(self, node, parts)
+            return clauses.combine(self, node, parts)
         sign = node[2]
         if sign in ("and", "or"):
             return join(*parts)
@@ -399,7 +402,7 @@ class Frame:
         if sign == "%" and len(parts) == 2 and any(isinstance(v, Constant) for v in parts[0]):
             return PLAIN
         if sign == "+":
-            texts = [calls.text_of(part) for part in parts]
+            texts = [text_of(part) for part in parts]
             if all(text is not None for text in texts):
                 return one(Constant("".join(text or "" for text in texts)))
         if any(isinstance(v, Many | Query | Mapping | Parts) for part in parts for v in part):
@@ -416,7 +419,7 @@ class Frame:
 
     def _text(self, node: Node) -> Values:
         parts = [self.expression(part) for part in node[2]]
-        texts = [calls.text_of(part) for part in parts]
+        texts = [text_of(part) for part in parts]
         if all(text is not None for text in texts):
             return one(Constant("".join(text or "" for text in texts)))
         return PLAIN
@@ -511,7 +514,7 @@ class Frame:
 
     def decorate(self, function: FunctionInfo, node: Node, found: "Decoration") -> None:
         """Applies one decorator of a function."""
-        calls.decorate(self, function, node, found)
+        decorating.decorate(self, function, node, found)
 
 
 def _line(node: Node) -> int:

@@ -1,10 +1,16 @@
 """What one evaluation of a function saw by itself, before the effects of its callees are added."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import ContextRead, WriterHow
+from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.values import NOTHING, ClassRef, Instance, Made, RowKey, Values
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.evaluation import Frame
 
 Read = tuple[str, RowKey | None]
 """A table and, where the rows are picked by a column that equals an argument, by which."""
@@ -63,3 +69,29 @@ class Context:
     yields: Values = NOTHING
     state: int = 0
     again: bool = False
+
+
+class Decoration:
+    """
+    The decorators of a function: `wrappers` are (evaluation, text) of those of the repository that run around it,
+    `externals` (path, text) those of other packages, `node` the one that is looked at; `serializers` turn the result into an answer, `result` is what
+    a call gives then.
+    """
+
+    def __init__(self) -> None:
+        self.facts = Facts()
+        self.wrappers: list[tuple[int, str]] = []
+        self.externals: list[tuple[str, str]] = []
+        self.serializers: list[Callable[[Frame, Values], None]] = []
+        self.texts: list[str] = []
+        self.node: Node = ("none",)
+        self.result: Values | None = None
+
+    @property
+    def contexts(self) -> list[int]:
+        """The evaluations of the wrappers."""
+        return [index for index, _ in self.wrappers]
+
+    def returned(self, values: Values) -> Values:
+        """What a call gives after the decorators."""
+        return values if self.result is None else self.result

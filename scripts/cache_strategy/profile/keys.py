@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import ContextRead, KeyPart, RowRead
 from cache_strategy.profile.facts import Read
-from cache_strategy.profile.lowering import quoted
+from cache_strategy.profile.source_text import quoted
 
 if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis

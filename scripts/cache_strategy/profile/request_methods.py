@@ -1,6 +1,7 @@
 """Branches on the method of the request: a GET does not run what a handler does for a POST."""
 
-from cache_strategy.profile.lowering import Node, source_of
+from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import Constant, Values
 
 _SUBMITTED = frozenset({"validate_on_submit", "is_submitted"})

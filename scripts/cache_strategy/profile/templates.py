@@ -6,10 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cache_strategy.model.evidence import ContextRead
 from cache_strategy.profile import attributes, calls
 from cache_strategy.profile.frameworks._base import Arguments
-from cache_strategy.profile.lowering import Node, source_of
+from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.program import shared
 from cache_strategy.profile.values import (
     NOTHING,
@@ -320,20 +319,11 @@ class _Run:
 
     def placed(self, work: Callable[[], Values]) -> Values:
         """Runs `work`; context that it notes is of the template's file."""
-        known = set(self.frame.facts.context)
-        result = work()
-        for found in self.frame.facts.context - known:
-            self.frame.facts.context.discard(found)
-            self.frame.facts.context.add(
-                ContextRead(
-                    kind=found.kind,
-                    name=found.name,
-                    expression=found.expression,
-                    path=self.path,
-                    line=found.line,
-                )
-            )
-        return result
+        before, self.frame.place = self.frame.place, self.path
+        try:
+            return work()
+        finally:
+            self.frame.place = before
 
     def item(self, node: Any, env: dict[str, Values]) -> Values:
         found: Values = NOTHING
@@ -382,15 +372,9 @@ class _Run:
                     isinstance(value, Instance)
                     and "flask_wtf.FlaskForm" in self.frame.analysis.mro(value.index)[1]
                 ):
-                    self.frame.facts.context.add(
-                        ContextRead(
-                            kind="session",
-                            name="csrf_token",
-                            expression=source_of(self.lowered(node)),
-                            path=self.path,
-                            line=node.lineno,
-                        )
-                    )
+                    before, self.frame.place = self.frame.place, self.path
+                    self.frame.note_context("session", "csrf_token", self.lowered(node))
+                    self.frame.place = before
 
     def macro(self, node: Any, arguments: Arguments, env: dict[str, Values]) -> Values:
         if self.count >= _MOST_INCLUDED or node.name in self.stack:

@@ -274,3 +274,12 @@ def texts_in(values: Values) -> list[str]:
 def is_true(values: Values) -> bool:
     """Whether these values are the literal True."""
     return values == one(Constant(True))
+
+
+def text_of(values: Values) -> str | None:
+    """The text, where these values are exactly one literal text."""
+    if len(values) == 1:
+        value = next(iter(values))
+        if isinstance(value, Constant) and isinstance(value.value, str):
+            return value.value
+    return None

@@ -10,8 +10,9 @@ from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.values import Value, Values
 
 if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis, Decoration
+    from cache_strategy.profile.analysis import Analysis
     from cache_strategy.profile.evaluation import Frame
+    from cache_strategy.profile.facts import Decoration
 
 
 @dataclass(frozen=True, slots=True)

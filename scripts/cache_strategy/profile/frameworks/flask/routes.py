@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile.frameworks._base import Arguments, Route
-from cache_strategy.profile.lowering import source_of
+from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import (
     NOTHING,
     ClassRef,

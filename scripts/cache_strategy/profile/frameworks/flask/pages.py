@@ -1,0 +1,137 @@
+"""Pages and answers of Flask: templates with what every one of them sees, JSON, schemas."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cache_strategy.profile import serialization, templates
+from cache_strategy.profile.frameworks._base import Arguments
+from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.values import (
+    PLAIN,
+    ClassRef,
+    External,
+    FunctionRef,
+    Instance,
+    Mapping,
+    Value,
+    Values,
+    one,
+    text_in,
+    texts_in,
+)
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.evaluation import Frame
+
+_JSON = frozenset(
+    {"flask.jsonify", "flask.json.dumps", "flask.json.jsonify", "json.dumps", "simplejson.dumps", "ujson.dumps",
+     "orjson.dumps", "flask.make_response", "flask.Response", "werkzeug.wrappers.Response", "flask.stream_with_context"}
+)  # fmt: skip
+_RENDERING = frozenset(
+    {
+        "flask.render_template",
+        "flask.stream_template",
+        "flask_mako.render_template",
+        "flask.render_template_string",
+    }
+)
+_PROCESSORS = frozenset({"context_processor", "app_context_processor"})
+_FUNCTIONS = frozenset(
+    {"template_global", "app_template_global", "template_filter", "app_template_filter", "template_test",
+     "app_template_test"}
+)  # fmt: skip
+
+
+def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
+    """Calls that write an answer out."""
+    last = path.rpartition(".")[2]
+    if path in _JSON:
+        for values in (*arguments.positional, *(v for _, v in arguments.keywords)):
+            serialization.encode(frame, values, arguments.node)
+        return one(External(path + "()"))
+    if path in _RENDERING:
+        return _render(frame, path, arguments)
+    if path in ("flask.redirect", "flask.url_for", "flask.abort"):
+        return one(External(path + "()")) if last == "redirect" else PLAIN
+    if path in ("flask.send_file", "flask.send_from_directory"):
+        frame.note_context("files", "", arguments.node)
+        return one(External(path + "()"))
+    if last in ("dump", "dumps", "jsonify", "load") and receiver is not None:
+        return _by_schema(frame, receiver, last, arguments)
+    if last in ("set_cookie", "delete_cookie") and path.startswith(("flask.", "werkzeug.")):
+        frame.facts.side_effects.add(last)
+        return PLAIN
+    return None
+
+
+def decorated(frame: "Frame", function: int, last: str, arguments: Arguments | None) -> bool:
+    """`@app.context_processor`, `@app.template_filter("name")` and their relatives."""
+    if last not in _PROCESSORS and last not in _FUNCTIONS:
+        return False
+    named = text_in(arguments.get(0, "name")) if arguments is not None else None
+    name = named or frame.analysis.program.functions[function].name
+    owner = "flask template functions" if last in _FUNCTIONS else "flask context processors"
+    prefix = "|" if "filter" in last else ""
+    frame.analysis.store(owner, prefix + name, one(FunctionRef(function)))
+    return True
+
+
+def _by_schema(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
+    if serialization.is_schema(frame, receiver) and isinstance(receiver, Instance | ClassRef):
+        if name == "load":
+            return serialization.loaded(frame, receiver.index)
+        serialization.serialize(frame, arguments.get(0, "obj"), one(receiver), arguments.node)
+        return PLAIN
+    return None
+
+
+def _render(frame: "Frame", path: str, arguments: Arguments) -> Values:
+    variables: dict[str, Values] = {}
+    for name, values in arguments.keywords:
+        if name:
+            variables[name] = values
+        else:
+            for inner in values:
+                if isinstance(inner, Mapping):
+                    variables.update(dict(inner.fields))
+    for values in arguments.positional[1:]:
+        for inner in values:
+            if isinstance(inner, Mapping):
+                variables.update(dict(inner.fields))
+    outside = _template_globals(frame, arguments.node)
+    kept: dict[object, object] = frame.analysis.notes.setdefault("templates", {})
+    if "all" not in kept:
+        kept["all"] = templates.Templates(Path(str(kept["repo"])))
+    files = kept["all"]
+    assert isinstance(files, templates.Templates)
+    names = texts_in(arguments.get(0, "template_name_or_list"))
+    if path.endswith("render_template_string"):
+        text = text_in(arguments.get(0, "source"))
+        if text is not None:
+            templates.render_text(frame, files, text, variables, outside, arguments.node)
+    else:
+        templates.render(frame, files, names, variables, outside, arguments.node)
+    return one(External("flask.render_template()"))
+
+
+def _template_globals(frame: "Frame", node: Node) -> dict[str, Values]:
+    found: dict[str, Values] = {
+        name: one(External(f"flask.{name}"))
+        for name in ("request", "session", "g", "get_flashed_messages", "url_for")
+    }
+    found["config"] = one(External("flask.current_app.config"))
+    found["csrf_token"] = one(External("flask_wtf.csrf.generate_csrf"))
+    if frame.analysis.stored("flask", "user loader of flask_login"):
+        found["current_user"] = one(External("flask_login.current_user"))
+    for (owner, name), values in sorted(frame.analysis.stores.items(), key=repr):
+        if owner == "flask template functions":
+            found[name] = values
+        elif owner == "flask context processors":
+            for processor in values:
+                if isinstance(processor, FunctionRef):
+                    context = frame.analysis.generic(frame.analysis.program.functions[processor.index])
+                    frame.edge(context, node)
+                    for returned in context.returns:
+                        if isinstance(returned, Mapping):
+                            found.update(dict(returned.fields))
+    return found

@@ -1,0 +1,44 @@
+"""Signals of blinker: what is connected runs where the signal is sent."""
+
+from typing import TYPE_CHECKING
+
+from cache_strategy.profile.frameworks._base import Arguments
+from cache_strategy.profile.values import PLAIN, FunctionRef, Made, Value, Values, one
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.evaluation import Frame
+
+SIGNALS = ("blinker.Namespace().signal()", "blinker.signal()", "blinker.Signal()", "blinker.NamedSignal()")
+_PREFIXES = tuple(f"{path}." for path in SIGNALS)
+
+
+def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
+    """`signal.connect(function)` and `signal.send(…)`."""
+    last = path.rpartition(".")[2]
+    if not isinstance(receiver, Made) or not path.startswith(_PREFIXES):
+        return None
+    if last in ("connect", "connect_via"):
+        for value in arguments.get(0):
+            if isinstance(value, FunctionRef):
+                frame.analysis.store(receiver, "receivers", one(value))
+        return arguments.get(0)
+    if last in ("send", "send_async"):
+        for value in frame.analysis.stored(receiver, "receivers"):
+            if isinstance(value, FunctionRef):
+                frame.invoke(
+                    frame.analysis.program.functions[value.index],
+                    value.receiver,
+                    list(arguments.positional),
+                    list(arguments.keywords),
+                    arguments.node,
+                )
+        return PLAIN
+    return None
+
+
+def decorated(frame: "Frame", function: int, path: str, receiver: Value | None) -> bool:
+    """`@signal.connect`."""
+    if not path.startswith(_PREFIXES) or not isinstance(receiver, Made):
+        return False
+    frame.analysis.store(receiver, "receivers", one(FunctionRef(function)))
+    return True

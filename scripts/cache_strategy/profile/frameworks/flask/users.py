@@ -1,0 +1,252 @@
+"""Who asks: users of Flask's extensions, what the application keeps in `g` and in proxies, identities."""
+
+import re
+from typing import TYPE_CHECKING
+
+from cache_strategy.model.evidence import ContextRead
+from cache_strategy.profile.frameworks._base import Arguments
+from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.source_text import quoted
+from cache_strategy.profile.values import (
+    NOTHING,
+    PLAIN,
+    UNKNOWN,
+    Constant,
+    External,
+    FunctionRef,
+    Instance,
+    Made,
+    Value,
+    Values,
+    join,
+    one,
+    text_in,
+)
+
+if TYPE_CHECKING:
+    from cache_strategy.profile.analysis import Analysis
+    from cache_strategy.profile.evaluation import Frame
+
+USERS = frozenset(
+    {"flask_login.current_user", "flask_jwt_extended.current_user", "flask_security.current_user",
+     "flask_user.current_user", "flask_jwt.current_identity", "flask_security.core.current_user"}
+)  # fmt: skip
+_ASKING = frozenset(
+    {"flask_jwt_extended.get_jwt_identity", "flask_jwt_extended.get_current_user", "flask_jwt_extended.get_jwt",
+     "flask_jwt_extended.get_raw_jwt", "flask_jwt_extended.get_jwt_claims", "flask_praetorian.current_user",
+     "flask_praetorian.current_user_id", "flask_httpauth.HTTPBasicAuth().current_user",
+     "flask_httpauth.HTTPTokenAuth().current_user", "flask_httpauth.MultiAuth().current_user",
+     "flask_httpauth.HTTPBasicAuth().username", "flask_httpauth.HTTPDigestAuth().username"}
+)  # fmt: skip
+_LOADERS = frozenset(
+    {"user_loader", "request_loader", "user_loader_callback_loader", "user_lookup_loader", "header_loader",
+     "verify_password", "verify_token", "identity_loader"}
+)  # fmt: skip
+_GUARDS = re.compile(
+    r"(login|auth|jwt|token|permission|role|admin|require|staff|logged_in|current_user|scope|acl|owner|privilege)",
+    re.IGNORECASE,
+)
+_USER_WORDS = re.compile(
+    r"(user|account|identity|auth|member|customer|person|profile|viewer|principal|login)", re.I
+)
+_TENANT_WORDS = re.compile(r"(tenant|org|site|company|team|workspace|shop|domain|community)", re.I)
+_LOCALE_WORDS = re.compile(r"(locale|lang|babel|timezone|tz$)", re.I)
+_NO_CONTEXT = re.compile(
+    r"(db|conn|connection|sqlite|engine|redis|cursor|start|timer|request_id|search_form)", re.I
+)
+PROXY = "werkzeug.local.LocalProxy()"
+_SESSION_WRITES = frozenset({"pop", "clear", "update", "setdefault", "popitem", "regenerate"})
+
+
+def value(frame: "Frame", proxy: Value, node: Node) -> Values | None:
+    """`current_user` is a row of whatever the user loader returns, and a context; a proxy is what its function gives."""
+    if isinstance(proxy, External) and proxy.path in USERS:
+        _note_user(frame, proxy.path, node)
+        return _load_user(frame, proxy.path, node) or one(External(f"{proxy.path}()"))
+    if isinstance(proxy, Made) and proxy.path == PROXY:
+        return _behind(frame, proxy, node)
+    return None
+
+
+def _behind(frame: "Frame", proxy: Made, node: Node) -> Values:
+    found: Values = NOTHING
+    for inner in proxy.args[0] if proxy.args else NOTHING:
+        if isinstance(inner, FunctionRef):
+            context = frame.analysis.generic(frame.analysis.program.functions[inner.index])
+            frame.edge(context, node)
+            found = join(found, context.returns - one(Constant(None)))
+    return found or UNKNOWN
+
+
+def _note_user(frame: "Frame", path: str, node: Node) -> None:
+    """The context, and which package's user it is: the identity is read from there."""
+    read = frame.note_context("user", "", node)
+    frame.analysis.notes.setdefault("flask identities", {})[read] = path.partition(".")[0]
+
+
+def identity(analysis: "Analysis", read: ContextRead) -> str:
+    """The expression for a plain identity of the user behind a context, importable by its first name; "" if unknown."""
+    package = analysis.notes.get("flask identities", {}).get(read)
+    if package == "flask_jwt_extended":
+        return "flask_jwt_extended.get_jwt_identity()"
+    if package in ("flask_login", "flask_security", "flask_user"):
+        return "flask_login.current_user.get_id()"
+    if read.kind == "session" and read.name and read.name != "flashes":
+        return f"session.get({quoted(read.name)})"
+    if read.kind == "user" and read.name:
+        return _identity_in_g(analysis, read.name)
+    return ""
+
+
+def _identity_in_g(analysis: "Analysis", name: str) -> str:
+    """What `g.user` was loaded from: the session's key, where the function that sets it reads exactly one."""
+    keys: set[str] = set()
+    for context in analysis.contexts:
+        if f"g.{name}" in context.facts.stored:
+            keys |= {c.name for c in context.facts.context if c.kind == "session" and c.name}
+    return f"session.get({quoted(keys.pop())})" if len(keys) == 1 else ""
+
+
+def _load_user(frame: "Frame", path: str, node: Node) -> Values:
+    """The row that the package's user loader gives; the loader runs as part of this evaluation."""
+    found: Values = NOTHING
+    for loader in frame.analysis.stored("flask", f"user loader of {path.partition('.')[0]}"):
+        if isinstance(loader, FunctionRef):
+            function = frame.analysis.program.functions[loader.index]
+            context = frame.analysis.generic(function)
+            frame.edge(context, node)
+            found = join(found, frozenset(v for v in context.returns if isinstance(v, Instance)))
+    if not found:
+        found = frozenset(
+            Instance(index)
+            for index in frame.analysis.mapped
+            if any(base.endswith("UserMixin") for base in frame.analysis.mro(index)[1])
+        )
+    return found
+
+
+def attribute(frame: "Frame", owner: Value, name: str, node: Node) -> Values | None:
+    """Attributes of `g`, of proxies of the user, of the running application."""
+    if not isinstance(owner, External | Made):
+        return None
+    if owner.path == "flask.g":
+        return _of_g(frame, name[1:-1] if name.startswith("[") else name, node)
+    if owner.path.rstrip("()") in USERS:
+        return PLAIN
+    if owner.path in ("flask.current_app", "flask.Flask()") and name in (
+        "logger",
+        "name",
+        "debug",
+        "testing",
+    ):
+        return one(External(f"flask.current_app.{name}"))
+    return None
+
+
+def _of_g(frame: "Frame", name: str, node: Node) -> Values:
+    stored = frame.analysis.stored("flask.g", name)
+    if name in ("get", "pop", "setdefault"):
+        return one(External(f"flask.g.{name}"))
+    kind = _kind_of_g(frame, name, stored)
+    if kind:
+        frame.note_context(kind, name, node)
+    return stored or UNKNOWN
+
+
+def _kind_of_g(frame: "Frame", name: str, stored: Values) -> str:
+    if _NO_CONTEXT.search(name):
+        return ""
+    if _LOCALE_WORDS.search(name):
+        return "locale"
+    loaded = frame.analysis.stored("flask", "user classes")
+    if _USER_WORDS.search(name) or any(v in loaded for v in stored):
+        return "user"
+    if _TENANT_WORDS.search(name):
+        return "tenant"
+    return "session"
+
+
+def store(frame: "Frame", path: str, values: Values, node: Node) -> bool:
+    """Assignments to `g`, `session` and response objects."""
+    if path.startswith(("flask.g.", "flask.g[")):
+        name = path[8:].rstrip("]")
+        frame.analysis.store("flask.g", name, values)
+        frame.facts.stored.add(f"g.{name}")
+        return True
+    if path.startswith("flask.session"):
+        frame.facts.side_effects.add("session write")
+        return True
+    return path.startswith(("flask.make_response()", "flask.Response()", "flask.jsonify()"))
+
+
+def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
+    """Calls that ask who is there, or keep something for the request or the session."""
+    last = path.rpartition(".")[2]
+    if path in _ASKING:
+        _note_user(frame, path, arguments.node)
+        if last in ("get_current_user", "current_user"):
+            return _load_user(frame, path, arguments.node) or UNKNOWN
+        return PLAIN
+    if path.startswith("flask.session.") and last in _SESSION_WRITES:
+        frame.facts.side_effects.add("session write")
+        frame.note_context("session", text_in(arguments.get(0)) or "", arguments.node)
+        return PLAIN
+    if path.startswith("flask.g."):
+        return _call_on_g(frame, last, arguments)
+    if path == "flask.get_flashed_messages":
+        frame.note_context("session", "flashes", arguments.node)
+        return PLAIN
+    if last in _LOADERS and path.startswith(("flask_login", "flask_jwt", "flask_httpauth")):
+        _register_loaders(frame, path, arguments.get(0))
+        return PLAIN if arguments.positional else None
+    return None
+
+
+def decorated(frame: "Frame", function: int, path: str, node: Node) -> str:
+    """
+    Loaders of users, and guards.
+
+    Returns:
+        "loader" or "guard" for what it is, "" for neither.
+    """
+    last = path.rpartition(".")[2]
+    if last in _LOADERS:
+        _register_loaders(frame, path, one(FunctionRef(function)))
+        return "loader"
+    if _GUARDS.search(last) and path.startswith(("flask", "?")):
+        _note_user(frame, path, node)
+        _load_user(frame, path, node)
+        return "guard"
+    return ""
+
+
+def _call_on_g(frame: "Frame", name: str, arguments: Arguments) -> Values:
+    key = text_in(arguments.get(0))
+    if name in ("get", "pop", "setdefault") and key is not None:
+        if name == "setdefault":
+            frame.analysis.store("flask.g", key, arguments.get(1))
+        return join(_of_g(frame, key, arguments.node) - UNKNOWN, arguments.get(1)) or UNKNOWN
+    # a function or an object kept in g
+    found: Values = NOTHING
+    for value in _of_g(frame, name, arguments.node):
+        if isinstance(value, FunctionRef):
+            found = join(
+                found,
+                frame.invoke(
+                    frame.analysis.program.functions[value.index],
+                    value.receiver,
+                    list(arguments.positional),
+                    list(arguments.keywords),
+                    arguments.node,
+                ),
+            )
+    return found or UNKNOWN
+
+
+def _register_loaders(frame: "Frame", path: str, values: Values) -> None:
+    for value in values:
+        if isinstance(value, FunctionRef):
+            frame.analysis.store("flask", f"user loader of {path.partition('.')[0]}", one(value))
+            context = frame.analysis.generic(frame.analysis.program.functions[value.index])
+            rows = frozenset(v for v in context.returns if isinstance(v, Instance))
+            frame.analysis.store("flask", "user classes", rows)
