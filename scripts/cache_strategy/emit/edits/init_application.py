@@ -19,17 +19,28 @@ class _InFactory(InFunction):
         self.call = call
 
     def edit_function(self, function: cst.FunctionDef) -> cst.FunctionDef:
-        body = list(function.body.body)
-        at = next((i for i in reversed(range(len(body))) if _returned_name(body[i])), None)
-        if at is None:
+        edited = self.with_call(function.body)
+        if edited is None:
             raise CannotEdit(
                 f"{self.qualname}: does not end in `return app`; call {self.call}(app) in it by hand."
             )
+        return function.with_changes(body=edited)
+
+    def with_call(self, block: cst.BaseSuite) -> cst.BaseSuite | None:
+        """The block with the call before its last `return app`; a final `with` is looked into. None without one."""
+        body = list(block.body)
+        at = next((i for i in reversed(range(len(body))) if _returned_name(body[i])), None)
+        if at is None:
+            last = body[-1] if body else None
+            inner = self.with_call(last.body) if isinstance(last, cst.With) else None
+            if inner is None or not isinstance(last, cst.With):
+                return None
+            return block.with_changes(body=[*body[:-1], last.with_changes(body=inner)])
         statement = f"{self.call}({_returned_name(body[at])})"
         if any(cst.Module(body=()).code_for_node(node).strip() == statement for node in body):
-            return function
+            return block
         body.insert(at, cst.parse_statement(statement))
-        return function.with_changes(body=function.body.with_changes(body=body))
+        return block.with_changes(body=body)
 
 
 def _returned_name(node: cst.CSTNode) -> str:
@@ -40,7 +51,7 @@ def _returned_name(node: cst.CSTNode) -> str:
 
 
 def apply(source: str, *, call: str, factory: str = "", instance: str = "") -> str:
-    """`call(app)` before the factory's last `return app`, or after the assignment of a module-level `instance`."""
+    """`call(app)` before the factory's last `return app` (also in a final `with`), or after the assignment of a module-level `instance`."""
     if factory:
         return edit_function(source, _InFactory(factory, call))
     tree = parse(source, instance)

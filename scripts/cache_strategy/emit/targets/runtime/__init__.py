@@ -260,12 +260,15 @@ def _write_application(wired: list[Entry], contract: Contract, draft: Draft) -> 
             "dependency", "no requirements file was found; add redis>=5.0 to what the application installs."
         )
         return
-    draft.edit(
-        requirements,
-        lambda source: add_requirement.apply(source, requirement="redis>=5.0"),
-        "The caches talk to Redis.",
-        ids,
-    )
+    try:
+        draft.edit(
+            requirements,
+            lambda source: add_requirement.apply(source, requirement="redis>=5.0"),
+            "The caches talk to Redis.",
+            ids,
+        )
+    except CannotEdit as error:
+        draft.withhold("dependency", f"{requirements}: {error}")
 
 
 def _path_of(module: str, package: str, package_path: str, draft: Draft) -> str:
