@@ -297,3 +297,53 @@ def test_flask_sqlalchemys_automatic_table_names_are_known(profiled):
         "http_log_entry": "models.HTTPLogEntry",
         "order_line": "models.OrderLine",
     }
+
+
+def test_sql_with_gaps_reads_the_tables_that_stand_in_it(blog, function):
+    evidence = blog(
+        """
+        def formatted(where):
+            return db.session.execute(text("SELECT * FROM posts {} ORDER BY id".format(where))).all()
+
+        def joined(where):
+            return db.session.execute(text(f"SELECT p.id FROM posts p JOIN authors a ON true {where}")).all()
+
+        def added(column):
+            return db.session.execute(text("SELECT id FROM tags ORDER BY " + column)).all()
+        """
+    )
+
+    reads = {name: function(evidence, name).effects.reads for name in ("formatted", "joined", "added")}
+    assert reads == {"formatted": ("posts",), "joined": ("authors", "posts"), "added": ("tags",)}
+
+
+def test_an_engine_that_a_function_keeps_in_its_module_is_known(profiled, function):
+    evidence = profiled(
+        {
+            "db.py": """
+            from sqlalchemy import create_engine
+            engine = None
+
+            def start(url):
+                global engine
+                engine = create_engine(url)
+            """,
+            "work.py": """
+            import db
+            from sqlalchemy import text
+
+            def votes(key):
+                with db.engine.connect() as connection:
+                    row = connection.execute(text("SELECT count(*) AS n FROM votes WHERE id = :key"), {"key": key}).first()
+                    return dict(row._mapping)
+
+            def vote(key):
+                with db.engine.begin() as connection:
+                    connection.execute(text("INSERT INTO votes (id) VALUES (:key)"), {"key": key})
+            """,
+        }
+    )
+
+    assert function(evidence, "votes").effects.reads == ("votes",)
+    assert function(evidence, "votes").returns == "plain"
+    assert [(w.qualname, w.how) for w in evidence.writers] == [("vote", "raw-sql")]

@@ -26,6 +26,7 @@ from cache_strategy.profile.values import (
 )
 
 _LONGEST_LITERAL = 200
+_MOST_LITERALS = 10
 
 
 def abstract(values: Values) -> Values:
@@ -41,11 +42,11 @@ def abstract(values: Values) -> Values:
                 kept.append(value)
         elif isinstance(value, Many):
             inner = abstract(value.items)
-            if any(not isinstance(v, Constant) for v in inner):
+            if has_rows(inner) or 0 < len(inner) <= _MOST_LITERALS:
                 kept.append(Many(inner, value.lazy))
         elif isinstance(value, Parts):
             parts = tuple(abstract(part) for part in value.parts)
-            if any(has_rows(part) for part in parts):
+            if any(parts) and len(parts) <= _MOST_LITERALS:
                 kept.append(Parts(parts))
         elif isinstance(value, Mapping):
             fields = tuple((n, v) for n, v in ((n, abstract(v)) for n, v in value.fields) if has_rows(v))
@@ -66,7 +67,15 @@ def has_rows(values: Values) -> bool:
 
 def without_literals(values: Values) -> Values:
     """Without literals."""
-    return frozenset(v for v in values if not isinstance(v, Constant))
+    return frozenset(v for v in values if not _is_literal(v))
+
+
+def _is_literal(value: Value) -> bool:
+    if isinstance(value, Many):
+        return all(map(_is_literal, value.items))
+    if isinstance(value, Parts):
+        return all(_is_literal(v) for part in value.parts for v in part)
+    return isinstance(value, Constant)
 
 
 def without_arguments(values: Values) -> Values:

@@ -94,6 +94,8 @@ class Analysis:
             found = join(*(self._bound(frame, binding) for binding in bound))
         finally:
             self._running.discard(key)
+        # `global name` in a function
+        found = join(found, self.stored(("module", module.index), name))
         self._globals[key] = found
         return found
 

@@ -156,9 +156,14 @@ def _get(frame: "Frame", value: Value, name: str, node: Node) -> Values:
                 return known_values
     if isinstance(value, Constant) and value.value is None:
         return NOTHING
-    if isinstance(value, Parts) and not name.startswith("_"):
+    if isinstance(value, Plain | Constant):
+        return PLAIN
+    if isinstance(value, Parts):
         # a result row: its columns by name
-        return join(*value.parts) or PLAIN
+        columns = join(*value.parts) or PLAIN
+        if name == "_mapping":
+            return one(Mapping((), columns))
+        return one(Method(value, name)) if name.startswith("_") else columns
     if isinstance(value, Page):
         return many(value.items) if name == "items" else one(Method(value, name))
     return one(Method(value, name))
@@ -379,6 +384,8 @@ def _item(frame: "Frame", value: Value, key: object, is_slice: bool, chosen: Val
     if isinstance(value, Page):
         return PLAIN
     if isinstance(value, Parts):
+        if isinstance(key, str):
+            return join(*value.parts) or PLAIN
         if isinstance(key, int) and -len(value.parts) <= key < len(value.parts):
             return value.parts[key]
         return many(join(*value.parts)) if is_slice else join(*value.parts)

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from cache_strategy.profile import external_calls
+from cache_strategy.profile import external_calls, sql
 from cache_strategy.profile.frameworks._base import Arguments
 from cache_strategy.profile.values import (
     NOTHING,
@@ -123,6 +123,9 @@ def _dictionary(frame: "Frame", arguments: Arguments) -> Values:
         if isinstance(value, Mapping):
             fields.update(value.fields)
             rest = join(rest, value.rest)
+        elif isinstance(value, Parts):
+            # a result row
+            rest = join(rest, *value.parts)
         elif not isinstance(value, Constant):
             for pair in frame.iterate(one(value), arguments.node):
                 rest = join(
@@ -177,7 +180,7 @@ def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> 
     if isinstance(receiver, Constant) and isinstance(receiver.value, str):
         return _of_text(frame, receiver.value, name, arguments)
     if isinstance(receiver, Parts):
-        return PLAIN
+        return one(Mapping((), join(*receiver.parts) or PLAIN)) if name == "_asdict" else PLAIN
     if isinstance(receiver, Page):
         return one(receiver) if name in ("next", "prev") else PLAIN
     if name == "join":
@@ -255,7 +258,7 @@ def _of_text(frame: "Frame", text: str, name: str, arguments: Arguments) -> Valu
     if name == "format":
         fields = {str(i): text_of(v) for i, v in enumerate(arguments.positional)}
         fields.update({key: text_of(v) for key, v in arguments.keywords})
-        formatted = _formatted(text, fields)
+        formatted = _formatted(text, fields, sql.looks_like_sql(text))
         return PLAIN if formatted is None else one(Constant(formatted))
     if name in ("lower", "upper", "strip", "title") and not arguments.positional:
         return one(Constant(getattr(text, name)()))
@@ -270,8 +273,8 @@ def _of_text(frame: "Frame", text: str, name: str, arguments: Arguments) -> Valu
     return PLAIN
 
 
-def _formatted(text: str, fields: dict[str, str | None]) -> str | None:
-    """`text.format(…)` for plain fields; None where one is not known or has a format of its own."""
+def _formatted(text: str, fields: dict[str, str | None], gaps: bool) -> str | None:
+    """`text.format(…)` for plain fields; None where one is not known (and `gaps` are not wanted) or has a format."""
     count = 0
     pieces = []
     end = 0
@@ -281,8 +284,9 @@ def _formatted(text: str, fields: dict[str, str | None]) -> str | None:
             name = str(count)
             count += 1
         value = fields.get(name)
-        if value is None:
+        if value is None and not gaps:
             return None
+        value = value if value is not None else f" {sql.PLACEHOLDER} "
         pieces.append(text[end : match.start()] + value)
         end = match.end()
     pieces.append(text[end:])

@@ -15,11 +15,13 @@ from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import (
+    NONE_VALUE,
     NOTHING,
     PLAIN,
     UNKNOWN,
     Argument,
     ClassRef,
+    Constant,
     External,
     FunctionRef,
     Instance,
@@ -61,7 +63,8 @@ def call(frame: "Frame", node: Node) -> Values:
         found: Values = NOTHING
         for receiver in receivers:
             found = join(found, call_method(frame, receiver, callee[3], arguments))
-        return found if receivers else UNKNOWN
+        nowhere = receivers <= NONE_VALUE
+        return UNKNOWN if nowhere else found
     values = attributes.base(frame, callee)
     arguments = call_arguments.evaluate_arguments(frame, node)
     found = NOTHING
@@ -116,6 +119,8 @@ def call_method(frame: "Frame", receiver: Value, name: str, arguments: Arguments
     analysis = frame.analysis
     if name == "_get_current_object":
         return one(receiver)
+    if isinstance(receiver, Constant) and receiver.value is None:
+        return NOTHING
     if isinstance(receiver, Instance | ClassRef):
         return _call_member(frame, receiver, name, arguments)
     if isinstance(receiver, Made) and receiver.owner >= 0:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from cache_strategy.model.evidence import UNKNOWN_TABLE, ContextRead, WriterHow
-from cache_strategy.profile import annotations, attributes, calls, clauses, decorating, request_methods
+from cache_strategy.profile import annotations, attributes, calls, clauses, decorating, request_methods, sql
 from cache_strategy.profile.facts import Call, Context, Facts
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.program import FunctionInfo, ModuleInfo
@@ -55,7 +55,7 @@ class Frame:
     """
 
     __slots__ = (
-        "analysis", "context", "env", "facts", "function", "loops", "module", "outer", "owner", "place", "receiver",
+        "analysis", "context", "env", "facts", "function", "globals", "loops", "module", "outer", "owner", "place", "receiver",
     )  # fmt: skip
 
     def __init__(
@@ -81,6 +81,7 @@ class Frame:
         self.owner = owner
         self.context = context
         self.loops = 0
+        self.globals: frozenset[str] = frozenset()
 
     # --- what plugins note
 
@@ -303,6 +304,9 @@ class Frame:
     def _from(self, node: Node) -> None:
         self.env[node[5]] = self.analysis.imported_from(node[2], node[3], node[4], self.module)
 
+    def _global(self, node: Node) -> None:
+        self.globals |= frozenset(node[1])
+
     def _del(self, node: Node) -> None:
         for target in node[2]:
             if target[0] in ("item", "attr"):
@@ -315,6 +319,8 @@ class Frame:
         kind = target[0]
         if kind == "name":
             self.env[target[2]] = values
+            if target[2] in self.globals:
+                self.analysis.store(("module", self.module.index), target[2], values)
         elif kind == "attr":
             attributes.store(self, target, values)
         elif kind == "item":
@@ -403,8 +409,10 @@ class Frame:
             return PLAIN
         if sign == "+":
             texts = [text_of(part) for part in parts]
-            if all(text is not None for text in texts):
-                return one(Constant("".join(text or "" for text in texts)))
+            if None not in texts:
+                return one(Constant("".join(map(str, texts))))
+            if any(texts):
+                return _sql_with_gaps(texts)
         if any(isinstance(v, Many | Query | Mapping | Parts) for part in parts for v in part):
             return join(*(_grown(part) for part in parts))
         if sign == "|" and any(isinstance(v, ClassRef) for part in parts for v in part):
@@ -420,9 +428,7 @@ class Frame:
     def _text(self, node: Node) -> Values:
         parts = [self.expression(part) for part in node[2]]
         texts = [text_of(part) for part in parts]
-        if all(text is not None for text in texts):
-            return one(Constant("".join(text or "" for text in texts)))
-        return PLAIN
+        return one(Constant("".join(map(str, texts)))) if None not in texts else _sql_with_gaps(texts)
 
     def _comp(self, node: Node) -> Values:
         before = self.env
@@ -517,6 +523,12 @@ class Frame:
         decorating.decorate(self, function, node, found)
 
 
+def _sql_with_gaps(texts: list[str | None]) -> Values:
+    """A text of which only some parts are known: kept where it is SQL, whose tables may stand in what is known."""
+    whole = "".join(f" {sql.PLACEHOLDER} " if text is None else text for text in texts)
+    return one(Constant(whole)) if sql.looks_like_sql(whole) else PLAIN
+
+
 def _line(node: Node) -> int:
     return node[1] if len(node) > 1 and isinstance(node[1], int) else 0
 
@@ -553,7 +565,7 @@ _STATEMENTS: dict[str, Callable[[Frame, Node], Any]] = {
     "let": Frame._let, "declare": Frame._declare, "aug": Frame._aug, "do": Frame._do, "return": Frame._return,
     "if": Frame._if, "for": Frame._for, "while": Frame._while, "with": Frame._with, "try": Frame._try,
     "raise": Frame._raise, "def": Frame._def, "class": Frame._class, "import": Frame._import,
-    "from": Frame._from, "del": Frame._del,
+    "from": Frame._from, "del": Frame._del, "global": Frame._global,
 }  # fmt: skip
 _EXPRESSIONS: dict[str, Callable[[Frame, Node], Values]] = {
     "name": Frame._name_of, "attr": Frame._attribute, "call": Frame._call, "const": Frame._const,

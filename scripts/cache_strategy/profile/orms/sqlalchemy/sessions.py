@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 _ADDING = frozenset({"add", "merge", "bulk_save_objects", "add_all", "save", "save_or_update"})
 _MAPPINGS = frozenset({"bulk_insert_mappings", "bulk_update_mappings"})
 _RUNNING = frozenset({"execute", "scalars", "scalar", "stream", "stream_scalars", "exec", "executemany"})
+_ENGINES = (
+    CONNECTION + ".",
+    *(f"sqlalchemy.{n}()." for n in ("create_engine", "create_async_engine", "Engine", "AsyncEngine")),
+)
 _MAKERS = frozenset(
     {"sessionmaker", "scoped_session", "async_sessionmaker", "async_scoped_session", "create_engine",
      "create_async_engine", "engine_from_config", "create_session", "sessionmaker()", "scoped_session()",
@@ -61,11 +65,16 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: "Argument
         return session_call(frame, path[len(SESSION) + 1 :], arguments)
     if path == SESSION:
         return one(External(SESSION))
-    if path.startswith((CONNECTION + ".", "sqlalchemy.create_engine().", "sqlalchemy.Engine().")):
+    if path.startswith(_ENGINES):
         name = path.rpartition(".")[2]
         if name in _RUNNING:
             return execute(frame, name, arguments)
-        return None
+        if name in ("connect", "begin", "raw_connection", "cursor", "execution_options", "begin_nested"):
+            frame.facts.commits = frame.facts.commits or name == "begin"
+            return one(External(CONNECTION))
+        if name == "commit":
+            frame.facts.commits = True
+        return NOTHING if name in ("commit", "rollback", "close", "dispose") else None
     if not path.startswith("sqlalchemy."):
         return None
     name = path[11:]
