@@ -96,6 +96,12 @@ def test_a_template_that_could_not_be_read_is_not_guessed():
     assert "template themes/lines.html" in reason(planned(function=function))
 
 
+def test_a_function_of_the_application_that_could_not_be_followed_is_not_guessed():
+    function = replace(FUNCTION, effects=Effects(unknown=("shop.utils.midnight",)))
+    assert "calls shop.utils.midnight of this application" in reason(planned(function=function))
+    assert planned(function=replace(FUNCTION, effects=Effects(unknown=("shopping.total",)))).entries
+
+
 def test_two_routes_of_one_function_are_one_entry_if_one_key_tells_them_apart():
     again = replace(CANDIDATE, rank=2, endpoints=("GET /all-lines",))
     assert entry(planned(CANDIDATE, again)).id == "lines"

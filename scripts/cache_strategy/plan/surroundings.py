@@ -20,6 +20,7 @@ class Surroundings:
     endpoints: dict[str, tuple[Endpoint, ...]]
     answering: dict[str, tuple[Candidate, ...]]
     caches: frozenset[str]
+    package: str
 
     @classmethod
     def of(cls, evidence: Evidence) -> "Surroundings":
@@ -36,6 +37,7 @@ class Surroundings:
             functions={f"{f.path}:{f.qualname}": f for f in evidence.functions},
             endpoints={target: tuple(found) for target, found in endpoints.items()},
             answering={target: tuple(found) for target, found in answering.items()},
+            package=evidence.application.package if evidence.application else "",
             caches=frozenset(re.sub(r"^(.*?):\d+ ", r"\1 ", cache) for cache in existing),
         )
 
@@ -61,6 +63,9 @@ class Surroundings:
             unread = [name for name in function.effects.unknown if name.startswith("template ")]
             if unread:
                 return f"renders a template that could not be read ({unread[0]}): what it shows is not known"
+            own = [name for name in function.effects.unknown if name.startswith(f"{self.package}.")]
+            if own:
+                return f"calls {own[0]} of this application, which could not be followed: what it looks at is not known"
         if candidate.kind != "endpoint":
             return None
         return self._reason_against_endpoint(candidate, target, function)
