@@ -300,3 +300,31 @@ def test_the_other_verbs_print_one_object_too(cache_strategy, flask_shop, verb):
     assert json.loads(done.stdout)["schema"] == 1
     after = contents(flask_shop)
     assert {name for name in after if after[name] != before.get(name)} <= {"cache-strategy.new.yaml"}
+
+
+def test_what_writes_says_in_json_what_it_wrote(cache_strategy, flask_shop, tmp_path):
+    applied = json.loads(cache_strategy("emit", flask_shop, "--apply", "--json").stdout)
+    assert applied["applied"] is True
+    written = {change["path"] for change in applied["changes"]}
+    assert "shop/caching/runtime.py" in written
+    assert (
+        set(json.loads(cache_strategy("emit", flask_shop, "--revert", "--json").stdout)["reverted"])
+        == written
+    )
+    file = tmp_path / "caching.py"
+    assert json.loads(cache_strategy("emit", "--runtime", file, "--json").stdout)["written"] == str(file)
+    assert file.read_text().startswith('"""')
+
+
+def test_explain(cache_strategy):
+    page = json.loads(cache_strategy("explain", "cache-wipe-command", "--json").stdout)
+    assert (page["rule"], page["name"], page["severity"]) == ("CS301", "cache-wipe-command", "error")
+    assert page["page"] == cache_strategy("explain", "CS301").stdout.rstrip("\n")
+
+
+@pytest.mark.parametrize("verb", ["scan", "list", "check"])
+def test_hookify_prints_one_object(cache_strategy, tmp_path, verb):
+    given = (TRANSCRIPT,) if verb == "scan" else ()
+    done = cache_strategy("hookify", verb, *given, "--json", cwd=tmp_path)
+    assert answer(done)["schema"] == 1
+    assert done.returncode == 0

@@ -60,7 +60,8 @@ def propose(files: FilesArgument = None, project: ProjectOption = Path(), json_:
     for proposal in result.proposals:
         tried = proposal.backtest
         print(f"{proposal.name} ({proposal.event}, {proposal.action}): {proposal.check or proposal.pattern}")
-        print(f"  {proposal.message}")
+        for row in filter(None, proposal.message.splitlines()):
+            print(f"  {row}")
         print(
             f"  of {tried.tool_calls:,} calls it would have stopped {tried.fired:,}, "
             f"{tried.fired_on_incidents:,} of them objected to"

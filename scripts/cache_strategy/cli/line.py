@@ -260,7 +260,6 @@ def write_runtime(file: Path) -> None:
             f"{file}: is there and differs; it is not overwritten. Remove it first, or choose another name."
         )
     write_text(file, source)
-    print(file)
 
 
 def proof_of(path: Path, command: list[str], only: tuple[str, ...]) -> "Verdict":

@@ -221,6 +221,10 @@ def emit(
     """Print the patch that the contract asks for. --apply writes it, --revert takes it back."""
     if runtime is not None:
         line.write_runtime(runtime)
+        if json_:
+            print_json({"schema": 1, "written": str(runtime)})
+        else:
+            print(runtime)
         return
     repo = line.writable_repository_at(path)
     if revert:
@@ -228,6 +232,8 @@ def emit(
 
         paths = take_back(repo)
         print(f"Took back {len(paths)} files: {', '.join(paths)}", file=sys.stderr)
+        if json_:
+            print_json({"schema": 1, "reverted": paths})
         return
     changes = line.changes_of(repo, line.contract_of(repo), target)
     from cache_strategy.emit.patch import render_patch
@@ -319,11 +325,26 @@ def lint(
 
 
 @app.command()
-def explain(rule: Annotated[str, typer.Argument(help="The name of a rule, as a finding shows it.")]) -> None:
+def explain(
+    rule: Annotated[str, typer.Argument(metavar="RULE", help="The name of a rule, as a finding shows it.")],
+    json_: JsonOption = False,
+) -> None:
     """Print a rule's page: what it does, why, an example, what to use instead."""
-    from cache_strategy.rules import explain as page_of
+    from cache_strategy.rules import rule_named
 
     try:
-        print(page_of(rule))
+        found = rule_named(rule)
     except KeyError as unknown:
         raise CacheStrategyError(str(unknown.args[0])) from None
+    if json_:
+        print_json(
+            {
+                "schema": 1,
+                "rule": found.code,
+                "name": found.name,
+                "severity": found.severity,
+                "page": found.page,
+            }
+        )
+    else:
+        print(found.page)

@@ -93,10 +93,11 @@ def summarise_forecast(forecast: Forecast) -> str:
 def summarise_verdict(verdict: Verdict) -> str:
     """What `verify` prints: a line per entry, and for a refuted one what, where and who."""
     words = {"off": "caches off", "on": "caches on", "oracle": "with the oracle"}
-    lines = [
-        f"{words[r.mode]:<16} exit code {r.exit_code}, {r.seconds:.1f} s  {r.summary}".rstrip()
-        for r in verdict.runs
-    ]
+    lines = []
+    for r in verdict.runs:
+        first, *others = r.summary.splitlines() or [""]
+        lines.append(f"{words[r.mode]:<16} exit code {r.exit_code}, {r.seconds:.1f} s  {first}".rstrip())
+        lines += [f"{'':<16} {line}" for line in others]
     lines.append("")
     for entry in verdict.entries:
         lines.append(
