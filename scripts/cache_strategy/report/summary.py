@@ -5,7 +5,7 @@ from cache_strategy.model.evidence import Evidence
 from cache_strategy.model.forecast import Forecast
 from cache_strategy.model.verdict import Verdict
 from cache_strategy.report import figures
-from cache_strategy.report.content import hit_rate_of
+from cache_strategy.report.entries import hit_rate_of
 
 MOST = 20
 """How many of a list are shown; the rest is counted."""
