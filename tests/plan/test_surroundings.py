@@ -6,6 +6,7 @@ from cache_strategy.model.contract import Contract, Entry
 from cache_strategy.model.evidence import (
     Application,
     Candidate,
+    ContextRead,
     Effects,
     Endpoint,
     Evidence,
@@ -100,6 +101,32 @@ def test_a_function_of_the_application_that_could_not_be_followed_is_not_guessed
     function = replace(FUNCTION, effects=Effects(unknown=("shop.utils.midnight",)))
     assert "calls shop.utils.midnight of this application" in reason(planned(function=function))
     assert planned(function=replace(FUNCTION, effects=Effects(unknown=("shopping.total",)))).entries
+
+
+def test_a_page_is_not_shared_where_who_asks_is_looked_up_on_the_way():
+    page = replace(FUNCTION, returns="template")
+    hooked = replace(ENDPOINT, context=("query", "session"))
+    assert planned(function=page).entries
+    assert "who asks is looked up" in reason(planned(endpoints=(hooked,), function=page))
+    renders = replace(FUNCTION, effects=Effects(renders=True))
+    assert "who asks is looked up" in reason(planned(endpoints=(hooked,), function=renders))
+    own = replace(CANDIDATE, key=(USER,), per_user=True)
+    assert planned(own, endpoints=(hooked,), function=page).entries
+
+
+def test_a_page_that_may_hold_a_token_of_the_session_is_not_kept():
+    token = ContextRead(
+        kind="session", name="nonce", expression='session["nonce"]', path="shop/views.py", line=2
+    )
+    page = replace(FUNCTION, returns="template", effects=Effects(context=(token,)))
+    own = replace(CANDIDATE, key=(USER,), per_user=True)
+    assert "the token of one session" in reason(planned(own, function=page))
+    assert planned(own, function=replace(page, returns="response")).entries
+
+
+def test_an_answer_per_address_is_not_kept():
+    address = KeyPart(name="X-Forwarded-For", source="header")
+    assert "address of who asks" in reason(planned(replace(CANDIDATE, key=(address,))))
 
 
 def test_two_routes_of_one_function_are_one_entry_if_one_key_tells_them_apart():

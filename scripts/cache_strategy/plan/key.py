@@ -10,6 +10,9 @@ from cache_strategy.model.evidence import Candidate
 FLASK_NAMES = ("current_app", "g", "request", "session")
 """Names that a key's code has from flask; any other must be a module's, and is imported."""
 
+ADDRESSES = ("x-forwarded-for", "x-real-ip", "forwarded", "remote-addr")
+"""Headers that stand for the address of a request's sender, which may also come without any."""
+
 TAKEN_NAMES = frozenset(
     (
         *keyword.kwlist, *FLASK_NAMES, "cache", "connect", "flask_cache", "cached_endpoint", "flask_login", "http_headers",
@@ -25,6 +28,10 @@ def missing_key_part(candidate: Candidate) -> str | None:
         name = _free_name(part.expression)
         if name:
             return f"its key would need {part.expression}, and {name} is not known outside its function"
+        if part.source == "header" and part.name.lower() in ADDRESSES:
+            return (
+                f"depends on the address of who asks ({part.name}): hardly two requests would share an answer"
+            )
         if part.source in ("user", "session", "tenant", "locale") and not part.expression:
             return f"depends on the {part.source}, and no expression for it was found in the code"
     if candidate.per_user and not any(p.source in ("user", "session") for p in candidate.key):

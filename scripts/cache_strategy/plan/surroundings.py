@@ -9,6 +9,7 @@ from cache_strategy.model.evidence import Candidate, Endpoint, Evidence, Functio
 PERSONAL = frozenset({"user", "session", "header", "cookie"})
 """Kinds of context by which a request tells who asks."""
 
+_TOKEN = re.compile(r"nonce|csrf|xsrf", re.I)
 _LIBRARY_GUARD = re.compile(r"^@?(\w+(?:\.\w+)*)\.login_required\b")
 
 
@@ -21,6 +22,7 @@ class Surroundings:
     answering: dict[str, tuple[Candidate, ...]]
     caches: frozenset[str]
     package: str
+    token: str
 
     @classmethod
     def of(cls, evidence: Evidence) -> "Surroundings":
@@ -37,6 +39,7 @@ class Surroundings:
             functions={f"{f.path}:{f.qualname}": f for f in evidence.functions},
             endpoints={target: tuple(found) for target, found in endpoints.items()},
             answering={target: tuple(found) for target, found in answering.items()},
+            token=_token_of_the_session(evidence),
             package=evidence.application.package if evidence.application else "",
             caches=frozenset(re.sub(r"^(.*?):\d+ ", r"\1 ", cache) for cache in existing),
         )
@@ -74,6 +77,14 @@ class Surroundings:
         self, candidate: Candidate, target: str, function: Function | None
     ) -> str | None:
         endpoints = self.endpoints.get(target, ())
+        if function is not None and (function.effects.renders or function.returns == "template"):
+            if self.token:
+                return f"renders a page, which may hold the token of one session that {self.token} reads"
+            if not candidate.per_user and any({"user", "session"} & set(e.context) for e in endpoints):
+                return (
+                    "renders a page, and who asks is looked up on the way to it: that the page does not show it is "
+                    "not known"
+                )
         if len({frozenset(c.key) for c in self.answering.get(target, ())}) > 1:
             return "answers routes with different parameters, which one key cannot tell apart"
         known = {part.name for part in candidate.key}
@@ -91,3 +102,12 @@ class Surroundings:
                         "behind it was not found"
                     )
         return None
+
+
+def _token_of_the_session(evidence: Evidence) -> str:
+    """A function that reads a session's token against forgery from the session itself, "" where there is none."""
+    for function in evidence.functions:
+        for read in function.effects.context:
+            if read.kind == "session" and _TOKEN.search(read.name):
+                return f"{function.path}:{function.qualname}"
+    return ""
