@@ -1085,6 +1085,11 @@ class Cache:
         mode = os.environ.get("CACHE_MODE") or "on"
         if mode not in ("on", "off", "shadow"):
             raise ValueError(f'CACHE_MODE is "{mode}"; it can be on, off or shadow.')
+        if url and int(redis.__version__.partition(".")[0]) < 5:
+            warnings.warn(
+                f"redis-py {redis.__version__} is too old, 5.0 is needed: every cache is off.", stacklevel=2
+            )
+            url = None
         self.mode = mode if url else "off"
         self.is_on = self.mode != "off"
         self.prefix = (os.environ.get("CACHE_NAMESPACE") or namespace) + ":"
