@@ -81,7 +81,7 @@ def test_10_000_files_give_progress_on_a_terminal_and_a_short_summary(large_repo
     assert "10,000 files" in output.splitlines()[0]
     assert len(output.splitlines()) < 150
     assert all(len(line) < 400 for line in output.splitlines())
-    assert re.search(r"\r\x1b\[Kread \d+ of 10000 files", shown)
+    assert re.search(r"\r\x1b\[K(read|followed) \d+ of \d+ (files|functions)", shown)
     assert shown.rstrip("\r\n").endswith("\x1b[K"), "the line of progress is wiped at the end"
 
 

@@ -26,7 +26,15 @@ OF_AN_ENTRY = (
         "Depends on",
         "Warming",
     ),
-    *("Hit rate", "Answer on a miss", "Answer on average", "Invalidated by", "Why:", "Implementation:"),
+    *(
+        "Hit rate",
+        "answer on a hit",
+        "Answer on a miss",
+        "Answer on average",
+        "Invalidated by",
+        "Why:",
+        "Implementation:",
+    ),
 )
 SOURCE = re.compile(r"^(measured|derived|assumed|confirmed|set in the contract|get it: `|prove it: |)")
 UNKNOWN = "not known"
@@ -200,6 +208,9 @@ def test_the_proof_goes_into_the_report(flask_shop, cache_strategy, redis_url, p
     category = entries_of(report)["category"]
     assert re.search(r"^Proven: \d+ hits recomputed, every one equal\.$", category, re.MULTILINE)
     assert re.search(r"\| Hits in the proof \| \d+ of \d+ reads \| measured: verify", category)
+    assert re.search(r"\| Answer on a hit \| [\d.]+ ms \| derived: the fastest quarter", category)
+    assert re.search(r"\| Answer on a miss \| [\d.]+ ms, and one store \| derived: ", category)
+    assert re.search(r"\| Answer on average \| [\d.]+ ms \| (measured|derived): ", category)
     assert "Implementation: in force" in category
     impact = report.split("## Impact")[1].split("\n## ")[0]
     assert re.search(
