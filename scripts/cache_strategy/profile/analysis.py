@@ -101,7 +101,10 @@ class Analysis:
 
     def facts_of(self, module: ModuleInfo) -> Facts:
         """What importing the module does."""
-        return self.module_facts.setdefault(module.index, Facts())
+        found = self.module_facts.get(module.index)
+        if found is None:
+            found = self.module_facts[module.index] = Facts()
+        return found
 
     def _bound(self, frame: Frame, binding: Node) -> Values:
         kind = binding[0]

@@ -239,11 +239,14 @@ def routes(analysis: "Analysis") -> list[Route]:
     """Every route with its full path, its handler's evaluation and the hooks around it."""
     notes = notes_of(analysis)
     found: list[Route] = []
+    around: dict[tuple[Made, ...], tuple[int, ...]] = {}
     for rule in notes.rules:
         function = analysis.program.functions[rule.function]
         if analysis.program.modules[function.module].is_test:
             continue
         for prefix, owners in _prefixes(notes, rule.owner, 0):
+            if owners not in around:
+                around[owners] = _around(analysis, notes, owners)
             full = _joined(prefix, rule.rule)
             parts = tuple(_RULE_PART.findall(full))
             for method in rule.methods:
@@ -261,7 +264,7 @@ def routes(analysis: "Analysis") -> list[Route]:
                         function=rule.function,
                         context=context.index,
                         line=function.line,
-                        around=_around(analysis, notes, owners),
+                        around=around[owners],
                         guards=tuple(notes.guards.get(rule.function, ())),
                         path_parts=parts,
                         query_parts=_named(notes, rule.function, method, parts, True),
@@ -326,7 +329,10 @@ def _joined(prefix: str, rule: str) -> str:
 def _around(analysis: "Analysis", notes: Notes, owners: tuple[Made, ...]) -> tuple[int, ...]:
     found = []
     for function, name, owner in notes.hooks:
-        of_all = "app" in name or owner is None or owner.path in _APPS
+        of_all = "app" in name or owner is None
+        if owner is not None and owner.path in _APPS:
+            # of another application only where this route's own is known
+            of_all = owner in owners or not any(o.path in _APPS for o in owners)
         if of_all or owner in owners:
             info = analysis.program.functions[function]
             if not analysis.program.modules[info.module].is_test:

@@ -99,12 +99,17 @@ def identity(analysis: "Analysis", read: ContextRead) -> str:
 
 
 def _identity_in_g(analysis: "Analysis", name: str) -> str:
-    """What `g.user` was loaded from: the session's key, where the function that sets it reads exactly one."""
-    keys: set[str] = set()
-    for context in analysis.contexts:
-        if f"g.{name}" in context.facts.stored:
-            keys |= {c.name for c in context.facts.context if c.kind == "session" and c.name}
-    return f"session.get({quoted(keys.pop())})" if len(keys) == 1 else ""
+    """What `g.user` was loaded from: the session's key, where the functions that set it read exactly one."""
+    known = analysis.notes.setdefault("flask identities in g", {})
+    if not known:
+        found: dict[str, set[str]] = {"": set()}
+        for context in analysis.contexts:
+            for stored in context.facts.stored:
+                keys = {c.name for c in context.facts.context if c.kind == "session" and c.name}
+                found.setdefault(stored, set()).update(keys)
+        known.update(found)
+    names = known.get(f"g.{name}")
+    return f"session.get({quoted(next(iter(names)))})" if isinstance(names, set) and len(names) == 1 else ""
 
 
 def _load_user(frame: "Frame", path: str, node: Node) -> Values:
