@@ -9,6 +9,7 @@ from typing import Any
 
 import flask
 import pytest
+from flask.sessions import SessionInterface, SessionMixin
 from flask.testing import FlaskClient
 from flask.views import MethodView
 
@@ -535,3 +536,52 @@ def test_a_get_with_a_body_goes_past_the_cache(
     assert client.get("/page").text == "1 "
     assert client.get("/page", json={"tag": "x"}).text == "2 x"
     assert client.get("/page").text == "1 "
+
+
+class PlainSession(dict, SessionMixin):  # type: ignore[type-arg]
+    """A session that notes neither reads nor changes, as server-side sessions of extensions often do."""
+
+
+class PlainSessions(SessionInterface):
+    def open_session(self, app: flask.Flask, request: flask.Request) -> PlainSession:
+        return PlainSession(name=request.headers.get("X-Name", ""), id=7)
+
+    def save_session(self, app: flask.Flask, session: SessionMixin, response: flask.Response) -> None:
+        pass
+
+
+def test_a_session_that_notes_no_reads_is_not_shared_either(
+    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
+) -> None:
+    app.session_interface = PlainSessions()
+
+    @app.get("/page")
+    @http_headers("public, max-age=60")
+    @cached_endpoint(entry)
+    def page() -> str:
+        return f"{flask.session['name']} {ran()}"
+
+    ann, bob = (client.get("/page", headers={"X-Name": name}) for name in ("Ann", "Bob"))
+    assert (ann.text, bob.text) == ("Ann 1", "Bob 2")
+    assert "public" not in bob.headers["Cache-Control"]
+
+
+@pytest.mark.parametrize("look", [lambda s: s["name"], lambda s: s.get("name"), lambda s: dict(s)["name"]])
+def test_a_key_that_holds_one_field_of_the_session_allows_no_other(
+    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter, look: Callable[[Any], str]
+) -> None:
+    app.session_interface = PlainSessions()
+
+    @app.get("/page")
+    @cached_endpoint(entry, key=lambda: {"id": flask.session.get("id")})
+    def page() -> str:
+        return f"{look(flask.session)} {ran()}"
+
+    @app.get("/other")
+    @cached_endpoint(entry, key=lambda: {"other": flask.session.get("id")})
+    def other() -> str:
+        return f"{flask.session['id']} {ran()}"
+
+    names = [client.get("/page", headers={"X-Name": name}).text.split()[0] for name in ("Ann", "Bob")]
+    assert names == ["Ann", "Bob"]
+    assert client.get("/other").text == client.get("/other").text

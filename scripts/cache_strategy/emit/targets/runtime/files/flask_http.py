@@ -18,7 +18,7 @@ import contextlib
 import functools
 import hashlib
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any, TypeVar, cast
 
 import flask
@@ -49,24 +49,21 @@ def cached_endpoint(entry: Entry, key: Callable[..., Mapping[str, object]] | Non
         def cached(*args: Any, **parameters: Any) -> Any:
             if request.method != "GET" or _has_body() or not entry.cache.is_on:
                 return view(*args, **parameters)
-            watch = _SessionWatch()
-            parts = {**parameters, "query": query_arguments()} if key is None else key(**parameters)
-            key_reads_session = watch.was_read()
+            with _SessionWatch() as key_watch:
+                parts = {**parameters, "query": query_arguments()} if key is None else key(**parameters)
             made: list[Response] = []
 
             def compute() -> dict[str, Any]:
                 registered = len(_run_after_this_request())
-                watch.start()
-                try:
+                with _SessionWatch() as watch:
                     response = current_app.make_response(view(*args, **parameters))
-                finally:
-                    reads, changes = watch.stop()
                 made.append(response)
                 reason = _why_not_stored(response)
-                if changes:
+                foreign = watch.reads - key_watch.reads
+                if watch.has_changed:
                     reason = "the view changed the session"
-                elif reads and not key_reads_session:
-                    reason = "the view reads the session, the key does not"
+                elif foreign:
+                    reason = f"the view reads {sorted(foreign)} of the session, the key does not"
                 elif len(_run_after_this_request()) > registered:
                     reason = "the view registered a function to run after this request"
                 if reason:
@@ -107,21 +104,17 @@ def http_headers(cache_control: str = "", vary: Iterable[str] = (), etag: bool =
         def with_headers(*args: Any, **parameters: Any) -> Any:
             if request.method not in ("GET", "HEAD"):
                 return view(*args, **parameters)
-            watch = _SessionWatch()
-            watch.start()
-            try:
+            with _SessionWatch() as watch:
                 response = current_app.make_response(view(*args, **parameters))
-            finally:
-                reads, changes = watch.stop()
             for name in vary:
                 response.vary.add(name)
-            if reads or changes:
+            if watch.reads or watch.has_changed:
                 response.vary.add("Cookie")  # before 2.3 Flask forgets it where the session is empty
             if response.status_code != 200:
                 return response
             if cache_control and "Cache-Control" not in response.headers:
                 response.headers["Cache-Control"] = cache_control
-            if reads or changes or "Set-Cookie" in response.headers:
+            if watch.reads or watch.has_changed or "Set-Cookie" in response.headers:
                 response.headers["Cache-Control"] = _private(response.headers.get("Cache-Control", ""))
             if etag and not response.is_streamed and not response.direct_passthrough:
                 if not response.headers.get("ETag"):
@@ -187,37 +180,79 @@ class _NotStored(Exception):
 
 
 class _SessionWatch:
-    """Whether the session is read or changed while a view runs; its own flags are as before afterwards."""
+    """
+    What is looked up in the session, and whether it is changed, within a `with`; its own flags are as before afterwards.
+
+    Not every session class notes its reads, so they are noted by what stands in its place meanwhile.
+    """
 
     def __init__(self) -> None:
+        self.reads: set[str] = set()
+        self.has_changed = False
         self._context = _request_context()
-        self._before = (False, False)
-        self.start()
-
-    def _session(self) -> Any:
         # Flask 3.1 takes every use of `flask.session` for a read
-        context = self._context
-        return context._session if hasattr(context, "_session") else context.session
+        self._place = "_session" if hasattr(self._context, "_session") else "session"
+        self._session: Any = getattr(self._context, self._place)
+        self._before = (False, False)
 
-    def start(self) -> None:
-        session = self._session()
-        self._before = (bool(getattr(session, "accessed", False)), bool(getattr(session, "modified", False)))
+    def __enter__(self) -> _SessionWatch:
+        self._before = (self._flag("accessed"), self._flag("modified"))
         self._set(False, False)
+        if self._session is not None:
+            setattr(self._context, self._place, _NotedSession(self._session, self))
+        return self
 
-    def was_read(self) -> bool:
-        return self.stop()[0]
+    def __exit__(self, *_: object) -> None:
+        setattr(self._context, self._place, self._session)
+        self.has_changed = self.has_changed or self._flag("modified")
+        self._set(bool(self.reads) or self._before[0], self.has_changed or self._before[1])
 
-    def stop(self) -> tuple[bool, bool]:
-        session = self._session()
-        reads, changes = bool(getattr(session, "accessed", False)), bool(getattr(session, "modified", False))
-        self._set(reads or self._before[0], changes or self._before[1])
-        return reads, changes
+    def _flag(self, name: str) -> bool:
+        return bool(getattr(self._session, name, False))
 
     def _set(self, accessed: bool, modified: bool) -> None:
-        session = self._session()
         for name, value in (("accessed", accessed), ("modified", modified)):
-            if hasattr(session, name) and getattr(session, name) != value:
-                setattr(session, name, value)
+            if hasattr(self._session, name) and getattr(self._session, name) != value:
+                setattr(self._session, name, value)
+
+
+class _NotedSession(MutableMapping):  # type: ignore[type-arg]  # Python 3.8 cannot subscript it
+    """A session that tells a watch what is looked up in it; "*" for a look at all of it."""
+
+    def __init__(self, session: Any, watch: _SessionWatch) -> None:
+        self.__dict__.update(_session=session, _watch=watch)
+
+    def __getitem__(self, name: str) -> Any:
+        self._watch.reads.add(name)
+        return self._session[name]
+
+    def __contains__(self, name: object) -> bool:
+        self._watch.reads.add(str(name))
+        return name in self._session
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._watch.has_changed = True
+        self._session[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        self._watch.has_changed = True
+        del self._session[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._watch.reads.add("*")
+        return iter(self._session)
+
+    def __len__(self) -> int:
+        self._watch.reads.add("*")
+        return len(self._session)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ("accessed", "modified", "new", "permanent"):
+            self._watch.reads.add(f".{name}")
+        return getattr(self._session, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._session, name, value)
 
 
 def _has_body() -> bool:
