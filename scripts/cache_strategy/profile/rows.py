@@ -94,6 +94,10 @@ def delete(frame: "Frame", mapped: Mapped, node: Node) -> None:
     """A row is deleted: its table, what the database deletes with it, what the ORM deletes with it."""
     for table in mapped.tables:
         frame.note_write(table, "orm", node)
+    for relation in mapped.relations.values():
+        # the ORM loads what hangs on the row, to delete it or to cut it off
+        if relation.many and not relation.passive and not relation.attribute:
+            frame.note_read(sorted(tables_of_relation(frame, relation)), node)
     for table in sorted(cascades_of(frame, mapped, set())):
         if table not in mapped.tables:
             frame.note_write(table, "cascade", node)

@@ -89,6 +89,10 @@ def dump(
     if not fresh or level > _DEEPEST:
         return
     seen = seen | frozenset((schema, v) for v in fresh)
+    for value in fresh:
+        if isinstance(value, Instance) and value.new and value.index in analysis.mapped:
+            # a row that was just committed is read again before it is written out
+            frame.note_read(analysis.mapped[value.index].tables, node)
     done: set[str] = set()
     for ancestor in analysis.mro(schema)[0]:
         info = analysis.program.classes[ancestor]

@@ -19,7 +19,8 @@ class Relation:
     """
     A relationship of a mapped class: to the class `target`, through the table `secondary` or "".
 
-    `lazy` relations give a query instead of rows, `write_only` ones statements. `cascades` says that the ORM deletes the children with the
+    `lazy` relations give a query instead of rows, `write_only` ones statements; the rows of
+    `passive` ones are left to the database when the parent is deleted. `cascades` says that the ORM deletes the children with the
     parent. `attribute` is set on an association proxy: the attribute of the target that it gives.
     """
 
@@ -30,6 +31,7 @@ class Relation:
     cascades: bool = False
     attribute: str = ""
     write_only: bool = False
+    passive: bool = False
 
 
 @dataclass(slots=True)

@@ -332,6 +332,7 @@ class _Reader:
             lazy and many_rows,
             "delete" in cascade or "all" in cascade,
             write_only=write_only,
+            passive=bool(made.keyword("passive_deletes")),
         )
         for value in made.keyword("backref"):
             back_name: str | None = None
