@@ -74,6 +74,30 @@ def test_a_recorded_load_makes_the_figures_of_the_report_measured(flask_shop, ca
     assert re.search(r"GET /api/products/\{product_id\} +1 min", simulated.stdout)
 
 
+def test_the_hit_rates_that_are_foretold_are_those_that_the_proof_counts(
+    flask_shop, cache_strategy, redis_url, postgres_url
+):
+    servers = {"REDIS_URL": redis_url, "DATABASE_URL": postgres_url, "SECRET_KEY": "test"}
+    load = ("--", sys.executable, "load.py", "400")
+    recorded = cache_strategy("record", "--repo", flask_shop, *load, env=servers)
+    assert recorded.returncode == 0, recorded.stderr
+    assert cache_strategy("run", flask_shop).returncode == 0
+    assert cache_strategy("emit", flask_shop, "--apply").returncode == 0
+
+    proof = cache_strategy("verify", "--repo", flask_shop, "--json", *load, env=servers)
+
+    assert proof.returncode == 0, proof.stderr
+    counted = {e["id"]: (e["after"] or {}).get("hits") for e in json.loads(proof.stdout)["entries"]}
+    rows = json.loads((flask_shop / ".cache-strategy" / "forecast.json").read_text())["entries"]
+    foretold = {row["group"]: row["hit_rate"] - row["stale_rate"] for row in rows}
+    for entry in ("product-list", "settings", "featured"):  # of whole tables, and asked for by requests only
+        assert counted[entry]["value"] / counted[entry]["n"] == pytest.approx(foretold[entry], abs=0.12), (
+            entry
+        )
+    for entry in ("category", "user-profile"):  # of rows: a trace does not say which one was written
+        assert counted[entry]["value"] / counted[entry]["n"] > foretold[entry] - 0.12, entry
+
+
 @pytest.fixture
 def access_log(tmp_path: Path) -> Path:
     """Two hours of reads, 20 % of them of one product, in nginx's combined format, packed."""

@@ -210,14 +210,21 @@ def forecast_of(
 
 
 def _entry_rows(evidence: "Evidence", contract: "Contract | None", trace: "Trace") -> "Iterator[ForecastRow]":
-    from cache_strategy.cli.entry_trace import trace_of
+    from cache_strategy.cli.entry_trace import trace_of, under_versions
     from cache_strategy.simulate import simulate as replay
 
     for entry in contract.entries if contract else ():
         own = trace_of(entry, evidence, trace)
-        if own is not None:
-            tables = {entry.id: frozenset(d.table for d in entry.depends_on)}
-            yield from replay(own, ttls=[entry.ttl_seconds], tables_of=tables, per_user=()).rows
+        if own is None:
+            continue
+        tables = frozenset(d.table for d in entry.depends_on)
+        (row,) = replay(own, ttls=[entry.ttl_seconds], per_user=()).rows
+        if trace.writes:
+            (kept,) = replay(under_versions(own, tables), ttls=[entry.ttl_seconds], per_user=()).rows
+            row = dataclasses.replace(row, stale_rate=row.hit_rate - kept.hit_rate, error=kept.error)
+        else:
+            row = dataclasses.replace(row, stale_rate=None)
+        yield row
 
 
 def changes_of(repo: Path, contract: "Contract", target: str) -> "ChangeSet":

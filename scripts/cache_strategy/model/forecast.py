@@ -31,7 +31,8 @@ class Forecast:
     Rows by group, and what they were computed from.
 
     `entries` has a row per entry of the contract whose requests the trace shows, `group` being its id: replayed under
-    its own key, time to live and tables, so that `hit_rate` less `stale_rate` is what invalidation leaves of the hits.
+    its own key and time to live. Its `stale_rate` is the share of hits that the trace's writes to its tables cost, as they
+    invalidate it: `hit_rate` less `stale_rate` is the hit rate to expect. None where the trace shows no writes.
     """
 
     requests: int
