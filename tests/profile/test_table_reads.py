@@ -347,3 +347,53 @@ def test_an_engine_that_a_function_keeps_in_its_module_is_known(profiled, functi
     assert function(evidence, "votes").effects.reads == ("votes",)
     assert function(evidence, "votes").returns == "plain"
     assert [(w.qualname, w.how) for w in evidence.writers] == [("vote", "raw-sql")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Post.query.filter(Post.id == key).first().title",
+        "Post.query.filter(key == Post.id, Post.title == 'x').first().title",
+        "Post.query.filter_by(id=int(key)).one().title",
+        "db.session.scalars(select(Post).where((Post.id == key) & (Post.title == 'x'))).one().title",
+        "db.session.execute(select(Post.title).where(and_(Post.id == key))).scalar_one()",
+        "db.session.get(Post, key).title",
+        "Post.query.get_or_404(key).title",
+    ],
+)
+def test_a_primary_key_among_the_conditions_picks_the_row(blog, body):
+    evidence = blog(f"from sqlalchemy import and_\n\ndef work(key):\n    return {body}\n")
+
+    (candidate,) = evidence.candidates
+    assert [(r.table, r.key) for r in candidate.rows] == [("posts", "key")]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Post.query.filter((Post.id == key) | (Post.title == 'x')).first().title",
+        "Post.query.filter(or_(Post.id == key, Post.title == 'x')).first().title",
+        "Post.query.filter(~(Post.id == key)).first().title",
+        "Post.query.filter(Post.id != key).first().title",
+        "Post.query.filter(Post.id > key).first().title",
+        "Post.query.filter(Post.author_id == key).first().title",
+        "Post.query.filter(*([Post.id == key] if key else [])).first().title",
+        "(Post.query.filter(Post.id == key) if key else Post.query).first().title",
+        "Post.query.filter(Post.id == key if key else Post.title == 'x').first().title",
+        "db.session.query(Post).join(Other, Other.id == Post.id).filter(Other.id == key).first().title",
+        "Post.query.filter(Post.id == key, Post.author_id.in_(select(Post.author_id))).first().title",
+        "Post.query.filter(Post.id == key).union(Post.query).first().title",
+        "Post.query.filter(Post.id == key).first().author.posts[0].title",
+        "Post.query.filter(Post.id == other(key)).first().title",
+    ],
+)
+def test_conditions_that_let_other_rows_through_pick_none(blog, body):
+    evidence = blog(
+        "from sqlalchemy import or_\nfrom sqlalchemy.orm import aliased\nOther = aliased(Post)\n"
+        "def other(key):\n    return Post.query.filter(Post.title == key).count()\n"
+        f"def work(key):\n    return {body}\n"
+    )
+
+    (candidate,) = [c for c in evidence.candidates if c.qualname == "work"]
+    assert "posts" in candidate.reads
+    assert [r.table for r in candidate.rows if r.table == "posts"] == []

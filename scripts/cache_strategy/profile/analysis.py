@@ -7,6 +7,7 @@ from cache_strategy.profile.frameworks._base import Framework
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms._base import Mapped, Orm, TableFound
 from cache_strategy.profile.program import ClassInfo, FunctionInfo, ModuleInfo, Program
+from cache_strategy.profile.source_text import last_name
 from cache_strategy.profile.values import (
     NOTHING,
     UNKNOWN,
@@ -279,7 +280,7 @@ class Analysis:
         if function.index not in self._kinds:
             kind = ""
             for decorator in function.decorators:
-                last = _last_name(decorator)
+                last = last_name(decorator)
                 if last == "staticmethod":
                     kind = "static"
                 elif last == "classmethod":
@@ -288,10 +289,6 @@ class Analysis:
                     kind = "property"
             self._kinds[function.index] = kind
         return self._kinds[function.index]
-
-    def subclasses(self, index: int) -> list[int]:
-        """The classes that derive from a class of the repository, itself included."""
-        return [info.index for info in self.program.classes if index in self.mro(info.index)[0]]
 
     def methods_named(self, name: str) -> list[int]:
         """Every method of production code with this name."""
@@ -508,14 +505,6 @@ class Analysis:
     def decorated_value(self, function: FunctionInfo) -> Values:
         """What the name of a function stands for; a decorator that makes another object of it is followed."""
         for node in function.decorators:
-            if _last_name(node) == "LocalProxy":
+            if last_name(node) == "LocalProxy":
                 return one(External("werkzeug.local.LocalProxy()"))
         return one(FunctionRef(function.index))
-
-
-def _last_name(node: Node) -> str:
-    while node[0] == "call":
-        node = node[2]
-    if node[0] == "name":
-        return str(node[2])
-    return str(node[3]) if node[0] == "attr" else ""

@@ -182,7 +182,6 @@ class Judge:
             endpoints=tuple(sorted(self.reached.get(function.index, ()))),
             every_request=function.index in self.every_request,
             called_in_loop=function.index in self.looped,
-            callers=0,
         )
 
     def function(self, function: FunctionInfo) -> None:

@@ -1,45 +1,84 @@
 """Operators on SQL expressions, whatever the ORM."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile.lowering import Node
-from cache_strategy.profile.values import Argument, Clause, Query, RowKey, Values, one
+from cache_strategy.profile.values import (
+    PLAIN,
+    Argument,
+    Clause,
+    Many,
+    Parts,
+    Query,
+    RowKey,
+    Value,
+    Values,
+    one,
+)
 
 if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
 
 
 def combine(frame: "Frame", node: Node, parts: list[Values]) -> Values:
-    """Operators on SQL expressions: every ORM's expressions are clauses."""
-    tables: frozenset[str] = frozenset()
-    keys: set[RowKey] = set()
-    aggregate = False
-    clauses = []
-    for part in parts:
-        for value in part:
-            if isinstance(value, Clause):
-                clauses.append(value)
-                tables |= value.tables
-                aggregate = aggregate or value.aggregate
-            elif isinstance(value, Query):
-                tables |= value.tables
+    """`column == value`, `this & that` and the other operators."""
     sign = node[2]
+    keys: frozenset[RowKey] = frozenset()
     if sign in ("and", "&"):
-        for clause in clauses:
-            keys |= clause.keys
+        keys = keys_of(parts)
     elif sign == "==" and len(parts) == 2:
-        keys |= equality(parts[0], parts[1])
-    return one(Clause(tables, frozenset(keys), aggregate))
+        keys = _equality(parts[0], parts[1]) | _equality(parts[1], parts[0])
+    return merged(parts, keys)
 
 
-def equality(left: Values, right: Values) -> set[RowKey]:
-    """The row keys of `column == argument`, either way round."""
-    keys = set()
-    for columns, others in ((left, right), (right, left)):
-        for value in columns:
-            if isinstance(value, Clause) and value.column is not None:
-                names = [v.name for v in others if isinstance(v, Argument)]
-                exact = len(names) == 1 and all(isinstance(v, Argument) for v in others)
-                if not any(isinstance(v, Clause) for v in others):
-                    keys.add(RowKey(value.column[0], value.column[1], names[0] if exact else ""))
+def merged(parts: Iterable[Values], keys: frozenset[RowKey] = frozenset(), aggregate: bool = False) -> Values:
+    """One clause that names whatever the clauses and queries among the parts name."""
+    tables: frozenset[str] = frozenset()
+    inner: frozenset[str] = frozenset()
+    for part in parts:
+        for value in flattened(part):
+            if isinstance(value, Clause | Query):
+                tables |= value.tables
+                inner |= value.tables if isinstance(value, Query) else value.inner
+                aggregate = aggregate or value.aggregate
+    return one(Clause(tables, keys, aggregate, entities=PLAIN, inner=inner))
+
+
+def keys_of(parts: Iterable[Values]) -> frozenset[RowKey]:
+    """The keys of conditions that must all hold; one that may be one thing or another demands neither."""
+    keys: frozenset[RowKey] = frozenset()
+    for part in parts:
+        if len(part) == 1:
+            value = next(iter(part))
+            if isinstance(value, Clause):
+                keys |= value.keys
     return keys
+
+
+def _equality(columns: Values, others: Values) -> frozenset[RowKey]:
+    """The row key of `column == argument`."""
+    value = next(iter(columns)) if len(columns) == 1 else None
+    if (
+        not isinstance(value, Clause)
+        or value.column is None
+        or any(isinstance(v, Clause | Query) for v in others)
+    ):
+        return frozenset()
+    names = [v.name for v in others if isinstance(v, Argument)]
+    exact = len(names) == len(others) == 1
+    return frozenset({RowKey(value.column[0], value.column[1], names[0] if exact else "")})
+
+
+def flattened(values: Values) -> list[Value]:
+    """The values, with those inside lists and tuples instead of the list."""
+    found: list[Value] = []
+    for value in values:
+        if isinstance(value, Many):
+            found.extend(flattened(value.items))
+        elif isinstance(value, Parts):
+            for part in value.parts:
+                found.extend(flattened(part))
+        else:
+            found.append(value)
+    return found

@@ -150,12 +150,6 @@ def merged(totals: Iterable[Total]) -> Total:
     return found
 
 
-def without_decorators(analysis: "Analysis", context: Context, totals: list[Total]) -> Total:
-    """What the function does itself, without the wrappers that its decorators put around it."""
-    del analysis
-    return totals[context.index]
-
-
 def effects_of(total: Total) -> Effects:
     """The model's noun."""
     return Effects(

@@ -3,8 +3,6 @@
 import sys
 from dataclasses import dataclass
 
-TIME = "time"
-
 
 @dataclass(frozen=True, slots=True)
 class Known:

@@ -20,9 +20,9 @@ def reason_against(
 ) -> str | None:
     """Why a function or a GET endpoint must not be cached; None where nothing speaks against it."""
     if total.writes:
-        return f"writes {_listed(total.writes)}; a hit would skip the write"
+        return f"writes {listed(total.writes)}; a hit would skip the write"
     if total.side_effects:
-        return f"does what a hit would skip: {_listed(total.side_effects)}"
+        return f"does what a hit would skip: {listed(total.side_effects)}"
     if not is_endpoint and _DECISIONS.search(name):
         return "decides who may do what; an old answer would let somebody in or keep somebody out"
     volatile = [c for c in sorted(total.context, key=_order) if c.kind in _VOLATILE]
@@ -39,7 +39,7 @@ def reason_against(
         return None
     if returned == "orm":
         return (
-            f"returns rows of {_listed(total.tables())} that belong to a database session; "
+            f"returns rows of {listed(total.tables())} that belong to a database session; "
             "cache what is made of them further up"
         )
     if returned == "lazy" or is_generator:
@@ -53,6 +53,7 @@ def _order(read: ContextRead) -> tuple[str, str, int]:
     return read.kind, read.path, read.line
 
 
-def _listed(names: "set[str] | tuple[str, ...]") -> str:
+def listed(names: "set[str] | tuple[str, ...]") -> str:
+    """A few of the names, and how many there are besides."""
     found = ["an unknown table" if name == "?" else name for name in sorted(names)]
     return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")

@@ -26,7 +26,7 @@ def follow(frame: "Frame", mapped: Mapped, name: str, relation: Relation, node: 
     target = Instance(relation.target)
     if relation.lazy:
         return one(
-            Query(mapped.orm, "select", one(target), tables, filtered=True, relation=(mapped.index, name))
+            Query(mapped.orm, "select", one(target), tables, inner=tables, relation=(mapped.index, name))
         )
     frame.note_read(sorted(tables), node)
     if relation.attribute:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from cache_strategy.model.evidence import Writer
 from cache_strategy.profile.effects import Total
+from cache_strategy.profile.rejection import listed
 
 # What experts cache, by the words of the names they chose. Source: 124 caches that maintainers added later.
 _TELLING = re.compile(
@@ -25,7 +26,6 @@ class Standing:
     endpoints: tuple[str, ...]
     every_request: bool
     called_in_loop: bool
-    callers: int
 
 
 def score_of(
@@ -39,7 +39,7 @@ def score_of(
     sites = len({(index, line) for index, line, _ in total.queries})
     if sites:
         points += min(sites, 6) * 0.8 + min(len(tables), 6) * 0.4
-        because.append(f"{_number(sites, 'query site')} on {_listed(tables)}")
+        because.append(f"{_number(sites, 'query site')} on {listed(tables)}")
     if total.looped:
         points += 3
         because.append("queries run in a loop (one per row)")
@@ -51,11 +51,11 @@ def score_of(
         because.append(_number(len(total.joins), "join"))
     if total.outside:
         points += 5
-        because.append(f"waits for another system: {_listed(tuple(sorted(total.outside)))}")
+        because.append(f"waits for another system: {listed(tuple(sorted(total.outside)))}")
     parsing = sorted(path for path in total.external if path.startswith(_RENDERING))
     if parsing:
         points += 2.5
-        because.append(f"parses or renders: {_listed(tuple(parsing))}")
+        because.append(f"parses or renders: {listed(tuple(parsing))}")
     if total.renders:
         points += 1
         because.append("renders a template")
@@ -67,7 +67,7 @@ def score_of(
         because.append("runs for every request or page")
     if standing.endpoints and not is_endpoint:
         points += 1.5 + 0.4 * min(len(standing.endpoints), 5)
-        because.append(f"called by {_listed(standing.endpoints)}")
+        because.append(f"called by {listed(standing.endpoints)}")
     elif is_endpoint:
         points += 1.5
     if standing.called_in_loop:
@@ -95,7 +95,7 @@ def score_of(
         points += 1
     if total.unknown:
         points -= min(len(total.unknown), 5) * 0.2
-        because.append(f"calls that could not be followed: {_listed(tuple(sorted(total.unknown)))}")
+        because.append(f"calls that could not be followed: {listed(tuple(sorted(total.unknown)))}")
     return round(points, 2), tuple(because)
 
 
@@ -103,8 +103,3 @@ def _number(count: int, word: str) -> str:
     if count == 1:
         return f"1 {word}"
     return f"{count} {word[:-1]}ies" if word.endswith("y") else f"{count} {word}s"
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    found = ["an unknown table" if name == "?" else name for name in names]
-    return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.profile import attributes
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.source_text import last_name
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
@@ -105,7 +106,7 @@ def dump(
                     _field(frame, fresh, name, made, schema, node, level, seen)
         for name, index in info.methods.items():
             function = analysis.program.functions[index]
-            if name not in done and any(_last(d) in _DUMP_HOOKS for d in function.decorators):
+            if name not in done and any(last_name(d) in _DUMP_HOOKS for d in function.decorators):
                 done.add(name)
                 frame.invoke(function, Instance(schema), [UNKNOWN], [], node)
         if "Meta" in info.classes:
@@ -292,11 +293,3 @@ def close_over(frame: "Frame", value: Instance, node: Node, seen: set[int] | Non
             function = analysis.program.functions[index]
             if analysis.binding(function) == "property":
                 frame.invoke(function, value, [], [], node)
-
-
-def _last(node: Node) -> str:
-    while node[0] == "call":
-        node = node[2]
-    if node[0] == "name":
-        return str(node[2])
-    return str(node[3]) if node[0] == "attr" else ""

@@ -35,3 +35,12 @@ def quoted(value: object) -> str:
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
     return repr(value)
+
+
+def last_name(node: Node) -> str:
+    """The last name of what is called or named: "route" of `@app.route("/")`; "" where it is no name."""
+    while node[0] == "call":
+        node = node[2]
+    if node[0] == "name":
+        return str(node[2])
+    return str(node[3]) if node[0] == "attr" else ""

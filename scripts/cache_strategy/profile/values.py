@@ -158,6 +158,8 @@ class Clause:
     """(class index, attribute) where it is a relationship of a mapped class."""
     entities: "Values" = frozenset()
     """What one result of selecting this expression is."""
+    inner: frozenset[str] = frozenset()
+    """The tables that a subquery, a relationship or an alias in it reads: its keys do not pick their rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +180,8 @@ class Query:
     aggregate: bool = False
     joins: int = 0
     sql: str = ""
-    filtered: bool = False
-    """Whether it has conditions or limits beyond `keys`."""
+    inner: frozenset[str] = frozenset()
+    """The tables that are read a second time (subqueries, aliases, joins with itself): `keys` do not pick those rows."""
     relation: tuple[int, str] | None = None
     """(class index, attribute) where it is a relationship that is loaded as a query."""
 

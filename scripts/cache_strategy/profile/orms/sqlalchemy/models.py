@@ -3,12 +3,14 @@
 import re
 from typing import TYPE_CHECKING
 
+from cache_strategy.profile.clauses import flattened
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Facts
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms._base import Mapped, Relation, TableFound
 from cache_strategy.profile.orms.sqlalchemy.names import DATABASE
 from cache_strategy.profile.program import ClassInfo
+from cache_strategy.profile.source_text import last_name
 from cache_strategy.profile.values import (
     NOTHING,
     ClassRef,
@@ -17,8 +19,6 @@ from cache_strategy.profile.values import (
     External,
     Instance,
     Made,
-    Many,
-    Parts,
     Value,
     Values,
     is_true,
@@ -231,7 +231,9 @@ class _Reader:
                     own_key = True
             for name, function in info.methods.items():
                 method = analysis.program.functions[function]
-                if any(_last(d) == "declared_attr" for d in method.decorators) and not name.startswith("__"):
+                if any(last_name(d) == "declared_attr" for d in method.decorators) and not name.startswith(
+                    "__"
+                ):
                     returned = analysis.context(method, ClassRef(mapped.index), {}).returns
                     self.attribute(mapped, name, returned, None, method.line, ancestor)
         mapped.primary_key = tuple(key)
@@ -319,7 +321,7 @@ class _Reader:
             made.keyword("secondary") or (made.args[1] if len(made.args) > 1 else NOTHING)
         )
         lazy_text = text_in(made.keyword("lazy")) or ""
-        marked = _last(annotation[2]) if annotation is not None and annotation[0] == "item" else ""
+        marked = last_name(annotation[2]) if annotation is not None and annotation[0] == "item" else ""
         write_only = lazy_text == "write_only" or marked == "WriteOnlyMapped"
         lazy = write_only or lazy_text == "dynamic" or marked == "DynamicMapped"
         lazy = lazy or made.path.endswith("dynamic_loader()")
@@ -373,7 +375,7 @@ class _Reader:
             info = self.analysis.program.classes[defined]
             module = self.analysis.program.modules[info.module]
             frame = Frame(self.analysis, module, None, None, {}, Facts(), outer=info.outer)
-            for value in _flat(frame.annotated(annotation)):
+            for value in flattened(frame.annotated(annotation)):
                 if isinstance(value, Instance) and value.index in self.analysis.mapped:
                     return value.index
             # names that are imported for type checking only
@@ -453,19 +455,11 @@ def _snake(name: str) -> str:
 
 
 def _calls(node: Node | None, name: str) -> bool:
-    return node is not None and node[0] == "call" and _last(node[2]) == name
-
-
-def _last(node: Node) -> str:
-    while node[0] == "call":
-        node = node[2]
-    if node[0] == "name":
-        return str(node[2])
-    return str(node[3]) if node[0] == "attr" else ""
+    return node is not None and node[0] == "call" and last_name(node[2]) == name
 
 
 def _is_dataclass_mapped(info: ClassInfo) -> bool:
-    return any(_last(d) in ("mapped", "mapped_as_dataclass", "as_declarative") for d in info.decorators)
+    return any(last_name(d) in ("mapped", "mapped_as_dataclass", "as_declarative") for d in info.decorators)
 
 
 def _says_table(info: ClassInfo) -> bool:
@@ -473,7 +467,7 @@ def _says_table(info: ClassInfo) -> bool:
 
 
 def _is_mapped_annotation(node: Node) -> bool:
-    return node[0] == "item" and _last(node[2]) in ("Mapped", "DynamicMapped", "WriteOnlyMapped")
+    return node[0] == "item" and last_name(node[2]) in ("Mapped", "DynamicMapped", "WriteOnlyMapped")
 
 
 def _unknown_only(found: Values) -> Values:
@@ -490,16 +484,3 @@ def _words(node: Node) -> list[str]:
     if node[0] in ("seq", "op"):
         return [word for item in node[2 if node[0] == "seq" else 3] for word in _words(item)]
     return []
-
-
-def _flat(values: Values) -> list[Value]:
-    found: list[Value] = []
-    for value in values:
-        if isinstance(value, Many):
-            found.extend(_flat(value.items))
-        elif isinstance(value, Parts):
-            for part in value.parts:
-                found.extend(_flat(part))
-        else:
-            found.append(value)
-    return found

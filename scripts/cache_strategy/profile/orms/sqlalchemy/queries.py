@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cache_strategy.profile import rows
+from cache_strategy.profile import clauses, rows
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms.sqlalchemy.models import TABLE, model_base
 from cache_strategy.profile.orms.sqlalchemy.names import DATABASE, SESSION
@@ -18,7 +18,6 @@ from cache_strategy.profile.values import (
     External,
     Instance,
     Made,
-    Many,
     Method,
     Page,
     Parts,
@@ -98,6 +97,8 @@ def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | N
     if isinstance(value, Clause | Query):
         if name == "c" or name == "columns":
             return one(value)
+        if isinstance(value, Clause) and name not in _OPERATORS:
+            return _of_alias(frame, value, name)
         is_method = name in _OPERATORS if isinstance(value, Clause) else name in _TERMINAL or name in BUILDING
         return one(Method(value, name)) if is_method else one(Clause(value.tables, entities=PLAIN))
     return None
@@ -107,7 +108,8 @@ def _of_class(frame: "Frame", mapped: "Mapped", value: ClassRef, name: str, node
     relation = mapped.relations.get(name)
     if relation is not None:
         tables = rows.tables_of_relation(frame, relation)
-        return one(Clause(tables, relation=(mapped.index, name), entities=one(Instance(relation.target))))
+        target = one(Instance(relation.target))
+        return one(Clause(tables, relation=(mapped.index, name), entities=target, inner=tables))
     if name in mapped.columns:
         return one(
             Clause(frozenset(mapped.tables[:1]), column=(mapped.table, mapped.columns[name]), entities=PLAIN)
@@ -130,6 +132,33 @@ def _of_class(frame: "Frame", mapped: "Mapped", value: ClassRef, name: str, node
             clauses = frozenset(v for v in found if isinstance(v, Clause))
             return clauses or one(Clause(frozenset(mapped.tables), entities=PLAIN))
     return None
+
+
+def _of_alias(frame: "Frame", value: Clause, name: str) -> Values:
+    """A column or a relationship of an alias, a column of a subquery."""
+    tables = value.tables
+    entities: Values = PLAIN
+    for entity in value.entities:
+        mapped = frame.analysis.mapped.get(entity.index) if isinstance(entity, Instance) else None
+        relation = mapped.relations.get(name) if mapped is not None else None
+        if relation is not None:
+            tables |= rows.tables_of_relation(frame, relation)
+            entities = one(Instance(relation.target))
+    return one(Clause(tables, entities=entities, inner=tables))
+
+
+def aliased(frame: "Frame", values: Values) -> Values:
+    """`aliased(Model)`: the table under another name; what is demanded of it picks no rows of the table itself."""
+    found: Values = NOTHING
+    for value in values:
+        entities, tables, _ = selected(frame, value)
+        found |= one(Clause(tables, entities=entities, inner=tables))
+    return found or UNKNOWN
+
+
+def has_star(arguments: "Arguments") -> bool:
+    """Whether some of the arguments come out of a list: which of them are there is not known."""
+    return arguments.node[0] == "call" and any(argument[0] == "star" for argument in arguments.node[3])
 
 
 def _of_mixin(frame: "Frame", index: int) -> Values | None:
@@ -172,12 +201,17 @@ def query_of(mapped: "Mapped") -> Query:
 def select(frame: "Frame", arguments: "Arguments") -> Values:
     """`select(…)` and `session.query(…)`."""
     tables: frozenset[str] = frozenset()
+    inner: frozenset[str] = frozenset()
     aggregate = False
     parts: list[Values] = []
     for values in arguments.positional:
-        for value in flattened(values):
+        for value in clauses.flattened(values):
             found, names, counts = selected(frame, value)
             parts.append(found)
+            if not isinstance(value, Clause):
+                inner |= names & tables
+            else:
+                inner |= value.inner
             tables |= names
             aggregate = aggregate or counts
     if len(tables) > 1 and "?" in tables:
@@ -187,21 +221,7 @@ def select(frame: "Frame", arguments: "Arguments") -> Values:
     entities = parts[0] if len(parts) == 1 else one(Parts(tuple(parts[:12]))) if parts else UNKNOWN
     if len(parts) == 1 and not any(isinstance(v, Instance) for v in entities):
         entities = one(Parts((entities,)))
-    return one(Query(ORM, "select", entities, tables, aggregate=aggregate))
-
-
-def flattened(values: Values) -> list[Value]:
-    """The values, with those inside lists and tuples instead of the list."""
-    found: list[Value] = []
-    for value in values:
-        if isinstance(value, Many):
-            found.extend(flattened(value.items))
-        elif isinstance(value, Parts):
-            for part in value.parts:
-                found.extend(flattened(part))
-        else:
-            found.append(value)
-    return found
+    return one(Query(ORM, "select", entities, tables, aggregate=aggregate, inner=inner))
 
 
 def selected(frame: "Frame", value: Value) -> tuple[Values, frozenset[str], bool]:
@@ -233,14 +253,7 @@ def selected(frame: "Frame", value: Value) -> tuple[Values, frozenset[str], bool
 
 def function_call(name: str, arguments: "Arguments") -> Values:
     """`func.count(User.id)`."""
-    tables: frozenset[str] = frozenset()
-    aggregate = name in _AGGREGATES
-    for values in arguments.positional:
-        for value in flattened(values):
-            if isinstance(value, Clause | Query):
-                tables |= value.tables
-                aggregate = aggregate or value.aggregate
-    return one(Clause(tables, aggregate=aggregate, entities=PLAIN))
+    return clauses.merged(arguments.positional, aggregate=name in _AGGREGATES)
 
 
 def build(frame: "Frame", query: Query, name: str, arguments: "Arguments") -> Values:
@@ -258,74 +271,58 @@ def build(frame: "Frame", query: Query, name: str, arguments: "Arguments") -> Va
                     aggregate=query.aggregate or chosen.aggregate,
                 )
             )
-    tables = query.tables
-    keys = query.keys
-    filtered = query.filtered
-    aggregate = query.aggregate
-    joins = query.joins
-    entities = query.entities
-    for values in (*arguments.positional, *(v for _, v in arguments.keywords)):
-        for value in flattened(values):
-            if isinstance(value, Clause) and name in ("filter", "where", "having"):
-                keys |= value.keys
-                filtered = filtered or not value.keys
-                tables |= value.tables
-            elif isinstance(value, Clause) and name != "options":
-                tables |= value.tables
-                aggregate = aggregate or value.aggregate
-            elif isinstance(value, Query):
-                tables |= value.tables
-            elif isinstance(value, ClassRef | Made) and name not in ("options", "values"):
+    parts = [*arguments.positional, *(v for _, v in arguments.keywords)]
+    whole = next(iter(clauses.merged(() if name == "options" else parts)))
+    assert isinstance(whole, Clause)
+    tables = query.tables | whole.tables
+    inner = query.inner | whole.inner
+    for part in parts:
+        for value in clauses.flattened(part):
+            if isinstance(value, ClassRef | Made) and name not in ("options", "values"):
                 _, names, _ = selected(frame, value)
+                inner |= names & tables
                 tables |= names - {"?"}
-            elif isinstance(value, Argument) and name in ("filter", "where"):
-                filtered = True
-    if name in ("join", "outerjoin", "join_from"):
-        joins += max(1, len(arguments.positional) - 1 if len(arguments.positional) > 2 else 1)
-    elif name == "group_by":
-        aggregate = True
-    elif name in ("limit", "offset", "slice", "having", "distinct"):
-        filtered = True
-    elif name in ("add_columns", "add_column", "add_entity"):
-        extra = next(iter(select(frame, arguments)))
-        if isinstance(extra, Query):
-            parts = [entities] if not any(isinstance(v, Parts) for v in entities) else []
-            for value in (*entities, *extra.entities):
-                if isinstance(value, Parts):
-                    parts.extend(value.parts)
-                elif isinstance(value, Instance) and value not in entities:
-                    parts.append(one(value))
-            entities = one(Parts(tuple(parts[:12])))
+    keys = query.keys
+    if name in ("filter", "where") and not has_star(arguments):
+        keys |= clauses.keys_of(arguments.positional)
     if name in ("exists", "scalar_subquery", "as_scalar", "label") and query.verb == "select":
-        return one(Clause(tables, aggregate=aggregate, entities=PLAIN))
+        return one(Clause(tables, aggregate=query.aggregate, entities=PLAIN, inner=tables))
+    aggregate = query.aggregate or name == "group_by" or (whole.aggregate and name not in ("filter", "where"))
     return one(
         replace(
             query,
             tables=tables,
+            inner=inner,
             keys=keys,
-            filtered=filtered,
             aggregate=aggregate,
-            joins=joins,
-            entities=entities,
+            joins=query.joins + (name in ("join", "outerjoin", "join_from")),
+            entities=_with_columns(frame, query, arguments) if name.startswith("add_") else query.entities,
         )
     )
 
 
+def _with_columns(frame: "Frame", query: Query, arguments: "Arguments") -> Values:
+    """What one result is after `add_columns(…)`."""
+    extra = next(iter(select(frame, arguments)))
+    parts: list[Values] = []
+    for values in (query.entities, extra.entities if isinstance(extra, Query) else NOTHING):
+        for value in values:
+            parts.extend(value.parts if isinstance(value, Parts) else [one(value)])
+    return one(Parts(tuple(parts[:12])))
+
+
 def _filter_by(frame: "Frame", query: Query, arguments: "Arguments") -> Query:
+    if query.joins:
+        # after a join, filter_by speaks of the class that was joined last
+        return query
     keys = set(query.keys)
-    tables = query.tables
-    filtered = query.filtered
     classes = [frame.analysis.mapped.get(v.index) for v in query.entities if isinstance(v, Instance)]
     for name, values in arguments.keywords:
         for mapped in classes:
-            if mapped is None:
-                continue
-            if name in mapped.columns:
+            if mapped is not None and name in mapped.columns:
                 found = rows.key_of_argument(mapped.table, mapped.columns[name], values)
                 keys.add(found or RowKey(mapped.table, mapped.columns[name], ""))
-            else:
-                filtered = True
-    return replace(query, keys=frozenset(keys), tables=tables, filtered=filtered or not classes)
+    return replace(query, keys=frozenset(keys))
 
 
 _TERMINAL = frozenset(
@@ -390,7 +387,7 @@ def run(frame: "Frame", query: Query, node: Node) -> Values:
         key.table: key for key in sorted(query.keys, key=repr) if key.argument and is_primary_key(frame, key)
     }
     for table in sorted(query.tables):
-        frame.note_read((table,), node, keys.get(table))
+        frame.note_read((table,), node, keys.get(table) if table not in query.inner else None)
     line = node[1] if len(node) > 1 and isinstance(node[1], int) else 0
     if query.aggregate:
         frame.facts.aggregates.add(line)

@@ -1,13 +1,14 @@
 """Sessions, connections, statements: what runs and what is written."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cache_strategy.profile import rows, sql
+from cache_strategy.profile import clauses, rows, sql
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms.sqlalchemy import queries
 from cache_strategy.profile.orms.sqlalchemy.models import TABLE
 from cache_strategy.profile.orms.sqlalchemy.names import CONNECTION, SESSION, canonical
-from cache_strategy.profile.orms.sqlalchemy.queries import BUILDING, ORM
+from cache_strategy.profile.orms.sqlalchemy.queries import BUILDING, ORM, has_star
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
@@ -24,7 +25,6 @@ from cache_strategy.profile.values import (
     Page,
     Parts,
     Query,
-    RowKey,
     Unknown,
     Value,
     Values,
@@ -91,7 +91,7 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: "Argument
     if name == "text":
         return text_statement(arguments.get(0, "text"))
     if name in ("aliased", "with_polymorphic"):
-        return arguments.get(0)
+        return queries.aliased(frame, arguments.get(0))
     if name in ("and_", "all_", "any_"):
         return _combined(arguments, keep_keys=name == "and_")
     if name in ("or_", "not_", "desc", "asc", "case", "cast", "type_coerce", "distinct", "extract", "exists", "tuple_",
@@ -104,17 +104,9 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: "Argument
 
 
 def _combined(arguments: "Arguments", keep_keys: bool) -> Values:
-    tables: frozenset[str] = frozenset()
-    keys: frozenset[RowKey] = frozenset()
-    aggregate = False
-    for values in (*arguments.positional, *(v for _, v in arguments.keywords)):
-        for value in queries.flattened(values):
-            if isinstance(value, Clause | Query):
-                tables |= value.tables
-                aggregate = aggregate or value.aggregate
-                if keep_keys:
-                    keys |= value.keys
-    return one(Clause(tables, keys, aggregate, entities=PLAIN))
+    parts = [*arguments.positional, *(v for _, v in arguments.keywords)]
+    keys = clauses.keys_of(parts) if keep_keys and not has_star(arguments) else frozenset()
+    return clauses.merged(parts, keys)
 
 
 def method(frame: "Frame", receiver: Value, name: str, arguments: "Arguments") -> Values | None:
@@ -124,7 +116,7 @@ def method(frame: "Frame", receiver: Value, name: str, arguments: "Arguments") -
             return None
         return _query_method(frame, receiver, name, arguments)
     if isinstance(receiver, Clause):
-        return _clause_method(frame, receiver, name, arguments)
+        return _clause_method(receiver, name, arguments)
     if isinstance(receiver, Many):
         return _result_method(frame, receiver, name, arguments)
     if isinstance(receiver, Made) and receiver.path == TABLE:
@@ -160,21 +152,16 @@ def _query_method(frame: "Frame", query: Query, name: str, arguments: "Arguments
     return join(one(query), UNKNOWN)
 
 
-def _clause_method(frame: "Frame", clause: Clause, name: str, arguments: "Arguments") -> Values:
-    from dataclasses import replace
-
-    tables = clause.tables
-    keys = clause.keys
-    for values in (*arguments.positional, *(v for _, v in arguments.keywords)):
-        for value in queries.flattened(values):
-            if isinstance(value, Clause | Query):
-                tables |= value.tables
+def _clause_method(clause: Clause, name: str, arguments: "Arguments") -> Values:
+    parts = [one(clause), *arguments.positional, *(v for _, v in arguments.keywords)]
+    whole = next(iter(clauses.merged(parts)))
+    assert isinstance(whole, Clause)
     if name in ("label", "cast", "alias", "asc", "desc", "nullslast", "nullsfirst", "collate", "distinct"):
-        return one(replace(clause, tables=tables))
+        return one(replace(clause, tables=whole.tables, inner=whole.inner))
     if name in ("__eq__", "is_") and clause.column is not None:
         found = rows.key_of_argument(clause.column[0], clause.column[1], arguments.get(0))
-        keys |= frozenset({found}) if found is not None else frozenset()
-    return one(Clause(tables, keys, clause.aggregate, entities=PLAIN))
+        return one(replace(whole, keys=frozenset({found} if found is not None else ())))
+    return one(whole)
 
 
 def _result_method(frame: "Frame", result: Many, name: str, arguments: "Arguments") -> Values | None:
@@ -228,7 +215,7 @@ def statement(frame: "Frame", verb: str, target: Values, arguments: "Arguments")
             tables = {frame.analysis.mapped[value.index].table}
     extra: frozenset[str] = frozenset()
     for values in arguments.positional[1:]:
-        for value in queries.flattened(values):
+        for value in clauses.flattened(values):
             if isinstance(value, Clause | Query):
                 extra |= value.tables
     return one(Query(ORM, verb, PLAIN, extra, " ".join(sorted(tables)) or "?"))
@@ -251,7 +238,7 @@ def query_of_statement(found: sql.Statement, text: str) -> Query:
         aggregated = text if found.aggregate and not found.parameters else ""
         return Query(
             ORM, "select", one(Parts((PLAIN,))), frozenset(found.reads), aggregate=found.aggregate, joins=found.joins,
-            sql=aggregated, filtered=True,
+            sql=aggregated, inner=frozenset(found.reads),
         )  # fmt: skip
     return Query(ORM, found.verb, PLAIN, frozenset(found.reads), " ".join(found.writes), sql=text)
 
@@ -290,13 +277,13 @@ def session_call(frame: "Frame", name: str, arguments: "Arguments") -> Values | 
     if name in _RUNNING:
         return execute(frame, name, arguments)
     if name in _ADDING:
-        for value in queries.flattened(
+        for value in clauses.flattened(
             arguments.get(0, "instance") or arguments.get(0, "objects") or UNKNOWN
         ):
             written(frame, value, node)
         return arguments.get(0) if name == "merge" else NOTHING
     if name == "delete":
-        for value in queries.flattened(arguments.get(0, "instance") or UNKNOWN):
+        for value in clauses.flattened(arguments.get(0, "instance") or UNKNOWN):
             deleted(frame, value, node)
         return NOTHING
     if name in _MAPPINGS:
@@ -399,7 +386,7 @@ def unresolved(frame: "Frame", receiver: Value, name: str, arguments: "Arguments
     if name == "query" and any(isinstance(v, ClassRef) and v.index in frame.analysis.mapped for v in first):
         return queries.select(frame, arguments)
     rows_given = any(
-        isinstance(v, Instance) and v.index in frame.analysis.mapped for v in queries.flattened(first)
+        isinstance(v, Instance) and v.index in frame.analysis.mapped for v in clauses.flattened(first)
     )
     if name in ("add", "add_all", "merge", "delete", "bulk_save_objects", "refresh") and rows_given:
         return session_call(frame, name, arguments)
