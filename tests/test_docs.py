@@ -17,6 +17,8 @@ from pathlib import Path
 
 import pytest
 
+from cache_strategy.cli import invalid_contract
+
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PART = re.compile(r"(<!-- generated: (\w+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
@@ -103,12 +105,19 @@ def guard(request: pytest.FixtureRequest) -> str:
     return block(command, said["permissionDecisionReason"])
 
 
+class ContractRule:
+    """The linter's own rule, in the form of the others."""
+
+    code, name, severity = invalid_contract.CODE, invalid_contract.NAME, invalid_contract.SEVERITY
+    page = invalid_contract.page()
+
+
 @generator
 def rules(request: pytest.FixtureRequest) -> str:
     from cache_strategy.rules import all_rules
 
     rows = ["| rule | | severity | flags |", "|---|---|---|---|"]
-    for rule in all_rules():
+    for rule in sorted([*all_rules(), ContractRule], key=lambda rule: rule.code):
         what = " ".join(rule.page.split("What it does\n")[1].split("\n\n")[0].split())
         first = (
             re.split(r"(?<=[.;]) (?=[A-Z])", what)[0].rstrip(".").removeprefix("Flags ").replace("|", "\\|")

@@ -225,6 +225,7 @@ def test_lint_finds_a_wrong_contract_at_its_line(cache_strategy, flask_shop):
         ("cache-strategy.yaml", number, "error")
     ]
     assert cache_strategy("lint", flask_shop, "--format", "sarif").returncode == 1
+    assert cache_strategy("explain", "invalid-contract").stdout.startswith("CS002 invalid-contract")
 
 
 @pytest.mark.parametrize("verb", ["emit", "verify"])

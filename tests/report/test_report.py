@@ -224,3 +224,19 @@ def test_the_proof_goes_into_the_report(flask_shop, cache_strategy, redis_url, p
     page = (flask_shop / ".cache-strategy" / "report.html").read_text()
     assert '<span class="mark proven">proven</span>' in page
     assert Path(flask_shop / ".cache-strategy" / "report.html").stat().st_size < 400_000
+
+
+def test_a_picture_shows_no_more_writers_than_an_eye_can_follow(flask_shop, cache_strategy):
+    (flask_shop / "cache-strategy.yaml").unlink()
+    writer = (
+        "from .extensions import db\nfrom .models import Product\n\n\n"
+        "def rename{n}(product_id, name):\n    db.session.get(Product, product_id).name = name\n    db.session.commit()\n"
+    )
+    for number in range(150):
+        (flask_shop / "shop" / f"rename{number}.py").write_text(writer.format(n=number))
+    assert cache_strategy("run", flask_shop).returncode == 0
+    page = (flask_shop / ".cache-strategy" / "report.html").read_text()
+    assert re.search(r"… and \d+ more writers, listed with the entries</text>", page)
+    assert page.count('text-anchor="end"') < 60 + 30
+    assert "more writers of its tables are not listed" in (flask_shop / "cache-strategy.yaml").read_text()
+    assert cache_strategy("emit", flask_shop).returncode == 0

@@ -2,7 +2,6 @@
 
 import dataclasses
 import os
-import re
 import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -13,7 +12,6 @@ from cache_strategy.cli.terminal import printable, progress
 from cache_strategy.model.errors import CacheStrategyError, Refusal
 
 if TYPE_CHECKING:
-    from cache_strategy.lint import LintResult
     from cache_strategy.model.change import ChangeSet
     from cache_strategy.model.contract import Contract
     from cache_strategy.model.evidence import Evidence
@@ -364,34 +362,6 @@ def lint_root_of(paths: list[Path], kind: str) -> Path:
         if kind == "json" or not folder.is_relative_to(here):
             return folder
     return here
-
-
-def with_contract_findings(result: "LintResult", paths: list[Path], root: Path) -> "LintResult":
-    """The findings, and one for each contract that cannot be obeyed, at its line."""
-    from cache_strategy.plan.document import read
-    from cache_strategy.rules import Finding
-
-    found, lines = list(result.findings), list(result.lines)
-    for path in paths:
-        file = path / CONTRACT if path.is_dir() else path
-        if file.name != CONTRACT or not os.path.lexists(file):
-            continue
-        try:
-            read(file)
-        except CacheStrategyError as error:
-            where = re.match(rf"{re.escape(CONTRACT)}:(\d+): ", str(error))
-            number = int(where[1]) if where else 1
-            rows = text_of(file).splitlines()
-            message = str(error)[where.end() :] if where else str(error)
-            place = Path(os.path.relpath(file.absolute(), root)).as_posix()
-            found.append(
-                Finding(
-                    *("CS002", "invalid-contract", "error", place, number, 1, number, message),
-                    "Write what the message asks for; cache-strategy plan proposes a whole contract beside it.",
-                )
-            )
-            lines.append(rows[number - 1] if number <= len(rows) else "")
-    return dataclasses.replace(result, findings=tuple(found), lines=tuple(lines))
 
 
 def numbers_in(option: str, text: str) -> list[int | None]:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cache_strategy.cli import hookify, line
+from cache_strategy.cli import hookify, invalid_contract, line
 from cache_strategy.cli.terminal import print_json
 from cache_strategy.model.errors import CacheStrategyError
 
@@ -318,7 +318,7 @@ def lint(
     if root != Path.cwd():
         asked = [root]
     result = check(asked, diff=diff or None, root=root)
-    result = line.with_contract_findings(result, asked, root)
+    result = invalid_contract.with_contracts_checked(result, asked, root)
     sys.stdout.write(render(result, kind))
     if result.findings:
         raise typer.Exit(1)
@@ -332,19 +332,15 @@ def explain(
     """Print a rule's page: what it does, why, an example, what to use instead."""
     from cache_strategy.rules import rule_named
 
-    try:
-        found = rule_named(rule)
-    except KeyError as unknown:
-        raise CacheStrategyError(str(unknown.args[0])) from None
+    code, name, severity = invalid_contract.CODE, invalid_contract.NAME, invalid_contract.SEVERITY
+    page = invalid_contract.page()
+    if rule not in (code, name):
+        try:
+            found = rule_named(rule)
+        except KeyError as unknown:
+            raise CacheStrategyError(str(unknown.args[0])) from None
+        code, name, severity, page = found.code, found.name, found.severity, found.page
     if json_:
-        print_json(
-            {
-                "schema": 1,
-                "rule": found.code,
-                "name": found.name,
-                "severity": found.severity,
-                "page": found.page,
-            }
-        )
+        print_json({"schema": 1, "rule": code, "name": name, "severity": severity, "page": page})
     else:
-        print(found.page)
+        print(page)

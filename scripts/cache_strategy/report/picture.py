@@ -5,6 +5,8 @@ from html import escape
 from cache_strategy.model.contract import Contract
 
 ROW = 24
+MOST_WRITERS = 60
+"""More lines than this nobody follows with the eye."""
 LAYERS = (
     ("http", "browser and CDN"),
     ("memory", "process memory"),
@@ -46,12 +48,13 @@ def layers_picture(contract: Contract) -> str:
 
 def writers_picture(contract: Contract) -> str:
     """Writers on the left, tables in the middle, entries on the right; a line for every way a write takes."""
-    writers = sorted({i.writer for e in contract.entries for i in e.invalidated_by})
+    all_writers = sorted({i.writer for e in contract.entries for i in e.invalidated_by})
+    writers = all_writers[:MOST_WRITERS]
     tables = sorted({d.table for e in contract.entries for d in e.depends_on})
     if not tables:
         return ""
     entries = [e for e in contract.entries if e.depends_on]
-    height = 56 + ROW * max(len(writers), len(tables), len(entries))
+    height = 56 + ROW * max(len(writers) + (len(writers) < len(all_writers)), len(tables), len(entries))
     columns = (390, 570, 760)
     parts = [_open(1000, height, "Which writer reaches which entry")]
     for x, anchor, title in (
@@ -69,6 +72,8 @@ def writers_picture(contract: Contract) -> str:
         {(i.writer, t) for e in entries for i in e.invalidated_by for t in i.tables if t in tables}
     )
     for writer, table in lines:
+        if ("w", writer) not in spot:
+            continue
         parts.append(_line(columns[0] + 8, spot["w", writer], columns[1] - 62, spot["t", table]))
     for entry in entries:
         for dependency in entry.depends_on:
@@ -79,6 +84,10 @@ def writers_picture(contract: Contract) -> str:
         parts.append(
             f'<text x="{columns[0]}" y="{spot["w", writer] + 4}" text-anchor="end">{escape(_short(writer, 56))}</text>'
         )
+    if len(writers) < len(all_writers):
+        more = f"… and {len(all_writers) - len(writers):,} more writers, listed with the entries"
+        y = 56 + ROW * len(writers)
+        parts.append(f'<text x="{columns[0]}" y="{y}" text-anchor="end" class="head">{more}</text>')
     for table in tables:
         y = spot["t", table]
         parts.append(
