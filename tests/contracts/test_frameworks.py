@@ -12,7 +12,7 @@ from cache_strategy.profile.frameworks._base import Framework
 FRAMEWORKS = frameworks.load_frameworks()
 KINDS = {
     "user", "session", "tenant", "locale", "role", "header", "cookie", "query", "body", "flag", "settings", "time",
-    "random", "files", "environment", "outside", "side", "plain",
+    "random", "files", "environment", "path", "outside", "side", "plain",
 }  # fmt: skip
 
 

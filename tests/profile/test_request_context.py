@@ -185,3 +185,64 @@ def test_an_unknown_call_keeps_an_answer_out_of_shared_layers(blog):
 
     (candidate,) = [c for c in evidence.candidates if c.qualname == "tags"]
     assert candidate.layers == ("redis",)
+
+
+def test_what_a_middleware_keeps_for_the_request_is_context(blog, function):
+    evidence = blog(
+        """
+        from contextvars import ContextVar
+        from threading import local
+        tenant = ContextVar("tenant")
+        state = local()
+
+        def by_variable():
+            return Post.query.filter_by(author_id=tenant.get()).count()
+
+        def by_thread():
+            return Post.query.filter_by(author_id=state.author).count()
+        """
+    )
+
+    for name in ("by_variable", "by_thread"):
+        assert [c.kind for c in function(evidence, name).effects.context] == ["session"]
+        assert name in [r.qualname for r in evidence.rejected]
+
+
+def test_a_helper_that_looks_at_the_requests_path_is_not_cached_and_an_endpoint_is(blog, endpoint):
+    evidence = blog(
+        """
+        def trail():
+            return [t.name for t in Tag.query.filter_by(name=request.path)]
+
+        @bp.get("/trail/<part>")
+        def shown(part):
+            return jsonify(trail())
+        """
+    )
+
+    assert endpoint(evidence, "GET /trail/{part}").context == ()
+    assert [c.qualname for c in evidence.candidates] == ["shown"]
+    assert "path of the request" in next(r.reason for r in evidence.rejected if r.qualname == "trail")
+
+
+def test_a_guard_of_a_library_that_is_not_known_is_a_guard_by_its_name(blog, endpoint):
+    evidence = blog(
+        """
+        from gatekeeper import requires_login
+        from speed import timed
+
+        @bp.get("/tags")
+        @requires_login
+        def tags():
+            return jsonify(Tag.query.count())
+
+        @bp.get("/open")
+        @timed
+        def everybody():
+            return jsonify(Tag.query.count())
+        """
+    )
+
+    assert endpoint(evidence, "GET /tags").guards == ("@requires_login",)
+    assert endpoint(evidence, "GET /open").guards == ()
+    assert [c.qualname for c in evidence.candidates] == ["everybody"]

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # These contexts are read by looking at a name; the others by calling a function.
 _READ_BY_LOOKING = frozenset(
     {"environment", "settings", "user", "session", "query", "header", "cookie", "body", "locale", "tenant", "role",
-     "flag"}
+     "flag", "path"}
 )  # fmt: skip
 # What a row gets from its mapper is known from the mapping; another attribute is not there.
 _MAPPING_PACKAGES = ("flask_sqlalchemy.", "sqlalchemy.", "sqlmodel.")

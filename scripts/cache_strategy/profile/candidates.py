@@ -211,6 +211,8 @@ class Judge:
         context = key_of_context(self.analysis, total.context)
         if reason is None and context.problem:
             reason = context.problem
+        if reason is None and any(read.kind == "path" for read in total.context):
+            reason = "reads the path of the request itself, besides its arguments; make it a parameter"
         if reason is None and context.parts:
             named = context.parts[0]
             reason = (

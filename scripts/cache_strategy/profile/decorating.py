@@ -7,7 +7,7 @@ from cache_strategy.profile.call_arguments import evaluate_arguments
 from cache_strategy.profile.frameworks._base import Arguments
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.program import FunctionInfo
-from cache_strategy.profile.source_text import source_of
+from cache_strategy.profile.source_text import last_name, source_of
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
@@ -45,8 +45,8 @@ def decorate(frame: "Frame", function: FunctionInfo, node: Node, found: "Decorat
         elif isinstance(value, External | Made | Unknown | Argument):
             if isinstance(value, External | Made):
                 path = frame.analysis.canonical(value.path)
-            elif callee[0] == "attr" and value == next(iter(values)):
-                path = "?." + callee[3]
+            elif value == next(iter(values)) and last_name(callee):
+                path = "?." + last_name(callee)
             else:
                 continue
             found.externals.append((path, source_of(node)))

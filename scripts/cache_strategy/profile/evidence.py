@@ -125,9 +125,15 @@ def endpoint_of(analysis: Analysis, route: Route, totals: list[Total]) -> Endpoi
         qualname=function.qualname,
         reads=total.tables(),
         writes=tuple(sorted(total.writes)),
-        context=tuple(sorted({c.kind for c in total.context} | ({"query"} if route.query_parts else set()))),
+        context=context_of(route, total),
         guards=tuple(dict.fromkeys([*route.guards, *own_guards(analysis, function, totals)])),
     )
+
+
+def context_of(route: Route, total: Total) -> tuple[str, ...]:
+    """The kinds of context of an endpoint; its own path is no context of it."""
+    kinds = {c.kind for c in total.context} | ({"query"} if route.query_parts else set())
+    return tuple(sorted(kinds - {"path"}))
 
 
 def own_guards(analysis: Analysis, function: FunctionInfo, totals: list[Total]) -> list[str]:

@@ -65,6 +65,9 @@ KNOWN: dict[str, Known] = {
         "botocore.exceptions", "google.cloud.exceptions", "elasticsearch.exceptions", "urllib3.util",
         "requests.codes", "urllib.request.quote", "urllib.request.unquote", "urllib.request.urlencode",
     ),
+    # what a middleware keeps for the request at hand
+    **_known("session", "contextvars.ContextVar()", "threading.local()", "werkzeug.local.Local()"),
+    **_known("plain", "contextvars.ContextVar().set", "contextvars.ContextVar().reset"),
     **_known("locale", "locale", "gettext", "babel.default_locale"),
 }  # fmt: skip
 

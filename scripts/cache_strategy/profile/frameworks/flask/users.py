@@ -1,6 +1,7 @@
 """Who asks: users of Flask's extensions, what the application keeps in `g` and in proxies, identities."""
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import ContextRead
@@ -218,7 +219,7 @@ def decorated(frame: "Frame", function: int, path: str, node: Node) -> str:
     if last in _LOADERS:
         _register_loaders(frame, path, one(FunctionRef(function)))
         return "loader"
-    if _GUARDS.search(last) and path.startswith(("flask", "?")):
+    if _GUARDS.search(last) and path.partition(".")[0] not in sys.stdlib_module_names:
         _note_user(frame, path, node)
         _load_user(frame, path, node)
         return "guard"
