@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from functools import cache
 from html.parser import HTMLParser
@@ -240,3 +241,16 @@ def test_a_picture_shows_no_more_writers_than_an_eye_can_follow(flask_shop, cach
     assert page.count('text-anchor="end"') < 60 + 30
     assert "more writers of its tables are not listed" in (flask_shop / "cache-strategy.yaml").read_text()
     assert cache_strategy("emit", flask_shop).returncode == 0
+
+
+def test_a_report_of_another_commit_says_so(flask_shop, cache_strategy):
+    assert cache_strategy("run", flask_shop).returncode == 0
+    done = cache_strategy("report", flask_shop)
+    assert (done.returncode, done.stderr) == (0, "")
+    git = ("git", "-C", str(flask_shop), "-c", "user.name=t", "-c", "user.email=t@example.org")
+    subprocess.run([*git, "commit", "--quiet", "--allow-empty", "--message", "Another"], check=True)
+    done = cache_strategy("report", flask_shop)
+    assert done.returncode == 0
+    assert re.fullmatch(
+        r".*evidence\.json: describes commit \w{7}, the repository is at \w{7}\. .*\n", done.stderr
+    )

@@ -337,6 +337,19 @@ def report_files_of(
     return {"report": str(folder / "report.md"), "html": str(folder / "report.html")}
 
 
+def say_outdated(repo: Path, evidence: "Evidence") -> None:
+    """A word when the evidence is of another commit than the one that is checked out."""
+    from cache_strategy.profile.repository import commit_of
+
+    now = commit_of(repo)
+    if evidence.commit and now and now != evidence.commit:
+        print(
+            f"{repo / WORK / 'evidence.json'}: describes commit {evidence.commit[:7]}, the repository is at {now[:7]}. "
+            f"Read it again: cache-strategy run {repo}",
+            file=sys.stderr,
+        )
+
+
 def short_form_of(evidence: "Evidence") -> dict[str, Any]:
     return {
         "repo": evidence.repo,

@@ -293,6 +293,7 @@ def report(path: RepoArgument = Path(), json_: JsonOption = False) -> None:
 
     repo = line.writable_repository_at(path)
     evidence = read_json(repo / line.WORK / "evidence.json", Evidence, f"cache-strategy profile {path}")
+    line.say_outdated(repo, evidence)
     forecast, verdict = line.forecast_file_of(repo), line.verdict_file_of(repo)
     written = line.report_files_of(repo, evidence, line.contract_of(repo), forecast, verdict)
     if json_:
