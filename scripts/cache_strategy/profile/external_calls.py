@@ -66,7 +66,8 @@ def call_library(frame: "Frame", path: str, arguments: Arguments) -> Values:
             frame.consume(values, arguments.node)
         if library.is_pure_package(path):
             facts.external_calls.add(path)
-            return one(External(path + "()")) if _makes_object(path) else PLAIN
+            is_object = _makes_object(path) or library.known(path + "()") is not None
+            return one(External(path + "()")) if is_object else PLAIN
         if len(facts.unknown) < calls.MOST_UNKNOWN:
             facts.unknown.add(path)
         return one(External(path + "()")) if len(path) < 150 else UNKNOWN
