@@ -132,7 +132,8 @@ def endpoint_of(analysis: Analysis, route: Route, totals: list[Total]) -> Endpoi
 
 def context_of(route: Route, total: Total) -> tuple[str, ...]:
     """The kinds of context of an endpoint; its own path is no context of it."""
-    kinds = {c.kind for c in total.context} | ({"query"} if route.query_parts else set())
+    kinds = {c.kind for c in total.context}
+    kinds |= {kind for kind, parts in (("query", route.query_parts), ("body", route.body_parts)) if parts}
     return tuple(sorted(kinds - {"path"}))
 
 
