@@ -158,7 +158,8 @@ def verbs_of(cache_strategy) -> list[tuple[str, ...]]:
 
 
 def comparable(name: str, text: str) -> str:
-    text = SECONDS.sub("N s", text)
+    """Without times; and a test runner says more of a failure where CI is set."""
+    text = re.sub(r"(FAILED \S+).*", r"\1", SECONDS.sub("N s", text))
     return NUMBER.sub("N", text) if name == "proof" else text
 
 
