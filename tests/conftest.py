@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -102,6 +103,10 @@ def commit_all(repository: Path) -> None:
     ):
         subprocess.run(["git", *arguments], cwd=repository, env=environment, check=True, capture_output=True)
 
+
+# A job that a shell starts in the background ignores Ctrl-C, and so would every process that these tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 CacheStrategy = Callable[..., "subprocess.CompletedProcess[str]"]
 
