@@ -27,11 +27,14 @@ def pythons() -> list[str]:
     found = [sys.executable]
     for minor in range(9, 15):
         program = shutil.which(f"python3.{minor}")
-        works = (
-            program and subprocess.run([program, "-I", "-S", "-c", ""], capture_output=True).returncode == 0
+        if program is None or minor == sys.version_info.minor:
+            continue
+        # A version manager's shim needs its surroundings, which a hook's process does not get.
+        itself = subprocess.run(
+            [program, "-I", "-S", "-c", "import sys; print(sys.executable)"], capture_output=True, text=True
         )
-        if program and works and minor != sys.version_info.minor:
-            found.append(program)
+        if itself.returncode == 0:
+            found.append(itself.stdout.strip())
     return found
 
 
