@@ -56,7 +56,12 @@ def under_a_terminal(*arguments: str | Path) -> tuple[int, str, str]:
     """Exit code, stdout (a pipe) and what a terminal on stderr shows."""
     ours, theirs = pty.openpty()
     with subprocess.Popen(
-        command(*arguments), env=environment(), stdin=theirs, stdout=subprocess.PIPE, stderr=theirs, text=True
+        command(*arguments),
+        env={**environment(), "CACHE_STRATEGY_PROGRESS_AFTER_SECONDS": "0.001"},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
     ) as process:
         os.close(theirs)
         shown = b""

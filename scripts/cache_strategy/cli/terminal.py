@@ -48,12 +48,13 @@ def _printable_data(data: Any) -> Any:
 @contextmanager
 def progress() -> Iterator[Callable[[str], None]]:
     """Says what is going on, on a terminal, once a second has passed."""
+    after = float(os.environ.get("CACHE_STRATEGY_PROGRESS_AFTER_SECONDS") or 1)
     began, last = time.monotonic(), [0.0]
     shown = [False]
 
     def say(text: str) -> None:
         now = time.monotonic()
-        if sys.stderr.isatty() and now - began > 1 and now - last[0] > 0.1:
+        if sys.stderr.isatty() and now - began > after and now - last[0] > 0.1:
             sys.stderr.write(f"\r\x1b[K{text}")
             sys.stderr.flush()
             last[0], shown[0] = now, True
