@@ -14,12 +14,22 @@ from world import ROOT, load
 LOCK = load(ROOT / "tests" / "lock")
 
 
-def pinned(lock: Path) -> dict[str, str]:
-    """Name to version; each must have hashes."""
+def lines_of(lock: Path) -> list[str]:
     text = lock.read_text().replace("\\\n", " ")
-    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
-    assert all(re.match(r"[a-z0-9.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}", line) for line in lines)
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def pinned(lock: Path) -> dict[str, str]:
+    """Name to version; each must be exact."""
+    lines = lines_of(lock)
+    assert all(re.match(r"[a-z0-9.-]+==[0-9]\S*( |$)", line) for line in lines)
     return {line.split("==")[0]: line.split("==")[1].split()[0] for line in lines}
+
+
+def test_what_users_install_is_known_by_its_hash():
+    lines = lines_of(ROOT / "scripts" / "requirements.lock")
+
+    assert all(re.search(r" --hash=sha256:[0-9a-f]{64}( |$)", line) for line in lines)
 
 
 @pytest.mark.parametrize(("lock", "groups"), LOCK.LOCKS.items(), ids=lambda value: getattr(value, "name", ""))
