@@ -13,7 +13,7 @@ from cache_strategy.model.errors import CacheStrategyError, Refusal
 
 if TYPE_CHECKING:
     from cache_strategy.model.change import ChangeSet
-    from cache_strategy.model.contract import Contract
+    from cache_strategy.model.contract import Contract, Target
     from cache_strategy.model.evidence import Evidence
     from cache_strategy.model.forecast import Forecast, ForecastRow
     from cache_strategy.model.trace import Trace
@@ -233,11 +233,9 @@ def changes_of(repo: Path, contract: "Contract", target: str) -> "ChangeSet":
             raise CacheStrategyError(
                 f"--target: {target!r} is not a flavour; choose runtime or flask-caching."
             )
-        entries = tuple(
-            dataclasses.replace(e, emit=target) if e.kind == "function" else e  # type: ignore[arg-type]
-            for e in contract.entries
-        )
-        contract = dataclasses.replace(contract, entries=entries)
+        chosen: Target = "runtime" if target == "runtime" else "flask-caching"
+        entries = (dataclasses.replace(e, emit=chosen) if e.kind == "function" else e for e in contract.entries)
+        contract = dataclasses.replace(contract, entries=tuple(entries))
     return make_changes(contract, profile_of(repo), repo)
 
 

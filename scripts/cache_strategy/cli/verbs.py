@@ -231,7 +231,7 @@ def emit(
         from cache_strategy.emit.apply import revert as take_back
 
         paths = take_back(repo)
-        print(f"Took back {len(paths)} files: {', '.join(paths)}", file=sys.stderr)
+        print(f"Took back: {', '.join(paths)}", file=sys.stderr)
         if json_:
             print_json({"schema": 1, "reverted": paths})
         return
@@ -247,10 +247,8 @@ def emit(
         if patch:
             write_text(repo / line.WORK / "changes.patch", patch)
         paths = write(changes.changes, repo)
-        print(
-            f"Wrote {len(paths)} files." if paths else "Nothing to change: the contract is in force.",
-            file=sys.stderr,
-        )
+        wrote = f"Wrote {len(paths)} {'file' if len(paths) == 1 else 'files'}."
+        print(wrote if paths else "Nothing to change: the contract is in force.", file=sys.stderr)
     else:
         write_text(repo / line.WORK / "changes.patch", patch)
     line.say_withheld(changes)
