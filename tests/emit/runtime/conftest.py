@@ -1,41 +1,35 @@
 """What the tests of the emitted cache share: caches of one Redis, other processes, a shop in PostgreSQL."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator
-from typing import Any
-
 import pytest
 import redis as redis_client
 from runtime_scene import WATCHED, Base, Clock, OtherProcess
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import create_engine
 
 from cache_strategy.emit.targets.runtime.files import sqlalchemy_events
 from cache_strategy.emit.targets.runtime.files.runtime import Cache
-from servers import PostgresServer
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock():
     return Clock()
 
 
 @pytest.fixture
-def redis(redis_url: str) -> Iterator[redis_client.Redis]:
+def redis(redis_url):
     """A client of the test's own."""
     with redis_client.Redis.from_url(redis_url) as client:
         yield client
 
 
 @pytest.fixture
-def make_cache(redis_url: str) -> Callable[..., Cache]:
+def make_cache(redis_url):
     """
     `make_cache(**options)`: a cache as another process would have it: same Redis, same namespace.
 
     Its budget is long, so that a loaded machine is not taken for an outage.
     """
 
-    def make(**options: Any) -> Cache:
+    def make(**options):
         options.setdefault("budget_ms", 5000)
         return Cache(options.pop("url", redis_url), options.pop("namespace", "shop"), **options)
 
@@ -43,23 +37,23 @@ def make_cache(redis_url: str) -> Callable[..., Cache]:
 
 
 @pytest.fixture
-def cache(make_cache: Callable[..., Cache]) -> Cache:
+def cache(make_cache):
     return make_cache()
 
 
 @pytest.fixture
-def events(cache: Cache) -> list[dict[str, Any]]:
-    heard: list[dict[str, Any]] = []
+def events(cache):
+    heard = []
     cache.listeners.append(heard.append)
     return heard
 
 
 @pytest.fixture
-def other_processes(redis_url: str) -> Iterator[Callable[..., OtherProcess]]:
+def other_processes(redis_url):
     """`other_processes(**environment)`: one more process with the same cache."""
-    started: list[OtherProcess] = []
+    started = []
 
-    def start(**environment: str) -> OtherProcess:
+    def start(**environment):
         started.append(OtherProcess(redis_url, **environment))
         return started[-1]
 
@@ -69,7 +63,7 @@ def other_processes(redis_url: str) -> Iterator[Callable[..., OtherProcess]]:
 
 
 @pytest.fixture(scope="session")
-def shop_engine(postgres_server: PostgresServer) -> Iterator[Engine]:
+def shop_engine(postgres_server):
     database = postgres_server.create_database()
     url = postgres_server.url(database).replace("postgresql://", "postgresql+psycopg://", 1)
     engine = create_engine(url)
@@ -91,7 +85,7 @@ SELECT setval('categories_id_seq', 2), setval('products_id_seq', 3), setval('rev
 
 
 @pytest.fixture
-def engine(shop_engine: Engine) -> Engine:
+def engine(shop_engine):
     """The shop: two categories, three products of the first, two reviews and one tag of the first product."""
     with shop_engine.begin() as connection:
         connection.exec_driver_sql(RESTOCK)
@@ -99,7 +93,7 @@ def engine(shop_engine: Engine) -> Engine:
 
 
 @pytest.fixture
-def watched(cache: Cache, engine: Engine) -> Iterator[Cache]:
+def watched(cache, engine):
     """The cache, invalidated by the writes of the shop."""
     watcher = sqlalchemy_events.watch(cache, WATCHED)
     yield cache

@@ -5,15 +5,12 @@ Usage:
     python other_process.py REDIS_URL
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys
 import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import redis
 
@@ -27,7 +24,7 @@ page = cache.entry("page", ttl_seconds=60, depends_on=("products:{product_id}",)
 window = cache.entry("window", ttl_seconds=60, depends_on=("products",), window_seconds=30)
 
 
-def origin() -> Any:
+def origin():
     """The value that the test has put into Redis; counts how often it was asked for."""
     client.incr("origin-calls")
     if client.get("origin-waits"):
@@ -37,14 +34,14 @@ def origin() -> Any:
     return (client.get("origin") or b"").decode()
 
 
-def read(order: dict[str, Any]) -> Any:
+def read(order):
     return page.get_or_compute({"product_id": order.get("product_id", 1)}, origin)
 
 
-def read_in_threads(order: dict[str, Any]) -> Any:
-    values: list[Any] = []
+def read_in_threads(order):
+    values = []
 
-    def call() -> None:
+    def call():
         client.incr("callers")
         values.append(read(order))
 
@@ -56,7 +53,7 @@ def read_in_threads(order: dict[str, Any]) -> Any:
     return values
 
 
-def read_in_fork(order: dict[str, Any]) -> Any:
+def read_in_fork(order):
     """The value as a forked child reads it, while a thread of the parent holds every lock."""
     reader, writer = os.pipe()
     with cache.lock, cache.memory.lock:
@@ -77,7 +74,7 @@ def read_in_fork(order: dict[str, Any]) -> Any:
 
 for line in sys.stdin:
     order = json.loads(line)
-    answer: Any = True
+    answer = True
     if order["do"] == "read":
         answer = read(order)
     elif order["do"] == "read-window":

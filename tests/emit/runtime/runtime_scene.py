@@ -1,15 +1,11 @@
 """The parts of a scene: a clock, an origin, another process, the tables of a shop."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Column, ForeignKey, Integer, Numeric, String, Table
 from sqlalchemy.orm import declarative_base, relationship
@@ -20,31 +16,31 @@ HERE = Path(__file__).resolve().parent
 class Clock:
     """Seconds that pass when a test says so."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.now = time.monotonic()
 
-    def __call__(self) -> float:
+    def __call__(self):
         return self.now
 
-    def pass_seconds(self, seconds: float) -> None:
+    def pass_seconds(self, seconds):
         self.now += seconds
 
 
 class Origin:
     """What is cached: a value that a test changes, and how often it was asked for."""
 
-    def __init__(self, value: Any = "first") -> None:
+    def __init__(self, value="first"):
         self.value = value
         self.calls = 0
 
-    def __call__(self) -> Any:
+    def __call__(self):
         self.calls += 1
         if isinstance(self.value, Exception):
             raise self.value
         return self.value
 
 
-def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
+def eventually(condition, seconds=10):
     """Wait until a real process or thread has done something."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -55,7 +51,7 @@ def eventually(condition: Callable[[], object], seconds: float = 10) -> None:
 class OtherProcess:
     """`other_process.py`, which answers one line of JSON with another."""
 
-    def __init__(self, redis_url: str, **environment: str) -> None:
+    def __init__(self, redis_url, **environment):
         self._process = subprocess.Popen(
             [sys.executable, str(HERE / "other_process.py"), redis_url],
             env={**os.environ, **environment},
@@ -64,24 +60,24 @@ class OtherProcess:
             text=True,
         )
 
-    def tell(self, **order: Any) -> None:
+    def tell(self, **order):
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
 
-    def answer(self) -> Any:
+    def answer(self):
         assert self._process.stdout is not None
         return json.loads(self._process.stdout.readline())
 
-    def ask(self, **order: Any) -> Any:
+    def ask(self, **order):
         self.tell(**order)
         return self.answer()
 
-    def kill(self) -> None:
+    def kill(self):
         self._process.kill()
         self._process.wait()
 
-    def end(self) -> None:
+    def end(self):
         assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait(10)
@@ -98,19 +94,19 @@ product_tags = Table(
 )
 
 
-class Category(Base):  # type: ignore[misc, valid-type]
+class Category(Base):
     __tablename__ = "categories"
     id = Column(Integer, primary_key=True)
     name = Column(String, nullable=False)
 
 
-class Tag(Base):  # type: ignore[misc, valid-type]
+class Tag(Base):
     __tablename__ = "tags"
     id = Column(Integer, primary_key=True)
     name = Column(String, nullable=False)
 
 
-class Product(Base):  # type: ignore[misc, valid-type]
+class Product(Base):
     __tablename__ = "products"
     id = Column(Integer, primary_key=True)
     name = Column(String, nullable=False)
@@ -119,14 +115,14 @@ class Product(Base):  # type: ignore[misc, valid-type]
     tags = relationship(Tag, secondary=product_tags, passive_deletes=True)
 
 
-class Review(Base):  # type: ignore[misc, valid-type]
+class Review(Base):
     __tablename__ = "reviews"
     id = Column(Integer, primary_key=True)
     product_id = Column(ForeignKey("products.id", ondelete="SET NULL"))
     stars = Column(Integer, nullable=False, server_default="5")
 
 
-class Unwatched(Base):  # type: ignore[misc, valid-type]
+class Unwatched(Base):
     __tablename__ = "audit_log"
     id = Column(Integer, primary_key=True)
     what = Column(String)

@@ -1,34 +1,27 @@
 """What an entry does for the code that uses it: computing, invalidating, modes, counting, telling."""
 
-from __future__ import annotations
-
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
 
 import pytest
-import redis as redis_client
-from runtime_scene import Clock, Origin
-
-from cache_strategy.emit.targets.runtime.files.runtime import Cache
+from runtime_scene import Origin
 
 EVERY_LAYER = pytest.mark.parametrize("layers", [("redis",), ("memory", "redis"), ("memory",)])
 
 
 @EVERY_LAYER
-def test_a_second_call_does_not_compute(cache: Cache, layers: tuple[str, ...]) -> None:
+def test_a_second_call_does_not_compute(cache, layers):
     entry, origin = cache.entry("e", ttl_seconds=60, layers=layers), Origin()
     assert [entry.get_or_compute({"id": 1}, origin) for _ in range(3)] == ["first"] * 3
     assert origin.calls == 1
 
 
 @EVERY_LAYER
-def test_every_way_to_invalidate_reaches_exactly_what_it_names(cache: Cache, layers: tuple[str, ...]) -> None:
+def test_every_way_to_invalidate_reaches_exactly_what_it_names(cache, layers):
     entry = cache.entry("e", ttl_seconds=60, layers=layers, depends_on=("users:{user_id}",), tags=("people",))
     other = cache.entry("other", ttl_seconds=60, layers=layers, depends_on=("products",))
     origin = Origin()
 
-    def computed() -> list[str]:
+    def computed():
         """The keys that had to be computed again."""
         again = []
         for name, asked, key in (
@@ -61,7 +54,7 @@ def test_every_way_to_invalidate_reaches_exactly_what_it_names(cache: Cache, lay
         assert computed() == []
 
 
-def test_a_tag_with_a_key_part_is_invalidated_by_its_value(cache: Cache) -> None:
+def test_a_tag_with_a_key_part_is_invalidated_by_its_value(cache):
     entry, origin = cache.entry("list", ttl_seconds=60, tags=("category:{category}",)), Origin()
     for category in ("tools", "toys"):
         entry.get_or_compute({"category": category}, origin)
@@ -73,7 +66,7 @@ def test_a_tag_with_a_key_part_is_invalidated_by_its_value(cache: Cache) -> None
 
 
 @EVERY_LAYER
-def test_an_exception_is_raised_and_never_stored(cache: Cache, layers: tuple[str, ...]) -> None:
+def test_an_exception_is_raised_and_never_stored(cache, layers):
     entry, origin = cache.entry("e", ttl_seconds=60, layers=layers), Origin(LookupError("no such user"))
     for _ in range(2):
         with pytest.raises(LookupError, match="no such user"):
@@ -83,24 +76,24 @@ def test_an_exception_is_raised_and_never_stored(cache: Cache, layers: tuple[str
     assert origin.calls == 3
 
 
-def test_the_decorated_function_keeps_its_name_and_reaches_the_undecorated(cache: Cache) -> None:
+def test_the_decorated_function_keeps_its_name_and_reaches_the_undecorated(cache):
     @cache.entry("e", ttl_seconds=60)
-    def price(product_id: int) -> int:
+    def price(product_id):
         """What it costs."""
         return product_id
 
     assert (price.__name__, price.__doc__) == ("price", "What it costs.")
-    assert price.__wrapped__(3) == 3  # type: ignore[attr-defined]
+    assert price.__wrapped__(3) == 3
 
 
-def test_what_cannot_be_stored_is_refused_when_it_is_decorated(cache: Cache) -> None:
-    async def coroutine() -> int:
+def test_what_cannot_be_stored_is_refused_when_it_is_decorated(cache):
+    async def coroutine():
         return await asyncio.sleep(0, 1)
 
-    async def stream() -> AsyncIterator[int]:
+    async def stream():
         yield 1
 
-    def generator() -> Iterator[int]:
+    def generator():
         yield 1
 
     entry = cache.entry("e", ttl_seconds=60)
@@ -109,7 +102,7 @@ def test_what_cannot_be_stored_is_refused_when_it_is_decorated(cache: Cache) -> 
             entry(function)
 
 
-def test_an_entry_belongs_to_one_function_and_one_name(cache: Cache) -> None:
+def test_an_entry_belongs_to_one_function_and_one_name(cache):
     entry = cache.entry("e", ttl_seconds=60)
     entry(len_of)
     entry(len_of)  # a reload of its module
@@ -119,18 +112,18 @@ def test_an_entry_belongs_to_one_function_and_one_name(cache: Cache) -> None:
         cache.entry("e", ttl_seconds=60)
 
 
-def len_of(text: str) -> int:
+def len_of(text):
     return len(text)
 
 
-def sum_of(text: str) -> int:
+def sum_of(text):
     return sum(map(ord, text))
 
 
-def test_a_method_is_refused_rather_than_mixing_objects(cache: Cache) -> None:
+def test_a_method_is_refused_rather_than_mixing_objects(cache):
     class Shop:
         @cache.entry("e", ttl_seconds=60)
-        def name(self) -> str:
+        def name(self):
             return "shop"
 
     with pytest.raises(TypeError, match="cannot be part of a key"):
@@ -138,9 +131,7 @@ def test_a_method_is_refused_rather_than_mixing_objects(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize("environment", [{"CACHE_MODE": "off"}, {"url": None}, {"url": ""}])
-def test_off_means_that_every_call_computes(
-    make_cache: Any, monkeypatch: pytest.MonkeyPatch, redis: redis_client.Redis, environment: dict[str, Any]
-) -> None:
+def test_off_means_that_every_call_computes(make_cache, monkeypatch, redis, environment):
     options = dict(environment)
     monkeypatch.setenv("CACHE_MODE", options.pop("CACHE_MODE", ""))
     cache = make_cache(**options)
@@ -153,15 +144,13 @@ def test_off_means_that_every_call_computes(
     assert (cache.mode, origin.calls, redis.dbsize()) == ("off", 2, 0)
 
 
-def test_an_unknown_mode_is_refused(make_cache: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_mode_is_refused(make_cache, monkeypatch):
     monkeypatch.setenv("CACHE_MODE", "maybe")
     with pytest.raises(ValueError, match=r'CACHE_MODE is "maybe"; it can be on, off or shadow\.'):
         make_cache()
 
 
-def test_the_environment_gives_each_run_a_namespace_of_its_own(
-    make_cache: Any, monkeypatch: pytest.MonkeyPatch, redis: redis_client.Redis
-) -> None:
+def test_the_environment_gives_each_run_a_namespace_of_its_own(make_cache, monkeypatch, redis):
     origin = Origin()
     make_cache().entry("e", ttl_seconds=60).get_or_compute({}, origin)
     monkeypatch.setenv("CACHE_NAMESPACE", "run-2")
@@ -170,12 +159,12 @@ def test_the_environment_gives_each_run_a_namespace_of_its_own(
     assert {name.partition(b":")[0] for name in redis.scan_iter()} == {b"shop", b"run-2"}
 
 
-def test_options_in_the_url_do_not_change_how_answers_are_read(make_cache: Any, redis_url: str) -> None:
+def test_options_in_the_url_do_not_change_how_answers_are_read(make_cache, redis_url):
     entry = make_cache(url=f"{redis_url}?decode_responses=true&socket_timeout=30").entry("e", ttl_seconds=60)
     assert [entry.get_or_compute({}, Origin("é")) for _ in range(2)] == ["é", "é"]
 
 
-def test_everything_in_redis_expires(cache: Cache, redis: redis_client.Redis) -> None:
+def test_everything_in_redis_expires(cache, redis):
     entry = cache.entry("e", ttl_seconds=60, depends_on=("users:{user_id}", "products"), tags=("people",))
     for user_id in range(20):
         entry.get_or_compute({"user_id": user_id}, Origin())
@@ -189,7 +178,7 @@ def test_everything_in_redis_expires(cache: Cache, redis: redis_client.Redis) ->
     assert 54_000 <= redis.pttl(entry.slot({"user_id": 5}).redis_name) <= 60_000
 
 
-def test_a_value_in_memory_expires(make_cache: Any, clock: Clock) -> None:
+def test_a_value_in_memory_expires(make_cache, clock):
     entry, origin = make_cache(clock=clock).entry("e", ttl_seconds=60, layers=("memory",)), Origin()
     entry.get_or_compute({}, origin)
     clock.pass_seconds(30)
@@ -200,7 +189,7 @@ def test_a_value_in_memory_expires(make_cache: Any, clock: Clock) -> None:
     assert origin.calls == 2
 
 
-def test_memory_stays_within_its_number_of_entries_and_its_size(make_cache: Any) -> None:
+def test_memory_stays_within_its_number_of_entries_and_its_size(make_cache):
     few = make_cache(memory_entries=50)
     entry = few.entry("e", ttl_seconds=60, layers=("memory",))
     for number in range(500):
@@ -215,7 +204,7 @@ def test_memory_stays_within_its_number_of_entries_and_its_size(make_cache: Any)
     assert 80_000 <= small.memory.bytes <= 100_000
 
 
-def test_what_was_used_last_stays_in_memory(make_cache: Any) -> None:
+def test_what_was_used_last_stays_in_memory(make_cache):
     entry, origin = make_cache(memory_entries=3).entry("e", ttl_seconds=60, layers=("memory",)), Origin()
     for number in (1, 2, 3, 1, 4):
         entry.get_or_compute({"number": number}, origin)
@@ -226,7 +215,7 @@ def test_what_was_used_last_stays_in_memory(make_cache: Any) -> None:
     assert origin.calls == 5
 
 
-def test_listeners_hear_what_happened_and_when(make_cache: Any, clock: Clock) -> None:
+def test_listeners_hear_what_happened_and_when(make_cache, clock):
     cache, heard = make_cache(clock=clock), []
     entry = cache.entry("profile", ttl_seconds=60, depends_on=("users:{user_id}",))
     cache.listeners.append(heard.append)
@@ -245,7 +234,7 @@ def test_listeners_hear_what_happened_and_when(make_cache: Any, clock: Clock) ->
     assert (heard[4]["entry"], heard[4]["key"]) == ("profile", "user_id=7")
 
 
-def test_metrics_count_per_entry(cache: Cache) -> None:
+def test_metrics_count_per_entry(cache):
     entry = cache.entry('a "quoted" name', ttl_seconds=60)
     cache.entry("unused", ttl_seconds=60)
     for _ in range(3):
@@ -254,14 +243,7 @@ def test_metrics_count_per_entry(cache: Cache) -> None:
     counts = cache.metrics()['a "quoted" name']
     assert {
         name: counts[name] for name in ("hits", "misses", "computations", "stores", "invalidations", "errors")
-    } == {
-        "hits": 2,
-        "misses": 1,
-        "computations": 1,
-        "stores": 1,
-        "invalidations": 1,
-        "errors": 0,
-    }
+    } == {"hits": 2, "misses": 1, "computations": 1, "stores": 1, "invalidations": 1, "errors": 0}
     assert counts["bytes"] > 1000
     assert counts["hit_ms"] > 0
     text = cache.metrics_prometheus()
@@ -270,9 +252,7 @@ def test_metrics_count_per_entry(cache: Cache) -> None:
     assert "\ncache_redis_up 1\n" in text
 
 
-def test_a_cache_that_is_not_strict_computes_what_it_cannot_keep_and_says_so_once(
-    make_cache: Callable[..., Cache],
-) -> None:
+def test_a_cache_that_is_not_strict_computes_what_it_cannot_keep_and_says_so_once(make_cache):
     entry = make_cache(strict=False).entry("anything", ttl_seconds=60)
     with pytest.warns(RuntimeWarning, match="computed at each call") as told:
         assert [entry.get_or_compute({}, lambda: KeyError) for _ in range(2)] == [KeyError, KeyError]

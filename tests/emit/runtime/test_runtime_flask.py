@@ -1,16 +1,11 @@
 """Flask endpoints behind the emitted cache: what is served, what is never stored, and what browsers are told."""
 
-from __future__ import annotations
-
 import functools
 import json
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import flask
 import pytest
 from flask.sessions import SessionInterface, SessionMixin
-from flask.testing import FlaskClient
 from flask.views import MethodView
 
 from cache_strategy.emit.targets.runtime.files.flask_http import (
@@ -20,16 +15,15 @@ from cache_strategy.emit.targets.runtime.files.flask_http import (
     metrics_blueprint,
     query_arguments,
 )
-from cache_strategy.emit.targets.runtime.files.runtime import Cache, Entry
 
 
 @pytest.fixture
-def app() -> flask.Flask:
+def app():
     app = flask.Flask("shop")
     app.secret_key = "a secret of this test"
 
     @app.post("/login/<int:user_id>")
-    def login(user_id: int) -> str:
+    def login(user_id):
         flask.session["user_id"] = user_id
         return ""
 
@@ -37,28 +31,28 @@ def app() -> flask.Flask:
 
 
 @pytest.fixture
-def client(app: flask.Flask) -> FlaskClient:
+def client(app):
     return app.test_client()
 
 
 @pytest.fixture
-def entry(cache: Cache) -> Entry:
+def entry(cache):
     return cache.entry("page", ttl_seconds=60, depends_on=("products",))
 
 
 class Counter:
     """How often a view ran."""
 
-    def __init__(self) -> None:
+    def __init__(self):
         self.calls = 0
 
-    def __call__(self) -> int:
+    def __call__(self):
         self.calls += 1
         return self.calls
 
 
 @pytest.fixture
-def ran() -> Counter:
+def ran():
     return Counter()
 
 
@@ -78,12 +72,10 @@ def ran() -> Counter:
         lambda: flask.render_template_string("<p>{{ request.path }}</p>"),
     ],
 )
-def test_a_hit_is_the_answer_of_the_view(
-    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter, answer: Callable[[], Any]
-) -> None:
+def test_a_hit_is_the_answer_of_the_view(app, client, entry, ran, answer):
     @app.get("/page")
     @cached_endpoint(entry)
-    def page() -> Any:
+    def page():
         ran()
         return answer()
 
@@ -93,12 +85,10 @@ def test_a_hit_is_the_answer_of_the_view(
     assert (second.status_code, ran.calls) == (200, 1)
 
 
-def test_an_invalidation_reaches_the_endpoint(
-    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
-) -> None:
+def test_an_invalidation_reaches_the_endpoint(app, client, entry, ran):
     @app.get("/page")
     @cached_endpoint(entry)
-    def page() -> str:
+    def page():
         return str(ran())
 
     assert [client.get("/page").text for _ in range(2)] == ["1", "1"]
@@ -106,12 +96,10 @@ def test_an_invalidation_reaches_the_endpoint(
     assert client.get("/page").text == "2"
 
 
-def test_the_key_holds_path_and_query_unless_told_otherwise(
-    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
-) -> None:
+def test_the_key_holds_path_and_query_unless_told_otherwise(app, client, entry, ran):
     @app.get("/products/<int:product_id>")
     @cached_endpoint(entry)
-    def page(product_id: int) -> str:
+    def page(product_id):
         return str(ran())
 
     asked = [
@@ -127,16 +115,14 @@ def test_the_key_holds_path_and_query_unless_told_otherwise(
     assert client.get("/products/1?b=2&a=1").text == client.get("/products/1?a=1&b=2").text
 
 
-def test_a_key_function_takes_the_routes_parameters(
-    app: flask.Flask, client: FlaskClient, cache: Cache, ran: Counter
-) -> None:
+def test_a_key_function_takes_the_routes_parameters(app, client, cache, ran):
     entry = cache.entry("product", ttl_seconds=60, depends_on=("products:{product_id}",))
 
     @app.get("/products/<int:product_id>")
     @cached_endpoint(
         entry, key=lambda product_id: {"product_id": product_id, "page": query_arguments("page")}
     )
-    def page(product_id: int) -> str:
+    def page(product_id):
         return str(ran())
 
     assert client.get("/products/1?page=1&utm_source=mail").text == "1"
@@ -148,15 +134,13 @@ def test_a_key_function_takes_the_routes_parameters(
     assert client.get("/products/1?page=1").text == "3"
 
 
-def test_serializers_below_the_cache_run_once(
-    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
-) -> None:
+def test_serializers_below_the_cache_run_once(app, client, entry, ran):
     class Product:
         name = "hammer"
 
-    def marshal(view: Callable[..., Any]) -> Callable[..., Any]:
+    def marshal(view):
         @functools.wraps(view)
-        def serialized(*args: Any, **kwargs: Any) -> Any:
+        def serialized(*args, **kwargs):
             return flask.current_app.make_response({"name": view(*args, **kwargs).name, "run": ran()})
 
         return serialized
@@ -164,16 +148,16 @@ def test_serializers_below_the_cache_run_once(
     @app.get("/page")
     @cached_endpoint(entry)
     @marshal
-    def page() -> Product:
+    def page():
         return Product()
 
     assert client.get("/page").json == client.get("/page").json == {"name": "hammer", "run": 1}
 
 
-def test_guards_above_the_cache_run_every_time(app: flask.Flask, client: FlaskClient, entry: Entry) -> None:
-    def guarded(view: Callable[..., Any]) -> Callable[..., Any]:
+def test_guards_above_the_cache_run_every_time(app, client, entry):
+    def guarded(view):
         @functools.wraps(view)
-        def guard(*args: Any, **kwargs: Any) -> Any:
+        def guard(*args, **kwargs):
             return view(*args, **kwargs) if flask.request.headers.get("Token") == "ok" else flask.abort(401)
 
         return guard
@@ -181,22 +165,20 @@ def test_guards_above_the_cache_run_every_time(app: flask.Flask, client: FlaskCl
     @app.get("/page")
     @guarded
     @cached_endpoint(entry)
-    def page() -> str:
+    def page():
         return "secret"
 
     assert client.get("/page", headers={"Token": "ok"}).text == "secret"
     assert client.get("/page").status_code == 401
 
 
-def test_a_class_based_view_is_cached_by_its_method(
-    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
-) -> None:
+def test_a_class_based_view_is_cached_by_its_method(app, client, entry, ran):
     class Page(MethodView):
         @cached_endpoint(entry)
-        def get(self, number: int) -> str:
+        def get(self, number):
             return f"{number} {ran()}"
 
-        def post(self, number: int) -> str:
+        def post(self, number):
             return "posted"
 
     app.add_url_rule("/pages/<int:number>", view_func=Page.as_view("page"))
@@ -204,13 +186,11 @@ def test_a_class_based_view_is_cached_by_its_method(
     assert client.post("/pages/7").text == "posted"
 
 
-def test_other_methods_than_get_run_the_view(
-    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
-) -> None:
+def test_other_methods_than_get_run_the_view(app, client, entry, ran):
     @app.route("/page", methods=["GET", "POST"])
     @http_headers("public, max-age=60")
     @cached_endpoint(entry)
-    def page() -> str:
+    def page():
         return str(ran())
 
     assert [client.get("/page").text, client.post("/page").text, client.post("/page").text] == ["1", "2", "3"]
@@ -220,13 +200,11 @@ def test_other_methods_than_get_run_the_view(
     assert client.get("/page").text == "1"
 
 
-def test_with_caches_off_the_view_runs_as_it_always_did(
-    make_cache: Callable[..., Cache], app: flask.Flask, client: FlaskClient, ran: Counter
-) -> None:
+def test_with_caches_off_the_view_runs_as_it_always_did(make_cache, app, client, ran):
     @app.get("/page")
     @http_headers("private, no-cache")
     @cached_endpoint(make_cache(url=None).entry("page", ttl_seconds=60), key=lambda: {"never": object()})
-    def page() -> str:
+    def page():
         return str(ran())
 
     assert [client.get("/page").text for _ in range(2)] == ["1", "2"]
@@ -235,53 +213,53 @@ def test_with_caches_off_the_view_runs_as_it_always_did(
 # What is never stored.
 
 
-def set_session() -> Any:
+def set_session():
     flask.session["seen"] = True
     return "answer"
 
 
-def set_cookie() -> Any:
+def set_cookie():
     response = flask.make_response("answer")
     response.set_cookie("seen", "1")
     return response
 
 
-def flash() -> Any:
+def flash():
     flask.flash("saved")
     return "answer"
 
 
-def later() -> Any:
+def later():
     @flask.after_this_request
-    def mark(response: flask.Response) -> flask.Response:
+    def mark(response):
         response.headers["X-Mark"] = "1"
         return response
 
     return "answer"
 
 
-def stream() -> Any:
-    def lines() -> Iterator[str]:
+def stream():
+    def lines():
         yield "answer"
 
     return flask.Response(lines())
 
 
-def on_close() -> Any:
+def on_close():
     response = flask.make_response("answer")
     response.call_on_close(lambda: None)
     return response
 
 
-def no_store() -> Any:
+def no_store():
     return "answer", {"Cache-Control": "no-store"}
 
 
-def vary_on_everything() -> Any:
+def vary_on_everything():
     return "answer", {"Vary": "*"}
 
 
-def send_file() -> Any:
+def send_file():
     return flask.send_file(__file__)
 
 
@@ -294,17 +272,15 @@ def send_file() -> Any:
     ],
     ids=lambda function: function.__name__,
 )
-def test_an_answer_for_one_caller_alone_is_not_stored(
-    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter, answer: Callable[[], Any]
-) -> None:
+def test_an_answer_for_one_caller_alone_is_not_stored(app, client, entry, ran, answer):
     @app.get("/page")
     @cached_endpoint(entry)
-    def page() -> Any:
+    def page():
         ran()
         return answer()
 
     @app.get("/plain")
-    def plain() -> Any:
+    def plain():
         return answer()
 
     for _ in range(2):
@@ -315,13 +291,11 @@ def test_an_answer_for_one_caller_alone_is_not_stored(
     assert entry.counts["stores"] == 0
 
 
-def test_a_view_that_reads_the_session_is_cached_when_its_key_does_too(
-    app: flask.Flask, entry: Entry, ran: Counter
-) -> None:
+def test_a_view_that_reads_the_session_is_cached_when_its_key_does_too(app, entry, ran):
     @app.get("/me")
     @http_headers("public, max-age=60")
     @cached_endpoint(entry, key=lambda: {"user": current_user_id()})
-    def me() -> str:
+    def me():
         return f"{flask.session.get('user_id')} {ran()}"
 
     ada, bob, nobody = app.test_client(), app.test_client(), app.test_client()
@@ -335,20 +309,18 @@ def test_a_view_that_reads_the_session_is_cached_when_its_key_does_too(
         assert "Cookie" in answer.headers["Vary"]
 
 
-def test_a_session_changed_before_the_view_is_still_saved(
-    app: flask.Flask, entry: Entry, ran: Counter
-) -> None:
+def test_a_session_changed_before_the_view_is_still_saved(app, entry, ran):
     @app.before_request
-    def remember() -> None:
+    def remember():
         flask.session["visits"] = flask.session.get("visits", 0) + 1
 
     @app.get("/page")
     @cached_endpoint(entry)
-    def page() -> str:
+    def page():
         return str(ran())
 
     @app.get("/visits")
-    def visits() -> str:
+    def visits():
         return str(flask.session["visits"])
 
     client = app.test_client()
@@ -356,32 +328,26 @@ def test_a_session_changed_before_the_view_is_still_saved(
     assert client.get("/visits").text == "4"
 
 
-def test_an_application_without_sessions_is_cached(cache: Cache, entry: Entry, ran: Counter) -> None:
+def test_an_application_without_sessions_is_cached(cache, entry, ran):
     app = flask.Flask("shop")  # no secret key: every use of the session is an error
 
     @app.get("/page")
     @http_headers("public, max-age=60")
     @cached_endpoint(entry)
-    def page() -> str:
+    def page():
         return str(ran())
 
     assert [app.test_client().get("/page").text for _ in range(2)] == ["1", "1"]
 
 
-def test_in_shadow_mode_the_view_answers_and_a_difference_is_told(
-    make_cache: Callable[..., Cache],
-    monkeypatch: pytest.MonkeyPatch,
-    app: flask.Flask,
-    client: FlaskClient,
-    ran: Counter,
-) -> None:
+def test_in_shadow_mode_the_view_answers_and_a_difference_is_told(make_cache, monkeypatch, app, client, ran):
     monkeypatch.setenv("CACHE_MODE", "shadow")
     cache, found = make_cache(), []
     cache.listeners.append(lambda event: found.append(event) if event["event"] == "mismatch" else None)
 
     @app.get("/page")
     @cached_endpoint(cache.entry("page", ttl_seconds=60))
-    def page() -> str:
+    def page():
         return str(ran())
 
     assert [client.get("/page").text for _ in range(2)] == ["1", "2"]
@@ -392,20 +358,20 @@ def test_in_shadow_mode_the_view_answers_and_a_difference_is_told(
 
 
 @pytest.fixture
-def page(app: flask.Flask, entry: Entry) -> dict[str, str]:
+def page(app, entry):
     """A page whose body and own headers a test may change."""
     content = {"body": "first"}
 
     @app.get("/page")
     @http_headers("public, max-age=60", vary=("Accept-Language", "Accept"))
     @cached_endpoint(entry)
-    def view() -> Any:
+    def view():
         return content["body"], {name: value for name, value in content.items() if name != "body"}
 
     return content
 
 
-def test_the_headers_say_how_long_and_for_whom(client: FlaskClient, page: dict[str, str]) -> None:
+def test_the_headers_say_how_long_and_for_whom(client, page):
     page["Vary"] = "Origin"
     for _ in range(2):
         headers = client.get("/page").headers
@@ -414,7 +380,7 @@ def test_the_headers_say_how_long_and_for_whom(client: FlaskClient, page: dict[s
         assert headers["ETag"].startswith('"')
 
 
-def test_who_has_the_answer_gets_304(client: FlaskClient, page: dict[str, str]) -> None:
+def test_who_has_the_answer_gets_304(client, page):
     etag = client.get("/page").headers["ETag"]
     for condition in (etag, f'"other", {etag}', f"W/{etag}", "*"):
         answer = client.get("/page", headers={"If-None-Match": condition})
@@ -426,7 +392,7 @@ def test_who_has_the_answer_gets_304(client: FlaskClient, page: dict[str, str]) 
     assert client.head("/page", headers={"If-None-Match": etag}).status_code == 304
 
 
-def test_a_changed_answer_has_another_etag(client: FlaskClient, page: dict[str, str], entry: Entry) -> None:
+def test_a_changed_answer_has_another_etag(client, page, entry):
     old = client.get("/page").headers["ETag"]
     page["body"] = "second"
     entry.cache.invalidate("products")
@@ -435,7 +401,7 @@ def test_a_changed_answer_has_another_etag(client: FlaskClient, page: dict[str, 
     assert answer.headers["ETag"] != old
 
 
-def test_what_the_view_says_itself_is_kept(client: FlaskClient, page: dict[str, str]) -> None:
+def test_what_the_view_says_itself_is_kept(client, page):
     page.update({"Cache-Control": "private, max-age=1", "ETag": '"mine"'})
     headers = client.get("/page").headers
     assert (headers["Cache-Control"], headers["ETag"]) == ("private, max-age=1", '"mine"')
@@ -453,26 +419,24 @@ def test_what_the_view_says_itself_is_kept(client: FlaskClient, page: dict[str, 
     ],
 )
 @pytest.mark.parametrize("answer", [set_session, set_cookie, lambda: str(flask.session.get("user_id"))])
-def test_what_depends_on_a_user_is_never_public(
-    app: flask.Flask, client: FlaskClient, said: str, becomes: str, answer: Callable[[], Any]
-) -> None:
+def test_what_depends_on_a_user_is_never_public(app, client, said, becomes, answer):
     @app.get("/page")
     @http_headers(said)
-    def view() -> Any:
+    def view():
         return answer()
 
     assert client.get("/page").headers["Cache-Control"] == becomes
 
 
-def test_errors_and_streams_get_no_headers_that_keep_them(app: flask.Flask, client: FlaskClient) -> None:
+def test_errors_and_streams_get_no_headers_that_keep_them(app, client):
     @app.get("/missing")
     @http_headers("public, max-age=60", vary=("Accept",))
-    def missing() -> Any:
+    def missing():
         return "missing", 404
 
     @app.get("/stream")
     @http_headers("private, no-cache")
-    def streamed() -> Any:
+    def streamed():
         return stream()
 
     assert "Cache-Control" not in client.get("/missing").headers
@@ -484,9 +448,7 @@ def test_errors_and_streams_get_no_headers_that_keep_them(app: flask.Flask, clie
 # What the caches do.
 
 
-def test_the_metrics_are_json_or_prometheus_text(
-    app: flask.Flask, client: FlaskClient, page: dict[str, str], cache: Cache
-) -> None:
+def test_the_metrics_are_json_or_prometheus_text(app, client, page, cache):
     app.register_blueprint(metrics_blueprint(cache))
     client.get("/page"), client.get("/page")
     answer = client.get("/metrics/cache")
@@ -504,33 +466,29 @@ def test_the_metrics_are_json_or_prometheus_text(
     assert client.get("/metrics/cache", headers={"Accept": "*/*"}).is_json
 
 
-def test_the_metrics_may_have_another_route(app: flask.Flask, client: FlaskClient, cache: Cache) -> None:
+def test_the_metrics_may_have_another_route(app, client, cache):
     app.register_blueprint(metrics_blueprint(cache, route="/internal/caches"), url_prefix="/v1")
     assert client.get("/v1/internal/caches").status_code == 200
 
 
-def test_a_key_that_cannot_be_stored_breaks_no_page(
-    make_cache: Callable[..., Cache], app: flask.Flask, client: FlaskClient
-) -> None:
+def test_a_key_that_cannot_be_stored_breaks_no_page(make_cache, app, client):
     entry = make_cache(strict=False).entry("page", ttl_seconds=60)
 
     @app.get("/page/<int:status>")
     @cached_endpoint(entry, key=lambda status: {"strange": object()})
-    def page(status: int) -> Any:
+    def page(status):
         return "answer", status
 
     with pytest.warns(RuntimeWarning, match="cannot be part of a key"):
         assert [client.get(f"/page/{status}").status_code for status in (200, 404, 200)] == [200, 404, 200]
 
 
-def test_a_get_with_a_body_goes_past_the_cache(
-    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
-) -> None:
+def test_a_get_with_a_body_goes_past_the_cache(app, client, entry, ran):
     """Argument parsers read the body of a GET as well; no key holds it."""
 
     @app.get("/page")
     @cached_endpoint(entry)
-    def page() -> str:
+    def page():
         return f"{ran()} {(flask.request.get_json(silent=True) or {}).get('tag', '')}"
 
     assert client.get("/page").text == "1 "
@@ -538,27 +496,25 @@ def test_a_get_with_a_body_goes_past_the_cache(
     assert client.get("/page").text == "1 "
 
 
-class PlainSession(dict, SessionMixin):  # type: ignore[type-arg]
+class PlainSession(dict, SessionMixin):
     """A session that notes neither reads nor changes, as server-side sessions of extensions often do."""
 
 
 class PlainSessions(SessionInterface):
-    def open_session(self, app: flask.Flask, request: flask.Request) -> PlainSession:
+    def open_session(self, app, request):
         return PlainSession(name=request.headers.get("X-Name", ""), id=7)
 
-    def save_session(self, app: flask.Flask, session: SessionMixin, response: flask.Response) -> None:
+    def save_session(self, app, session, response):
         pass
 
 
-def test_a_session_that_notes_no_reads_is_not_shared_either(
-    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter
-) -> None:
+def test_a_session_that_notes_no_reads_is_not_shared_either(app, client, entry, ran):
     app.session_interface = PlainSessions()
 
     @app.get("/page")
     @http_headers("public, max-age=60")
     @cached_endpoint(entry)
-    def page() -> str:
+    def page():
         return f"{flask.session['name']} {ran()}"
 
     ann, bob = (client.get("/page", headers={"X-Name": name}) for name in ("Ann", "Bob"))
@@ -567,19 +523,17 @@ def test_a_session_that_notes_no_reads_is_not_shared_either(
 
 
 @pytest.mark.parametrize("look", [lambda s: s["name"], lambda s: s.get("name"), lambda s: dict(s)["name"]])
-def test_a_key_that_holds_one_field_of_the_session_allows_no_other(
-    app: flask.Flask, client: FlaskClient, entry: Entry, ran: Counter, look: Callable[[Any], str]
-) -> None:
+def test_a_key_that_holds_one_field_of_the_session_allows_no_other(app, client, entry, ran, look):
     app.session_interface = PlainSessions()
 
     @app.get("/page")
     @cached_endpoint(entry, key=lambda: {"id": flask.session.get("id")})
-    def page() -> str:
+    def page():
         return f"{look(flask.session)} {ran()}"
 
     @app.get("/other")
     @cached_endpoint(entry, key=lambda: {"other": flask.session.get("id")})
-    def other() -> str:
+    def other():
         return f"{flask.session['id']} {ran()}"
 
     names = [client.get("/page", headers={"X-Name": name}).text.split()[0] for name in ("Ann", "Bob")]

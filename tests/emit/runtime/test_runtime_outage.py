@@ -1,35 +1,28 @@
 """Redis may be killed, paused, full, read-only, restarted: the application answers, in time, and is never wrong after."""
 
-from __future__ import annotations
-
 import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
-from runtime_scene import Origin, OtherProcess, eventually
-
-from cache_strategy.emit.targets.runtime.files.runtime import Cache, Entry
-from servers import RedisServer
+from runtime_scene import Origin, eventually
 
 BUDGET_MS = 200
 
 
 @pytest.fixture
-def cache(make_cache: Callable[..., Cache]) -> Cache:
+def cache(make_cache):
     return make_cache(budget_ms=BUDGET_MS)
 
 
 @pytest.fixture
-def entry(cache: Cache) -> Entry:
+def entry(cache):
     return cache.entry("page", ttl_seconds=60, depends_on=("products:{product_id}",))
 
 
 @pytest.fixture
-def server(redis_server: RedisServer, redis_url: str) -> Iterator[RedisServer]:
+def server(redis_server, redis_url):
     yield redis_server
     redis_server.start()
     redis_server.resume()
@@ -41,9 +34,7 @@ KEY = {"product_id": 1}
 
 
 @pytest.mark.parametrize("trouble", ["kill", "pause"])
-def test_a_request_waits_for_redis_once_and_within_its_budget(
-    server: RedisServer, entry: Entry, trouble: str
-) -> None:
+def test_a_request_waits_for_redis_once_and_within_its_budget(server, entry, trouble):
     origin = Origin()
     entry.get_or_compute(KEY, origin)
     getattr(server, trouble)()
@@ -55,12 +46,12 @@ def test_a_request_waits_for_redis_once_and_within_its_budget(
     assert origin.calls == 51
 
 
-def test_threads_that_meet_a_paused_redis_wait_side_by_side(server: RedisServer, entry: Entry) -> None:
+def test_threads_that_meet_a_paused_redis_wait_side_by_side(server, entry):
     entry.get_or_compute(KEY, Origin())
     server.pause()
-    longest: list[float] = []
+    longest = []
 
-    def call() -> None:
+    def call():
         started = time.monotonic()
         entry.get_or_compute(KEY, Origin())
         longest.append(time.monotonic() - started)
@@ -75,8 +66,8 @@ def test_threads_that_meet_a_paused_redis_wait_side_by_side(server: RedisServer,
 
 @pytest.mark.parametrize("trouble", ["kill", "pause"])
 def test_what_is_invalidated_while_redis_is_away_is_not_served_when_it_is_back(
-    server: RedisServer, entry: Entry, other_processes: Callable[..., OtherProcess], redis: Any, trouble: str
-) -> None:
+    server, entry, other_processes, redis, trouble
+):
     cache, origin = entry.cache, Origin("old")
     redis.set("origin", "old")
     other = other_processes()
@@ -93,7 +84,7 @@ def test_what_is_invalidated_while_redis_is_away_is_not_served_when_it_is_back(
     assert other.ask(do="read") == "new"
 
 
-def test_redis_is_used_again_after_it_came_back(server: RedisServer, entry: Entry) -> None:
+def test_redis_is_used_again_after_it_came_back(server, entry):
     origin = Origin()
     server.kill()
     entry.get_or_compute(KEY, origin)
@@ -104,9 +95,7 @@ def test_redis_is_used_again_after_it_came_back(server: RedisServer, entry: Entr
     assert origin.calls == 2
 
 
-def test_a_redis_that_restarts_unnoticed_between_two_requests_costs_nothing(
-    server: RedisServer, entry: Entry
-) -> None:
+def test_a_redis_that_restarts_unnoticed_between_two_requests_costs_nothing(server, entry):
     origin = Origin()
     entry.get_or_compute(KEY, origin)
     server.kill()
@@ -118,9 +107,7 @@ def test_a_redis_that_restarts_unnoticed_between_two_requests_costs_nothing(
     assert entry.counts["errors"] == 0
 
 
-def test_a_redis_that_comes_back_with_old_data_serves_none_of_it(
-    server: RedisServer, make_cache: Callable[..., Cache]
-) -> None:
+def test_a_redis_that_comes_back_with_old_data_serves_none_of_it(server, make_cache):
     """A snapshot, then an invalidation, then a crash: the versions of the snapshot are those of the old value."""
     reader, writer = make_cache(), make_cache()
     entry, origin = reader.entry("page", ttl_seconds=60, depends_on=("products",)), Origin("old")
@@ -140,7 +127,7 @@ def test_a_redis_that_comes_back_with_old_data_serves_none_of_it(
         server.command("SAVE")
 
 
-def test_scripts_that_redis_forgot_are_sent_again(server: RedisServer, entry: Entry) -> None:
+def test_scripts_that_redis_forgot_are_sent_again(server, entry):
     origin = Origin()
     entry.get_or_compute(KEY, origin)
     server.command("SCRIPT", "FLUSH")
@@ -158,13 +145,7 @@ def test_scripts_that_redis_forgot_are_sent_again(server: RedisServer, entry: En
     ],
     ids=["full", "read-only"],
 )
-def test_a_redis_that_takes_no_writes_loses_no_invalidation(
-    server: RedisServer,
-    entry: Entry,
-    make_cache: Callable[..., Cache],
-    begin: tuple[str, ...],
-    end: tuple[str, ...],
-) -> None:
+def test_a_redis_that_takes_no_writes_loses_no_invalidation(server, entry, make_cache, begin, end):
     origin = Origin("old")
     elsewhere = make_cache().entry("page", ttl_seconds=60, depends_on=("products:{product_id}",))
     entry.get_or_compute(KEY, origin)
@@ -179,7 +160,7 @@ def test_a_redis_that_takes_no_writes_loses_no_invalidation(
     assert elsewhere.get_or_compute(KEY, origin) == "new"
 
 
-def test_a_connection_that_redis_closed_is_replaced(server: RedisServer, entry: Entry) -> None:
+def test_a_connection_that_redis_closed_is_replaced(server, entry):
     origin = Origin()
     entry.get_or_compute(KEY, origin)
     server.command("CLIENT", "KILL", "TYPE", "normal")
@@ -187,7 +168,7 @@ def test_a_connection_that_redis_closed_is_replaced(server: RedisServer, entry: 
     assert (origin.calls, entry.counts["errors"]) == (1, 0)
 
 
-def test_nothing_is_read_while_an_invalidation_is_undelivered(server: RedisServer, entry: Entry) -> None:
+def test_nothing_is_read_while_an_invalidation_is_undelivered(server, entry):
     """Even if the link works again: delivered first, then read."""
     origin = Origin("old")
     entry.get_or_compute(KEY, origin)
@@ -199,17 +180,17 @@ def test_nothing_is_read_while_an_invalidation_is_undelivered(server: RedisServe
 
 
 @pytest.fixture
-def slow_url(server: RedisServer) -> Iterator[str]:
+def slow_url(server):
     """Redis behind a line on which every answer takes 80 ms."""
     line, ended = socket.create_server(("127.0.0.1", 0)), threading.Event()
 
-    def carry(source: socket.socket, target: socket.socket, seconds: float) -> None:
+    def carry(source, target, seconds):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 ended.wait(seconds)
                 target.sendall(data)
 
-    def accept() -> None:
+    def accept():
         with contextlib.suppress(OSError):
             while True:
                 client, _ = line.accept()
@@ -223,9 +204,7 @@ def slow_url(server: RedisServer) -> Iterator[str]:
     line.close()
 
 
-def test_a_redis_that_answers_slowly_costs_a_request_its_budget_once(
-    make_cache: Callable[..., Cache], slow_url: str
-) -> None:
+def test_a_redis_that_answers_slowly_costs_a_request_its_budget_once(make_cache, slow_url):
     entry, origin = make_cache(url=slow_url, budget_ms=BUDGET_MS).entry("e", ttl_seconds=60), Origin()
     started = time.monotonic()
     for number in range(20):
@@ -234,7 +213,7 @@ def test_a_redis_that_answers_slowly_costs_a_request_its_budget_once(
     assert origin.calls == 20
 
 
-def test_a_wrong_address_answers_like_an_outage(make_cache: Callable[..., Cache]) -> None:
+def test_a_wrong_address_answers_like_an_outage(make_cache):
     cache = make_cache(url="redis://127.0.0.1:1/0")
     entry, origin = cache.entry("e", ttl_seconds=60), Origin()
     cache.invalidate("users")
@@ -243,9 +222,7 @@ def test_a_wrong_address_answers_like_an_outage(make_cache: Callable[..., Cache]
     assert entry.counts["bypasses"] == 3
 
 
-def test_an_invalidation_under_way_at_the_end_of_a_process_is_delivered(
-    server: RedisServer, entry: Entry, other_processes: Callable[..., OtherProcess]
-) -> None:
+def test_an_invalidation_under_way_at_the_end_of_a_process_is_delivered(server, entry, other_processes):
     origin = Origin("old")
     entry.get_or_compute(KEY, origin)
     other = other_processes(BUDGET_MS="200")

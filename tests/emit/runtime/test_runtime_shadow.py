@@ -1,29 +1,20 @@
 """Shadow mode: every hit is recomputed, a difference is told, and the answer is the origin's."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import pytest
-from runtime_scene import Clock, Origin
-
-from cache_strategy.emit.targets.runtime.files.runtime import Cache
+from runtime_scene import Origin
 
 
 @pytest.fixture
-def cache(make_cache: Callable[..., Cache], monkeypatch: pytest.MonkeyPatch, clock: Clock) -> Cache:
+def cache(make_cache, monkeypatch, clock):
     monkeypatch.setenv("CACHE_MODE", "shadow")
     return make_cache(clock=clock)
 
 
-def mismatches(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def mismatches(events):
     return [event for event in events if event["event"] == "mismatch"]
 
 
-def test_a_stale_value_is_found_and_the_origins_value_returned(
-    cache: Cache, events: list[dict[str, Any]], clock: Clock
-) -> None:
+def test_a_stale_value_is_found_and_the_origins_value_returned(cache, events, clock):
     entry = cache.entry("user", ttl_seconds=60, depends_on=("users:{user_id}",), staleness_bound_seconds=5)
     origin, start = Origin({"name": "old"}), clock()
     entry.get_or_compute({"user_id": 7}, origin)
@@ -40,9 +31,7 @@ def test_a_stale_value_is_found_and_the_origins_value_returned(
     assert cache.metrics()["user"]["mismatches"] == 1
 
 
-def test_equal_values_are_no_mismatch_whatever_their_order(
-    cache: Cache, events: list[dict[str, Any]]
-) -> None:
+def test_equal_values_are_no_mismatch_whatever_their_order(cache, events):
     entry = cache.entry("user", ttl_seconds=60)
     entry.get_or_compute({}, lambda: {"a": {1, 2}, "b": (1, None)})
     assert entry.get_or_compute({}, lambda: {"b": (1, None), "a": {2, 1}}) == {"a": {1, 2}, "b": (1, None)}
@@ -50,14 +39,14 @@ def test_equal_values_are_no_mismatch_whatever_their_order(
     assert [event["event"] for event in events] == ["miss", "store", "hit"]
 
 
-def test_values_of_different_types_are_a_mismatch(cache: Cache, events: list[dict[str, Any]]) -> None:
+def test_values_of_different_types_are_a_mismatch(cache, events):
     entry = cache.entry("user", ttl_seconds=60)
     entry.get_or_compute({}, lambda: [1])
     entry.get_or_compute({}, lambda: (1,))
     assert len(mismatches(events)) == 1
 
 
-def test_an_origin_that_fails_now_is_a_mismatch_and_fails(cache: Cache, events: list[dict[str, Any]]) -> None:
+def test_an_origin_that_fails_now_is_a_mismatch_and_fails(cache, events):
     entry = cache.entry("user", ttl_seconds=60)
     entry.get_or_compute({}, lambda: "found")
     with pytest.raises(LookupError):
@@ -65,13 +54,11 @@ def test_an_origin_that_fails_now_is_a_mismatch_and_fails(cache: Cache, events: 
     assert [event["origin"] for event in mismatches(events)] == ["LookupError: gone"]
 
 
-def test_an_invalidation_during_the_comparison_excuses_the_difference(
-    cache: Cache, events: list[dict[str, Any]]
-) -> None:
+def test_an_invalidation_during_the_comparison_excuses_the_difference(cache, events):
     entry = cache.entry("user", ttl_seconds=60, depends_on=("users",))
     entry.get_or_compute({}, lambda: "old")
 
-    def written_meanwhile() -> str:
+    def written_meanwhile():
         cache.invalidate("users")
         return "new"
 
@@ -80,9 +67,7 @@ def test_an_invalidation_during_the_comparison_excuses_the_difference(
     assert events[-1]["event"] == "uncompared"
 
 
-def test_a_transaction_older_than_the_value_excuses_the_difference(
-    cache: Cache, events: list[dict[str, Any]], clock: Clock
-) -> None:
+def test_a_transaction_older_than_the_value_excuses_the_difference(cache, events, clock):
     entry = cache.entry("user", ttl_seconds=60)
     began = clock()
     clock.pass_seconds(1)
@@ -93,16 +78,14 @@ def test_a_transaction_older_than_the_value_excuses_the_difference(
     assert events[-1]["event"] == "uncompared"
 
 
-def test_a_value_that_cannot_be_compared_is_told(cache: Cache, events: list[dict[str, Any]]) -> None:
+def test_a_value_that_cannot_be_compared_is_told(cache, events):
     entry, strange = cache.entry("user", ttl_seconds=60), object()
     entry.get_or_compute({}, lambda: "plain")
     assert entry.get_or_compute({}, lambda: strange) is strange
     assert [event["event"] for event in events] == ["miss", "store", "hit", "uncompared"]
 
 
-def test_after_an_invalidation_there_is_nothing_to_compare(
-    cache: Cache, events: list[dict[str, Any]]
-) -> None:
+def test_after_an_invalidation_there_is_nothing_to_compare(cache, events):
     entry, origin = cache.entry("user", ttl_seconds=60, depends_on=("users",)), Origin("old")
     entry.get_or_compute({}, origin)
     origin.value = "new"

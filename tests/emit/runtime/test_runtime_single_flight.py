@@ -1,22 +1,16 @@
 """One computation per key, whatever number of threads and processes ask; and none that waits for ever."""
 
-from __future__ import annotations
-
 import threading
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from runtime_scene import Origin, OtherProcess, eventually
-
-from cache_strategy.emit.targets.runtime.files.runtime import Cache
+from runtime_scene import Origin, eventually
 
 
-def in_threads(number: int, call: Callable[[], Any]) -> list[Any]:
+def in_threads(number, call):
     """What each of them returned or raised."""
-    results: list[Any] = []
+    results = []
 
-    def run() -> None:
+    def run():
         try:
             results.append(call())
         except Exception as error:
@@ -31,16 +25,16 @@ def in_threads(number: int, call: Callable[[], Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("layers", [("redis",), ("memory", "redis"), ("memory",)])
-def test_thirty_two_threads_compute_once(cache: Cache, layers: tuple[str, ...]) -> None:
+def test_thirty_two_threads_compute_once(cache, layers):
     entry, calls, arrived = cache.entry("e", ttl_seconds=60, layers=layers), [], threading.Semaphore(0)
 
-    def compute() -> dict[str, list[int]]:
+    def compute():
         calls.append(1)
         for _ in range(32):
             assert arrived.acquire(timeout=10)
         return {"value": []}
 
-    def call() -> Any:
+    def call():
         arrived.release()
         return entry.get_or_compute({}, compute)
 
@@ -50,9 +44,7 @@ def test_thirty_two_threads_compute_once(cache: Cache, layers: tuple[str, ...]) 
     assert len(calls) == 1
 
 
-def test_four_processes_of_eight_threads_compute_once(
-    cache: Cache, redis: Any, other_processes: Callable[..., OtherProcess]
-) -> None:
+def test_four_processes_of_eight_threads_compute_once(cache, redis, other_processes):
     processes = [other_processes() for _ in range(4)]
     redis.mset({"origin": "value", "origin-waits": "1"})
     for process in processes:
@@ -65,17 +57,17 @@ def test_four_processes_of_eight_threads_compute_once(
     assert redis.get("origin-calls") == b"1"
 
 
-def test_who_comes_after_an_invalidation_does_not_wait_for_who_came_before(cache: Cache) -> None:
+def test_who_comes_after_an_invalidation_does_not_wait_for_who_came_before(cache):
     entry, row = cache.entry("e", ttl_seconds=60, depends_on=("users",), wait_seconds=60), "old"
     reading, written = threading.Event(), threading.Event()
 
-    def slow() -> str:
+    def slow():
         seen = row
         reading.set()
         assert written.wait(10)
         return seen
 
-    first: list[str] = []
+    first = []
     thread = threading.Thread(target=lambda: first.append(entry.get_or_compute({}, slow)))
     thread.start()
     assert reading.wait(10)
@@ -88,13 +80,13 @@ def test_who_comes_after_an_invalidation_does_not_wait_for_who_came_before(cache
     assert entry.get_or_compute({}, lambda: row) == "new"
 
 
-def test_a_failed_computation_is_the_callers_own_and_holds_up_nobody(cache: Cache) -> None:
+def test_a_failed_computation_is_the_callers_own_and_holds_up_nobody(cache):
     entry, barrier = cache.entry("e", ttl_seconds=60), threading.Barrier(8)
 
-    def compute() -> str:
+    def compute():
         raise LookupError(threading.get_ident())
 
-    def call() -> Any:
+    def call():
         barrier.wait(10)
         return entry.get_or_compute({}, compute)
 
@@ -103,11 +95,11 @@ def test_a_failed_computation_is_the_callers_own_and_holds_up_nobody(cache: Cach
     assert entry.get_or_compute({}, lambda: "value") == "value"
 
 
-def test_who_has_waited_long_enough_computes_itself(make_cache: Callable[..., Cache]) -> None:
+def test_who_has_waited_long_enough_computes_itself(make_cache):
     here, elsewhere = (c.entry("e", ttl_seconds=60, wait_seconds=0.05) for c in (make_cache(), make_cache()))
     started, over = threading.Event(), threading.Event()
 
-    def hang() -> str:
+    def hang():
         started.set()
         assert over.wait(10)
         return "at last"
@@ -126,8 +118,8 @@ def test_who_has_waited_long_enough_computes_itself(make_cache: Callable[..., Ca
 
 
 def test_a_process_that_dies_while_it_computes_holds_up_the_others_for_a_moment_only(
-    cache: Cache, redis: Any, other_processes: Callable[..., OtherProcess]
-) -> None:
+    cache, redis, other_processes
+):
     redis.mset({"origin": "value", "origin-waits": "1"})
     dying = other_processes()
     dying.tell(do="read")
@@ -138,10 +130,10 @@ def test_a_process_that_dies_while_it_computes_holds_up_the_others_for_a_moment_
     assert entry.get_or_compute({"product_id": 1}, lambda: "computed here") == "computed here"
 
 
-def test_a_function_that_calls_itself_with_the_same_key_does_not_wait_for_itself(cache: Cache) -> None:
+def test_a_function_that_calls_itself_with_the_same_key_does_not_wait_for_itself(cache):
     entry, depth = cache.entry("e", ttl_seconds=60, wait_seconds=30), 0
 
-    def compute() -> int:
+    def compute():
         nonlocal depth
         depth += 1
         return depth if depth == 3 else entry.get_or_compute({}, compute)
@@ -149,9 +141,7 @@ def test_a_function_that_calls_itself_with_the_same_key_does_not_wait_for_itself
     assert entry.get_or_compute({}, compute) == 3
 
 
-def test_a_fork_has_connections_and_locks_of_its_own(
-    redis: Any, other_processes: Callable[..., OtherProcess]
-) -> None:
+def test_a_fork_has_connections_and_locks_of_its_own(redis, other_processes):
     redis.set("origin", "value")
     process = other_processes()
     process.ask(do="read")
@@ -164,7 +154,7 @@ def test_a_fork_has_connections_and_locks_of_its_own(
     }
 
 
-def test_no_lock_and_no_flight_is_left_behind(cache: Cache, redis: Any) -> None:
+def test_no_lock_and_no_flight_is_left_behind(cache, redis):
     entry = cache.entry("e", ttl_seconds=60)
     entry.get_or_compute({}, Origin())
     for value in (LookupError(), object()):

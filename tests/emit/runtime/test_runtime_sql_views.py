@@ -1,19 +1,14 @@
 """Materialized views behind the emitted cache: read while they are right, refreshed when they are not."""
 
-from __future__ import annotations
-
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 from runtime_scene import WATCHED, Clock, Product, eventually
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
 from cache_strategy.emit.targets.runtime.files import sqlalchemy_events
-from cache_strategy.emit.targets.runtime.files.runtime import Cache
 from cache_strategy.emit.targets.runtime.files.sql_views import View
 
 BODY = """
@@ -24,13 +19,13 @@ BODY = """
 
 
 @pytest.fixture
-def clock() -> Clock:
+def clock():
     return Clock()
 
 
 @pytest.fixture
-def make_view(engine: Engine) -> Iterator[Callable[..., View]]:
-    def make(cache: Cache, body_sql: str = BODY, **options: Any) -> View:
+def make_view(engine):
+    def make(cache, body_sql=BODY, **options):
         options = {
             "unique_key": ("category",),
             "depends_on": ("products",),
@@ -45,35 +40,35 @@ def make_view(engine: Engine) -> Iterator[Callable[..., View]]:
 
 
 @pytest.fixture
-def view(watched: Cache, make_view: Callable[..., View], engine: Engine) -> View:
+def view(watched, make_view, engine):
     view = make_view(watched)
     create(view, engine)
     return view
 
 
-def create(view: View, engine: Engine) -> None:
+def create(view, engine):
     with engine.begin() as connection:
         view.create(connection)
 
 
-def rows(view: View, engine: Engine) -> list[tuple[Any, ...]]:
+def rows(view, engine):
     with Session(engine) as session:
         return [tuple(row)[:2] for row in session.execute(text(view.query(session)))]
 
 
-def source(view: View, engine: Engine) -> str:
+def source(view, engine):
     """Where a query reads now."""
     with Session(engine) as session:
         return "view" if view.query(session) == view.view_sql else "tables"
 
 
-def add_product(engine: Engine, category_id: int) -> None:
+def add_product(engine, category_id):
     with Session(engine) as session:
         session.add(Product(name="new", category_id=category_id))
         session.commit()
 
 
-def test_the_view_gives_what_the_query_gives(view: View, engine: Engine) -> None:
+def test_the_view_gives_what_the_query_gives(view, engine):
     add_product(engine, 2)
     with Session(engine) as session:
         expected = session.execute(
@@ -84,7 +79,7 @@ def test_the_view_gives_what_the_query_gives(view: View, engine: Engine) -> None
         assert session.execute(text(query)).all() == expected
 
 
-def test_the_first_query_refreshes_and_later_ones_only_read(view: View, engine: Engine) -> None:
+def test_the_first_query_refreshes_and_later_ones_only_read(view, engine):
     assert [source(view, engine) for _ in range(3)] == ["view"] * 3
     assert (view.entry.counts["misses"], view.entry.counts["hits"], view.entry.counts["computations"]) == (
         1,
@@ -93,14 +88,14 @@ def test_the_first_query_refreshes_and_later_ones_only_read(view: View, engine: 
     )
 
 
-def test_a_write_is_in_the_next_query(view: View, engine: Engine) -> None:
+def test_a_write_is_in_the_next_query(view, engine):
     assert rows(view, engine) == [(1, 3)]
     add_product(engine, 2)
     assert rows(view, engine) == [(1, 3), (2, 1)]
     assert view.entry.counts["computations"] == 2
 
 
-def test_a_write_that_is_rolled_back_refreshes_nothing(view: View, engine: Engine) -> None:
+def test_a_write_that_is_rolled_back_refreshes_nothing(view, engine):
     rows(view, engine)
     with Session(engine) as session:
         session.add(Product(name="new", category_id=2))
@@ -110,7 +105,7 @@ def test_a_write_that_is_rolled_back_refreshes_nothing(view: View, engine: Engin
     assert view.entry.counts["computations"] == 1
 
 
-def test_a_transaction_sees_its_own_uncommitted_write(view: View, engine: Engine) -> None:
+def test_a_transaction_sees_its_own_uncommitted_write(view, engine):
     rows(view, engine)
     with Session(engine) as session:
         session.add(Product(name="new", category_id=2))
@@ -118,7 +113,7 @@ def test_a_transaction_sees_its_own_uncommitted_write(view: View, engine: Engine
         assert [tuple(row)[:2] for row in session.execute(text(view.query(session)))] == [(1, 3), (2, 1)]
 
 
-def test_a_snapshot_from_before_the_refresh_reads_the_tables(view: View, engine: Engine) -> None:
+def test_a_snapshot_from_before_the_refresh_reads_the_tables(view, engine):
     with Session(engine.execution_options(isolation_level="REPEATABLE READ")) as session:
         session.execute(text("SELECT 1 FROM tags"))
         add_product(engine, 2)
@@ -126,7 +121,7 @@ def test_a_snapshot_from_before_the_refresh_reads_the_tables(view: View, engine:
         assert view.query(session) == view.original_sql
 
 
-def test_a_session_bound_to_a_connection_reads_the_tables(view: View, engine: Engine) -> None:
+def test_a_session_bound_to_a_connection_reads_the_tables(view, engine):
     with engine.connect() as connection, Session(connection) as session:
         assert view.query(session) == view.original_sql
 
@@ -139,7 +134,7 @@ GATED = """
 
 
 @contextlib.contextmanager
-def refresh_under_way(view: View, engine: Engine) -> Iterator[None]:
+def refresh_under_way(view, engine):
     """A refresh that has read the tables and goes on when the block ends."""
     refreshing = threading.Thread(target=view.refresh, args=(engine,))
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
@@ -154,9 +149,7 @@ def refresh_under_way(view: View, engine: Engine) -> Iterator[None]:
             refreshing.join()
 
 
-def test_a_write_during_a_refresh_makes_the_view_old_at_once(
-    watched: Cache, make_view: Callable[..., View], engine: Engine
-) -> None:
+def test_a_write_during_a_refresh_makes_the_view_old_at_once(watched, make_view, engine):
     view = make_view(watched, body_sql=GATED)
     create(view, engine)
     with refresh_under_way(view, engine):
@@ -166,9 +159,7 @@ def test_a_write_during_a_refresh_makes_the_view_old_at_once(
     assert rows(view, engine) == [(1, 3), (2, 1)]
 
 
-def test_one_process_refreshes_and_the_others_read_the_tables(
-    watched: Cache, make_cache: Callable[..., Cache], make_view: Callable[..., View], engine: Engine
-) -> None:
+def test_one_process_refreshes_and_the_others_read_the_tables(watched, make_cache, make_view, engine):
     view, other = (make_view(cache, body_sql=GATED) for cache in (watched, make_cache()))
     create(view, engine)
     with refresh_under_way(view, engine):
@@ -177,9 +168,7 @@ def test_one_process_refreshes_and_the_others_read_the_tables(
     assert source(other, engine) == "view"
 
 
-def test_within_its_bound_an_old_view_is_read(
-    make_cache: Callable[..., Cache], make_view: Callable[..., View], engine: Engine, clock: Clock
-) -> None:
+def test_within_its_bound_an_old_view_is_read(make_cache, make_view, engine, clock):
     cache = make_cache(clock=clock)
     watcher = sqlalchemy_events.watch(cache, WATCHED)
     try:
@@ -196,9 +185,7 @@ def test_within_its_bound_an_old_view_is_read(
         watcher.stop()
 
 
-def test_without_a_view_the_query_itself_runs(
-    watched: Cache, make_view: Callable[..., View], engine: Engine
-) -> None:
+def test_without_a_view_the_query_itself_runs(watched, make_view, engine):
     view = make_view(watched)
     assert rows(view, engine) == [(1, 3)]
     create(view, engine)
@@ -208,22 +195,18 @@ def test_without_a_view_the_query_itself_runs(
     assert rows(view, engine) == [(1, 3)]
 
 
-def test_creating_a_view_twice_changes_nothing(view: View, engine: Engine) -> None:
+def test_creating_a_view_twice_changes_nothing(view, engine):
     create(view, engine)
     assert source(view, engine) == "view"
 
 
-def test_a_view_without_a_key_is_refreshed_too(
-    watched: Cache, make_view: Callable[..., View], engine: Engine
-) -> None:
+def test_a_view_without_a_key_is_refreshed_too(watched, make_view, engine):
     view = make_view(watched, unique_key=())
     create(view, engine)
     assert rows(view, engine) == [(1, 3)]
 
 
-def test_with_caches_off_or_redis_gone_the_query_itself_runs(
-    make_cache: Callable[..., Cache], make_view: Callable[..., View], engine: Engine
-) -> None:
+def test_with_caches_off_or_redis_gone_the_query_itself_runs(make_cache, make_view, engine):
     for url in (None, "redis://127.0.0.1:1/0"):
         view = make_view(make_cache(url=url))
         create(view, engine)
@@ -231,20 +214,13 @@ def test_with_caches_off_or_redis_gone_the_query_itself_runs(
         assert source(view, engine) == "tables"
 
 
-def test_another_database_than_postgresql_runs_the_query_itself(
-    watched: Cache, make_view: Callable[..., View]
-) -> None:
+def test_another_database_than_postgresql_runs_the_query_itself(watched, make_view):
     view = make_view(watched)
     with Session(create_engine("sqlite://")) as session:
         assert view.query(session) == view.original_sql
 
 
-def test_in_shadow_mode_both_are_compared(
-    make_cache: Callable[..., Cache],
-    make_view: Callable[..., View],
-    engine: Engine,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_in_shadow_mode_both_are_compared(make_cache, make_view, engine, monkeypatch):
     monkeypatch.setenv("CACHE_MODE", "shadow")
     cache, heard = make_cache(), []
     cache.listeners.append(heard.append)
@@ -260,9 +236,7 @@ def test_in_shadow_mode_both_are_compared(
     assert found["entry"] == "category-totals"
 
 
-def test_creating_the_tables_creates_the_view_and_dropping_them_drops_it(
-    watched: Cache, make_view: Callable[..., View], engine: Engine
-) -> None:
+def test_creating_the_tables_creates_the_view_and_dropping_them_drops_it(watched, make_view, engine):
     view = make_view(watched)
     assert source(view, engine) == "tables"
     Product.metadata.create_all(engine)

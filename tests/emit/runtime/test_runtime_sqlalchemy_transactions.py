@@ -1,42 +1,35 @@
 """When writes of SQLAlchemy invalidate, and what open transactions may store: commit, rollback, savepoints, sessions."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 from runtime_scene import Product, Tag
-from sqlalchemy import Engine, select, text, update
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, scoped_session, sessionmaker
 
-from cache_strategy.emit.targets.runtime.files.runtime import Cache, Entry
-
 
 @pytest.fixture
-def entry(watched: Cache) -> Entry:
+def entry(watched):
     return watched.entry("product", ttl_seconds=600, depends_on=("products:{product_id}",))
 
 
-def name_of(entry: Entry, session: Session, product_id: int = 1) -> str:
+def name_of(entry, session, product_id=1):
     return entry.get_or_compute({"product_id": product_id}, lambda: session.get(Product, product_id).name)
 
 
-def rename(engine: Engine, name: str, product_id: int = 1) -> None:
+def rename(engine, name, product_id=1):
     with Session(engine) as session:
         session.get(Product, product_id).name = name
         session.commit()
 
 
-def tags(events: list[dict[str, Any]]) -> list[list[str]]:
+def tags(events):
     return [event["tags"] for event in events if event["event"] == "invalidate"]
 
 
 # Readers.
 
 
-def test_a_committed_write_is_seen_by_the_next_read(entry: Entry, engine: Engine) -> None:
+def test_a_committed_write_is_seen_by_the_next_read(entry, engine):
     with Session(engine) as session:
         assert name_of(entry, session) == "hammer"
     rename(engine, "mallet")
@@ -44,15 +37,15 @@ def test_a_committed_write_is_seen_by_the_next_read(entry: Entry, engine: Engine
         assert name_of(entry, session) == "mallet"
 
 
-def test_a_second_read_in_a_new_transaction_is_a_hit(entry: Entry, engine: Engine) -> None:
+def test_a_second_read_in_a_new_transaction_is_a_hit(entry, engine):
     for _ in range(2):
         with Session(engine) as session:
             name_of(entry, session)
     assert entry.counts["hits"] == 1
 
 
-def test_a_reader_that_stores_after_the_commit_does_not_make_it_fresh(entry: Entry, engine: Engine) -> None:
-    def slow_read() -> str:
+def test_a_reader_that_stores_after_the_commit_does_not_make_it_fresh(entry, engine):
+    def slow_read():
         with Session(engine) as session:
             name = session.get(Product, 1).name
         rename(engine, "mallet")
@@ -63,7 +56,7 @@ def test_a_reader_that_stores_after_the_commit_does_not_make_it_fresh(entry: Ent
         assert name_of(entry, session) == "mallet"
 
 
-def test_an_object_loaded_before_a_write_is_not_stored_after_it(entry: Entry, engine: Engine) -> None:
+def test_an_object_loaded_before_a_write_is_not_stored_after_it(entry, engine):
     """The identity map gives the old object without asking the database."""
     with Session(engine) as early:
         loaded = early.get(Product, 1)
@@ -73,9 +66,7 @@ def test_an_object_loaded_before_a_write_is_not_stored_after_it(entry: Entry, en
         assert name_of(entry, late) == "mallet"
 
 
-def test_a_repeatable_snapshot_from_before_a_write_is_not_stored_after_it(
-    entry: Entry, engine: Engine
-) -> None:
+def test_a_repeatable_snapshot_from_before_a_write_is_not_stored_after_it(entry, engine):
     with Session(engine.execution_options(isolation_level="REPEATABLE READ")) as early:
         early.execute(text("SELECT 1 FROM tags"))
         rename(engine, "mallet")
@@ -84,9 +75,7 @@ def test_a_repeatable_snapshot_from_before_a_write_is_not_stored_after_it(
         assert name_of(entry, late) == "mallet"
 
 
-def test_objects_that_outlive_their_transaction_are_not_stored_after_a_write(
-    entry: Entry, engine: Engine
-) -> None:
+def test_objects_that_outlive_their_transaction_are_not_stored_after_a_write(entry, engine):
     with Session(engine, expire_on_commit=False) as early:
         kept = early.get(Product, 1)
         early.commit()
@@ -99,10 +88,8 @@ def test_objects_that_outlive_their_transaction_are_not_stored_after_a_write(
         assert name_of(entry, late) == "mallet"
 
 
-def test_a_connection_in_a_transaction_from_before_a_write_is_not_stored_after_it(
-    entry: Entry, engine: Engine
-) -> None:
-    def read(connection: Any) -> Callable[[], str]:
+def test_a_connection_in_a_transaction_from_before_a_write_is_not_stored_after_it(entry, engine):
+    def read(connection):
         return lambda: connection.execute(select(Product.name).where(Product.id == 1)).scalar()
 
     with engine.connect().execution_options(isolation_level="SERIALIZABLE") as early:
@@ -113,7 +100,7 @@ def test_a_connection_in_a_transaction_from_before_a_write_is_not_stored_after_i
         assert entry.get_or_compute({"product_id": 1}, read(late)) == "mallet"
 
 
-def test_a_transaction_younger_than_the_last_write_stores(entry: Entry, engine: Engine) -> None:
+def test_a_transaction_younger_than_the_last_write_stores(entry, engine):
     with Session(engine) as session:
         name_of(entry, session)  # the versions exist now
     entry.invalidate(product_id=1)
@@ -125,7 +112,7 @@ def test_a_transaction_younger_than_the_last_write_stores(entry: Entry, engine: 
     assert entry.counts["hits"] == 1
 
 
-def test_a_session_reads_its_own_uncommitted_write(entry: Entry, engine: Engine) -> None:
+def test_a_session_reads_its_own_uncommitted_write(entry, engine):
     with Session(engine) as other:
         name_of(entry, other)
     with Session(engine) as session:
@@ -139,7 +126,7 @@ def test_a_session_reads_its_own_uncommitted_write(entry: Entry, engine: Engine)
         assert name_of(entry, other) == "hammer"
 
 
-def test_an_uncommitted_write_of_another_row_does_not_stand_in_the_way(entry: Entry, engine: Engine) -> None:
+def test_an_uncommitted_write_of_another_row_does_not_stand_in_the_way(entry, engine):
     with Session(engine) as other:
         name_of(entry, other)
     with Session(engine) as session:
@@ -151,9 +138,7 @@ def test_an_uncommitted_write_of_another_row_does_not_stand_in_the_way(entry: En
 # Writers.
 
 
-def test_a_released_savepoint_waits_for_the_outer_commit(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_a_released_savepoint_waits_for_the_outer_commit(watched, events, engine):
     with Session(engine) as session:
         with session.begin_nested():
             session.get(Product, 1).name = "mallet"
@@ -164,9 +149,7 @@ def test_a_released_savepoint_waits_for_the_outer_commit(
     assert tags(events) == [["products", "products:1", "products:2"]]
 
 
-def test_a_savepoint_rolled_back_leaves_the_outer_write(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_a_savepoint_rolled_back_leaves_the_outer_write(watched, events, engine):
     with Session(engine) as session:
         session.get(Product, 1).name = "mallet"
         session.flush()
@@ -178,9 +161,7 @@ def test_a_savepoint_rolled_back_leaves_the_outer_write(
     assert {"products", "products:1"} <= set(tags(events)[0])
 
 
-def test_an_outer_rollback_drops_what_savepoints_released(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_an_outer_rollback_drops_what_savepoints_released(watched, events, engine):
     with Session(engine) as session:
         with session.begin_nested():
             session.get(Product, 1).name = "mallet"
@@ -189,9 +170,7 @@ def test_an_outer_rollback_drops_what_savepoints_released(
     assert tags(events) == []
 
 
-def test_closing_a_session_without_a_commit_invalidates_nothing(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_closing_a_session_without_a_commit_invalidates_nothing(watched, events, engine):
     session = Session(engine)
     session.get(Product, 1).name = "mallet"
     session.flush()
@@ -200,9 +179,7 @@ def test_closing_a_session_without_a_commit_invalidates_nothing(
     assert (watched.snapshot_began(), set(watched.pending_tags())) == (None, set())
 
 
-def test_a_failed_flush_invalidates_nothing(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_a_failed_flush_invalidates_nothing(watched, events, engine):
     with Session(engine) as session:
         session.add(Tag(id=1, name="taken"))
         with pytest.raises(IntegrityError):
@@ -211,9 +188,7 @@ def test_a_failed_flush_invalidates_nothing(
     assert tags(events) == []
 
 
-def test_a_commit_that_fails_may_have_happened_and_invalidates(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_a_commit_that_fails_may_have_happened_and_invalidates(watched, events, engine):
     """The connection breaks while it commits: nobody knows what the database did."""
     with Session(engine) as session, Session(engine) as killer:
         session.get(Product, 1).name = "mallet"
@@ -227,9 +202,7 @@ def test_a_commit_that_fails_may_have_happened_and_invalidates(
     assert tags(events) == [["products", "products:1"]]
 
 
-def test_one_session_is_used_for_many_transactions(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_one_session_is_used_for_many_transactions(watched, events, engine):
     with Session(engine) as session:
         for number in (1, 2, 3):
             session.get(Product, number).name = "x"
@@ -237,7 +210,7 @@ def test_one_session_is_used_for_many_transactions(
     assert tags(events) == [["products", f"products:{number}"] for number in (1, 2, 3)]
 
 
-def test_a_scoped_session_is_watched(watched: Cache, events: list[dict[str, Any]], engine: Engine) -> None:
+def test_a_scoped_session_is_watched(watched, events, engine):
     session = scoped_session(sessionmaker(engine))
     session.get(Product, 1).name = "mallet"
     session.commit()
@@ -245,9 +218,7 @@ def test_a_scoped_session_is_watched(watched: Cache, events: list[dict[str, Any]
     assert tags(events) == [["products", "products:1"]]
 
 
-def test_a_connection_without_a_session_invalidates_when_it_is_over(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_a_connection_without_a_session_invalidates_when_it_is_over(watched, events, engine):
     with engine.begin() as connection:
         connection.execute(update(Product).where(Product.id == 1).values(name="x"))
         assert tags(events) == []
@@ -260,9 +231,7 @@ def test_a_connection_without_a_session_invalidates_when_it_is_over(
     assert entry.counts["hits"] == 1
 
 
-def test_nothing_is_stored_between_the_commit_of_a_connection_and_its_end(
-    watched: Cache, engine: Engine
-) -> None:
+def test_nothing_is_stored_between_the_commit_of_a_connection_and_its_end(watched, engine):
     entry = watched.entry("product", ttl_seconds=60, depends_on=("products",))
     with engine.connect() as connection:
         connection.execute(update(Product).where(Product.id == 1).values(name="x"))
@@ -275,9 +244,7 @@ def test_nothing_is_stored_between_the_commit_of_a_connection_and_its_end(
         assert entry.counts["stores"] == 1
 
 
-def test_a_connection_that_rolls_back_invalidates_nothing(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_a_connection_that_rolls_back_invalidates_nothing(watched, events, engine):
     with engine.connect() as connection:
         connection.execute(update(Product).values(name="x"))
         connection.rollback()
@@ -285,17 +252,15 @@ def test_a_connection_that_rolls_back_invalidates_nothing(
     assert tags(events) == []
 
 
-def test_a_connection_that_commits_every_statement_invalidates_at_once(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_a_connection_that_commits_every_statement_invalidates_at_once(watched, events, engine):
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(update(Product).where(Product.id == 1).values(name="x"))
         assert tags(events) == [["products", "products:1"]]
 
 
 def test_a_session_inside_someones_transaction_invalidates_again_when_that_is_rolled_back(
-    entry: Entry, events: list[dict[str, Any]], engine: Engine
-) -> None:
+    entry, events, engine
+):
     """How test suites undo their writes: what was read in between must not stay."""
     with Session(engine) as session:
         name_of(entry, session)
@@ -314,8 +279,8 @@ def test_a_session_inside_someones_transaction_invalidates_again_when_that_is_ro
 
 
 def test_a_session_inside_someones_transaction_invalidates_again_when_that_is_committed(
-    entry: Entry, events: list[dict[str, Any]], engine: Engine
-) -> None:
+    entry, events, engine
+):
     with engine.begin() as connection:
         with Session(connection, join_transaction_mode="create_savepoint") as session:
             session.get(Product, 1).name = "mallet"
@@ -328,9 +293,7 @@ def test_a_session_inside_someones_transaction_invalidates_again_when_that_is_co
 # Write-through.
 
 
-def test_invalidate_after_commit_waits_for_the_commit(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_invalidate_after_commit_waits_for_the_commit(watched, events, engine):
     entry = watched.entry("search", ttl_seconds=60)
     with Session(engine) as session:
         session.get(Product, 1).name = "mallet"
@@ -342,9 +305,7 @@ def test_invalidate_after_commit_waits_for_the_commit(
     assert keys == ["word='hammer'"]
 
 
-def test_invalidate_after_commit_is_forgotten_with_a_rollback(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_invalidate_after_commit_is_forgotten_with_a_rollback(watched, events, engine):
     entry = watched.entry("search", ttl_seconds=60)
     with Session(engine) as session:
         session.get(Product, 1).name = "mallet"
@@ -354,9 +315,7 @@ def test_invalidate_after_commit_is_forgotten_with_a_rollback(
     assert tags(events) == []
 
 
-def test_invalidate_after_commit_takes_a_scoped_session(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_invalidate_after_commit_takes_a_scoped_session(watched, events, engine):
     entry, session = watched.entry("search", ttl_seconds=60), scoped_session(sessionmaker(engine))
     session.get(Product, 1).name = "mallet"
     entry.invalidate_after_commit(session, word="hammer")
@@ -365,9 +324,7 @@ def test_invalidate_after_commit_takes_a_scoped_session(
     assert "search" in [event["entry"] for event in events]
 
 
-def test_invalidate_after_a_commit_that_is_over_works_at_once(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_invalidate_after_a_commit_that_is_over_works_at_once(watched, events, engine):
     entry = watched.entry("search", ttl_seconds=60)
     with Session(engine) as session:
         session.get(Product, 1).name = "mallet"
@@ -376,14 +333,12 @@ def test_invalidate_after_a_commit_that_is_over_works_at_once(
     assert events[-1]["entry"] == "search"
 
 
-def test_without_a_watcher_after_commit_says_what_to_do(cache: Cache, engine: Engine) -> None:
+def test_without_a_watcher_after_commit_says_what_to_do(cache, engine):
     with pytest.raises(RuntimeError, match=r"Call sqlalchemy_events\.watch"), Session(engine) as session:
         cache.entry("search", ttl_seconds=60).invalidate_after_commit(session, word="hammer")
 
 
-def test_the_first_reader_of_a_key_stores_it_though_its_transaction_is_open_already(
-    watched: Cache, engine: Engine, events: list[dict[str, Any]]
-) -> None:
+def test_the_first_reader_of_a_key_stores_it_though_its_transaction_is_open_already(watched, engine, events):
     """A logged-in request has asked for its user before it asks the cache: a key that is new is no reason to doubt it."""
     entry = watched.entry("product", ttl_seconds=60, depends_on=("products:{product_id}",))
     entry.get_or_compute({"product_id": 1}, lambda: "warm")

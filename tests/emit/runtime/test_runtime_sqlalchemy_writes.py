@@ -1,38 +1,33 @@
 """Which writes of SQLAlchemy invalidate what: every way to write a table, and nothing else."""
 
-from __future__ import annotations
-
-from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from runtime_scene import Category, Product, Review, Tag, Unwatched, product_tags
-from sqlalchemy import Engine, MetaData, bindparam, delete, func, insert, select, text, update
+from sqlalchemy import MetaData, bindparam, delete, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from cache_strategy.emit.targets.runtime.files import sqlalchemy_events
-from cache_strategy.emit.targets.runtime.files.runtime import Cache
 
 products = Product.__table__
 
 
-def row(table: str, *numbers: int) -> set[str]:
+def row(table, *numbers):
     return {table, *(f"{table}:{number}" for number in numbers)}
 
 
-def every(*tables: str) -> set[str]:
+def every(*tables):
     return {name for table in tables for name in (table, f"{table}:*")}
 
 
-def tag(product: Product, *tags: Tag) -> None:
+def tag(product, *tags):
     product.tags = list(tags)
 
 
 # What is done in a session, and the tags that its commit must bump, no more and no fewer.
-WRITES: dict[str, tuple[Callable[[Session], Any], set[str]]] = {
+WRITES = {
     # the unit of work
     "a changed object": (lambda s: setattr(s.get(Product, 1), "name", "mallet"), row("products", 1)),
     "two changed objects": (
@@ -208,9 +203,7 @@ WRITES: dict[str, tuple[Callable[[Session], Any], set[str]]] = {
 
 
 @pytest.mark.parametrize("name", WRITES)
-def test_a_write_invalidates_what_it_changed_after_the_commit(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine, name: str
-) -> None:
+def test_a_write_invalidates_what_it_changed_after_the_commit(watched, events, engine, name):
     write, expected = WRITES[name]
     with Session(engine) as session:
         write(session)
@@ -220,9 +213,7 @@ def test_a_write_invalidates_what_it_changed_after_the_commit(
     assert {tag for event in events for tag in event["tags"]} == expected
 
 
-def test_no_write_that_is_rolled_back_invalidates_anything(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_no_write_that_is_rolled_back_invalidates_anything(watched, events, engine):
     for name, (write, _) in WRITES.items():
         with Session(engine) as session:
             write(session)
@@ -232,7 +223,7 @@ def test_no_write_that_is_rolled_back_invalidates_anything(
         assert events == [], name
 
 
-def test_every_read_after_a_write_is_fresh(watched: Cache, engine: Engine) -> None:
+def test_every_read_after_a_write_is_fresh(watched, engine):
     """All writes above in one life: a cached count of everything always equals the table's own."""
     entry = watched.entry(
         "all", ttl_seconds=600, depends_on=("products", "reviews", "tags", "product_tags", "categories")
@@ -244,7 +235,7 @@ def test_every_read_after_a_write_is_fresh(watched: Cache, engine: Engine) -> No
         " || (SELECT count(*) FROM product_tags) || (SELECT count(*) FROM categories)"
     )
 
-    def read() -> Any:
+    def read():
         with engine.connect() as connection:
             return connection.execute(everything).scalar()
 
@@ -260,9 +251,7 @@ def test_every_read_after_a_write_is_fresh(watched: Cache, engine: Engine) -> No
     assert entry.counts["hits"] > 5
 
 
-def test_text_that_deletes_where_no_foreign_key_is_known_invalidates_everything(
-    cache: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_text_that_deletes_where_no_foreign_key_is_known_invalidates_everything(cache, events, engine):
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE IF NOT EXISTS ledger (id int)"))
     watcher = sqlalchemy_events.watch(cache, {"ledger": None, "reviews": "id"})
@@ -275,14 +264,12 @@ def test_text_that_deletes_where_no_foreign_key_is_known_invalidates_everything(
     assert {tag for event in events for tag in event["tags"]} == every("ledger", "reviews")
 
 
-def test_a_write_that_cannot_be_understood_happens_and_invalidates_everything(
-    watched: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
-    class Riddle(Product.__table__.update().__class__):  # type: ignore[name-defined, misc]
+def test_a_write_that_cannot_be_understood_happens_and_invalidates_everything(watched, events, engine):
+    class Riddle(Product.__table__.update().__class__):
         inherit_cache = False
 
         @property
-        def whereclause(self) -> Any:
+        def whereclause(self):
             raise LookupError("not understood")
 
     with Session(engine) as session:
@@ -295,11 +282,9 @@ def test_a_write_that_cannot_be_understood_happens_and_invalidates_everything(
     )
 
 
-def test_a_listener_that_fails_stops_no_commit_and_invalidates_everything(
-    cache: Cache, events: list[dict[str, Any]], engine: Engine
-) -> None:
+def test_a_listener_that_fails_stops_no_commit_and_invalidates_everything(cache, events, engine):
     class Broken(sqlalchemy_events.Watcher):
-        def _session_committed(self, session: Session) -> None:
+        def _session_committed(self, session):
             raise LookupError("a defect")
 
     watcher = Broken(cache, {"products": "id", "reviews": "id"}, ())
@@ -314,7 +299,7 @@ def test_a_listener_that_fails_stops_no_commit_and_invalidates_everything(
     assert {tag for event in events for tag in event["tags"]} >= every("products", "reviews")
 
 
-def test_foreign_keys_can_be_made_known(cache: Cache, events: list[dict[str, Any]], engine: Engine) -> None:
+def test_foreign_keys_can_be_made_known(cache, events, engine):
     with engine.begin() as connection:
         connection.execute(text("CREATE TABLE IF NOT EXISTS ledger (id int)"))
     reflected = MetaData()
@@ -329,7 +314,7 @@ def test_foreign_keys_can_be_made_known(cache: Cache, events: list[dict[str, Any
     assert {tag for event in events for tag in event["tags"]} == every("ledger")
 
 
-def test_a_cache_that_is_off_watches_nothing(make_cache: Callable[..., Cache], engine: Engine) -> None:
+def test_a_cache_that_is_off_watches_nothing(make_cache, engine):
     cache = make_cache(url=None)
     sqlalchemy_events.watch(cache, {"products": "id"})
     with Session(engine) as session:

@@ -1,25 +1,17 @@
 """Staleness of the emitted cache: what was computed before an invalidation is never served after it."""
 
-from __future__ import annotations
-
 import random
 import threading
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from runtime_scene import Clock, Origin, OtherProcess
-
-from cache_strategy.emit.targets.runtime.files.runtime import Cache
+from runtime_scene import Origin
 
 EVERY_LAYER = pytest.mark.parametrize("layers", [("redis",), ("memory", "redis"), ("memory",)])
 
 
 @EVERY_LAYER
 @pytest.mark.parametrize("how", ["key", "row", "table", "tag", "entry", "everything"])
-def test_a_reader_that_stores_after_the_invalidation_does_not_make_it_fresh(
-    make_cache: Callable[..., Cache], layers: tuple[str, ...], how: str
-) -> None:
+def test_a_reader_that_stores_after_the_invalidation_does_not_make_it_fresh(make_cache, layers, how):
     """The forced race: the reader reads the old value, the writer writes and invalidates, the reader's set lands."""
     reader, writer = make_cache(), make_cache()
     read, write = (
@@ -36,7 +28,7 @@ def test_a_reader_that_stores_after_the_invalidation_does_not_make_it_fresh(
     }[how]
     row = "old"
 
-    def slow_read() -> str:
+    def slow_read():
         nonlocal row
         seen, row = row, "new"
         invalidate()
@@ -48,14 +40,12 @@ def test_a_reader_that_stores_after_the_invalidation_does_not_make_it_fresh(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_no_interleaving_of_readers_and_writers_leaves_an_old_value(
-    make_cache: Callable[..., Cache], seed: int
-) -> None:
+def test_no_interleaving_of_readers_and_writers_leaves_an_old_value(make_cache, seed):
     """Readers and writers in threads, each with caches of its own; every read after a write sees it or a later one."""
     written, announced, lock = 0, 0, threading.Lock()
-    stale: list[tuple[int, int]] = []
+    stale = []
 
-    def write(cache: Cache, dice: random.Random) -> None:
+    def write(cache, dice):
         nonlocal written, announced
         for _ in range(60):
             with lock:
@@ -65,7 +55,7 @@ def test_no_interleaving_of_readers_and_writers_leaves_an_old_value(
             with lock:
                 announced = max(announced, number)
 
-    def read(cache: Cache) -> None:
+    def read(cache):
         entry = cache.entry("row", ttl_seconds=60, depends_on=("rows:{row_id}",))
         for _ in range(150):
             least = announced
@@ -84,9 +74,7 @@ def test_no_interleaving_of_readers_and_writers_leaves_an_old_value(
     assert stale == []
 
 
-def test_another_process_sees_an_invalidation_at_once(
-    cache: Cache, redis: Any, other_processes: Callable[..., OtherProcess]
-) -> None:
+def test_another_process_sees_an_invalidation_at_once(cache, redis, other_processes):
     other = other_processes()
     redis.set("origin", "old")
     assert [other.ask(do="read"), other.ask(do="read")] == ["old", "old"]
@@ -97,18 +85,14 @@ def test_another_process_sees_an_invalidation_at_once(
     assert other.ask(do="read") == "new"
 
 
-def test_what_one_process_stored_another_one_reads(
-    cache: Cache, redis: Any, other_processes: Callable[..., OtherProcess]
-) -> None:
+def test_what_one_process_stored_another_one_reads(cache, redis, other_processes):
     redis.set("origin", "value")
     one, two = other_processes(), other_processes()
     assert [one.ask(do="read"), two.ask(do="read"), two.ask(do="read")] == ["value"] * 3
     assert redis.get("origin-calls") == b"1"
 
 
-def test_an_invalidation_in_another_process_reaches_this_one(
-    cache: Cache, other_processes: Callable[..., OtherProcess]
-) -> None:
+def test_an_invalidation_in_another_process_reaches_this_one(cache, other_processes):
     entry, origin = cache.entry("page", ttl_seconds=60, depends_on=("products:{product_id}",)), Origin()
     entry.get_or_compute({"product_id": 1}, origin)
     other_processes().ask(do="invalidate", product_id=1)
@@ -117,9 +101,7 @@ def test_an_invalidation_in_another_process_reaches_this_one(
 
 
 @pytest.mark.parametrize("lost", ["the version", "every version"])
-def test_a_version_that_redis_has_evicted_brings_no_old_value_back(
-    make_cache: Callable[..., Cache], redis: Any, lost: str
-) -> None:
+def test_a_version_that_redis_has_evicted_brings_no_old_value_back(make_cache, redis, lost):
     one, two = (
         cache.entry("user", ttl_seconds=60, layers=("redis",), depends_on=("users",), wait_seconds=0.01)
         for cache in (make_cache(), make_cache())
@@ -133,9 +115,7 @@ def test_a_version_that_redis_has_evicted_brings_no_old_value_back(
     assert two.get_or_compute({}, lambda: "not asked") == "new"
 
 
-def test_a_value_computed_in_an_older_transaction_is_served_but_not_stored(
-    make_cache: Callable[..., Cache], clock: Clock
-) -> None:
+def test_a_value_computed_in_an_older_transaction_is_served_but_not_stored(make_cache, clock):
     cache = make_cache(clock=clock)
     entry, origin = cache.entry("user", ttl_seconds=60, depends_on=("users",)), Origin("old")
     entry.get_or_compute({}, origin)  # the versions exist
@@ -149,9 +129,7 @@ def test_a_value_computed_in_an_older_transaction_is_served_but_not_stored(
     assert entry.get_or_compute({}, origin) == "new"
 
 
-def test_a_value_computed_in_a_younger_transaction_is_stored(
-    make_cache: Callable[..., Cache], clock: Clock
-) -> None:
+def test_a_value_computed_in_a_younger_transaction_is_stored(make_cache, clock):
     cache = make_cache(clock=clock)
     entry, origin = cache.entry("user", ttl_seconds=600, depends_on=("users",)), Origin()
     entry.get_or_compute({}, origin)
@@ -164,7 +142,7 @@ def test_a_value_computed_in_a_younger_transaction_is_stored(
     assert origin.calls == 2
 
 
-def test_what_this_thread_has_written_and_not_committed_goes_past_the_cache(cache: Cache) -> None:
+def test_what_this_thread_has_written_and_not_committed_goes_past_the_cache(cache):
     entry, origin = cache.entry("user", ttl_seconds=60, depends_on=("users:{user_id}",)), Origin("old")
     entry.get_or_compute({"user_id": 7}, origin)
     origin.value = "uncommitted"
@@ -174,10 +152,10 @@ def test_what_this_thread_has_written_and_not_committed_goes_past_the_cache(cach
     assert entry.get_or_compute({"user_id": 7}, origin) == "old"
 
 
-def test_a_computation_that_writes_is_not_stored(cache: Cache) -> None:
+def test_a_computation_that_writes_is_not_stored(cache):
     entry, origin = cache.entry("user", ttl_seconds=60, depends_on=("users:{user_id}",)), Origin("created")
 
-    def get_or_create() -> Any:
+    def get_or_create():
         cache.pending_tags = lambda: {"users", "users:7"}
         return origin()
 
@@ -186,7 +164,7 @@ def test_a_computation_that_writes_is_not_stored(cache: Cache) -> None:
     assert entry.get_or_compute({"user_id": 7}, Origin("committed")) == "committed"
 
 
-def test_nothing_is_stored_while_a_commit_may_be_under_way(cache: Cache) -> None:
+def test_nothing_is_stored_while_a_commit_may_be_under_way(cache):
     entry, origin = cache.entry("user", ttl_seconds=60, depends_on=("users",)), Origin()
     held_until = cache.bump({"users"}, hold_seconds=30)
     for calls in (1, 2):
@@ -197,7 +175,7 @@ def test_nothing_is_stored_while_a_commit_may_be_under_way(cache: Cache) -> None
     assert origin.calls == 3
 
 
-def test_the_end_of_one_commit_does_not_end_another_ones_hold(cache: Cache) -> None:
+def test_the_end_of_one_commit_does_not_end_another_ones_hold(cache):
     entry, origin = cache.entry("user", ttl_seconds=60, depends_on=("users",)), Origin()
     first = cache.bump({"users"}, hold_seconds=30)
     cache.bump({"users"}, hold_seconds=30)
@@ -206,9 +184,7 @@ def test_the_end_of_one_commit_does_not_end_another_ones_hold(cache: Cache) -> N
     assert origin.calls == 2
 
 
-def test_memory_is_trusted_for_its_window_and_no_longer(
-    make_cache: Callable[..., Cache], clock: Clock
-) -> None:
+def test_memory_is_trusted_for_its_window_and_no_longer(make_cache, clock):
     cache, writer = make_cache(clock=clock), make_cache()
     entry, origin = cache.entry("e", ttl_seconds=60, depends_on=("users",), window_seconds=5), Origin("old")
     entry.get_or_compute({}, origin)
@@ -220,13 +196,11 @@ def test_memory_is_trusted_for_its_window_and_no_longer(
     assert entry.get_or_compute({}, origin) == "new"
 
 
-def test_the_window_begins_when_the_versions_were_read_not_when_the_value_was_stored(
-    make_cache: Callable[..., Cache], clock: Clock
-) -> None:
+def test_the_window_begins_when_the_versions_were_read_not_when_the_value_was_stored(make_cache, clock):
     cache, writer = make_cache(clock=clock), make_cache()
     entry = cache.entry("e", ttl_seconds=60, depends_on=("users",), window_seconds=5)
 
-    def slow() -> str:
+    def slow():
         writer.invalidate("users")
         clock.pass_seconds(4)
         return "old"
@@ -236,9 +210,7 @@ def test_the_window_begins_when_the_versions_were_read_not_when_the_value_was_st
     assert entry.get_or_compute({}, lambda: "new") == "new"
 
 
-def test_the_window_does_not_hide_what_this_process_invalidates(
-    make_cache: Callable[..., Cache], clock: Clock
-) -> None:
+def test_the_window_does_not_hide_what_this_process_invalidates(make_cache, clock):
     cache = make_cache(clock=clock)
     entry, origin = cache.entry("e", ttl_seconds=60, depends_on=("users",), window_seconds=5), Origin("old")
     entry.get_or_compute({}, origin)
@@ -248,9 +220,7 @@ def test_the_window_does_not_hide_what_this_process_invalidates(
     assert entry.get_or_compute({}, origin) == "new"
 
 
-def test_another_process_with_a_window_asks_redis_again_after_it(
-    cache: Cache, redis: Any, other_processes: Callable[..., OtherProcess]
-) -> None:
+def test_another_process_with_a_window_asks_redis_again_after_it(cache, redis, other_processes):
     other = other_processes()
     redis.set("origin", "old")
     assert other.ask(do="read-window") == "old"
@@ -261,15 +231,13 @@ def test_another_process_with_a_window_asks_redis_again_after_it(
     assert other.ask(do="read-window") == "new"
 
 
-def test_a_value_is_renewed_by_one_caller_before_it_expires(
-    make_cache: Callable[..., Cache], clock: Clock
-) -> None:
+def test_a_value_is_renewed_by_one_caller_before_it_expires(make_cache, clock):
     cache, other = make_cache(clock=clock), make_cache(clock=clock)
     entry, elsewhere = (c.entry("e", ttl_seconds=100) for c in (cache, other))
     entry.get_or_compute({}, lambda: "first")
     clock.pass_seconds(90)
 
-    def renew() -> str:
+    def renew():
         assert elsewhere.get_or_compute({}, Origin("not asked")) == "first"
         return "second"
 
@@ -278,7 +246,7 @@ def test_a_value_is_renewed_by_one_caller_before_it_expires(
     assert newcomer.get_or_compute({}, Origin("not asked")) == "second"
 
 
-def test_memory_takes_over_what_another_process_has_renewed(make_cache: Callable[..., Cache]) -> None:
+def test_memory_takes_over_what_another_process_has_renewed(make_cache):
     cache, other = make_cache(), make_cache()
     entry, elsewhere = cache.entry("e", ttl_seconds=100), other.entry("e", ttl_seconds=10_000)
     entry.get_or_compute({}, lambda: "first")
@@ -290,9 +258,7 @@ def test_memory_takes_over_what_another_process_has_renewed(make_cache: Callable
     assert entry.get_or_compute({}, Origin("not asked")) == "second"
 
 
-def test_an_invalidated_value_is_served_to_others_within_its_bound_only(
-    make_cache: Callable[..., Cache], clock: Clock
-) -> None:
+def test_an_invalidated_value_is_served_to_others_within_its_bound_only(make_cache, clock):
     cache, other = make_cache(clock=clock), make_cache(clock=clock)
     entry, elsewhere = (
         c.entry("e", ttl_seconds=600, depends_on=("users",), staleness_bound_seconds=10, wait_seconds=0.01)
@@ -302,8 +268,8 @@ def test_an_invalidated_value_is_served_to_others_within_its_bound_only(
     clock.pass_seconds(5)
     cache.invalidate("users")
 
-    def renew(now: str, others: str) -> Callable[[], str]:
-        def compute() -> str:
+    def renew(now, others):
+        def compute():
             assert elsewhere.get_or_compute({}, Origin("computed elsewhere")) == others
             return now
 

@@ -1,7 +1,5 @@
 """Values of the emitted cache: what comes back is what went in, or it was refused; never something else."""
 
-from __future__ import annotations
-
 import collections
 import contextlib
 import datetime
@@ -9,20 +7,18 @@ import decimal
 import enum
 import uuid
 import zoneinfo
-from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
-import redis as redis_client
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from runtime_scene import Origin
 from test_runtime_keys import VALUES, typed
 
-from cache_strategy.emit.targets.runtime.files.runtime import GARBAGE, Cache, Record, encode_value
+from cache_strategy.emit.targets.runtime.files.runtime import GARBAGE, Record, encode_value
 
 
-def round_trip(value: Any) -> Any:
+def round_trip(value):
     payload, tagged = encode_value(value)
     record = Record((b"1", b"2"), payload, tagged, 3, 4, 5, 0.0)
     again = Record.from_bytes(record.to_bytes(), 0.0)
@@ -39,11 +35,11 @@ def round_trip(value: Any) -> Any:
 @example([0.1, -0.0, 1e308, float("inf"), float("-inf"), 10**300])
 @example(datetime.datetime(2024, 10, 27, 2, 30, fold=1, tzinfo=zoneinfo.ZoneInfo("Europe/Paris")))
 @example(datetime.datetime(2024, 1, 1, tzinfo=datetime.timezone(datetime.timedelta(hours=5, minutes=30))))
-def test_a_value_comes_back_exactly(value: Any) -> None:
+def test_a_value_comes_back_exactly(value):
     assert typed(round_trip(value)) == typed(value)
 
 
-def test_a_zone_comes_back_as_the_zone_it_was() -> None:
+def test_a_zone_comes_back_as_the_zone_it_was():
     moment = datetime.datetime(2024, 7, 1, tzinfo=zoneinfo.ZoneInfo("Europe/Paris"))
     assert round_trip(moment).tzinfo is moment.tzinfo
 
@@ -61,15 +57,15 @@ class Text(str):
 
 
 class Zone(datetime.tzinfo):
-    def utcoffset(self, moment: datetime.datetime | None) -> datetime.timedelta:
+    def utcoffset(self, moment):
         return datetime.timedelta(0)
 
 
-def numbers() -> Iterator[int]:
+def numbers():
     yield 1
 
 
-ENDLESS: list[Any] = []
+ENDLESS = []
 ENDLESS.append(ENDLESS)
 
 
@@ -93,7 +89,7 @@ ENDLESS.append(ENDLESS)
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_what_would_not_come_back_exactly_is_refused_by_name(cache: Cache, value: Any, named: str) -> None:
+def test_what_would_not_come_back_exactly_is_refused_by_name(cache, value, named):
     entry = cache.entry("profile", ttl_seconds=60)
     with pytest.raises(
         TypeError, match=rf"^profile: the value for user_id=7 holds a .*{named}.* Return plain data"
@@ -104,7 +100,7 @@ def test_what_would_not_come_back_exactly_is_refused_by_name(cache: Cache, value
 
 @pytest.mark.parametrize("value", [None, 0, "", [], {}, False, 0.0, (), set(), b"", decimal.Decimal(0)])
 @pytest.mark.parametrize("layers", [("redis",), ("memory", "redis"), ("memory",)])
-def test_an_empty_value_is_a_hit(cache: Cache, value: Any, layers: tuple[str, ...]) -> None:
+def test_an_empty_value_is_a_hit(cache, value, layers):
     entry, origin = cache.entry("e", ttl_seconds=60, layers=layers), Origin(value)
     for _ in range(3):
         assert typed(entry.get_or_compute({}, origin)) == typed(value)
@@ -112,9 +108,7 @@ def test_an_empty_value_is_a_hit(cache: Cache, value: Any, layers: tuple[str, ..
 
 
 @pytest.mark.parametrize("layers", [("redis",), ("memory", "redis"), ("memory",)])
-def test_a_caller_that_changes_what_it_got_does_not_change_the_cache(
-    cache: Cache, layers: tuple[str, ...]
-) -> None:
+def test_a_caller_that_changes_what_it_got_does_not_change_the_cache(cache, layers):
     entry = cache.entry("e", ttl_seconds=60, layers=layers)
     for _ in range(4):
         value = entry.get_or_compute({}, lambda: {"tags": ["a"], "on": [datetime.date(2024, 1, 1)]})
@@ -123,7 +117,7 @@ def test_a_caller_that_changes_what_it_got_does_not_change_the_cache(
         value["on"].clear()
 
 
-def test_a_shared_value_is_one_object_and_not_the_first_callers(cache: Cache) -> None:
+def test_a_shared_value_is_one_object_and_not_the_first_callers(cache):
     entry, made = cache.entry("e", ttl_seconds=60, shared=True), {"a": [1]}
     first = entry.get_or_compute({}, lambda: made)
     first["a"].append(2)
@@ -146,9 +140,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("garbage", BROKEN.values(), ids=BROKEN)
-def test_garbage_in_redis_is_a_miss_and_heals(
-    make_cache: Any, redis: redis_client.Redis, garbage: bytes
-) -> None:
+def test_garbage_in_redis_is_a_miss_and_heals(make_cache, redis, garbage):
     entry = make_cache().entry("e", ttl_seconds=60)
     name, origin = entry.slot({}).redis_name, Origin()
     entry.get_or_compute({}, origin)
@@ -161,7 +153,7 @@ def test_garbage_in_redis_is_a_miss_and_heals(
 
 
 @pytest.mark.parametrize("cut", [1, 5, 40])
-def test_a_truncated_value_is_a_miss(make_cache: Any, redis: redis_client.Redis, cut: int) -> None:
+def test_a_truncated_value_is_a_miss(make_cache, redis, cut):
     entry, origin = make_cache().entry("e", ttl_seconds=60), Origin(123456789)
     entry.get_or_compute({}, origin)
     name = entry.slot({}).redis_name
@@ -178,14 +170,14 @@ def test_a_truncated_value_is_a_miss(make_cache: Any, redis: redis_client.Redis,
 @example(b'c1 1 13 1 1 1 1\n{"~UUID":"x"}')
 @example(b'c1 1 14 1 1 1 1\n{"~unknown":1}')
 @example(b"c1 0 100000 1 1 1 1\n" + b"[" * 100000)
-def test_no_bytes_make_reading_fail_in_another_way(data: bytes) -> None:
+def test_no_bytes_make_reading_fail_in_another_way(data):
     record = Record.from_bytes(data, 0.0)
     if record is not None:
         with contextlib.suppress(*GARBAGE):
             record.value()
 
 
-def test_garbage_under_valid_versions_is_computed_anew(make_cache: Any, redis: redis_client.Redis) -> None:
+def test_garbage_under_valid_versions_is_computed_anew(make_cache, redis):
     entry, origin = make_cache().entry("e", ttl_seconds=60), Origin(uuid.UUID(int=7))
     entry.get_or_compute({}, origin)
     name = entry.slot({}).redis_name
@@ -194,9 +186,7 @@ def test_garbage_under_valid_versions_is_computed_anew(make_cache: Any, redis: r
     assert origin.calls == 2
 
 
-def test_a_name_of_another_type_in_redis_is_a_miss_and_heals(
-    make_cache: Any, redis: redis_client.Redis
-) -> None:
+def test_a_name_of_another_type_in_redis_is_a_miss_and_heals(make_cache, redis):
     entry, origin = make_cache().entry("e", ttl_seconds=60, depends_on=("users",)), Origin()
     slot = entry.slot({})
     for name in (slot.redis_name, *slot.version_keys):
