@@ -167,8 +167,9 @@ def test_a_load_that_no_probe_sees_is_said(flask_shop, cache_strategy):
 
 def test_a_recorded_command_that_fails_is_a_failure(flask_shop, cache_strategy):
     done = cache_strategy(
-        "record", "--repo", flask_shop, "--json", "--", sys.executable, "-c", "raise SystemExit(7)"
+        "record", "--repo", flask_shop, "--json", "--", sys.executable, "-c", "print('its own'); exit(7)"
     )
     assert done.returncode == 1
+    assert "its own" in done.stderr, "stdout belongs to the JSON"
     assert json.loads(done.stdout)["exit_code"] == 7
     assert os.listdir(flask_shop / ".cache-strategy" / "traces")  # noqa: PTH208

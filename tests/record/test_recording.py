@@ -14,17 +14,35 @@ import pytest
 
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.trace import Trace
-from cache_strategy.record import read_trace, run_recorded
+from cache_strategy.record import RecordedRun, read_trace, run_recorded
 from record.tiny_shop import write_application
 
 BEGIN = "from shop import *\napp = create_app()\nfill(app)\nclient = app.test_client()\n"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "scripts")}
+
+
+def run(tmp_path: Path, *command: str, **options: object) -> RecordedRun:
+    repo = tmp_path / "shop"
+    where = repo if repo.exists() else tmp_path
+    return run_recorded([sys.executable, *command], where, tmp_path / "trace", **{"quiet": True, **options})
 
 
 def recorded(tmp_path: Path, script: str, **options: object) -> Trace:
-    repo = write_application(tmp_path / "shop", BEGIN + script)
-    run = run_recorded([sys.executable, "script.py"], repo, tmp_path / "trace", quiet=True, **options)
-    assert run.exit_code == 0, run.output_tail
+    write_application(tmp_path / "shop", BEGIN + script)
+    done = run(tmp_path, "script.py", **options)
+    assert done.exit_code == 0, done.output_tail
     return read_trace(tmp_path / "trace")
+
+
+def driver(tmp_path: Path, then: str, *command: str) -> list[str]:
+    """A process of its own that records `command`."""
+    return [
+        sys.executable,
+        "-c",
+        "import sys; from pathlib import Path; from cache_strategy.record import run_recorded; "
+        f"run = run_recorded([sys.executable, *{command!r}], Path({str(tmp_path / 'shop')!r}), "
+        f"Path({str(tmp_path / 'trace')!r})); {then}",
+    ]
 
 
 def test_a_request_is_noted_with_its_route_key_statements_and_times(tmp_path):
@@ -63,73 +81,65 @@ with app.app_context():
     assert insert.time_s > access.time_s
 
 
-@pytest.mark.parametrize(
-    "undo",
-    [
-        "db.session.add(Product(id=9)); db.session.flush(); db.session.rollback()",
-        "db.session.add(Product(id=9)); db.session.flush(); db.session.close()",
-        "nested = db.session.begin_nested(); db.session.add(Product(id=9)); db.session.flush(); "
-        "nested.rollback(); db.session.commit()",
-    ],
-    ids=["rollback", "close", "savepoint"],
-)
-def test_a_write_that_is_rolled_back_does_not_count(tmp_path, undo):
-    trace = recorded(tmp_path, f"with app.app_context():\n    {undo}\n")
-    assert [write.qualname for write in trace.writes if "INSERT" in write.statement] == ["fill"]
-    assert any("rolled back" in note for note in trace.notes)
-
-
-def test_a_write_before_a_savepoint_that_is_rolled_back_counts(tmp_path):
-    trace = recorded(
-        tmp_path,
-        """
-with app.app_context():
-    db.session.get(Product, 1).name = "kept"
-    db.session.flush()
+SAVEPOINT = """
     nested = db.session.begin_nested()
     db.session.add(Product(id=9))
     db.session.flush()
     nested.rollback()
     db.session.commit()
-""",
-    )
-    kinds = [write.statement.split()[0] for write in trace.writes if write.path == "script.py"]
-    assert kinds == ["UPDATE"]
+"""
 
 
-def test_what_an_autoflush_writes_is_put_down_to_the_code_that_commits(tmp_path):
-    trace = recorded(
-        tmp_path,
-        """
-def look():
-    return Product.query.count()
+@pytest.mark.parametrize(
+    "undo",
+    [
+        "    db.session.add(Product(id=9)); db.session.flush(); db.session.rollback()",
+        "    db.session.add(Product(id=9)); db.session.flush(); db.session.close()",
+        SAVEPOINT,
+    ],
+    ids=["rollback", "close", "savepoint"],
+)
+def test_a_write_that_is_rolled_back_does_not_count(tmp_path, undo):
+    trace = recorded(tmp_path, f"with app.app_context():\n{undo}\n")
+    assert [write.qualname for write in trace.writes if "INSERT" in write.statement] == ["fill"]
+    assert any("rolled back" in note for note in trace.notes)
 
-def add():
-    db.session.add(Product(id=9))
-    look()
-    db.session.commit()
 
-with app.app_context():
+@pytest.mark.parametrize(
+    ("script", "written"),
+    [
+        ("    db.session.get(Product, 1).name = 'kept'; db.session.flush()" + SAVEPOINT, ["UPDATE <module>"]),
+        (
+            """
+    def look():
+        return Product.query.count()
+
+    def add():
+        db.session.add(Product(id=9))
+        look()
+        db.session.commit()
+
     add()
 """,
-    )
-    assert [write.qualname for write in trace.writes if write.path == "script.py"] == ["add"]
-
-
-def test_a_raw_statement_on_an_engine_counts(tmp_path):
-    trace = recorded(
-        tmp_path,
-        """
-with app.app_context():
+            ["INSERT add"],
+        ),
+        (
+            """
     with db.engine.begin() as connection:
         connection.execute(db.text("DELETE FROM products WHERE id = 1"))
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(db.text("UPDATE products SET name = 'secret' WHERE id = 2"))
 """,
-    )
-    raw = [write for write in trace.writes if write.path == "script.py"]
-    assert [write.statement.split()[0] for write in raw] == ["DELETE", "UPDATE"]
-    assert "secret" not in raw[1].statement
+            ["DELETE <module>", "UPDATE <module>"],
+        ),
+    ],
+    ids=["before a savepoint that is rolled back", "an autoflush, by the code that commits", "raw"],
+)
+def test_writes_count_and_are_put_down_to_their_author(tmp_path, script, written):
+    trace = recorded(tmp_path, f"with app.app_context():\n{script}\n")
+    own = [write for write in trace.writes if write.path == "script.py"]
+    assert [f"{write.statement.split()[0]} {write.qualname}" for write in own] == written
+    assert not any("secret" in write.statement for write in own)
 
 
 def test_nothing_personal_is_written_down_in_clear(tmp_path):
@@ -144,7 +154,7 @@ def test_plain_recordings_keep_keys_readable(tmp_path):
     assert trace.accesses[0].key == "name=jane&?a=b"
 
 
-def test_users_are_told_apart_by_a_hash_that_says_nothing(tmp_path):
+def test_users_are_told_apart_by_a_hash_that_says_nothing_and_tokens_by_their_holder(tmp_path):
     trace = recorded(
         tmp_path,
         """
@@ -152,25 +162,16 @@ client.get('/hello/x')
 for user in (1, 2, 1):
     client.post(f'/login/{user}')
     client.get('/hello/x')
-client.get('/hello/x', headers={'Authorization': 'Bearer a.eyJzdWIiOiAiamFuZSJ9.c'})
+client.delete_cookie('session')
+for token in ('a.eyJzdWIiOiAiamFuZSJ9.x', 'b.eyJzdWIiOiAiamFuZSJ9.y', 'opaque'):
+    client.get('/hello/x', headers={'Authorization': 'Token ' + token})
 """,
     )
     users = [access.user for access in trace.accesses if access.group.startswith("GET")]
     assert users[0] == ""
     assert users[1] == users[3] != users[2]
+    assert users[4] == users[5] != users[6]
     assert all(len(user) == 16 for user in users[1:])
-
-
-def test_a_token_is_read_for_its_holder(tmp_path):
-    trace = recorded(
-        tmp_path,
-        """
-for token in ('a.eyJzdWIiOiAiamFuZSJ9.x', 'b.eyJzdWIiOiAiamFuZSJ9.y', 'opaque'):
-    client.get('/hello/x', headers={'Authorization': 'Token ' + token})
-""",
-    )
-    first, second, third = (access.user for access in trace.accesses)
-    assert first == second != third
 
 
 def test_an_answer_that_changes_has_another_digest(tmp_path):
@@ -194,22 +195,22 @@ def test_a_request_that_fails_is_noted_as_500(tmp_path):
 def test_answers_are_the_same_with_the_probe_and_without(tmp_path):
     script = BEGIN + (
         "client.post('/login/7')\n"
-        "r = client.get('/hello/x')\nprint(r.status, sorted((k, v) for k, v in r.headers), r.data)\n"
-        "r = client.get('/api/products/1')\nprint(r.status, sorted((k, v) for k, v in r.headers), r.data)\n"
+        "for path in ('/hello/x', '/api/products/1'):\n"
+        "    r = client.get(path)\n"
+        "    print(r.status, sorted((k, v) for k, v in r.headers), r.data)\n"
     )
     repo = write_application(tmp_path / "shop", script)
     bare = subprocess.run([sys.executable, "script.py"], cwd=repo, capture_output=True, text=True, check=True)
-    run = run_recorded([sys.executable, "script.py"], repo, tmp_path / "trace", quiet=True)
-    assert run.output_tail.strip() == bare.stdout.strip()
+    assert run(tmp_path, "script.py").output_tail.strip() == bare.stdout.strip()
 
 
 def test_a_test_suite_with_pytest_is_recorded(tmp_path):
-    repo = write_application(
+    write_application(
         tmp_path / "shop", BEGIN + "def test_it():\n    assert client.get('/hello/x').data\n", "test_shop.py"
     )
-    run = run_recorded([sys.executable, "-m", "pytest", "-q"], repo, tmp_path / "trace", quiet=True)
-    assert run.exit_code == 0
-    assert "1 passed" in run.output_tail
+    done = run(tmp_path, "-m", "pytest", "-q")
+    assert done.exit_code == 0
+    assert "1 passed" in done.output_tail
     assert [access.group for access in read_trace(tmp_path / "trace").accesses] == ["GET /hello/{name}"]
 
 
@@ -229,13 +230,8 @@ client.get('/hello/parent')
 """,
         plain=True,
     )
-    assert sorted(a.key for a in trace.accesses) == [
-        "name=child0",
-        "name=child1",
-        "name=child2",
-        "name=parent",
-        "name=parent",
-    ]
+    keys = sorted(a.key.removeprefix("name=") for a in trace.accesses)
+    assert keys == "child0 child1 child2 parent parent".split()
     assert len(list((tmp_path / "trace").glob("*.jsonl"))) == 4
 
 
@@ -254,12 +250,9 @@ with ThreadPoolExecutor(4) as pool:
 
 
 def test_a_process_that_is_killed_leaves_every_finished_request(tmp_path):
-    repo = write_application(
-        tmp_path / "shop",
-        BEGIN + "import os\nfor n in range(50):\n    client.get('/hello/x')\nos.kill(os.getpid(), 9)\n",
-    )
-    run = run_recorded([sys.executable, "script.py"], repo, tmp_path / "trace", quiet=True)
-    assert run.exit_code == 128 + 9
+    script = BEGIN + "import os\nfor n in range(50):\n    client.get('/hello/x')\nos.kill(os.getpid(), 9)\n"
+    write_application(tmp_path / "shop", script)
+    assert run(tmp_path, "script.py").exit_code == 128 + 9
     assert len(read_trace(tmp_path / "trace").accesses) == 50
 
 
@@ -273,21 +266,14 @@ def test_a_torn_line_is_counted_and_the_rest_is_read(tmp_path):
 
 
 def test_a_development_server_is_recorded_until_it_is_interrupted(tmp_path):
-    repo = write_application(tmp_path / "shop", "")
-    driver = f"""
-import sys
-from pathlib import Path
-from cache_strategy.record import run_recorded
-run = run_recorded([sys.executable, "-m", "flask", "--app", "shop:create_app()", "run", "--port", "0"],
-                   Path({str(repo)!r}), Path({str(tmp_path / "trace")!r}))
-sys.exit(0 if run.interrupted else 9)
-"""
+    write_application(tmp_path / "shop", "")
+    server = ("-m", "flask", "--app", "shop:create_app()", "run", "--port", "0")
     process = subprocess.Popen(
-        [sys.executable, "-c", driver],
+        driver(tmp_path, "sys.exit(0 if run.interrupted else 9)", *server),
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "scripts")},
+        env=ENVIRONMENT,
         start_new_session=True,
     )
     assert process.stderr is not None
@@ -312,15 +298,10 @@ def test_ctrl_c_at_a_terminal_reaches_the_command_once(tmp_path):
         "signal.sigwait({signal.SIGINT}); again = signal.sigtimedwait({signal.SIGINT}, 0.5); "
         "print('again' if again else 'once', flush=True)"
     )
-    driver = (
-        "import sys; from pathlib import Path; from cache_strategy.record import run_recorded; "
-        f"print(run_recorded([sys.executable, '-c', {command!r}], Path('.'), Path({str(tmp_path / 'trace')!r})))"
-    )
+    (tmp_path / "shop").mkdir()
     child, terminal = pty.fork()
     if not child:
-        os.chdir(tmp_path)
-        os.environ["PYTHONPATH"] = str(Path(__file__).parents[2] / "scripts")
-        os.execv(sys.executable, [sys.executable, "-c", driver])
+        os.execve(sys.executable, driver(tmp_path, "print(run)", "-c", command), ENVIRONMENT)
     said = b""
     with os.fdopen(terminal, "r+b", buffering=0) as stream, suppress(OSError):
         while part := stream.read(1024):
@@ -333,57 +314,51 @@ def test_ctrl_c_at_a_terminal_reaches_the_command_once(tmp_path):
     assert b"interrupted=True" in said
 
 
-def test_output_of_the_command_passes_through(tmp_path, capfd):
-    code = "import sys; print('to out'); print('to err', file=sys.stderr)"
+def test_output_of_the_command_passes_through_or_goes_where_it_is_sent(tmp_path, capfd):
+    code = "import sys; print('to out', flush=True); print('to err', file=sys.stderr)"
     run_recorded([sys.executable, "-c", code], tmp_path, tmp_path / "trace")
-    out, err = capfd.readouterr()
-    assert (out, err) == ("to out\n", "to err\n")
+    assert capfd.readouterr() == ("to out\n", "to err\n")
+    run_recorded([sys.executable, "-c", code], tmp_path, tmp_path / "other", to=sys.__stderr__.buffer)
+    assert capfd.readouterr() == ("", "to out\nto err\n")
 
 
 def test_the_environment_is_added_to(tmp_path):
     code = "import os; print(os.environ['CACHE_MODE'])"
-    run = run_recorded(
-        [sys.executable, "-c", code], tmp_path, tmp_path / "trace", env={"CACHE_MODE": "shadow"}, quiet=True
-    )
-    assert run.output_tail == "shadow"
+    assert run(tmp_path, "-c", code, env={"CACHE_MODE": "shadow"}).output_tail == "shadow"
 
 
 def test_a_sitecustomize_of_the_environment_still_runs(tmp_path, monkeypatch):
-    own = tmp_path / "own"
-    own.mkdir()
-    (own / "sitecustomize.py").write_text("import builtins\nbuiltins.CUSTOMIZED = __file__\n")
-    monkeypatch.setenv("PYTHONPATH", str(own))
-    run = run_recorded([sys.executable, "-c", "print(CUSTOMIZED)"], tmp_path, tmp_path / "trace", quiet=True)
-    assert run.output_tail == str(own / "sitecustomize.py")
+    own = tmp_path / "sitecustomize.py"
+    own.write_text("import builtins\nbuiltins.CUSTOMIZED = __file__\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert run(tmp_path, "-c", "print(CUSTOMIZED)").output_tail == str(own)
 
 
 def test_the_probes_modules_are_not_importable_by_the_application(tmp_path):
     code = (
         "import importlib.util as u; print([n for n in ('journal', 'frames', 'watchers') if u.find_spec(n)])"
     )
-    run = run_recorded([sys.executable, "-c", code], tmp_path, tmp_path / "trace", quiet=True)
-    assert run.output_tail == "[]"
+    assert run(tmp_path, "-c", code).output_tail == "[]"
 
 
-def test_a_command_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(CacheStrategyError, match=r"no-such-program: cannot be started"):
-        run_recorded(["no-such-program"], tmp_path, tmp_path / "trace")
-
-
-def test_a_folder_that_holds_a_trace_is_refused(tmp_path):
-    run_recorded([sys.executable, "-c", ""], tmp_path, tmp_path / "trace")
-    with pytest.raises(CacheStrategyError, match="holds a trace already"):
-        run_recorded([sys.executable, "-c", ""], tmp_path, tmp_path / "trace")
-
-
-def test_a_trace_folder_that_cannot_be_made_is_named(tmp_path):
+@pytest.mark.parametrize(
+    ("command", "folder", "said"),
+    [
+        ("no-such-program", "trace", "no-such-program: cannot be started"),
+        (sys.executable, "holds", "holds a trace already"),
+        (sys.executable, "file/trace", "cannot be written"),
+    ],
+)
+def test_what_cannot_be_recorded_is_named(tmp_path, command, folder, said):
     (tmp_path / "file").touch()
-    with pytest.raises(CacheStrategyError, match="cannot be written"):
-        run_recorded([sys.executable, "-c", ""], tmp_path, tmp_path / "file" / "trace")
+    (tmp_path / "holds").mkdir()
+    (tmp_path / "holds" / "1-0.jsonl").touch()
+    with pytest.raises(CacheStrategyError, match=said):
+        run_recorded([command, "-c", ""], tmp_path, tmp_path / folder)
 
 
 def test_a_python_that_ignores_the_probe_is_said(tmp_path):
-    run_recorded([sys.executable, "-I", "-c", ""], tmp_path, tmp_path / "trace")
+    run(tmp_path, "-I", "-c", "")
     (note,) = read_trace(tmp_path / "trace").notes
     assert "ran in no process" in note
 
@@ -394,25 +369,14 @@ def test_a_trace_that_is_not_there_is_named(tmp_path):
 
 
 def test_a_journal_that_cannot_be_written_does_not_stop_the_application(tmp_path):
-    repo = write_application(
+    write_application(
         tmp_path / "shop",
         "import os, shutil\nshutil.rmtree(os.environ['CACHE_STRATEGY_TRACE'])\n"
         + BEGIN
-        + "import os\nif not os.fork():\n    print(client.get('/hello/x').status_code)\n    os._exit(0)\nos.wait()\n",
+        + "if not os.fork():\n    print(client.get('/hello/x').status_code)\n    os._exit(0)\nos.wait()\n",
     )
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys; from pathlib import Path; from cache_strategy.record import run_recorded; "
-            f"sys.exit(run_recorded([sys.executable, '-u', 'script.py'], Path({str(repo)!r}), "
-            f"Path({str(tmp_path / 'trace')!r})).exit_code)",
-        ],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "scripts")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    command = driver(tmp_path, "sys.exit(run.exit_code)", "-u", "script.py")
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip()) == (0, "200"), done.stderr
     assert done.stderr.count("not recorded any further") == 1
 

@@ -179,7 +179,7 @@ def record(
     root = line.writable_repository_at(repo)
     folder = out or root / line.WORK / "traces" / time.strftime("%Y%m%d-%H%M%S")
     line.work_folder_of(root)
-    done = run_recorded(command, root, folder, env={})
+    done = run_recorded(command, root, folder, to=sys.stderr.buffer if json_ else None)
     trace = read_trace(folder)
     counts = {"requests": len(trace.accesses), "writes": len(trace.writes), "bad_lines": trace.bad_lines}
     if json_:
@@ -188,6 +188,7 @@ def record(
                 "schema": 1,
                 "trace": str(folder),
                 "exit_code": done.exit_code,
+                "interrupted": done.interrupted,
                 "seconds": done.seconds,
                 **counts,
             }
@@ -201,7 +202,7 @@ def record(
             print(note, file=sys.stderr)
         if not trace.accesses:
             print("No request was seen: does the command serve or test a Flask application?", file=sys.stderr)
-    if done.exit_code:
+    if done.exit_code and not done.interrupted:
         raise typer.Exit(1)
 
 

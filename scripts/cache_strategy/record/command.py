@@ -7,7 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -44,6 +44,7 @@ def run_recorded(
     env: Mapping[str, str] | None = None,
     quiet: bool = False,
     plain: bool = False,
+    to: IO[bytes] | None = None,
 ) -> RecordedRun:
     """
     Runs `command` in `repo` and leaves its journals in `trace_dir`.
@@ -52,6 +53,7 @@ def run_recorded(
         env: added to this process's environment.
         quiet: standard output and error go to `trace_dir/output.txt` instead of passing through.
         plain: keys and values are written in clear; otherwise only numbers in paths are.
+        to: where the standard output of a command that is not quiet goes; None for where ours goes.
 
     Raises:
         CacheStrategyError: the command cannot be started, or `trace_dir` cannot be written or holds a trace already.
@@ -63,7 +65,7 @@ def run_recorded(
     _prepare(trace_dir)
     variables = {**os.environ, **(env or {}), **_probe_environment(repo, trace_dir, plain)}
     began = time.monotonic()
-    with _output(trace_dir, quiet) as output:
+    with (trace_dir / OUTPUT).open("wb") if quiet else nullcontext(to) as output:
         try:
             process = subprocess.Popen(
                 list(command),
@@ -116,15 +118,6 @@ def _probe_environment(repo: Path, trace_dir: Path, plain: bool) -> dict[str, st
     }
 
 
-@contextmanager
-def _output(trace_dir: Path, quiet: bool) -> Iterator[IO[bytes] | None]:
-    if not quiet:
-        yield None
-        return
-    with (trace_dir / OUTPUT).open("wb") as stream:
-        yield stream
-
-
 def _wait(process: "subprocess.Popen[bytes]") -> tuple[int, bool]:
     """
     The exit code, and whether it was interrupted.
@@ -140,8 +133,7 @@ def _wait(process: "subprocess.Popen[bytes]") -> tuple[int, bool]:
             except KeyboardInterrupt:
                 interrupted.set()
                 if not _shares_our_terminal():
-                    with suppress(ProcessLookupError):
-                        process.send_signal(signal.SIGINT)
+                    process.send_signal(signal.SIGINT)
 
 
 def _shares_our_terminal() -> bool:
@@ -166,8 +158,7 @@ def _handing_on_sigterm(process: "subprocess.Popen[bytes]", interrupted: threadi
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         interrupted.set()
-        with suppress(ProcessLookupError):
-            process.send_signal(number)
+        process.send_signal(number)
 
     before = signal.signal(signal.SIGTERM, hand_on)
     try:

@@ -1,21 +1,21 @@
 """Reads the probe's journals."""
 
 import json
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.trace import Access, CacheEvent, Trace, Write
 
+_KINDS: dict[str, type[Access | Write | CacheEvent]] = {"access": Access, "write": Write, "cache": CacheEvent}
+_FIELDS = {kind: {each.name for each in fields(noun)} for kind, noun in _KINDS.items()}
+_TIMES = {"t": "time_s", "stored_t": "stored_s"}
+
 
 @dataclass
 class _Heap:
-    accesses: list[Access] = field(default_factory=list)
-    writes: list[Write] = field(default_factory=list)
-    events: list[CacheEvent] = field(default_factory=list)
-    processes: int = 0
+    found: dict[str, list[Any]] = field(default_factory=lambda: {kind: [] for kind in _KINDS})
     rolled_back: int = 0
     problems: list[str] = field(default_factory=list)
     bad: int = 0
@@ -29,7 +29,7 @@ def read_trace(trace_dir: Path) -> Trace:
     were rolled back are left out and counted in `notes`; the others count from their commit.
 
     Raises:
-        CacheStrategyError: no such folder, or nothing was recorded in it.
+        CacheStrategyError: no such folder.
     """
     if not trace_dir.is_dir():
         raise CacheStrategyError(
@@ -38,20 +38,42 @@ def read_trace(trace_dir: Path) -> Trace:
     heap = _Heap()
     files = sorted(trace_dir.glob("*.jsonl"))
     for file in files:
-        _read_file(file, heap)
-    heap.accesses.sort(key=lambda access: access.time_s)
-    heap.writes.sort(key=lambda write: write.time_s)
-    heap.events.sort(key=lambda event: event.time_s)
-    times = [item.time_s for items in (heap.accesses, heap.writes, heap.events) for item in items]
+        with file.open("rb") as stream:
+            for line in stream:
+                try:
+                    _take(json.loads(line), heap)
+                except (ValueError, KeyError, TypeError):
+                    heap.bad += 1
+    for items in heap.found.values():
+        items.sort(key=lambda item: item.time_s)
+    ends = [item.time_s for items in heap.found.values() if items for item in (items[0], items[-1])]
     return Trace(
-        accesses=tuple(heap.accesses),
-        writes=tuple(heap.writes),
-        cache_events=tuple(heap.events),
-        seconds=max(times) - min(times) if times else 0.0,
+        accesses=tuple(heap.found["access"]),
+        writes=tuple(heap.found["write"]),
+        cache_events=tuple(heap.found["cache"]),
+        seconds=max(ends) - min(ends) if ends else 0.0,
         bad_lines=heap.bad,
         source=trace_dir.name,
         notes=tuple(_notes(heap, len(files))),
     )
+
+
+def _take(record: dict[str, Any], heap: _Heap) -> None:
+    kind = record["kind"]
+    if kind == "process":
+        return
+    if kind == "problem":
+        heap.problems.append(str(record["text"]))
+    elif record.get("rolled_back"):
+        heap.rolled_back += 1
+    else:
+        values = {_TIMES.get(name, name): value for name, value in record.items()}
+        known = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+            if name in _FIELDS[kind]
+        }
+        heap.found[kind].append(_KINDS[kind](**known | {"time_s": float(record["t"])}))
 
 
 def _notes(heap: _Heap, files: int) -> list[str]:
@@ -60,89 +82,10 @@ def _notes(heap: _Heap, files: int) -> list[str]:
         notes.append(
             "The probe ran in no process: the command starts no Python, or a Python that ignores PYTHONPATH (-I, -E, -S)."
         )
-    elif not heap.accesses and not heap.writes and not heap.events:
+    elif not any(heap.found.values()):
         notes.append("Nothing was recorded: no request to Flask, no write of SQLAlchemy, no cache was seen.")
     if heap.rolled_back:
         notes.append(f"{heap.rolled_back} writes were rolled back and do not count.")
     if heap.bad:
         notes.append(f"{heap.bad} lines could not be read.")
-    notes.extend(heap.problems[:10])
-    return notes
-
-
-def _read_file(file: Path, heap: _Heap) -> None:
-    with file.open("rb") as stream:
-        for line in stream:
-            try:
-                record = json.loads(line)
-                _READERS[record["kind"]](record, heap)
-            except (ValueError, KeyError, TypeError):
-                heap.bad += 1
-
-
-def _process(record: dict[str, Any], heap: _Heap) -> None:
-    heap.processes += 1
-
-
-def _problem(record: dict[str, Any], heap: _Heap) -> None:
-    heap.problems.append(str(record["text"]))
-
-
-def _access(record: dict[str, Any], heap: _Heap) -> None:
-    heap.accesses.append(
-        Access(
-            time_s=float(record["t"]),
-            group=str(record["group"]),
-            key=str(record["key"]),
-            user=str(record.get("user", "")),
-            status=record.get("status"),
-            duration_ms=record.get("duration_ms"),
-            database_ms=record.get("database_ms"),
-            statements=record.get("statements"),
-            size_bytes=record.get("size_bytes"),
-            digest=str(record.get("digest", "")),
-        )
-    )
-
-
-def _write(record: dict[str, Any], heap: _Heap) -> None:
-    if record.get("rolled_back"):
-        heap.rolled_back += 1
-        return
-    heap.writes.append(
-        Write(
-            time_s=float(record["t"]),
-            tables=tuple(record["tables"]),
-            path=str(record["path"]),
-            line=int(record["line"]),
-            qualname=str(record["qualname"]),
-            statement=str(record["statement"]),
-        )
-    )
-
-
-def _cache(record: dict[str, Any], heap: _Heap) -> None:
-    stored = record.get("stored_t")
-    heap.events.append(
-        CacheEvent(
-            time_s=float(record["t"]),
-            event=str(record["event"]),
-            entry=str(record["entry"]),
-            key=str(record.get("key", "")),
-            stored_s=None if stored is None else float(stored),
-            served=str(record.get("served", "")),
-            origin=str(record.get("origin", "")),
-            tags=tuple(record.get("tags", ())),
-            group=str(record.get("group", "")),
-            reason=str(record.get("reason", "")),
-        )
-    )
-
-
-_READERS: dict[str, Callable[[dict[str, Any], _Heap], None]] = {
-    "process": _process,
-    "problem": _problem,
-    "access": _access,
-    "write": _write,
-    "cache": _cache,
-}
+    return notes + heap.problems[:10]

@@ -3,8 +3,7 @@
 import math
 import statistics
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from cache_strategy.model.evidence import UNKNOWN_TABLE, EndpointMeasurement, Measurement
 from cache_strategy.model.trace import Access, Trace
@@ -46,90 +45,62 @@ def percentile(values: Sequence[float], share: float) -> float:
 
 
 def _figures(accesses: Sequence[Access], where: str) -> dict[str, Measurement]:
-    latency = _known(accesses, lambda access: access.duration_ms)
-    database = _known(accesses, lambda access: access.database_ms)
-    statements = _known(accesses, lambda access: access.statements)
-    sizes = _known(
-        (access for access in accesses if access.status in (None, 200)), lambda access: access.size_bytes
-    )
+    good = [access for access in accesses if access.status in (None, 200)]
+    # What an error page says is no news of the data.
+    answers = [access for access in good if access.digest]
     figures: dict[str, Measurement] = {}
 
-    def add(name: str, value: float, unit: str, n: int) -> None:
-        figures[name] = Measurement(value=round(value, 4), unit=unit, source="measured", where=where, n=n)
+    def add(
+        name: str, figure: Callable[[Sequence[float]], float], unit: str, values: Iterable[float | None]
+    ) -> None:
+        known = [value for value in values if value is not None]
+        if known:
+            value = round(figure(known), 4)
+            figures[name] = Measurement(value=value, unit=unit, source="measured", where=where, n=len(known))
 
-    if latency:
-        add("latency_ms_p50", statistics.median(latency), "ms", len(latency))
-        add("latency_ms_p95", percentile(latency, 0.95), "ms", len(latency))
-    if database:
-        add("database_ms_p50", statistics.median(database), "ms", len(database))
-    if statements:
-        add("statements_per_request", statistics.fmean(statements), "statements/request", len(statements))
-    if sizes:
-        add("answer_bytes", statistics.median(sizes), "bytes", len(sizes))
-    changed, pairs = _changes(accesses)
-    if pairs:
-        add("change_share", changed / pairs, "share", pairs)
-    same, meetings = _meetings(accesses)
-    if meetings:
-        add("same_for_all_users_share", same / meetings, "share", meetings)
+    latency = [access.duration_ms for access in accesses]
+    add("latency_ms_p50", statistics.median, "ms", latency)
+    add("latency_ms_p95", lambda known: percentile(known, 0.95), "ms", latency)
+    add("database_ms_p50", statistics.median, "ms", [access.database_ms for access in accesses])
+    add("statements_per_request", statistics.fmean, "statements/request", [a.statements for a in accesses])
+    add("answer_bytes", statistics.median, "bytes", [access.size_bytes for access in good])
+    add("change_share", statistics.fmean, "share", _changes(answers))
+    add("same_for_all_users_share", statistics.fmean, "share", _meetings(answers))
     return figures
 
 
-def _known(accesses: Iterable[Access], read: Callable[[Access], float | None]) -> list[float]:
-    return [value for access in accesses if (value := read(access)) is not None]
-
-
-def _answers(accesses: Iterable[Access]) -> Iterable[Access]:
-    """Answers whose content is known and meant: an error page says nothing about the data."""
-    return (access for access in accesses if access.digest and access.status in (None, 200))
-
-
-def _changes(accesses: Iterable[Access]) -> tuple[int, int]:
+def _changes(answers: Iterable[Access]) -> Iterator[bool]:
+    """Of each answer but the first to one key and user, whether it differs from the one before."""
     last: dict[tuple[str, str], str] = {}
-    changed = pairs = 0
-    for access in _answers(accesses):
+    for access in answers:
         before = last.get((access.key, access.user))
         if before is not None:
-            pairs += 1
-            changed += before != access.digest
+            yield before != access.digest
         last[access.key, access.user] = access.digest
-    return changed, pairs
 
 
-def _meetings(accesses: Iterable[Access]) -> tuple[int, int]:
-    by_key: dict[str, list[Access]] = defaultdict(list)
-    for access in _answers(accesses):
-        by_key[access.key].append(access)
-    same = meetings = 0
-    for answers in by_key.values():
-        for before, after in pairwise(answers):
-            if before.user != after.user:
-                meetings += 1
-                same += before.digest == after.digest
-    return same, meetings
+def _meetings(answers: Iterable[Access]) -> Iterator[bool]:
+    """Of each answer to a key that went to another user than the one before, whether it is the same."""
+    last: dict[str, Access] = {}
+    for access in answers:
+        before = last.get(access.key)
+        if before is not None and before.user != access.user:
+            yield before.digest == access.digest
+        last[access.key] = access
 
 
 def _volume(
     accesses: Sequence[Access], trace: Trace, tables: frozenset[str] | None, where: str
 ) -> dict[str, Measurement]:
-    hours = trace.seconds / 3600
-    figures = {
-        "requests_per_hour": Measurement(
-            value=round(len(accesses) / hours, 2),
-            unit="requests/hour",
-            source="measured",
-            where=f"{where}, {trace.seconds:.0f} s",
-            n=len(accesses),
-        )
-    }
+    where = f"{where}, {trace.seconds:.0f} s"
+
+    def per_hour(what: str, n: int, more: str = "") -> Measurement:
+        value = round(n / trace.seconds * 3600, 2)
+        return Measurement(value=value, unit=f"{what}/hour", source="measured", where=where + more, n=n)
+
+    figures = {"requests_per_hour": per_hour("requests", len(accesses))}
     if tables is not None and trace.writes and UNKNOWN_TABLE not in tables:
         lower = {table.lower() for table in tables}
         writes = sum(not lower.isdisjoint(table.lower() for table in write.tables) for write in trace.writes)
-        figures["writes_per_hour"] = Measurement(
-            value=round(writes / hours, 2),
-            unit="writes/hour",
-            source="measured",
-            where=f"{where}, {trace.seconds:.0f} s, tables {', '.join(sorted(tables))}",
-            n=writes,
-        )
+        figures["writes_per_hour"] = per_hour("writes", writes, f", tables {', '.join(sorted(tables))}")
     return figures

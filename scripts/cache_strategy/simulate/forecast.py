@@ -105,12 +105,13 @@ def _check(
     for name in policies:
         if name not in known:
             raise CacheStrategyError(f"--policy {name}: is not known; the policies are {', '.join(known)}.")
-    for ttl in ttls:
-        if ttl is not None and ttl < 1:
-            raise CacheStrategyError(f"--ttl {ttl}: is below 1; write whole seconds, for example 300.")
-    for capacity in capacities:
-        if capacity is not None and capacity < 1:
-            raise CacheStrategyError(f"--capacity {capacity}: is below 1; write bytes, for example 1000000.")
+    for option, values, example in (
+        ("ttl", ttls, "whole seconds, for example 300"),
+        ("capacity", capacities, "bytes"),
+    ):
+        for value in values:
+            if value is not None and value < 1:
+                raise CacheStrategyError(f"--{option} {value}: is below 1; write {example}.")
     if not ttls or not capacities or not policies:
         raise CacheStrategyError(
             "simulate: nothing to simulate; name at least one time to live, for example --ttl 60,300"
