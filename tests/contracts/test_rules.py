@@ -14,6 +14,7 @@ import pytest
 
 from cache_strategy.rules import all_rules, check_change, check_command, check_text, explain, rule_named
 from cache_strategy.rules._base import Rule
+from rules.case_files import versions_of
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "scripts" / "cache_strategy"
@@ -32,13 +33,13 @@ def sections_of(page: str) -> dict[str, str]:
 
 
 def findings_of(rule: Rule, example: str) -> list[str]:
-    """The names of the rules that flag an example: a command, a text, or `--- before` and `--- after`."""
+    """The names of the rules that flag an example: a command, a text, or a change whose lines are marked."""
     if rule.command_visitors:
         return [finding.name for finding in check_command(example)]
-    parts = re.split(r"^--- (?:before|after)\n", example, flags=re.MULTILINE)
-    if len(parts) == 3:
-        return [finding.name for finding in check_change(parts[1], parts[2], "shop/views.py")]
-    return [finding.name for finding in check_text(example, "shop/views.py")]
+    before, after = versions_of(example)
+    if before is not None:
+        return [finding.name for finding in check_change(before, after, "shop/views.py")]
+    return [finding.name for finding in check_text(after, "shop/views.py")]
 
 
 @pytest.mark.parametrize("rule", RULES)

@@ -1,10 +1,11 @@
 """
 Case files: texts with the expected findings written on the line.
 
-`=== title` begins a case. A case is one text, or a change whose parts follow `--- before` and `--- after`. A line
-that ends in `# error: rule-name` (several may follow each other) must get exactly those findings; every other line
-must get none. The expectations are cut off before the text is judged. A title that begins with "clean" says that
-nothing is expected.
+What stands before the first case begins every case. `=== title` begins a case, `==== title` one that begins with
+nothing. A line that begins with `-` is only in the file as it was, one with `+` only in the file as it will be;
+without such lines the case is a text. A line that ends in `# error: rule-name` (several may follow each other) must
+get exactly those findings; every other line must get none. The expectations are cut off before the text is judged.
+A title that begins with "clean" says that nothing is expected.
 """
 
 from __future__ import annotations
@@ -30,14 +31,24 @@ class Case(NamedTuple):
 def cases_of(rule_name: str) -> list[Case]:
     """The cases of a rule, in the order of its file."""
     text = (FOLDER / f"{rule_name.replace('-', '_')}.txt").read_text(encoding="utf-8")
+    start, *parts = re.split(r"^(====?) (.*)\n", text, flags=re.MULTILINE)
     cases = []
-    for block in re.split(r"^=== ", text, flags=re.MULTILINE)[1:]:
-        title, _, body = block.partition("\n")
-        parts = re.split(r"^--- (?:before|after)\n", body, flags=re.MULTILINE)
-        before = parts[1] if len(parts) == 3 else None
-        after, expected = without_expectations(parts[-1])
-        cases.append(Case(title, before, after, expected))
+    for mark, title, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
+        before, after = versions_of(body if mark == "====" else start + body)
+        cases.append(Case(title, before, *without_expectations(after)))
     return cases
+
+
+def versions_of(text: str) -> tuple[str | None, str]:
+    """The file as it was (None where no line is marked) and as it will be."""
+    lines = text.rstrip("\n").split("\n")
+    if not any(line.startswith(("-", "+")) for line in lines):
+        return None, text
+    before, after = (
+        "\n".join(line.removeprefix(own) for line in lines if not line.startswith(other)) + "\n"
+        for own, other in ("-+", "+-")
+    )
+    return _EXPECTED.sub("", before), after
 
 
 def without_expectations(text: str) -> tuple[str, frozenset[tuple[int, str, str]]]:

@@ -11,39 +11,25 @@ Why is this bad
     writer that does not invalidate is the most frequent of all caching bugs.
 
 Example
-    --- before
     from app import cache, db
 
     def rename(user_id, name):
         db.session.get(User, user_id).name = name
         db.session.commit()
-        cache.delete(f"user:{user_id}")
-    --- after
-    from app import cache, db
-
-    def rename(user_id, name):
-        db.session.get(User, user_id).name = name
-        db.session.commit()
+    -    cache.delete(f"user:{user_id}")
 
 Use instead
-    --- before
     from app import cache, db
 
     def rename(user_id, name):
         db.session.get(User, user_id).name = name
         db.session.commit()
-        cache.delete(f"user:{user_id}")
-    --- after
-    from app import cache, db
-
-    def rename(user_id, name):
-        db.session.get(User, user_id).name = name
-        db.session.commit()
-        forget_user(user_id)
-
-    def forget_user(user_id):
-        cache.delete(f"user:{user_id}")
-        cache.delete(f"user-badges:{user_id}")
+    -    cache.delete(f"user:{user_id}")
+    +    forget_user(user_id)
+    +
+    +def forget_user(user_id):
+    +    cache.delete(f"user:{user_id}")
+    +    cache.delete(f"user-badges:{user_id}")
 
 Known problems
     An invalidation that moved to another file is not seen there: allow the line and name the place. A function that
