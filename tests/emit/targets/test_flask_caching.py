@@ -2,7 +2,6 @@
 
 import importlib
 import itertools
-import json
 import os
 import pickle
 import shutil
@@ -11,7 +10,6 @@ import sys
 import textwrap
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -49,7 +47,7 @@ class Kept:
         self.cache: Any = self.runtime.Cache(url, "app", budget_ms=budget_ms)
         self.events: list[dict[str, Any]] = []
         self.cache.listeners.append(self.events.append)
-        self.module.connect(self.cache, url, budget_ms=budget_ms)
+        self.module.connect(self.cache, url)
         self.flask_cache: flask_caching.Cache = self.module.flask_cache
 
     def entry(self, name: str = "answer", **options: Any) -> Any:
@@ -99,11 +97,12 @@ def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
         threading.Event().wait(0.02)
 
 
-# Hits and keys.
+# Hits and keys. What a key or a value may be is the runtime's, and so are its tests.
 
 
 def test_the_second_call_is_a_hit_within_and_without_a_request(kept):
-    origin = Origin({"name": "Ann", "since": Decimal("1.50")})
+    answer = {"name": "Ann", "since": Decimal("1.50"), "tags": ["a"]}
+    origin = Origin(answer)
     get_user = origin.kept_by(kept.entry())
     app = Flask("shop")
     kept.flask_cache.init_app(app)
@@ -111,71 +110,43 @@ def test_the_second_call_is_a_hit_within_and_without_a_request(kept):
     assert app.test_client().get("/").text == "Ann"
     assert app.test_client().get("/").text == "Ann"
     with app.app_context():
-        assert get_user(7) == {"name": "Ann", "since": Decimal("1.50")}
-    assert get_user(user_id=7, locale="en") == {"name": "Ann", "since": Decimal("1.50")}
+        get_user(7)["tags"].append("changed by a caller")
+    assert get_user(user_id=7, locale="en") == answer
     assert origin.calls == [(7, "en")]
+    counts = kept.cache.metrics()["answer"]
+    assert [counts[name] for name in ("hits", "misses", "computations", "stores", "errors")] == [
+        3,
+        1,
+        1,
+        1,
+        0,
+    ]
+    assert {e["key"] for e in kept.told("hit") + kept.told("miss")} == {"locale='en', user_id=7"}
 
 
-def test_an_application_that_was_never_initialised_is_served_too(kept):
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
-    with Flask("worker").app_context():
-        assert [get_user(7), get_user(7)] == ["first", "first"]
-        origin.answer = "second"
-        kept.cache.invalidate(("users", 7))
-        assert get_user(7) == "second"
-
-
-def test_a_worker_without_any_application_forgets_for_all(kept):
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
-    app = Flask("shop")
-    kept.flask_cache.init_app(app)
-    with app.app_context():
-        get_user(7)
-    origin.answer = "second"
-    kept.cache.invalidate(("users", 7))
-    with app.app_context():
-        assert get_user(7) == "second"
-
-
-@pytest.mark.parametrize("answer", [None, 0, False, "", [], {}, 0.0, (), b""], ids=repr)
+@pytest.mark.parametrize("answer", [None, 0, "", [], b""], ids=repr)
 def test_a_falsy_answer_is_an_answer(kept, answer):
     origin = Origin(answer)
     get_user = origin.kept_by(kept.entry())
-    for _ in range(2):
-        served = get_user(7)
-        assert served == answer
-        assert type(served) is type(answer)
+    assert [get_user(7), get_user(7)] == [answer, answer]
     assert len(origin.calls) == 1
 
 
-def test_arguments_that_differ_in_type_or_value_have_keys_of_their_own(kept):
+def test_arguments_of_every_kind_have_keys_of_their_own(kept):
     origin = Origin()
     get_user = origin.kept_by(kept.entry())
-    keys = [1, "1", True, None, 1.0, Decimal(1), (1,), [1], ("a", "b:c"), ("a:b", "c"), {"a": 1}, b"1"]
+    keys = [1, "1", True, None, ("a", "b:c"), ("a:b", "c"), "\ud800", "long" * 99]
     for key in (*keys, *keys):
         get_user(key)
     assert len(origin.calls) == len(keys)
 
 
-def test_two_entries_never_share_a_value_whatever_their_names(kept):
+def test_two_entries_never_share_a_value_nor_a_name(kept):
     first, second = Origin("one"), Origin("two")
     one, two = first.kept_by(kept.entry("a-b")), second.kept_by(kept.entry("ab"))
     assert [one(1), two(1), one(1), two(1)] == ["one", "two", "one", "two"]
-
-
-def test_a_caller_that_changes_what_it_got_does_not_change_the_cache(kept):
-    get_user = Origin({"tags": ["a"]}).kept_by(kept.entry())
-    get_user(7)
-    get_user(7)["tags"].append("b")
-    assert get_user(7) == {"tags": ["a"]}
-
-
-def test_a_value_that_would_not_come_back_as_it_is_is_refused_by_name(kept):
-    get_user = Origin(object()).kept_by(kept.entry("profile"))
-    with pytest.raises(TypeError, match=r"profile: user_id=7.*object.*plain data"):
-        get_user(7)
+    with pytest.raises(ValueError, match="an entry of this name already"):
+        kept.entry("ab")
 
 
 def test_an_exception_of_the_function_reaches_the_caller_and_is_not_kept(kept):
@@ -193,133 +164,81 @@ def test_an_exception_of_the_function_reaches_the_caller_and_is_not_kept(kept):
     assert [get_user(7), get_user(7)] == ["Ann", "Ann"]
 
 
-def test_async_and_generator_functions_are_refused_when_they_are_decorated(kept):
-    async def later():
-        return 1
-
-    def many():
-        yield 1
-
-    for function in (later, many):
-        with pytest.raises(TypeError, match="only plain results"):
-            kept.entry(f"entry-{function.__name__}")(function)
+def test_an_entry_before_flask_caching_knows_its_redis_or_without_a_life_is_refused(kept):
+    with pytest.raises(ValueError, match="1 or more"):
+        kept.entry(ttl_seconds=0)
+    kept.flask_cache.config = None
+    with pytest.raises(RuntimeError, match="call connect"):
+        kept.entry()
 
 
 # Invalidation.
 
 
-def test_a_write_to_a_row_forgets_the_keys_of_that_row_alone(kept):
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
-    for key in ((7, "en"), (7, "de"), (8, "en")):
-        get_user(*key)
+def after(kept: Kept, write: Callable[[Any, Any], object], **options: Any) -> list[str]:
+    """What users 7, in two locales, and 8 are told after a write, in and out of an application that was never initialised."""
+    origin, entry = Origin(), kept.entry(**{"depends_on": ("users:{user_id}", "products"), **options})
+    get_user = origin.kept_by(entry)
+    keys = ((7, "en"), (7, "de"), (8, "en"))
+    with Flask("worker").app_context():
+        assert [get_user(*key) for key in keys * 2] == ["first"] * 6
+        assert len(origin.calls) == 3
     origin.answer = "second"
-    kept.cache.invalidate(("users", 7))
-    assert [get_user(7), get_user(7, "de"), get_user(8)] == ["second", "second", "first"]
+    write(entry, get_user)
+    with Flask("worker").app_context():
+        return [get_user(*key) for key in keys]
 
 
-@pytest.mark.parametrize("written", [7, "7", "007", Decimal(7)], ids=repr)
-@pytest.mark.parametrize("read", [7, "7"], ids=repr)
-def test_a_row_is_the_same_row_in_every_form_of_its_key(kept, read, written):
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
-    get_user(read)
-    origin.answer = "second"
-    kept.cache.invalidate(("users", written))
-    assert get_user(read) == "second"
-
-
-def test_rows_with_keys_of_text_are_forgotten_one_by_one(kept):
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
-    known = uuid.uuid4()
-    for key in ("Ann Lee", "a-b", "ab", known):
-        get_user(key)
-    origin.answer = "second"
-    kept.cache.invalidate(("users", "a-b"), ("users", str(known)))
-    answers = [get_user(key) for key in ("Ann Lee", "a-b", "ab", known)]
-    assert answers == ["first", "second", "first", "second"]
-
-
-def test_a_bulk_write_forgets_every_row(kept):
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
-    get_user(7)
-    origin.answer = "second"
-    kept.cache.invalidate("users")
-    assert get_user(7) == "second"
+ALL = ["second", "second", "second"]
+ROW = ["second", "second", "first"]
+KEY = ["second", "first", "first"]
 
 
 @pytest.mark.parametrize(
-    "tag", ["products", ("products", 3), "settings", ("orders", 9), "front-page"], ids=repr
+    ("tag", "forgotten"),
+    [
+        (("users", 7), ROW),
+        (("users", "007"), ROW),
+        ("users", ALL),
+        ("products", ALL),
+        (("products", 3), ALL),
+        ("front-page", ALL),
+        (("users", 9), ["first"] * 3),
+        ("users_archive", ["first"] * 3),
+    ],
+    ids=repr,
 )
-def test_a_write_to_any_other_dependency_forgets_the_whole_entry(kept, tag):
-    origin = Origin()
-    depends_on = ("users:{user_id}", "products", "settings", "orders:{locale}")
-    get_user = origin.kept_by(kept.entry(depends_on=depends_on, tags=("front-page",)))
-    get_user(7, "9")
-    origin.answer = "second"
-    kept.cache.invalidate(tag)
-    assert get_user(7, "9") == "second"
+def test_a_write_forgets_what_depends_on_it_and_nothing_else(kept, tag, forgotten):
+    assert after(kept, lambda *_: kept.cache.invalidate(tag), tags=("front-page",)) == forgotten
 
 
-def test_a_write_to_something_else_forgets_nothing(kept):
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}", "products")))
-    get_user(7)
-    kept.cache.invalidate("orders", ("users", 8), "users_archive", "product")
-    get_user(7)
-    assert len(origin.calls) == 1
+@pytest.mark.parametrize(
+    ("forget", "forgotten"),
+    [
+        (lambda entry, f: entry.invalidate(user_id=7, locale="en"), KEY),
+        (lambda entry, f: entry.invalidate(user_id=7), KEY),
+        (lambda entry, f: entry.invalidate_all(), ALL),
+        (lambda entry, f: entry.cache.invalidate_all(), ALL),
+    ],
+    ids=["one key", "one key by its defaults", "the entry", "everything"],
+)
+def test_a_writer_may_forget_by_name(kept, forget, forgotten):
+    assert after(kept, forget) == forgotten
 
 
-def test_the_invalidation_of_another_entry_forgets_nothing_here(kept):
-    origin, other = Origin(), kept.cache.entry("other", ttl_seconds=60, depends_on=("users",))
-    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
-    get_user(7)
-    other.get_or_compute({"user_id": 7}, lambda: 1)
-    other.invalidate(user_id=7)
-    other.invalidate_all()
-    get_user(7)
-    assert len(origin.calls) == 1
+@pytest.mark.parametrize(("arguments", "forgotten"), [((7,), KEY), ((7, "en"), KEY), ((), ALL)])
+def test_flask_cachings_own_deletion_works_on_the_function(kept, arguments, forgotten):
+    assert after(kept, lambda _, f: kept.flask_cache.delete_memoized(f, *arguments)) == forgotten
 
 
-def test_everything_can_be_forgotten_at_once(kept):
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
-    get_user(7)
-    origin.answer = "second"
-    kept.cache.invalidate_all()
-    assert get_user(7) == "second"
-
-
-def test_a_writer_may_forget_one_key_by_its_arguments(kept):
-    origin, entry = Origin(), kept.entry()
-    get_user = origin.kept_by(entry)
-    get_user(7)
-    get_user(8)
-    origin.answer = "second"
-    entry.invalidate(7)
-    entry.invalidate(user_id=7, locale="de")
-    assert [get_user(7), get_user(8)] == ["second", "first"]
-    entry.invalidate_all()
-    assert get_user(8) == "second"
-
-
-def test_flask_cachings_own_deletion_works_on_the_function(kept):
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
-    get_user(7)
-    get_user(8)
-    origin.answer = "second"
-    kept.flask_cache.delete_memoized(get_user, 7)
-    assert [get_user(7), get_user(8)] == ["second", "first"]
-    kept.flask_cache.delete_memoized(get_user)
-    assert get_user(8) == "second"
-    assert get_user.uncached(9) == "second"
+def test_a_function_of_another_cache_is_refused(kept):
+    with pytest.raises(TypeError, match="the Cache that memoizes it"):
+        kept.flask_cache.delete_memoized(len)
 
 
 @pytest.mark.parametrize("tag", [("users", 7), "users"], ids=["the row", "the table"])
-def test_what_was_being_computed_during_an_invalidation_is_not_served_after_it(kept, tag):
+@pytest.mark.parametrize("deletes", [False, True], ids=["a write", "delete_memoized"])
+def test_what_was_being_computed_during_an_invalidation_is_not_served_after_it(kept, tag, deletes):
     began, go_on, answers = threading.Event(), threading.Event(), iter(["old", "new"])
 
     @kept.entry(depends_on=("users:{user_id}",))
@@ -334,66 +253,34 @@ def test_what_was_being_computed_during_an_invalidation_is_not_served_after_it(k
     reader = threading.Thread(target=lambda: served.append(get_user(7)))
     reader.start()
     assert began.wait(10)
-    kept.cache.invalidate(tag)
+    if deletes:
+        kept.flask_cache.delete_memoized(get_user, 7)
+    else:
+        kept.cache.invalidate(tag)
     go_on.set()
     reader.join(10)
     assert served == ["old"]
     assert get_user(7) == "new"
 
 
-@pytest.mark.parametrize("tag", [("users", 7), "users"], ids=["the row", "the table"])
-@pytest.mark.parametrize("moment", [1, 2], ids=["a version is made", "the value has been stored"])
-def test_an_invalidation_in_the_moment_in_which_versions_are_written_is_not_lost(
-    kept, monkeypatch, tag, moment
-):
-    """Flask-Caching writes versions when it makes one, and again after a miss."""
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
-    get_user(8)
-    write, writes = kept.flask_cache.set_many, itertools.count(1)
-
-    def interrupted(*args: Any, **kwargs: Any) -> Any:
-        if next(writes) == moment:
-            origin.answer = "second"
-            kept.cache.invalidate(tag)
-        return write(*args, **kwargs)
-
-    monkeypatch.setattr(kept.flask_cache, "set_many", interrupted)
-    get_user(7)
-    assert next(writes) > moment
-    assert get_user(7) == "second"
-    assert get_user(8) == ("first" if tag == ("users", 7) else "second")
-
-
-def test_a_key_that_names_no_row_is_computed_each_time(kept):
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
-    assert [get_user(None), get_user(None)] == ["first", "first"]
-    assert len(origin.calls) == 2
-    assert [e["reason"] for e in kept.told("bypass")] == ["user_id names no row"] * 2
-
-
 # What stands in Redis.
 
 
-def test_everything_in_redis_has_the_namespace_and_expires(kept, redis_url, monkeypatch):
-    get_user = Origin().kept_by(kept.entry(depends_on=("users:{user_id}",)))
+@pytest.mark.parametrize("namespace", ["", "verify-1"])
+def test_everything_in_redis_has_the_namespace_and_expires(make_kept, redis_url, monkeypatch, namespace):
+    monkeypatch.setenv("CACHE_NAMESPACE", namespace)
+    kept = make_kept()
+    get_user = Origin({"name": "Ann"}).kept_by(kept.entry(depends_on=("users:{user_id}",)))
     get_user(7)
     kept.cache.invalidate(("users", 7), ("users", 9), "users")
     get_user(7)
+    prefix = (namespace or "app").encode()
     with redis.Redis.from_url(redis_url) as client:
         names = client.keys("*")
-        assert len(names) >= 4
-        assert all(name.startswith(b"app:") for name in names)
+        assert {name.split(b":")[0] for name in names} == {prefix}
         assert [name for name in names if client.ttl(name) < 1] == []
-
-
-def test_the_namespace_of_the_environment_wins(make_kept, redis_url, monkeypatch):
-    monkeypatch.setenv("CACHE_NAMESPACE", "verify-1")
-    get_user = Origin().kept_by(make_kept().entry())
-    get_user(7)
-    with redis.Redis.from_url(redis_url) as client:
-        assert {name.split(b":")[0] for name in client.keys("*")} == {b"verify-1"}
+        (value,) = [client.get(name) or b"" for name in client.keys(prefix + b":f:*")]
+    assert value.endswith(b'\n{"name":"Ann"}')
 
 
 class Bomb:
@@ -408,37 +295,26 @@ class Bomb:
 
 def test_foreign_bytes_in_redis_are_a_miss_and_never_executed(kept, redis_url, tmp_path):
     exploded = tmp_path / "exploded"
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry())
-    poisons = [
-        b"!" + pickle.dumps(Bomb(exploded)),
-        b"\xff\xfe",
-        b"",
-        b"17",
-        b"m1 ",
-        b"m1 0 1 {",
-        b'm1 0 1 {"~date":"x"}',
-    ]
+    get_user = Origin().kept_by(kept.entry())
+    get_user(7)
     with redis.Redis.from_url(redis_url) as client:
-        for poison in poisons:
-            get_user(7)
-            names = client.keys("app:f:*")
-            for name in names:
-                client.set(name, poison, ex=60)
+        (name,) = client.keys("app:f:*")
+        whole = client.get(name) or b""
+        for poison in (
+            b"!" + pickle.dumps(Bomb(exploded)),
+            b"\xff\xfe",
+            b"",
+            b"17",
+            whole[:-2],
+            whole.replace(b'"first"', b'"fir\xff"'),
+        ):
+            client.set(name, poison, ex=60)
             assert get_user(7) == "first"
-            # A poisoned version is a version like any other; the value under it is looked up, and is not ours.
-            for name in names:
-                if not name.endswith(b"_memver"):
-                    client.set(name, poison, ex=60)
-            assert get_user(7) == "first"
+        assert kept.cache.metrics()["answer"]["hits"] == 0
+        client.delete(name)
+        client.lpush(name, "another type")
+        assert get_user(7) == "first"
     assert not exploded.exists()
-
-
-def test_the_stored_text_is_json_that_people_can_read(kept, redis_url):
-    Origin({"name": "Ann"}).kept_by(kept.entry())(7)
-    with redis.Redis.from_url(redis_url) as client:
-        values = [client.get(name) or b"" for name in client.keys("app:f:*")]
-    assert any(value.endswith(b' {"name":"Ann"}') for value in values)
 
 
 def test_an_application_keeps_its_own_flask_caching(kept):
@@ -446,16 +322,17 @@ def test_an_application_keeps_its_own_flask_caching(kept):
     app.config.update(CACHE_TYPE="SimpleCache", CACHE_KEY_PREFIX="own:", CACHE_SOURCE_CHECK=True)
     own = flask_caching.Cache(app)
     kept.flask_cache.init_app(app)
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry())
-    own_function = own.memoize(60)(lambda: object())
+    get_user = Origin().kept_by(kept.entry())
+    numbered = itertools.count()
+    own_function = own.memoize(60)(lambda: next(numbered))
     with app.app_context():
-        assert own_function() is not None
+        assert own_function() == own_function()
         assert [get_user(7), get_user(7)] == ["first", "first"]
         assert type(own.cache).__name__ == "SimpleCache"
-        assert type(kept.flask_cache.cache).__name__ == "TextInRedis"
+        assert type(kept.flask_cache.cache).__name__ == "BytesInRedis"
         kept.cache.invalidate_all()
-        assert len(own.cache._cache) == 2  # its value and its version
+        kept.flask_cache.clear()
+        assert own_function() == own_function()
     assert app.jinja_env.__dict__["_template_fragment_cache"] is own
 
 
@@ -468,10 +345,9 @@ def test_a_cache_that_is_off_calls_the_function_and_nothing_else(make_kept, redi
     origin, entry = Origin(), kept.entry(depends_on=("users:{user_id}",))
     get_user = origin.kept_by(entry)
     kept.flask_cache.init_app(Flask("shop"))
-    get_user(object())
-    get_user(7)
-    get_user(7)
-    entry.invalidate(7)
+    for key in (object(), 7, 7):
+        get_user(key)
+    entry.invalidate(user_id=7)
     entry.invalidate_all()
     kept.cache.invalidate("users")
     assert len(origin.calls) == 3
@@ -490,41 +366,9 @@ def test_shadow_mode_recomputes_each_hit_and_returns_the_origins_value(make_kept
     origin.answer = {"a": {1, 2}, "b": True}
     assert get_user(7) == {"a": {1, 2}, "b": True}
     (mismatch,) = kept.told("mismatch")
-    assert (mismatch["entry"], mismatch["key"]) == ("answer", "user_id=7, locale='en'")
-    assert json.loads(mismatch["served"])["b"] == 1
-    assert json.loads(mismatch["origin"])["b"] is True
+    assert (mismatch["entry"], mismatch["key"]) == ("answer", "locale='en', user_id=7")
+    assert mismatch["served"] != mismatch["origin"]
     assert mismatch["stored_t"] <= mismatch["t"]
-    assert kept.cache.metrics()["answer"]["mismatches"] == 1
-
-
-def test_shadow_mode_excuses_a_difference_that_is_announced_while_it_looks(make_kept):
-    kept = make_kept("shadow")
-    entry = kept.entry(depends_on=("users:{user_id}",))
-
-    @entry
-    def get_user(user_id):
-        if kept.told("hit"):
-            kept.cache.invalidate(("users", 7))
-            return "second"
-        return "first"
-
-    assert [get_user(7), get_user(7)] == ["first", "second"]
-    assert kept.told("mismatch") == []
-    assert len(kept.told("uncompared")) == 1
-
-
-def test_events_and_counts_say_what_happened(kept):
-    get_user = Origin("text").kept_by(kept.entry(depends_on=("users:{user_id}",)))
-    before = kept.cache.clock()
-    get_user(7)
-    get_user(7)
-    (miss,), (hit,) = kept.told("miss"), kept.told("hit")
-    assert {miss["key"], hit["key"]} == {"user_id=7, locale='en'"}
-    assert before - 0.01 <= hit["stored_t"] <= hit["t"]
-    counts = kept.cache.metrics()["answer"]
-    named = ("hits", "misses", "computations", "stores", "errors")
-    assert [counts[name] for name in named] == [1, 1, 1, 1, 0]
-    assert 'cache_hits_total{entry="answer"} 1' in kept.cache.metrics_prometheus()
 
 
 # Redis in trouble.
@@ -543,31 +387,14 @@ def test_without_redis_the_function_is_called_and_nothing_raises(kept, redis_ser
         origin.answer = "second"
         assert [get_user(7), get_user(7)] == ["second", "second"]
         kept.cache.invalidate(("users", 7))
-        entry.invalidate(7)
+        entry.invalidate(user_id=7)
         entry.invalidate_all()
-        assert kept.told("error")
+        assert kept.cache.metrics()["answer"]["bypasses"]
         redis_server.start()
         eventually(lambda: get_user(7) == "second" and bool(kept.told("hit")))
 
 
-def test_a_redis_that_hangs_costs_its_budget_once_and_then_nothing(make_kept, redis_server):
-    kept = make_kept(budget_ms=50)
-    get_user = Origin().kept_by(kept.entry())
-    get_user(7)
-    redis_server.pause()
-    try:
-        get_user(7)
-        assert len(kept.told("error")) == 1
-        reasons = [get_user(7) and kept.told("bypass")[-1]["reason"] for _ in range(20)]
-    finally:
-        redis_server.resume()
-    assert set(reasons) == {"Redis did not answer a moment ago"}
-    assert len(kept.told("error")) == 1
-
-
-def test_an_invalidation_that_redis_did_not_take_is_repeated_before_anything_is_served(
-    make_kept, redis_server
-):
+def test_a_redis_that_hangs_costs_its_budget_once_and_its_invalidations_are_not_lost(make_kept, redis_server):
     kept = make_kept(budget_ms=50)
     origin = Origin()
     get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
@@ -577,22 +404,23 @@ def test_an_invalidation_that_redis_did_not_take_is_repeated_before_anything_is_
     try:
         origin.answer = "second"
         kept.cache.invalidate(("users", 7))
+        assert {get_user(key) for key in (7, 8)} == {"second"}
+        assert kept.cache.state()["redis_up"] == 0  # nobody asks again, nobody waits
     finally:
         redis_server.resume()
     eventually(lambda: get_user(7) == "second" and bool(kept.told("hit")))
     assert get_user(8) == "first"
 
 
-def test_a_full_redis_is_only_slower(kept, redis_server, redis_url):
-    origin = Origin()
-    get_user = origin.kept_by(kept.entry())
+def test_a_full_redis_is_only_slower(kept, redis_url):
+    get_user = Origin().kept_by(kept.entry())
     with redis.Redis.from_url(redis_url) as client:
         client.config_set("maxmemory", "1")
         try:
             assert [get_user(7), get_user(7)] == ["first", "first"]
         finally:
             client.config_set("maxmemory", "0")
-    assert get_user(7) == "first"
+    eventually(lambda: get_user(7) == "first" and bool(kept.told("hit")))
 
 
 # An application with a database.
@@ -609,7 +437,7 @@ from .sqlalchemy_events import watch
 
 db = SQLAlchemy()
 cache = Cache(os.environ["REDIS_URL"], "shop", budget_ms=1000)
-connect(cache, os.environ["REDIS_URL"], budget_ms=1000)
+connect(cache, os.environ["REDIS_URL"])
 watcher = watch(cache, {"users": "id"})
 user_profile = MemoizedEntry(cache, "user-profile", ttl_seconds=300, depends_on=("users:{user_id}",))
 user_count = MemoizedEntry(cache, "user-count", ttl_seconds=300, depends_on=("users",))
@@ -671,13 +499,14 @@ def hits(application: ModuleType) -> float:
     return sum(counts["hits"] for counts in application.cache.metrics().values())
 
 
+def names(application: ModuleType, *users: int) -> list[str]:
+    return [application.get_user_profile(user)["name"] for user in users]
+
+
 def test_a_committed_write_is_seen_by_the_next_read(application):
-    names = [application.get_user_profile(user_id)["name"] for user_id in (1, 2, 1, 2)]
-    assert names == ["Ann", "Bob", "Ann", "Bob"]
-    assert hits(application) == 2
+    assert names(application, 1, 2, 1, 2) == ["Ann", "Bob", "Ann", "Bob"]
     application.rename(1, "Cay")
-    names = [application.get_user_profile(user_id)["name"] for user_id in (1, 2)]
-    assert names == ["Cay", "Bob"]
+    assert names(application, 1, 2) == ["Cay", "Bob"]
     assert hits(application) == 3
 
 
@@ -693,29 +522,27 @@ def test_a_raw_sql_write_and_a_new_row_forget_what_counts_them(application):
 
 
 def test_what_is_not_committed_is_neither_stored_nor_hidden(application):
-    assert application.get_user_profile(1) == {"name": "Ann"}
+    assert names(application, 1) == ["Ann"]
     application.db.session.get(application.User, 1).name = "Eve"
     application.db.session.flush()
-    assert application.get_user_profile(1) == {"name": "Eve"}
+    assert names(application, 1) == ["Eve"]
     application.db.session.rollback()
-    assert application.get_user_profile(1) == {"name": "Ann"}
+    assert names(application, 1) == ["Ann"]
 
 
 def test_a_writer_may_forget_after_the_commit_of_its_session(application):
-    session = application.db.session
-    application.get_user_profile(1)
-    session.execute(application.db.text("SELECT 1"))
-    application.user_profile.invalidate_after_commit(session, user_id=1)
-    application.get_user_profile(1)
+    names(application, 1)
+    application.db.session.execute(application.db.text("SELECT 1"))
+    application.user_profile.invalidate_after_commit(application.db.session, user_id=1)
+    names(application, 1)
     assert hits(application) == 1
-    session.commit()
-    application.get_user_profile(1)
+    application.db.session.commit()
+    names(application, 1)
     assert hits(application) == 1
 
 
 def test_a_write_in_another_process_is_seen_here(application, tmp_path):
-    application.get_user_profile(1)
-    application.get_user_profile(2)
+    names(application, 1, 2)
     application.db.session.remove()
     program = f"""
         from {application.__package__} import application
@@ -724,27 +551,16 @@ def test_a_write_in_another_process_is_seen_here(application, tmp_path):
             assert application.cache.metrics()["user-profile"]["hits"] == 1
             application.rename(1, "Cay")
     """
-    subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program)],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)},
-        check=True,
-        timeout=60,
-    )
-    assert application.get_user_profile(1) == {"name": "Cay"}
-    assert application.get_user_profile(2) == {"name": "Bob"}
+    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=env, check=True, timeout=60)
+    assert names(application, 1, 2) == ["Cay", "Bob"]
     assert hits(application) == 1
 
 
-# The file itself.
-
-
 def test_the_emitted_file_is_typed_strictly(tmp_path):
-    name = write_package(tmp_path)
+    file = f"{write_package(tmp_path)}/{target.FILE.name}"
+    strictly = ("mypy", "--strict", "--config-file", os.devnull)
     checked = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file", os.devnull, f"{name}/{target.FILE.name}"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
+        [sys.executable, "-m", *strictly, file], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stdout

@@ -51,24 +51,10 @@ def is_memoized(entry: Entry) -> bool:
 
 
 def limits_of(entry: Entry) -> tuple[str, ...]:
-    """
-    The guarantees of the runtime that an entry of Flask-Caching lacks, and what happens instead.
-
-    Source:
-        `Cache._memoize_version` and `Cache.memoize` in flask_caching/__init__.py of Flask-Caching 2.0.2 to 2.5.1.
-    """
-    until = f"until the TTL of {entry.ttl_seconds} s"
+    """The guarantees of the runtime that an entry of Flask-Caching lacks, and what happens instead."""
     limits = [
-        "nothing outdated is stored (a value read in a database transaction that was open before the last write is "
-        f"stored like any other, and served {until})",
-        "one computation per expiry (every thread and process that misses computes; nobody waits, nobody gets the "
-        "old value meanwhile)",
-        "undelivered invalidations are sent in the background (one that Redis did not take is repeated when this "
-        "process next reads the entry; other processes serve the old value until then)",
-        "one time budget per request (it holds for each command; a hit sends 2, a miss up to 6, and once a second a "
-        "request finds out whether Redis is back)",
-        "a Redis that comes back with old data is noticed (after a restart from a snapshot or a failover, versions "
-        "from before an invalidation are believed)",
+        "one computation per expiry in all (the threads of a process wait for one of them; each process computes once)",
+        f"an old value while the next is computed (staleness_bound_seconds of {entry.staleness_bound_seconds} is not used)",
     ]
     if "memory" in entry.layers:
         limits.append("the memory of the process (Flask-Caching asks Redis at each hit)")
