@@ -339,10 +339,7 @@ def _identifier_draft(edits: Sequence[ToolCall], words: Sequence[str]) -> Draft 
 def _text_draft(token: str, hits: Sequence[ToolCall]) -> Draft:
     pattern = rf"(?<!\w){escaped(token)}" + (r"(?!\w)" if token[-1:].isalnum() else "")
     draft = Draft(
-        event="file",
-        name=f"no-{token}",
-        instead="Leave it out, or ask first.",
-        pattern=readable(pattern),
+        event="file", name=f"no-{token}", instead="Leave it out, or ask first.", pattern=readable(pattern)
     )
     draft.see_in(_endings_of(hits))
     return _finished(draft, hits)

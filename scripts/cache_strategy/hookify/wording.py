@@ -109,11 +109,7 @@ _WEIGHTS: tuple[tuple[Kind, float, str], ...] = (
         r"\byou\s+(?:keep|kept|always)\s+\w+ing\b|\bdid\s+(?:we|you|i)\s+not\s+(?:go\s+through|tell|say|agree)\b",
     ),
     ("blamed", 0.5, r"\bi\s+(?:did\s*n[o'’]t|didnt|did\s+not|never)\s+(?:ask|tell|want|say)\b"),
-    (
-        "questioned",
-        0.5,
-        r"\bwhy\s+(?:the\s+(?:hell|heck)\s+)?(?:did|do|would|are|were|have|must)\s+you\b",
-    ),
+    ("questioned", 0.5, r"\bwhy\s+(?:the\s+(?:hell|heck)\s+)?(?:did|do|would|are|were|have|must)\s+you\b"),
     (
         "questioned",
         0.5,

@@ -99,11 +99,5 @@ def _sighting(
     session: Session, line: int, said: str, strength: float, calls: tuple[ToolCall, ...]
 ) -> Sighting:
     return Sighting(
-        kind="",
-        file=session.file,
-        line=line,
-        said=said,
-        strength=strength,
-        calls=calls,
-        recent=calls,
+        kind="", file=session.file, line=line, said=said, strength=strength, calls=calls, recent=calls
     )
