@@ -1,5 +1,8 @@
 """The state of one run over a repository: what names stand for, how functions were evaluated, what is mapped."""
 
+from collections.abc import Callable
+from typing import Any
+
 from cache_strategy.profile import abstraction, library, serialization
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Context, Decoration, Facts
@@ -17,6 +20,7 @@ from cache_strategy.profile.values import (
     Instance,
     Made,
     ModuleRef,
+    Value,
     Values,
     join,
     many,
@@ -49,10 +53,15 @@ class Analysis:
 
     def __init__(self, program: Program, frameworks: list[Framework], orms: list[Orm]) -> None:
         self.program = program
+        self.modules, self.functions, self.classes = program.modules, program.functions, program.classes
         self.frameworks = frameworks
         self.orms = orms
         self.plugins: list[Framework | Orm] = [*frameworks, *orms]
         self._packages = tuple(f"{package}." for plugin in self.plugins for package in plugin.packages)
+        hooks = {name for plugin in self.plugins for name in vars(plugin)}
+        self.hooks: dict[str, list[Callable[..., Any]]] = {
+            name: [hook for p in self.plugins if callable(hook := getattr(p, name, None))] for name in hooks
+        }
         self.contexts: list[Context] = []
         self.mapped: dict[int, Mapped] = {}
         self.tables: dict[str, TableFound] = {}
@@ -62,13 +71,14 @@ class Analysis:
         self.scopes: dict[int, dict[str, Values]] = {}
         self.decorations: dict[int, Decoration] = {}
         self.module_facts: dict[int, Facts] = {}
-        self.notes: dict[str, dict[object, object]] = {}
+        self.notes: dict[str, dict[Any, Any]] = {}
         self.unread: dict[tuple[str, str], None] = {}
         self.solved = 0
         self.depth = 0
         self._keys: dict[object, int] = {}
         self._per_function: dict[int, list[int]] = {}
         self._globals: dict[tuple[int, str], Values] = {}
+        self._globals_of_classes: dict[tuple[str, int, str], Values] = {}
         self._running: set[object] = set()
         self._mro: dict[int, tuple[list[int], list[str]]] = {}
         self._kinds: dict[int, str] = {}
@@ -76,6 +86,22 @@ class Analysis:
         self.meanings: dict[str, tuple[str, str] | None] = {}
         self.structures: dict[str, bool] = {}
         self._method_names: dict[str, list[int]] | None = None
+
+    def ask(self, hook: str, *arguments: object) -> Any:
+        """The first answer of the plugins that is not None (and not False); None where there is none."""
+        for ask in self.hooks.get(hook, ()):
+            answer = ask(*arguments)
+            if answer is not None and answer is not False:
+                return answer
+        return None
+
+    def row(self, value: Value) -> Mapped | None:
+        """The mapping of the class that a value is a row of; None where it is no row."""
+        return self.mapped.get(value.index) if isinstance(value, Instance) else None
+
+    def model(self, value: Value) -> Mapped | None:
+        """The mapping of a class; None where the value is none or is not mapped."""
+        return self.mapped.get(value.index) if isinstance(value, ClassRef) else None
 
     # --- names
 
@@ -110,7 +136,7 @@ class Analysis:
     def _bound(self, frame: Frame, binding: Node) -> Values:
         kind = binding[0]
         if kind == "def":
-            return self.decorated_value(self.program.functions[binding[1]])
+            return self.decorated_value(self.functions[binding[1]])
         if kind == "class":
             return one(ClassRef(binding[1]))
         if kind == "import":
@@ -136,7 +162,7 @@ class Analysis:
                 dotted = self.program.import_base(base, level, module)
                 index = self.program.find_module(dotted, module)
                 if index is not None:
-                    found = self.global_value(self.program.modules[index], name)
+                    found = self.global_value(self.modules[index], name)
                     if found is not None:
                         return found
             return None
@@ -157,7 +183,7 @@ class Analysis:
         dotted = self.program.import_base(base, level, importer)
         index = self.program.find_module(dotted, importer)
         if index is not None:
-            module = self.program.modules[index]
+            module = self.modules[index]
             found = None if index == importer.index else self.global_value(module, name)
             if found is not None:
                 return found
@@ -175,11 +201,10 @@ class Analysis:
         found = self._spellings.get(path)
         if found is None:
             found = path
-            for orm in self.orms:
-                if orm.canonical is not None:
-                    found = orm.canonical(found)
-            for framework in self.frameworks:
-                for beginning, other in framework.aliases.items():
+            for canonical in self.hooks.get("canonical", ()):
+                found = canonical(found)
+            for plugin in self.plugins:
+                for beginning, other in plugin.aliases.items():
                     if found.startswith(beginning):
                         found = other + found[len(beginning) :]
             self._spellings[path] = found
@@ -203,7 +228,7 @@ class Analysis:
             return [index], []
         self._running.add(("mro", index))
         try:
-            classes, externals = self._linear(self.program.classes[index])
+            classes, externals = self._linear(self.classes[index])
         finally:
             self._running.discard(("mro", index))
         if not any(isinstance(key, tuple) and key and key[0] == "mro" for key in self._running):
@@ -211,11 +236,12 @@ class Analysis:
         return classes, externals
 
     def _linear(self, info: ClassInfo) -> tuple[list[int], list[str]]:
-        frame = Frame(self, self.program.modules[info.module], None, None, {}, Facts(), outer=info.outer)
+        frame = Frame(self, self.modules[info.module], None, None, {}, Facts(), outer=info.outer)
         classes: list[int] = []
         externals: list[str] = []
         for base in info.bases:
-            for value in self._bases(frame, frame.expression(base)):
+            values = frame.expression(base)
+            for value in values.union(*(self.ask("bases", frame, v) or () for v in values)):
                 if isinstance(value, ClassRef) and value.index != info.index:
                     inner, outside = self.mro(value.index)
                     classes.extend(inner)
@@ -227,21 +253,13 @@ class Analysis:
         unique.reverse()
         return [info.index, *unique], list(dict.fromkeys(externals))
 
-    def _bases(self, frame: Frame, values: Values) -> Values:
-        found = values
-        for orm in self.orms:
-            if orm.bases is not None:
-                for value in values:
-                    found |= orm.bases(frame, value) or NOTHING
-        return found
-
     def member(self, index: int, name: str) -> tuple[str, int, int] | None:
         """
         Where a class has a name: ("method" or "class" or "attribute", index of the function or class or -1,
         index of the class that defines it).
         """
         for ancestor in self.mro(index)[0]:
-            info = self.program.classes[ancestor]
+            info = self.classes[ancestor]
             if name in info.methods:
                 return "method", info.methods[name], ancestor
             if name in info.attributes:
@@ -250,16 +268,21 @@ class Analysis:
                 return "class", info.classes[name], ancestor
         return None
 
+    def method(self, index: int, name: str) -> int | None:
+        """The method that a name of a class is, by its index; None where it is something else."""
+        member = self.member(index, name)
+        return member[1] if member is not None and member[0] == "method" else None
+
     def class_attribute(self, index: int, name: str) -> Values:
         """What the assignment of `name` in the body of exactly this class gives."""
-        info = self.program.classes[index]
+        info = self.classes[index]
         key = ("attribute", index, name)
         if key in self._globals_of_classes:
             return self._globals_of_classes[key]
         if key in self._running:
             return NOTHING
         self._running.add(key)
-        module = self.program.modules[info.module]
+        module = self.modules[info.module]
         frame = Frame(self, module, None, None, {}, self.facts_of(module), outer=info.outer, owner=index)
         value, annotation, _ = info.attributes[name]
         try:
@@ -270,10 +293,6 @@ class Analysis:
             self._running.discard(key)
         self._globals_of_classes[key] = found
         return found
-
-    @property
-    def _globals_of_classes(self) -> dict[tuple[str, int, str], Values]:
-        return self.notes.setdefault("class attributes", {})  # type: ignore[return-value]
 
     def binding(self, function: FunctionInfo) -> str:
         """How a method is bound: "property", "static", "class" or "" for an ordinary one."""
@@ -301,7 +320,7 @@ class Analysis:
 
     def cascades(self, table: str) -> set[str]:
         """The tables whose rows the database changes when a row of `table` is deleted, directly or not."""
-        children: dict[str, set[str]] = self.notes.setdefault("cascades", {})  # type: ignore[assignment]
+        children: dict[str, set[str]] = self.notes.setdefault("cascades", {})
         if not children:
             children[""] = set()
             owners: list[Mapped | TableFound] = [*self.mapped.values(), *self.tables.values()]
@@ -375,7 +394,7 @@ class Analysis:
             }
         if len(known) >= (_CONTEXTS_OF_REGISTRATION if registers else _CONTEXTS_WITH_LITERALS):
             kept = {name: abstraction.without_literals(values) for name, values in kept.items()}
-        spent = len(self.contexts) > _CONTEXTS_PER_FUNCTION * len(self.program.functions) + _FREE_CONTEXTS
+        spent = len(self.contexts) > _CONTEXTS_PER_FUNCTION * len(self.functions) + _FREE_CONTEXTS
         most = _CONTEXTS_OF_REGISTRATION if registers else _FEWEST_CONTEXTS if spent else _CONTEXTS
         if len(known) >= most:
             kept = {}
@@ -457,14 +476,14 @@ class Analysis:
     ) -> None:
         """Notes that a function or a module's top level could not be followed to its end."""
         if function is not None:
-            module = self.program.modules[function.module]
+            module = self.modules[function.module]
         name = "its top level" if function is None else f"{function.qualname} (line {function.line})"
         if module is not None:
             self.unread[(module.path, f"{name} could not be followed: {type(error).__name__}")] = None
 
     def _run(self, context: Context) -> None:
         function = context.function
-        module = self.program.modules[function.module]
+        module = self.modules[function.module]
         frame = Frame(
             self, module, function, context.receiver, {}, context.facts, outer=function.outer, context=context
         )
@@ -482,7 +501,7 @@ class Analysis:
     def answer(self, index: int) -> None:
         """Notes what writing out the answer of a handler reads, where the handler returns rows."""
         context = self.contexts[index]
-        module = self.program.modules[context.function.module]
+        module = self.modules[context.function.module]
         frame = Frame(self, module, context.function, context.receiver, {}, context.facts, context=context)
         serialization.encode(frame, context.returns, ("name", context.function.line, context.function.name))
 
@@ -494,7 +513,7 @@ class Analysis:
         if found is None:
             found = self.decorations[function.index] = Decoration()
             if function.decorators:
-                module = self.program.modules[function.module]
+                module = self.modules[function.module]
                 frame = Frame(
                     self, module, None, None, {}, found.facts, outer=function.outer, owner=function.owner
                 )

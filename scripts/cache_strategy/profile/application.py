@@ -40,7 +40,7 @@ def application_of(analysis: "Analysis", routes: "list[Route]", repo: Path) -> A
     return Application(
         package=package,
         package_path=path,
-        factory="" if factory is None else f"{analysis.program.modules[factory.module].name}:{factory.name}",
+        factory="" if factory is None else f"{analysis.modules[factory.module].name}:{factory.name}",
         instance=_best_instance(analysis, instances, module),
         database=database,
         session=session,
@@ -60,7 +60,7 @@ def _made(analysis: "Analysis") -> tuple[list[tuple[Made, FunctionInfo]], list[t
             if isinstance(value, Made) and value.path in _APPLICATIONS:
                 factories[(value, function.index)] = function
     instances = []
-    for module in analysis.program.modules:
+    for module in analysis.modules:
         if module.is_test:
             continue
         for name in analysis.program.bindings(module):
@@ -86,7 +86,7 @@ def _best_factory(analysis: "Analysis", factories: list[tuple[Made, FunctionInfo
         named = (
             _FACTORY_NAMES.index(function.name) if function.name in _FACTORY_NAMES else len(_FACTORY_NAMES)
         )
-        path = analysis.program.modules[function.module].path
+        path = analysis.modules[function.module].path
         return named, path.count("/"), path
 
     return min((function for _, function in factories), key=order)
@@ -115,12 +115,12 @@ def _main_module(
     factory: FunctionInfo | None,
     instances: list[tuple[Made, ModuleInfo, str]],
 ) -> ModuleInfo:
-    modules = analysis.program.modules
+    modules = analysis.modules
     if factory is not None:
         return modules[factory.module]
     counts: dict[int, int] = {}
     for route in routes:
-        index = analysis.program.functions[route.function].module
+        index = analysis.functions[route.function].module
         counts[index] = counts.get(index, 0) + 1
     with_package = [m for _, m, _ in instances if "." in m.name or m.is_package]
     if with_package:
@@ -143,7 +143,7 @@ def _package_of(analysis: "Analysis", module: ModuleInfo) -> tuple[str, str]:
 def _database(analysis: "Analysis", main: ModuleInfo) -> tuple[str, str]:
     objects: list[tuple[ModuleInfo, str]] = []
     sessions: list[tuple[ModuleInfo, str]] = []
-    for module in analysis.program.modules:
+    for module in analysis.modules:
         if module.is_test:
             continue
         for name, bound in analysis.program.bindings(module).items():
@@ -184,11 +184,11 @@ def existing_caches(analysis: "Analysis") -> tuple[str, ...]:
     found: set[tuple[str, int, str]] = set()
     for function in analysis.program.production_functions():
         decoration = analysis.decorations.get(function.index)
-        path = analysis.program.modules[function.module].path
+        path = analysis.modules[function.module].path
         for external, text in decoration.externals if decoration is not None else ():
             if external.startswith(_CACHES):
                 found.add((path, function.line, f"@{text}"))
-    for module in analysis.program.modules:
+    for module in analysis.modules:
         if module.is_test:
             continue
         for name, bound in analysis.program.bindings(module).items():

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from cache_strategy.profile import rows
 from cache_strategy.profile.library import known
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.plugins import given
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
@@ -64,11 +65,9 @@ def resolved(frame: "Frame", values: Values, node: Node) -> Values:
     found = values
     for value in values:
         if isinstance(value, External | Made):
-            for framework in frame.analysis.frameworks:
-                if framework.value is not None:
-                    other = framework.value(frame, value, node)
-                    if other is not None:
-                        found = join(found - one(value), other)
+            other = frame.analysis.ask("value", frame, value, node)
+            if other is not None:
+                found = join(found - one(value), other)
     return found
 
 
@@ -108,15 +107,9 @@ def get(frame: "Frame", values: Values, name: str, node: Node) -> Values:
     found: Values = NOTHING
     for value in values:
         gives = _get(frame, value, name, node)
-        if (
-            len(values) > 1
-            and gives == UNKNOWN
-            and isinstance(value, Instance)
-            and value.index in frame.analysis.mapped
-        ):
-            # a row that lacks the attribute is not what is meant here
-            continue
-        found = join(found, gives)
+        # a row that lacks the attribute is not what is meant here
+        if len(values) == 1 or gives != UNKNOWN or frame.analysis.row(value) is None:
+            found = join(found, gives)
     return found or (UNKNOWN if values else NOTHING)
 
 
@@ -126,16 +119,9 @@ def _get(frame: "Frame", value: Value, name: str, node: Node) -> Values:
         return UNKNOWN
     if isinstance(value, Instance):
         return _of_instance(frame, value, name, node)
-    for plugin in analysis.orms:
-        if plugin.attribute is not None:
-            answer = plugin.attribute(frame, value, name, node)
-            if answer is not None:
-                return answer
-    for framework in analysis.frameworks:
-        if framework.attribute is not None:
-            answer = framework.attribute(frame, value, name, node)
-            if answer is not None:
-                return answer
+    answer: Values | None = analysis.ask("attribute", frame, value, name, node)
+    if answer is not None:
+        return answer
     if isinstance(value, ClassRef):
         return _of_class(frame, value, name, node)
     if isinstance(value, Made):
@@ -149,7 +135,7 @@ def _get(frame: "Frame", value: Value, name: str, node: Node) -> Values:
             return analysis.imported(f"{value.path[1:]}.{name}", frame.module)
         return _external(frame, f"{value.path}.{name}")
     if isinstance(value, ModuleRef):
-        return analysis.module_attribute(analysis.program.modules[value.index], name)
+        return analysis.module_attribute(analysis.modules[value.index], name)
     if isinstance(value, Mapping) and name not in _MAPPING_METHODS:
         for key, known_values in value.fields:
             if key == name:
@@ -184,19 +170,15 @@ def _of_instance(frame: "Frame", value: Instance, name: str, node: Node) -> Valu
     if member is not None:
         return member
     if value.index in analysis.mapped:
-        for orm in analysis.orms:
-            if orm.attribute is not None:
-                answer = orm.attribute(frame, value, name, node)
-                if answer is not None:
-                    return answer
+        answer: Values | None = analysis.ask("attribute", frame, value, name, node)
+        if answer is not None:
+            return answer
     for path in analysis.mro(value.index)[1]:
         if value.index not in analysis.mapped or not path.startswith(_MAPPING_PACKAGES):
             bound = path if path.endswith("()") else path + "()"
             return _external(frame, f"{bound}.{name}")
-    getter = analysis.member(value.index, "__getattr__")
-    if getter is not None and getter[0] == "method":
-        return frame.invoke(analysis.program.functions[getter[1]], value, [PLAIN], [], node)
-    return UNKNOWN
+    getter = analysis.method(value.index, "__getattr__")
+    return UNKNOWN if getter is None else frame.invoke(getter, value, given(node, PLAIN))
 
 
 def _of_member(frame: "Frame", value: "Instance | Made", index: int, name: str, node: Node) -> Values | None:
@@ -213,10 +195,9 @@ def _of_member(frame: "Frame", value: "Instance | Made", index: int, name: str, 
         return stored or None
     kind, found, owner = member
     if kind == "method":
-        function = analysis.program.functions[found]
-        binding = analysis.binding(function)
+        binding = analysis.binding(analysis.functions[found])
         if binding == "property":
-            return frame.invoke(function, value, [], [], node)
+            return frame.invoke(found, value, given(node))
         if binding == "static":
             return one(FunctionRef(found))
         receiver: ClassRef | Instance | Made = ClassRef(index) if binding == "class" else value
@@ -234,11 +215,11 @@ def _stored(frame: "Frame", index: int, name: str) -> Values:
     analysis = frame.analysis
     found: Values = NOTHING
     for ancestor in analysis.mro(index)[0]:
-        info = analysis.program.classes[ancestor]
-        writers = [m for m in info.methods.values() if name in analysis.program.functions[m].stores]
+        info = analysis.classes[ancestor]
+        writers = [m for m in info.methods.values() if name in analysis.functions[m].stores]
         for method in writers:
             if not analysis.contexts_of(method):
-                analysis.generic(analysis.program.functions[method])
+                analysis.generic(analysis.functions[method])
         if writers or (ancestor, name) in analysis.stores:
             found = join(found, analysis.stored(ancestor, name))
     return found
@@ -250,7 +231,7 @@ def _of_class(frame: "Frame", value: ClassRef, name: str, node: Node) -> Values:
     if member is not None:
         kind, found, owner = member
         if kind == "method":
-            binding = analysis.binding(analysis.program.functions[found])
+            binding = analysis.binding(analysis.functions[found])
             if binding == "property":
                 return UNKNOWN
             return one(FunctionRef(found, value if binding == "class" else None))
@@ -258,7 +239,7 @@ def _of_class(frame: "Frame", value: ClassRef, name: str, node: Node) -> Values:
             return one(ClassRef(found))
         return analysis.class_attribute(owner, name) or UNKNOWN
     if name == "__name__":
-        return one(Constant(analysis.program.classes[value.index].name))
+        return one(Constant(analysis.classes[value.index].name))
     stored = _stored(frame, value.index, name)
     if stored:
         return stored
@@ -269,10 +250,10 @@ def _of_class(frame: "Frame", value: ClassRef, name: str, node: Node) -> Values:
 
 def call_if_defined(frame: "Frame", value: Instance, name: str, node: Node) -> Values:
     """What a special method of the object gives; UNKNOWN where its class has none."""
-    member = frame.analysis.member(value.index, name)
-    if member is None or member[0] != "method":
+    method = frame.analysis.method(value.index, name)
+    if method is None:
         return UNKNOWN
-    result = frame.invoke(frame.analysis.program.functions[member[1]], value, [], [], node)
+    result = frame.invoke(method, value, given(node))
     if name != "__iter__":
         return result
     # an iterator is often the object itself: what it gives is what its __next__ returns
@@ -292,34 +273,23 @@ def store(frame: "Frame", target: Node, values: Values) -> None:
         "name", target[2][1], "self"
     )  # fmt: skip
     for value in base(frame, target[2]):
-        if is_own and isinstance(value, Instance) and value.index in frame.analysis.mapped:
+        row = frame.analysis.row(value)
+        if row is not None and (is_own or rows.store(frame, row, name, values, target)):
             continue
         if isinstance(value, Instance | Made | ClassRef):
             owner = value.owner if isinstance(value, Made) else value.index
-            mapped = frame.analysis.mapped.get(owner)
-            if (
-                isinstance(value, Instance)
-                and mapped is not None
-                and rows.store(frame, mapped, name, values, target)
-            ):
-                continue
-            if owner >= 0:
-                setter = _setter(frame, owner, name)
-                if setter is not None and isinstance(value, Instance):
-                    frame.invoke(frame.analysis.program.functions[setter], value, [values], [], target)
-                else:
-                    frame.analysis.store(owner, name, values)
+            setter = _setter(frame, owner, name) if owner >= 0 and isinstance(value, Instance) else None
+            if setter is not None:
+                frame.invoke(setter, value, given(target, values))
+            elif owner >= 0:
+                frame.analysis.store(owner, name, values)
         elif isinstance(value, External):
-            for framework in frame.analysis.frameworks:
-                if framework.store is not None and framework.store(
-                    frame, f"{value.path}.{name}", values, target
-                ):
-                    break
+            frame.analysis.ask("store", frame, f"{value.path}.{name}", values, target)
 
 
 def _setter(frame: "Frame", index: int, name: str) -> int | None:
     for ancestor in frame.analysis.mro(index)[0]:
-        found = frame.analysis.program.classes[ancestor].setters.get(name)
+        found = frame.analysis.classes[ancestor].setters.get(name)
         if found is not None:
             return found
     return None
@@ -332,10 +302,7 @@ def store_item(frame: "Frame", target: Node, values: Values) -> None:
     name = target[2][2] if target[2][0] == "name" else None
     for value in base(frame, target[2]):
         if isinstance(value, External):
-            for framework in frame.analysis.frameworks:
-                path = f"{value.path}[{key or ''}]"
-                if framework.store is not None and framework.store(frame, path, values, target):
-                    break
+            frame.analysis.ask("store", frame, f"{value.path}[{key or ''}]", values, target)
         elif name is not None and name in frame.env:
             grown = with_item(value, key, values)
             if grown is not value:
@@ -360,9 +327,7 @@ def delete(frame: "Frame", target: Node) -> None:
     """`del base.name`, `del base[index]`."""
     for value in base(frame, target[2]):
         if isinstance(value, External):
-            for framework in frame.analysis.frameworks:
-                if framework.store is not None and framework.store(frame, f"{value.path}[]", NOTHING, target):
-                    break
+            frame.analysis.ask("store", frame, f"{value.path}[]", NOTHING, target)
 
 
 def item(frame: "Frame", node: Node) -> Values:
@@ -404,9 +369,9 @@ def _item(frame: "Frame", value: Value, key: object, is_slice: bool, chosen: Val
     if isinstance(value, Constant | Plain):
         return PLAIN
     if isinstance(value, Instance):
-        member = frame.analysis.member(value.index, "__getitem__")
-        if member is not None and member[0] == "method":
-            return frame.invoke(frame.analysis.program.functions[member[1]], value, [chosen], [], node)
+        method = frame.analysis.method(value.index, "__getitem__")
+        if method is not None:
+            return frame.invoke(method, value, given(node, chosen))
         if value.index in frame.analysis.mapped:
             # a result row of one entity, `row[0]`
             return one(value)
@@ -418,11 +383,9 @@ def external_item(frame: "Frame", value: External, key: object, node: Node) -> V
     name = key if isinstance(key, str) else ""
     if name.startswith("HTTP_") and value.path.endswith(".environ"):
         name = name[5:].replace("_", "-").title()
-    for framework in frame.analysis.frameworks:
-        if framework.attribute is not None:
-            answer = framework.attribute(frame, value, f"[{name}]", node)
-            if answer is not None:
-                return answer
+    answer: Values | None = frame.analysis.ask("attribute", frame, value, f"[{name}]", node)
+    if answer is not None:
+        return answer
     meaning = meaning_of(frame, value.path)
     if meaning is not None and meaning[0] in _READ_BY_LOOKING:
         frame.note_context(meaning[0], meaning[1] or name, node)

@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile import external_calls, sql
-from cache_strategy.profile.frameworks._base import Arguments
+from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
@@ -141,7 +141,7 @@ def _dictionary(frame: "Frame", arguments: Arguments) -> Values:
 
 def _any_attribute(frame: "Frame", value: Value, arguments: Arguments) -> Values:
     """`getattr(row, name)` with a name that is not known: any relationship may be meant."""
-    if isinstance(value, Instance) and value.index in frame.analysis.mapped:
+    if isinstance(value, Instance) and frame.analysis.row(value) is not None:
         from cache_strategy.profile.serialization import close_over
 
         close_over(frame, value, arguments.node)

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile.facts import Context
-from cache_strategy.profile.frameworks._base import Arguments
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.values import (
     NOTHING,
@@ -48,9 +48,7 @@ def evaluate_arguments(frame: "Frame", node: Node) -> Arguments:
     return Arguments(tuple(positional), tuple(keywords), node)
 
 
-def assign_parameters(
-    function: FunctionInfo, bound: bool, positional: list[Values], keywords: list[tuple[str, Values]]
-) -> dict[str, Values]:
+def assign_parameters(function: FunctionInfo, bound: bool, arguments: Arguments) -> dict[str, Values]:
     """Which parameter gets which argument."""
     parameters = list(function.parameters)
     if bound and parameters and parameters[0][3] == 0:
@@ -59,13 +57,13 @@ def assign_parameters(
     names = [p[0] for p in parameters if p[3] == 0]
     rest = next((p[0] for p in parameters if p[3] == 1), None)
     others = next((p[0] for p in parameters if p[3] == 3), None)
-    for position, values in enumerate(positional):
+    for position, values in enumerate(arguments.positional):
         if position < len(names):
             given[names[position]] = values
         elif rest is not None:
             given[rest] = join(given.get(rest, NOTHING), values)
     known = {p[0] for p in parameters if p[3] in (0, 2)}
-    for name, values in keywords:
+    for name, values in arguments.keywords:
         if name in known:
             given[name] = values
         elif others is not None:

@@ -1,5 +1,6 @@
 """Calls: of functions of the repository, of other packages, of methods of values."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile import (
@@ -10,9 +11,8 @@ from cache_strategy.profile import (
     external_calls,
     library,
 )
-from cache_strategy.profile.frameworks._base import Arguments
 from cache_strategy.profile.lowering import Node
-from cache_strategy.profile.program import FunctionInfo
+from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import (
     NONE_VALUE,
@@ -76,15 +76,7 @@ def call(frame: "Frame", node: Node) -> Values:
 def call_value(frame: "Frame", value: Value, arguments: Arguments) -> Values:
     """Calls a value: a function, a class, something of another package."""
     if isinstance(value, FunctionRef):
-        function = frame.analysis.program.functions[value.index]
-        return invoke(
-            frame,
-            function,
-            value.receiver,
-            list(arguments.positional),
-            list(arguments.keywords),
-            arguments.node,
-        )
+        return invoke(frame, value.index, value.receiver, arguments)
     if isinstance(value, ClassRef):
         return construct(frame, value, arguments)
     if isinstance(value, External):
@@ -124,23 +116,15 @@ def call_method(frame: "Frame", receiver: Value, name: str, arguments: Arguments
     if isinstance(receiver, Instance | ClassRef):
         return _call_member(frame, receiver, name, arguments)
     if isinstance(receiver, Made) and receiver.owner >= 0:
-        member = analysis.member(receiver.owner, name)
-        if member is not None and member[0] == "method":
-            function = analysis.program.functions[member[1]]
-            return invoke(
-                frame,
-                function,
-                receiver,
-                list(arguments.positional),
-                list(arguments.keywords),
-                arguments.node,
-            )
+        method = analysis.method(receiver.owner, name)
+        if method is not None:
+            return invoke(frame, method, receiver, arguments)
     if isinstance(receiver, ModuleRef):
         found: Values = NOTHING
-        for value in analysis.module_attribute(analysis.program.modules[receiver.index], name):
+        for value in analysis.module_attribute(analysis.modules[receiver.index], name):
             found = join(found, call_value(frame, value, arguments))
         return found or UNKNOWN
-    answer = _ask_orms(frame, receiver, name, arguments)
+    answer: Values | None = analysis.ask("method", frame, receiver, name, arguments)
     if answer is not None:
         return answer
     if isinstance(receiver, External | Made):
@@ -160,45 +144,28 @@ def call_method(frame: "Frame", receiver: Value, name: str, arguments: Arguments
     return builtin_calls.method(frame, receiver, name, arguments)
 
 
-def _ask_orms(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
-    for orm in frame.analysis.orms:
-        if orm.method is not None:
-            answer = orm.method(frame, receiver, name, arguments)
-            if answer is not None:
-                return answer
-    return None
-
-
 def _call_member(frame: "Frame", receiver: Instance | ClassRef, name: str, arguments: Arguments) -> Values:
     analysis = frame.analysis
-    member = analysis.member(receiver.index, name)
-    if member is not None and member[0] == "method":
-        function = analysis.program.functions[member[1]]
-        binding = analysis.binding(function)
-        if binding != "property":
-            bound: Instance | ClassRef | None = receiver
-            positional = list(arguments.positional)
-            if binding == "static":
-                bound = None
-            elif binding == "class":
-                bound = ClassRef(receiver.index)
-            elif isinstance(receiver, ClassRef):
-                # Class.method(object, …)
-                bound = None
-                if positional:
-                    chosen = [v for v in positional[0] if isinstance(v, Instance)]
-                    if chosen:
-                        bound = chosen[0]
-                        positional = positional[1:]
-            return invoke(frame, function, bound, positional, list(arguments.keywords), arguments.node)
-    answer = _ask_orms(frame, receiver, name, arguments)
+    method = analysis.method(receiver.index, name)
+    binding = "property" if method is None else analysis.binding(analysis.functions[method])
+    if method is not None and binding != "property":
+        bound: Instance | ClassRef | None = receiver
+        if binding == "static":
+            bound = None
+        elif binding == "class":
+            bound = ClassRef(receiver.index)
+        elif isinstance(receiver, ClassRef):
+            # Class.method(object, …)
+            bound = next((v for v in arguments.get(0) if isinstance(v, Instance)), None)
+            if bound is not None:
+                arguments = replace(arguments, positional=arguments.positional[1:])
+        return invoke(frame, method, bound, arguments)
+    answer: Values | None = analysis.ask("method", frame, receiver, name, arguments)
     if answer is not None:
         return answer
-    values = attributes.get(
-        frame, one(receiver), name, arguments.node[2] if arguments.node[0] == "call" else arguments.node
-    )
+    node = arguments.node
     found: Values = NOTHING
-    for value in values:
+    for value in attributes.get(frame, one(receiver), name, node[2] if node[0] == "call" else node):
         if isinstance(value, Method) and value.receiver == receiver:
             found = join(found, UNKNOWN)
         elif isinstance(value, External):
@@ -223,16 +190,13 @@ def _call_super(frame: "Frame", name: str, arguments: Arguments) -> Values:
     classes, externals = frame.analysis.mro(index)
     after = classes[classes.index(function.owner) + 1 :] if function.owner in classes else []
     for ancestor in after:
-        found = frame.analysis.program.classes[ancestor].methods.get(name)
-        if found is not None:
-            method = frame.analysis.program.functions[found]
-            return invoke(
-                frame, method, receiver, list(arguments.positional), list(arguments.keywords), arguments.node
-            )
+        method = frame.analysis.classes[ancestor].methods.get(name)
+        if method is not None:
+            return invoke(frame, method, receiver, arguments)
     if name == "__init__":
         run_callbacks(frame, arguments)
         return PLAIN
-    answer = _ask_orms(frame, receiver, name, arguments)
+    answer: Values | None = frame.analysis.ask("method", frame, receiver, name, arguments)
     if answer is not None:
         return answer
     for path in externals:
@@ -244,69 +208,42 @@ def _call_super(frame: "Frame", name: str, arguments: Arguments) -> Values:
 def construct(frame: "Frame", value: ClassRef, arguments: Arguments) -> Values:
     """`Class(arguments)`."""
     analysis = frame.analysis
-    for orm in analysis.orms:
-        if orm.method is not None:
-            answer = orm.method(frame, value, "()", arguments)
-            if answer is not None:
-                break
+    analysis.ask("method", frame, value, "()", arguments)
     made: Instance | Made = Instance(value.index, value.index in analysis.mapped)
     for path in analysis.mro(value.index)[1]:
         if external_calls.is_structural(frame, path + "()"):
             place = (frame.module.path, arguments.line)
             made = Made(path + "()", place, arguments.positional, arguments.keywords, value.index)
             break
-    member = analysis.member(value.index, "__init__")
-    if member is not None and member[0] == "method":
-        function = analysis.program.functions[member[1]]
-        invoke(frame, function, made, list(arguments.positional), list(arguments.keywords), arguments.node)
-    else:
+    constructor = analysis.method(value.index, "__init__")
+    if constructor is None:
         run_callbacks(frame, arguments)
+    else:
+        invoke(frame, constructor, made, arguments)
     return one(made)
 
 
 def _call_unresolved(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values:
-    for orm in frame.analysis.orms:
-        if orm.unresolved is not None:
-            answer = orm.unresolved(frame, receiver, name, arguments)
-            if answer is not None:
-                return answer
+    answer: Values | None = frame.analysis.ask("unresolved", frame, receiver, name, arguments)
+    if answer is not None:
+        return answer
     run_callbacks(frame, arguments)
     for values in arguments.positional:
         frame.consume(values, arguments.node)
     if name in library.DATA_METHODS:
         return UNKNOWN
-    if len(name) >= _SHORTEST_GUESSED_NAME and not name.startswith("__"):
-        guesses = frame.analysis.methods_named(name)
-        if 0 < len(guesses) <= _MOST_GUESSES:
-            found: Values = NOTHING
-            for index in guesses:
-                function = frame.analysis.program.functions[index]
-                bound = Instance(function.owner) if frame.analysis.binding(function) == "" else None
-                if frame.analysis.binding(function) == "class":
-                    found = join(
-                        found,
-                        invoke(
-                            frame,
-                            function,
-                            ClassRef(function.owner),
-                            list(arguments.positional),
-                            list(arguments.keywords),
-                            arguments.node,
-                        ),
-                    )
-                elif bound is not None:
-                    found = join(
-                        found,
-                        invoke(
-                            frame,
-                            function,
-                            bound,
-                            list(arguments.positional),
-                            list(arguments.keywords),
-                            arguments.node,
-                        ),
-                    )
-            return join(found, UNKNOWN)
+    guesses = frame.analysis.methods_named(name)
+    if (
+        len(name) >= _SHORTEST_GUESSED_NAME
+        and not name.startswith("__")
+        and 0 < len(guesses) <= _MOST_GUESSES
+    ):
+        for index in guesses:
+            function = frame.analysis.functions[index]
+            kind = {"": Instance, "class": ClassRef}.get(frame.analysis.binding(function))
+            if kind is not None:
+                answer = join(answer or UNKNOWN, invoke(frame, index, kind(function.owner), arguments))
+        return answer or UNKNOWN
     note_unknown(frame, arguments.node)
     return UNKNOWN
 
@@ -320,7 +257,7 @@ def note_unknown(frame: "Frame", node: Node) -> None:
 
 
 def _call_on_function(frame: "Frame", receiver: FunctionRef, name: str, arguments: Arguments) -> Values:
-    function = frame.analysis.program.functions[receiver.index]
+    function = frame.analysis.functions[receiver.index]
     if name in TASK_CALLS:
         frame.facts.side_effects.add(f"task {function.qualname}")
         return UNKNOWN
@@ -330,22 +267,17 @@ def _call_on_function(frame: "Frame", receiver: FunctionRef, name: str, argument
 
 
 def invoke(
-    frame: "Frame",
-    function: FunctionInfo,
-    receiver: "ClassRef | Instance | Made | None",
-    positional: list[Values],
-    keywords: list[tuple[str, Values]],
-    node: Node,
+    frame: "Frame", index: int, receiver: "ClassRef | Instance | Made | None", arguments: Arguments
 ) -> Values:
     """Calls a function of the repository: evaluates it for these arguments and notes the edge."""
-    given = call_arguments.assign_parameters(function, receiver is not None, positional, keywords)
-    bound = {name: abstraction.abstract(values) for name, values in given.items()}
+    function = frame.analysis.functions[index]
+    passed = call_arguments.assign_parameters(function, receiver is not None, arguments)
+    bound = {name: abstraction.abstract(values) for name, values in passed.items()}
     context = frame.analysis.context(function, receiver, bound)
-    frame.edge(context, node, call_arguments.arguments_of(given))
-    decoration = frame.analysis.decoration(function)
-    for index in decoration.contexts:
-        frame.edge(frame.analysis.contexts[index], node)
-    return call_arguments.substituted(context, given)
+    frame.edge(context, arguments.node, call_arguments.arguments_of(passed))
+    for wrapper in frame.analysis.decoration(function).contexts:
+        frame.edge(frame.analysis.contexts[wrapper], arguments.node)
+    return call_arguments.substituted(context, passed)
 
 
 def run_query(frame: "Frame", query: Query, node: Node) -> Values:
@@ -361,13 +293,12 @@ def enter(frame: "Frame", values: Values, node: Node) -> Values:
     found: Values = NOTHING
     for value in values:
         if isinstance(value, Instance):
-            member = frame.analysis.member(value.index, "__enter__") or frame.analysis.member(
-                value.index, "__aenter__"
+            names = ("__enter__", "__aenter__")
+            method = next(
+                (m for n in names if (m := frame.analysis.method(value.index, n)) is not None), None
             )
-            if member is not None and member[0] == "method":
-                found = join(
-                    found, frame.invoke(frame.analysis.program.functions[member[1]], value, [], [], node)
-                )
+            if method is not None:
+                found = join(found, invoke(frame, method, value, given(node)))
                 continue
         if isinstance(value, Many) and value.lazy:
             # a generator made a context manager
@@ -379,9 +310,9 @@ def enter(frame: "Frame", values: Values, node: Node) -> Values:
 
 def run_callbacks(frame: "Frame", arguments: Arguments) -> None:
     """Functions that are given to something else are taken to be called by it."""
-    for values in (*arguments.positional, *(v for _, v in arguments.keywords)):
+    for values in arguments.all():
         for value in values:
             if isinstance(value, FunctionRef):
-                function = frame.analysis.program.functions[value.index]
-                if not frame.analysis.program.modules[function.module].is_test:
-                    invoke(frame, function, value.receiver, [], [], arguments.node)
+                module = frame.analysis.functions[value.index].module
+                if not frame.analysis.modules[module].is_test:
+                    invoke(frame, value.index, value.receiver, given(arguments.node))

@@ -155,7 +155,7 @@ class Judge:
 
     def guard_of(self, route: Route) -> Total:
         """What the decorators of a handler do before it runs."""
-        decoration = self.analysis.decoration(self.analysis.program.functions[route.function])
+        decoration = self.analysis.decoration(self.analysis.functions[route.function])
         found = effects.own(-1, decoration.facts)
         for index in (*decoration.contexts, *(call.callee for call in decoration.facts.calls)):
             effects.add(found, self.totals[index], {}, False)
@@ -294,7 +294,7 @@ class Judge:
             self.found.candidates.append(
                 Candidate(
                     rank=0,
-                    path=self.analysis.program.modules[function.module].path,
+                    path=self.analysis.modules[function.module].path,
                     line=function.line,
                     qualname=function.qualname,
                     kind="query",
@@ -314,7 +314,7 @@ class Judge:
             )
 
     def endpoint(self, route: Route, endpoint: Endpoint) -> None:
-        function = self.analysis.program.functions[route.function]
+        function = self.analysis.functions[route.function]
         if route.method != "GET":
             self.found.rejected.append(
                 Rejected(
@@ -401,7 +401,7 @@ def _reason_of_kind(analysis: "Analysis", function: FunctionInfo) -> str | None:
 
 def annotated_parameters(analysis: "Analysis", function: FunctionInfo) -> dict[str, Values]:
     """What the annotations of the parameters say."""
-    module = analysis.program.modules[function.module]
+    module = analysis.modules[function.module]
     frame = Frame(analysis, module, None, None, {}, Facts(), outer=function.outer)
     return {name: frame.annotated(note) for name, note, _, _ in function.parameters if note is not None}
 

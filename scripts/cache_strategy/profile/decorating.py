@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.profile import attributes, calls
 from cache_strategy.profile.call_arguments import evaluate_arguments
-from cache_strategy.profile.frameworks._base import Arguments
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.source_text import last_name, source_of
 from cache_strategy.profile.values import (
@@ -19,6 +19,7 @@ from cache_strategy.profile.values import (
     Made,
     Unknown,
     Value,
+    Values,
     one,
 )
 
@@ -31,14 +32,7 @@ def decorate(frame: "Frame", function: FunctionInfo, node: Node, found: "Decorat
     """Applies one decorator of a function: wrappers of the repository are followed, others asked of the plugins."""
     found.texts.append("@" + source_of(node))
     found.node = node
-    called = node[0] == "call"
-    callee = node[2] if called else node
-    receiver: Value | None = None
-    if callee[0] == "attr":
-        receivers = attributes.base(frame, callee[2])
-        receiver = next((v for v in receivers if isinstance(v, Made | External)), None)
-    values = attributes.base(frame, callee)
-    arguments = evaluate_arguments(frame, node) if called else None
+    callee, receiver, values, arguments = _taken_apart(frame, node)
     for value in values:
         if isinstance(value, FunctionRef | ClassRef):
             _apply(frame, function, value, arguments, node, found)
@@ -50,28 +44,26 @@ def decorate(frame: "Frame", function: FunctionInfo, node: Node, found: "Decorat
             else:
                 continue
             found.externals.append((path, source_of(node)))
-            for framework in frame.analysis.frameworks:
-                if framework.decorated is not None and framework.decorated(
-                    frame, function.index, path, receiver, arguments, found
-                ):
-                    break
+            frame.analysis.ask("decorated", frame, function.index, path, receiver, arguments, found)
 
 
-def decorate_class(frame: "Frame", index: int, node: Node) -> None:
-    """Tells the plugins of a decorator of a class."""
+def _taken_apart(frame: "Frame", node: Node) -> tuple[Node, Value | None, Values, Arguments | None]:
+    """What is called, the object it is taken off, its values, the arguments; those are None without a call."""
     called = node[0] == "call"
     callee = node[2] if called else node
     receivers = attributes.base(frame, callee[2]) if callee[0] == "attr" else NOTHING
     receiver = next((v for v in receivers if isinstance(v, Made | External)), None)
-    arguments = evaluate_arguments(frame, node) if called else None
-    for value in attributes.base(frame, callee):
+    values = attributes.base(frame, callee)
+    return callee, receiver, values, evaluate_arguments(frame, node) if called else None
+
+
+def decorate_class(frame: "Frame", index: int, node: Node) -> None:
+    """Tells the plugins of a decorator of a class."""
+    _, receiver, values, arguments = _taken_apart(frame, node)
+    for value in values:
         if isinstance(value, External | Made):
             path = frame.analysis.canonical(value.path)
-            for framework in frame.analysis.frameworks:
-                if framework.decorated_class is not None and framework.decorated_class(
-                    frame, index, path, receiver, arguments
-                ):
-                    break
+            frame.analysis.ask("decorated_class", frame, index, path, receiver, arguments)
 
 
 def _apply(
@@ -83,14 +75,14 @@ def _apply(
     found: "Decoration",
 ) -> None:
     # the decorator does not see which function it is given: what that does is added where it is called
-    wrapped = Arguments((PLAIN,), (), ("call", node[1] if len(node) > 1 else 0, node, (), ()))
+    wrapped = given(("call", node[1] if len(node) > 1 else 0, node, (), ()), PLAIN)
     results = one(value) if arguments is None else calls.call_value(frame, value, arguments)
     for result in results:
         if not isinstance(result, FunctionRef | ClassRef | Instance):
             continue
         for inner in calls.call_value(frame, result, wrapped):
             if isinstance(inner, FunctionRef) and inner.index != function.index:
-                wrapper = frame.analysis.program.functions[inner.index]
+                wrapper = frame.analysis.functions[inner.index]
                 context = frame.analysis.context(wrapper, inner.receiver, {})
                 text = "@" + source_of(node)
                 found.wrappers.append((context.index, text))

@@ -7,6 +7,7 @@ from cache_strategy.model.evidence import UNKNOWN_TABLE, ContextRead, WriterHow
 from cache_strategy.profile import annotations, attributes, calls, clauses, decorating, request_methods, sql
 from cache_strategy.profile.facts import Call, Context, Facts
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.program import FunctionInfo, ModuleInfo
 from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import (
@@ -144,16 +145,16 @@ class Frame:
         found = self.env.get(name)
         if found is not None:
             return found
-        if self.owner >= 0 and name in self.analysis.program.classes[self.owner].attributes:
+        if self.owner >= 0 and name in self.analysis.classes[self.owner].attributes:
             return self.analysis.class_attribute(self.owner, name)
-        if self.owner >= 0 and name in self.analysis.program.classes[self.owner].methods:
-            return one(FunctionRef(self.analysis.program.classes[self.owner].methods[name]))
+        if self.owner >= 0 and name in self.analysis.classes[self.owner].methods:
+            return one(FunctionRef(self.analysis.classes[self.owner].methods[name]))
         outer = self.outer
         while outer >= 0:
             scope = self.analysis.scopes.get(outer)
             if scope is not None and name in scope:
                 return scope[name]
-            outer = self.analysis.program.functions[outer].outer
+            outer = self.analysis.functions[outer].outer
         found = self.analysis.global_value(self.module, name)
         if found is not None:
             return found
@@ -283,13 +284,13 @@ class Frame:
         return True
 
     def _def(self, node: Node) -> None:
-        function = self.analysis.program.functions[self.module.first_function + node[2]]
+        function = self.analysis.functions[self.module.first_function + node[2]]
         self.env[function.name] = one(FunctionRef(function.index))
         self.publish_scope()
         self.analysis.decoration(function)
 
     def _class(self, node: Node) -> None:
-        info = self.analysis.program.classes[self.module.first_class + node[2]]
+        info = self.analysis.classes[self.module.first_class + node[2]]
         self.env[info.name] = one(ClassRef(info.index))
         for decorator in info.decorators:
             decorating.decorate_class(self, info.index, decorator)
@@ -500,15 +501,10 @@ class Frame:
         return found
 
     def invoke(
-        self,
-        function: FunctionInfo,
-        receiver: "ClassRef | Instance | Made | None",
-        positional: list[Values],
-        keywords: list[tuple[str, Values]],
-        node: Node,
+        self, function: int, receiver: "ClassRef | Instance | Made | None", arguments: Arguments
     ) -> Values:
         """Calls a function of the repository; an edge of the call graph."""
-        return calls.invoke(self, function, receiver, positional, keywords, node)
+        return calls.invoke(self, function, receiver, arguments)
 
     def edge(self, context: Context, node: Node, arguments: tuple[tuple[str, str], ...] = ()) -> None:
         """Notes that `context` runs as part of this evaluation."""

@@ -1,6 +1,6 @@
 """From the analysis to the evidence: endpoints, functions, tables, writers, candidates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from time import monotonic
 
@@ -14,10 +14,10 @@ from cache_strategy.profile.effects import Total
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Context
 from cache_strategy.profile.frameworks import load_frameworks
-from cache_strategy.profile.frameworks._base import Framework, Route
+from cache_strategy.profile.frameworks._base import Route
 from cache_strategy.profile.lowering import LAMBDA
 from cache_strategy.profile.orms import load_orms
-from cache_strategy.profile.orms._base import Orm
+from cache_strategy.profile.plugins import Plugin
 from cache_strategy.profile.program import FunctionInfo, Program
 from cache_strategy.profile.reading import read_sources
 from cache_strategy.profile.repository import commit_of
@@ -53,8 +53,8 @@ def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started:
     return Evidence(
         repo=repo.resolve().name,
         commit=commit_of(repo),
-        frameworks=tuple(f.name for f in analysis.frameworks if _is_imported(program, f.packages)),
-        orms=tuple(o.name for o in analysis.orms if _is_imported(program, o.packages)),
+        frameworks=_in_use(program, analysis.frameworks),
+        orms=_in_use(program, analysis.orms),
         files=len(files),
         lines=sum(source.lines for source in sources),
         seconds=round(monotonic() - started, 3),
@@ -71,14 +71,12 @@ def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started:
 
 def analyse(analysis: Analysis, progress: Callable[[str], None]) -> tuple[list[Route], list[Total]]:
     """Evaluates everything until nothing new is stored anywhere; the routes, and the total of every evaluation."""
-    plugins: list[Orm | Framework] = [*analysis.orms, *analysis.frameworks]
-    for plugin in plugins:
-        if plugin.start is not None:
-            plugin.start(analysis)
+    for start in analysis.hooks["start"]:
+        start(analysis)
     routes: list[Route] = []
     for number in range(_ROUNDS):
         evaluate_everything(analysis, progress)
-        routes = [r for f in analysis.frameworks if f.routes is not None for r in f.routes(analysis)]
+        routes = [route for ask in analysis.hooks["routes"] for route in ask(analysis)]
         for route in routes:
             analysis.answer(route.context)
         is_application = bool(routes or analysis.mapped)
@@ -109,7 +107,7 @@ def evaluate_everything(analysis: Analysis, progress: Callable[[str], None]) -> 
 
 def endpoint_of(analysis: Analysis, route: Route, totals: list[Total]) -> Endpoint:
     """A route with everything that its request does: hooks, decorators, handler, the writing out of the answer."""
-    function = analysis.program.functions[route.function]
+    function = analysis.functions[route.function]
     decoration = analysis.decoration(function)
     guard = effects.own(-1, decoration.facts)
     for call in decoration.facts.calls:
@@ -120,7 +118,7 @@ def endpoint_of(analysis: Analysis, route: Route, totals: list[Total]) -> Endpoi
         id=f"{route.method} {route.route}",
         method=route.method,
         route=route.route,
-        path=analysis.program.modules[function.module].path,
+        path=analysis.modules[function.module].path,
         line=function.line,
         qualname=function.qualname,
         reads=total.tables(),
@@ -163,7 +161,7 @@ def functions_of(analysis: Analysis, totals: list[Total]) -> dict[int, Function]
         total = effects.merged(totals[c.index] for c in contexts)
         if not total.size():
             continue
-        module = analysis.program.modules[info.module]
+        module = analysis.modules[info.module]
         found[info.index] = Function(
             path=module.path,
             line=info.line,
@@ -191,13 +189,13 @@ def tables_of(analysis: Analysis) -> tuple[Table, ...]:
     found: dict[str, Table] = {}
     for mapped in analysis.mapped.values():
         known = found.get(mapped.table)
-        info = analysis.program.classes[mapped.index]
+        info = analysis.classes[mapped.index]
         columns = tuple(dict.fromkeys([*(known.columns if known else ()), *mapped.columns.values()]))
         found[mapped.table] = Table(
             name=mapped.table,
             path=known.path if known else mapped.path,
             line=known.line if known else mapped.line,
-            model=known.model if known else f"{analysis.program.modules[info.module].name}.{info.qualname}",
+            model=known.model if known else f"{analysis.modules[info.module].name}.{info.qualname}",
             primary_key=known.primary_key
             if known and known.primary_key
             else tuple(mapped.columns.get(name, name) for name in mapped.primary_key),
@@ -220,13 +218,14 @@ def tables_of(analysis: Analysis) -> tuple[Table, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def _is_imported(program: Program, packages: tuple[str, ...]) -> bool:
-    for module in program.modules:
-        if module.is_test:
-            continue
-        for bound in program.bindings(module).values():
-            for binding in bound:
-                is_absolute = binding[0] == "import" or (binding[0] == "from" and not binding[2])
-                if is_absolute and binding[1].partition(".")[0] in packages:
-                    return True
-    return False
+def _in_use(program: Program, plugins: Sequence[Plugin]) -> tuple[str, ...]:
+    """The plugins one of whose packages a module of production code imports."""
+    roots = {
+        binding[1].partition(".")[0]
+        for module in program.modules
+        if not module.is_test
+        for bound in program.bindings(module).values()
+        for binding in bound
+        if binding[0] == "import" or (binding[0] == "from" and not binding[2])
+    }
+    return tuple(plugin.name for plugin in plugins if roots.intersection(plugin.packages))

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile import attributes, builtin_calls, calls, library
-from cache_strategy.profile.frameworks._base import Arguments
+from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.values import PLAIN, UNKNOWN, External, Made, Value, Values, one, text_of
 
 if TYPE_CHECKING:
@@ -34,16 +34,9 @@ def call_path(frame: "Frame", path: str, receiver: Value | None, arguments: Argu
     """A call into another package, by its path."""
     analysis = frame.analysis
     path = analysis.canonical(path)
-    for framework in analysis.frameworks:
-        if framework.call is not None:
-            answer = framework.call(frame, path, receiver, arguments)
-            if answer is not None:
-                return answer
-    for orm in analysis.orms:
-        if orm.call is not None:
-            answer = orm.call(frame, path, receiver, arguments)
-            if answer is not None:
-                return answer
+    answer: Values | None = analysis.ask("call", frame, path, receiver, arguments)
+    if answer is not None:
+        return answer
     if path + "()" == calls.PARTIAL or is_structural(frame, path + "()"):
         place = (frame.module.path, arguments.line)
         return one(Made(path + "()", place, arguments.positional, arguments.keywords))

@@ -78,12 +78,7 @@ def _part(analysis: "Analysis", read: ContextRead) -> KeyPart | None:
 
 
 def _identity(analysis: "Analysis", read: ContextRead) -> str:
-    for framework in analysis.frameworks:
-        if framework.identity is not None:
-            found = framework.identity(analysis, read)
-            if found:
-                return found
-    return ""
+    return next((found for ask in analysis.hooks["identity"] if (found := str(ask(analysis, read)))), "")
 
 
 def _words(read: ContextRead) -> str:

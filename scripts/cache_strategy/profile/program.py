@@ -40,7 +40,7 @@ class FunctionInfo:
 
     def statements(self) -> Node:
         """The body."""
-        return marshal.loads(self.body)  # type: ignore[no-any-return]
+        return tuple(marshal.loads(self.body))
 
 
 @dataclass(slots=True)
@@ -88,7 +88,7 @@ class ModuleInfo:
 
     def statements(self) -> Node:
         """The statements of the top level."""
-        return marshal.loads(self.body)  # type: ignore[no-any-return]
+        return tuple(marshal.loads(self.body))
 
 
 class Program:

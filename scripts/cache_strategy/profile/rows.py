@@ -74,10 +74,9 @@ def write_relation(frame: "Frame", mapped: Mapped, relation: Relation, node: Nod
 def write_new(frame: "Frame", values: Values, node: Node) -> None:
     """Rows made here that are put on a row of the database are written with it."""
     for value in values:
-        if isinstance(value, Instance) and value.new:
-            mapped = frame.analysis.mapped.get(value.index)
-            if mapped is not None:
-                frame.note_write(mapped.table, "orm", node)
+        mapped = frame.analysis.row(value)
+        if mapped is not None and isinstance(value, Instance) and value.new:
+            frame.note_write(mapped.table, "orm", node)
         elif isinstance(value, Many):
             write_new(frame, value.items, node)
 

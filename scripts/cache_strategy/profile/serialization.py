@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.profile import attributes
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.plugins import given
 from cache_strategy.profile.source_text import last_name
 from cache_strategy.profile.values import (
     NOTHING,
@@ -91,12 +92,13 @@ def dump(
         return
     seen = seen | frozenset((schema, v) for v in fresh)
     for value in fresh:
-        if isinstance(value, Instance) and value.new and value.index in analysis.mapped:
+        row = analysis.row(value)
+        if row is not None and isinstance(value, Instance) and value.new:
             # a row that was just committed is read again before it is written out
-            frame.note_read(analysis.mapped[value.index].tables, node)
+            frame.note_read(row.tables, node)
     done: set[str] = set()
     for ancestor in analysis.mro(schema)[0]:
-        info = analysis.program.classes[ancestor]
+        info = analysis.classes[ancestor]
         for name in info.attributes:
             if name in done or name in excluded or (only and name not in only):
                 continue
@@ -105,10 +107,10 @@ def dump(
                 if isinstance(made, Made) and made.path.startswith(_FIELDS):
                     _field(frame, fresh, name, made, schema, node, level, seen)
         for name, index in info.methods.items():
-            function = analysis.program.functions[index]
+            function = analysis.functions[index]
             if name not in done and any(last_name(d) in _DUMP_HOOKS for d in function.decorators):
                 done.add(name)
-                frame.invoke(function, Instance(schema), [UNKNOWN], [], node)
+                frame.invoke(index, Instance(schema), given(node, UNKNOWN))
         if "Meta" in info.classes:
             _meta(frame, fresh, info.classes["Meta"], node)
 
@@ -117,11 +119,11 @@ def loaded(frame: "Frame", schema: int) -> Values:
     """What `schema.load(data)` gives: a new row where the schema makes rows, else plain data."""
     analysis = frame.analysis
     for ancestor in analysis.mro(schema)[0]:
-        meta = analysis.program.classes[ancestor].classes.get("Meta")
-        if meta is None or "model" not in analysis.program.classes[meta].attributes:
+        meta = analysis.classes[ancestor].classes.get("Meta")
+        if meta is None or "model" not in analysis.classes[meta].attributes:
             continue
         for value in analysis.class_attribute(meta, "model"):
-            if isinstance(value, ClassRef) and value.index in analysis.mapped:
+            if isinstance(value, ClassRef) and analysis.model(value) is not None:
                 row = one(Instance(value.index, True))
                 # marshmallow 2 gives (data, errors)
                 return row | one(Mapping((("data", row), ("errors", PLAIN))))
@@ -130,16 +132,15 @@ def loaded(frame: "Frame", schema: int) -> Values:
 
 def _meta(frame: "Frame", values: Values, meta: int, node: Node) -> None:
     analysis = frame.analysis
-    info = analysis.program.classes[meta]
+    info = analysis.classes[meta]
     if "fields" in info.attributes:
         for name in texts_in(analysis.class_attribute(meta, "fields")):
             attributes.get(frame, values, name, node)
     if "include_relationships" in info.attributes:
         for value in values:
-            mapped = analysis.mapped.get(value.index) if isinstance(value, Instance) else None
-            if mapped is not None:
-                for name in mapped.relations:
-                    frame.iterate(attributes.get(frame, one(value), name, node), node)
+            mapped = analysis.row(value)
+            for name in mapped.relations if mapped is not None else ():
+                frame.iterate(attributes.get(frame, one(value), name, node), node)
 
 
 def _field(
@@ -188,14 +189,13 @@ def _field(
 
 
 def _computed(frame: "Frame", values: Values, made: Made, schema: int, node: Node) -> None:
-    analysis = frame.analysis
     for value in (*(made.args[0] if made.args else NOTHING), *made.keyword("serialize")):
         if isinstance(value, Constant) and isinstance(value.value, str) and schema >= 0:
-            member = analysis.member(schema, value.value)
-            if member is not None and member[0] == "method":
-                frame.invoke(analysis.program.functions[member[1]], Instance(schema), [values], [], node)
+            method = frame.analysis.method(schema, value.value)
+            if method is not None:
+                frame.invoke(method, Instance(schema), given(node, values))
         elif isinstance(value, FunctionRef):
-            frame.invoke(analysis.program.functions[value.index], value.receiver, [values], [], node)
+            frame.invoke(value.index, value.receiver, given(node, values))
 
 
 def _schemas_of(frame: "Frame", values: Values, schema: int) -> list[int]:
@@ -205,14 +205,14 @@ def _schemas_of(frame: "Frame", values: Values, schema: int) -> list[int]:
         if isinstance(value, Instance | ClassRef):
             found.append(value.index)
         elif isinstance(value, FunctionRef):
-            context = analysis.generic(analysis.program.functions[value.index])
+            context = analysis.generic(analysis.functions[value.index])
             found.extend(v.index for v in context.returns if isinstance(v, Instance | ClassRef))
         elif isinstance(value, Constant) and isinstance(value.value, str):
             if value.value == "self":
                 found.append(schema)
             else:
                 last = value.value.rpartition(".")[2]
-                named = [c.index for c in analysis.program.classes if c.name == last]
+                named = [c.index for c in analysis.classes if c.name == last]
                 found.extend(i for i in named[:3] if is_schema(frame, ClassRef(i)))
     return found
 
@@ -289,7 +289,6 @@ def close_over(frame: "Frame", value: Instance, node: Node, seen: set[int] | Non
             if isinstance(inner, Instance):
                 close_over(frame, inner, node, seen)
     for ancestor in analysis.mro(value.index)[0]:
-        for index in analysis.program.classes[ancestor].methods.values():
-            function = analysis.program.functions[index]
-            if analysis.binding(function) == "property":
-                frame.invoke(function, value, [], [], node)
+        for index in analysis.classes[ancestor].methods.values():
+            if analysis.binding(analysis.functions[index]) == "property":
+                frame.invoke(index, value, given(node))

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cache_strategy.profile import attributes, calls
-from cache_strategy.profile.frameworks._base import Arguments
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.program import shared
 from cache_strategy.profile.values import (
     NOTHING,

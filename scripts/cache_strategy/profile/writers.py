@@ -38,7 +38,7 @@ def writers_of(analysis: "Analysis") -> tuple[Writer, ...]:
         ):
             _note_committers(analysis, found, context, callers, committing)
     for index, facts in analysis.module_facts.items():
-        module = analysis.program.modules[index]
+        module = analysis.modules[index]
         for table, how, _ in facts.writes:
             found.setdefault((module.path, 1, "<module>", how), set()).add(table)
     made = [
@@ -53,8 +53,8 @@ def _note(
 ) -> None:
     function = context.function
     while function.name == LAMBDA and function.outer >= 0:
-        function = analysis.program.functions[function.outer]
-    module = analysis.program.modules[function.module]
+        function = analysis.functions[function.outer]
+    module = analysis.modules[function.module]
     if module.is_test:
         return
     qualname = function.qualname.replace("." + LAMBDA, "").replace(LAMBDA, "<module>")

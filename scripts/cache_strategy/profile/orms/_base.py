@@ -4,13 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cache_strategy.profile.frameworks._base import Arguments
-from cache_strategy.profile.library import Known
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.plugins import Arguments, Plugin
 from cache_strategy.profile.values import Query, Value, Values
 
 if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
     from cache_strategy.profile.evaluation import Frame
 
 
@@ -70,38 +68,17 @@ class TableFound:
 
 
 @dataclass
-class Orm:
+class Orm(Plugin):
     """
-    An ORM; the file or folder name is its id. Every hook may be absent.
+    An ORM; see `Plugin`. `start(analysis)` fills `analysis.mapped` and `analysis.tables`.
 
-    `start(analysis)` fills `analysis.mapped` and `analysis.tables`. `bases(frame, value)` gives further base
-    classes of a class that derives from an external object. `attribute(frame, value, name, node)` and
-    `call(frame, path, receiver, arguments)` answer for external paths and for the ORM's own values, `method(frame,
-    receiver, name, arguments)` for methods of queries, clauses, classes and rows; None means: not mine.
-    `iterate(frame, query, node)` runs a query; `unresolved(frame, name, arguments)` looks at a call whose
-    receiver is not known but whose arguments are.
+    `bases(frame, value)` gives further base classes of a class that derives from an external object. `method(frame,
+    receiver, name, arguments)` answers for methods of queries, clauses, classes and rows, `iterate(frame, query, node)`
+    runs a query; `unresolved(frame, receiver, name, arguments)` looks at a call whose receiver is not known but whose
+    arguments are.
     """
 
-    module: str
-    packages: tuple[str, ...]
-    known: dict[str, Known] = field(default_factory=dict)
-    structural: frozenset[str] = frozenset()
-    structural_prefixes: tuple[str, ...] = ()
-    canonical: "Callable[[str], str] | None" = None
-    start: "Callable[[Analysis], None] | None" = None
     bases: "Callable[[Frame, Value], Values | None] | None" = None
-    attribute: "Callable[[Frame, Value, str, Node], Values | None] | None" = None
-    call: "Callable[[Frame, str, Value | None, Arguments], Values | None] | None" = None
     method: "Callable[[Frame, Value, str, Arguments], Values | None] | None" = None
     iterate: "Callable[[Frame, Query, Node], Values] | None" = None
     unresolved: "Callable[[Frame, Value, str, Arguments], Values | None] | None" = None
-
-    def __post_init__(self) -> None:
-        ORMS[self.name] = self
-
-    @property
-    def name(self) -> str:
-        return self.module.rpartition(".")[2]
-
-
-ORMS: dict[str, Orm] = {}

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile import sql
-from cache_strategy.profile.frameworks._base import Arguments
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms._base import Orm
+from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,

@@ -3,9 +3,10 @@
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile import serialization
-from cache_strategy.profile.frameworks._base import Arguments, Framework
+from cache_strategy.profile.frameworks._base import Framework
 from cache_strategy.profile.frameworks.flask import pages, routes, signals, users
 from cache_strategy.profile.frameworks.flask.knowledge import ALIASES, KNOWN
+from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.values import NOTHING, Constant, External, Value, Values, one
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile import serialization, templates
-from cache_strategy.profile.frameworks._base import Arguments
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.values import (
     PLAIN,
     ClassRef,
@@ -69,7 +69,7 @@ def decorated(frame: "Frame", function: int, last: str, arguments: Arguments | N
     if last not in _PROCESSORS and last not in _FUNCTIONS:
         return False
     named = text_in(arguments.get(0, "name")) if arguments is not None else None
-    name = named or frame.analysis.program.functions[function].name
+    name = named or frame.analysis.functions[function].name
     owner = "flask template functions" if last in _FUNCTIONS else "flask context processors"
     prefix = "|" if "filter" in last else ""
     frame.analysis.store(owner, prefix + name, one(FunctionRef(function)))
@@ -129,7 +129,7 @@ def _template_globals(frame: "Frame", node: Node) -> dict[str, Values]:
         elif owner == "flask context processors":
             for processor in values:
                 if isinstance(processor, FunctionRef):
-                    context = frame.analysis.generic(frame.analysis.program.functions[processor.index])
+                    context = frame.analysis.generic(frame.analysis.functions[processor.index])
                     frame.edge(context, node)
                     for returned in context.returns:
                         if isinstance(returned, Mapping):

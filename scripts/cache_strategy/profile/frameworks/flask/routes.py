@@ -4,7 +4,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cache_strategy.profile.frameworks._base import Arguments, Route
+from cache_strategy.profile.frameworks._base import Route
+from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import (
     NOTHING,
@@ -134,7 +135,7 @@ def note_arguments(frame: "Frame", function: int, arguments: Arguments) -> None:
                 found[f"{where}:{name}"] = None
         elif isinstance(value, Instance | ClassRef):
             for ancestor in frame.analysis.mro(value.index)[0]:
-                for name in frame.analysis.program.classes[ancestor].attributes:
+                for name in frame.analysis.classes[ancestor].attributes:
                     for made in frame.analysis.class_attribute(ancestor, name):
                         if isinstance(made, Made) and made.path.startswith("marshmallow.fields."):
                             found[f"{where}:{name}"] = None
@@ -219,17 +220,17 @@ def _add_view(
 def _decorate_view(frame: "Frame", view: ClassRef, function: int) -> None:
     """The decorators that a view class lists for all of its methods."""
     analysis = frame.analysis
-    info = analysis.program.functions[function]
+    info = analysis.functions[function]
     found = analysis.decoration(info)
     for name in ("decorators", "method_decorators"):
         member = analysis.member(view.index, name)
         if member is None or member[0] != "attribute":
             continue
-        owner = analysis.program.classes[member[2]]
+        owner = analysis.classes[member[2]]
         value = owner.attributes[name][0]
         if value is None or value[0] != "seq":
             continue
-        inner = frame.within(analysis.program.modules[owner.module], found.facts, owner.outer)
+        inner = frame.within(analysis.modules[owner.module], found.facts, owner.outer)
         for node in value[2]:
             if "@" + source_of(node) not in found.texts:
                 inner.decorate(info, node, found)
@@ -241,8 +242,8 @@ def routes(analysis: "Analysis") -> list[Route]:
     found: list[Route] = []
     around: dict[tuple[Made, ...], tuple[int, ...]] = {}
     for rule in notes.rules:
-        function = analysis.program.functions[rule.function]
-        if analysis.program.modules[function.module].is_test:
+        function = analysis.functions[rule.function]
+        if analysis.modules[function.module].is_test:
             continue
         for prefix, owners in _prefixes(notes, rule.owner, 0):
             if owners not in around:
@@ -334,7 +335,7 @@ def _around(analysis: "Analysis", notes: Notes, owners: tuple[Made, ...]) -> tup
             # of another application only where this route's own is known
             of_all = owner in owners or not any(o.path in _APPS for o in owners)
         if of_all or owner in owners:
-            info = analysis.program.functions[function]
-            if not analysis.program.modules[info.module].is_test:
+            info = analysis.functions[function]
+            if not analysis.modules[info.module].is_test:
                 found.append(analysis.generic(info).index)
     return tuple(dict.fromkeys(found))

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from cache_strategy.profile.frameworks._base import Arguments
+from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.values import PLAIN, FunctionRef, Made, Value, Values, one
 
 if TYPE_CHECKING:
@@ -25,13 +25,7 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
     if last in ("send", "send_async"):
         for value in frame.analysis.stored(receiver, "receivers"):
             if isinstance(value, FunctionRef):
-                frame.invoke(
-                    frame.analysis.program.functions[value.index],
-                    value.receiver,
-                    list(arguments.positional),
-                    list(arguments.keywords),
-                    arguments.node,
-                )
+                frame.invoke(value.index, value.receiver, arguments)
         return PLAIN
     return None
 

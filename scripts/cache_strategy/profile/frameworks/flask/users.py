@@ -5,8 +5,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import ContextRead
-from cache_strategy.profile.frameworks._base import Arguments
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.source_text import quoted
 from cache_strategy.profile.values import (
     NOTHING,
@@ -73,7 +73,7 @@ def _behind(frame: "Frame", proxy: Made, node: Node) -> Values:
     found: Values = NOTHING
     for inner in proxy.args[0] if proxy.args else NOTHING:
         if isinstance(inner, FunctionRef):
-            context = frame.analysis.generic(frame.analysis.program.functions[inner.index])
+            context = frame.analysis.generic(frame.analysis.functions[inner.index])
             frame.edge(context, node)
             found = join(found, context.returns - one(Constant(None)))
     return found or UNKNOWN
@@ -118,7 +118,7 @@ def _load_user(frame: "Frame", path: str, node: Node) -> Values:
     found: Values = NOTHING
     for loader in frame.analysis.stored("flask", f"user loader of {path.partition('.')[0]}"):
         if isinstance(loader, FunctionRef):
-            function = frame.analysis.program.functions[loader.index]
+            function = frame.analysis.functions[loader.index]
             context = frame.analysis.generic(function)
             frame.edge(context, node)
             found = join(found, frozenset(v for v in context.returns if isinstance(v, Instance)))
@@ -236,16 +236,7 @@ def _call_on_g(frame: "Frame", name: str, arguments: Arguments) -> Values:
     found: Values = NOTHING
     for value in _of_g(frame, name, arguments.node):
         if isinstance(value, FunctionRef):
-            found = join(
-                found,
-                frame.invoke(
-                    frame.analysis.program.functions[value.index],
-                    value.receiver,
-                    list(arguments.positional),
-                    list(arguments.keywords),
-                    arguments.node,
-                ),
-            )
+            found = join(found, frame.invoke(value.index, value.receiver, arguments))
     return found or UNKNOWN
 
 
@@ -253,6 +244,6 @@ def _register_loaders(frame: "Frame", path: str, values: Values) -> None:
     for value in values:
         if isinstance(value, FunctionRef):
             frame.analysis.store("flask", f"user loader of {path.partition('.')[0]}", one(value))
-            context = frame.analysis.generic(frame.analysis.program.functions[value.index])
+            context = frame.analysis.generic(frame.analysis.functions[value.index])
             rows = frozenset(v for v in context.returns if isinstance(v, Instance))
             frame.analysis.store("flask", "user classes", rows)

@@ -175,9 +175,7 @@ class _Reader:
             return analysis.mapped.get(info.index)
         self.done.add(info.index)
         classes, externals = analysis.mro(info.index)
-        parents = [
-            m for m in (self.map_class(analysis.program.classes[c]) for c in classes[1:]) if m is not None
-        ]
+        parents = [m for m in (self.map_class(analysis.classes[c]) for c in classes[1:]) if m is not None]
         declarative = bool(_DECLARATIVE.intersection(externals)) or _is_dataclass_mapped(info)
         has_name = analysis.member(info.index, "__tablename__") or analysis.member(info.index, "__table__")
         if not declarative and not parents and not (has_name and self.has_columns(info.index)):
@@ -186,7 +184,7 @@ class _Reader:
             "sqlmodel.SQLModel" in externals and not _says_table(info) and not parents
         ):
             return None
-        module = analysis.program.modules[info.module]
+        module = analysis.modules[info.module]
         mapped = Mapped(info.index, "sqlalchemy", "", module.path, info.line)
         parent = parents[0] if parents else None
         own_key = self.fill(mapped, classes)
@@ -207,10 +205,10 @@ class _Reader:
     def has_columns(self, index: int) -> bool:
         """Whether a class that has a table's name, but no base that is known, has columns."""
         for ancestor in self.analysis.mro(index)[0]:
-            for value, _, _ in self.analysis.program.classes[ancestor].attributes.values():
+            for value, _, _ in self.analysis.classes[ancestor].attributes.values():
                 if value is not None and (_calls(value, "Column") or _calls(value, "mapped_column")):
                     return True
-            if "__table__" in self.analysis.program.classes[ancestor].attributes:
+            if "__table__" in self.analysis.classes[ancestor].attributes:
                 return True
         return False
 
@@ -221,7 +219,7 @@ class _Reader:
         key: list[str] = []
         own_key = False
         for ancestor in reversed(classes):
-            info = analysis.program.classes[ancestor]
+            info = analysis.classes[ancestor]
             for name, (_, annotation, line) in info.attributes.items():
                 found = analysis.class_attribute(ancestor, name)
                 is_key = self.attribute(mapped, name, found, annotation, line, ancestor)
@@ -230,7 +228,7 @@ class _Reader:
                 if is_key and (ancestor == mapped.index or ancestor not in analysis.mapped):
                     own_key = True
             for name, function in info.methods.items():
-                method = analysis.program.functions[function]
+                method = analysis.functions[function]
                 if any(last_name(d) == "declared_attr" for d in method.decorators) and not name.startswith(
                     "__"
                 ):
@@ -287,7 +285,7 @@ class _Reader:
     ) -> str:
         analysis = self.analysis
         for ancestor in classes:
-            ancestor_info = analysis.program.classes[ancestor]
+            ancestor_info = analysis.classes[ancestor]
             if parent is not None and ancestor == parent.index:
                 break
             if "__table__" in ancestor_info.attributes:
@@ -299,7 +297,7 @@ class _Reader:
                     parent.table if parent is not None else _snake(info.name)
                 )
             if "__tablename__" in ancestor_info.methods:
-                method = analysis.program.functions[ancestor_info.methods["__tablename__"]]
+                method = analysis.functions[ancestor_info.methods["__tablename__"]]
                 named = text_in(analysis.context(method, ClassRef(info.index), {}).returns)
                 return named or _snake(info.name)
         if parent is not None and not (own_key and _FLASK.intersection(externals) and info.attributes):
@@ -372,8 +370,8 @@ class _Reader:
             if isinstance(value, Constant) and isinstance(value.value, str):
                 return self.named(value.value, mapped)
         if annotation is not None:
-            info = self.analysis.program.classes[defined]
-            module = self.analysis.program.modules[info.module]
+            info = self.analysis.classes[defined]
+            module = self.analysis.modules[info.module]
             frame = Frame(self.analysis, module, None, None, {}, Facts(), outer=info.outer)
             for value in flattened(frame.annotated(annotation)):
                 if isinstance(value, Instance) and value.index in self.analysis.mapped:

@@ -7,6 +7,7 @@ from cache_strategy.profile import clauses, rows
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms.sqlalchemy.models import TABLE, model_base
 from cache_strategy.profile.orms.sqlalchemy.names import DATABASE, SESSION
+from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
@@ -33,7 +34,6 @@ from cache_strategy.profile.values import (
 
 if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
-    from cache_strategy.profile.frameworks._base import Arguments
     from cache_strategy.profile.orms._base import Mapped
 
 ORM = "sqlalchemy"
@@ -76,10 +76,10 @@ _AGGREGATES = frozenset(
 def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | None:
     """Attributes of mapped classes, tables, clauses, queries and of Flask-SQLAlchemy's object."""
     if isinstance(value, ClassRef):
-        mapped = frame.analysis.mapped.get(value.index)
+        mapped = frame.analysis.model(value)
         return None if mapped is None or mapped.orm != ORM else _of_class(frame, mapped, value, name, node)
     if isinstance(value, Instance):
-        mapped = frame.analysis.mapped.get(value.index)
+        mapped = frame.analysis.row(value)
         if mapped is not None and mapped.orm == ORM and name == "query":
             return one(query_of(mapped))
         if mapped is None and name == "query":
@@ -124,13 +124,11 @@ def _of_class(frame: "Frame", mapped: "Mapped", value: ClassRef, name: str, node
         return one(Constant(mapped.table))
     if name in ("metadata", "registry"):
         return one(External("sqlalchemy.MetaData()"))
-    member = frame.analysis.member(value.index, name)
-    if member is not None and member[0] == "method":
-        function = frame.analysis.program.functions[member[1]]
-        if frame.analysis.binding(function) == "property":
-            found = frame.invoke(function, value, [], [], node)
-            clauses = frozenset(v for v in found if isinstance(v, Clause))
-            return clauses or one(Clause(frozenset(mapped.tables), entities=PLAIN))
+    method = frame.analysis.method(value.index, name)
+    if method is not None and frame.analysis.binding(frame.analysis.functions[method]) == "property":
+        found = frame.invoke(method, value, given(node))
+        clauses = frozenset(v for v in found if isinstance(v, Clause))
+        return clauses or one(Clause(frozenset(mapped.tables), entities=PLAIN))
     return None
 
 
@@ -139,7 +137,7 @@ def _of_alias(frame: "Frame", value: Clause, name: str) -> Values:
     tables = value.tables
     entities: Values = PLAIN
     for entity in value.entities:
-        mapped = frame.analysis.mapped.get(entity.index) if isinstance(entity, Instance) else None
+        mapped = frame.analysis.row(entity)
         relation = mapped.relations.get(name) if mapped is not None else None
         if relation is not None:
             tables |= rows.tables_of_relation(frame, relation)
@@ -156,7 +154,7 @@ def aliased(frame: "Frame", values: Values) -> Values:
     return found or UNKNOWN
 
 
-def has_star(arguments: "Arguments") -> bool:
+def has_star(arguments: Arguments) -> bool:
     """Whether some of the arguments come out of a list: which of them are there is not known."""
     return arguments.node[0] == "call" and any(argument[0] == "star" for argument in arguments.node[3])
 
@@ -198,7 +196,7 @@ def query_of(mapped: "Mapped") -> Query:
     return Query(ORM, "select", one(Instance(mapped.index)), frozenset(mapped.tables))
 
 
-def select(frame: "Frame", arguments: "Arguments") -> Values:
+def select(frame: "Frame", arguments: Arguments) -> Values:
     """`select(…)` and `session.query(…)`."""
     tables: frozenset[str] = frozenset()
     inner: frozenset[str] = frozenset()
@@ -227,7 +225,7 @@ def select(frame: "Frame", arguments: "Arguments") -> Values:
 def selected(frame: "Frame", value: Value) -> tuple[Values, frozenset[str], bool]:
     """(what one result holds for it, tables, whether it is an aggregate) of one thing that is selected."""
     if isinstance(value, ClassRef):
-        mapped = frame.analysis.mapped.get(value.index)
+        mapped = frame.analysis.model(value)
         if mapped is not None:
             return one(Instance(value.index)), frozenset(mapped.tables), False
         mixin = _of_mixin(frame, value.index)
@@ -251,12 +249,12 @@ def selected(frame: "Frame", value: Value) -> tuple[Values, frozenset[str], bool
     return UNKNOWN, frozenset(), False
 
 
-def function_call(name: str, arguments: "Arguments") -> Values:
+def function_call(name: str, arguments: Arguments) -> Values:
     """`func.count(User.id)`."""
     return clauses.merged(arguments.positional, aggregate=name in _AGGREGATES)
 
 
-def build(frame: "Frame", query: Query, name: str, arguments: "Arguments") -> Values:
+def build(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values:
     """A query after one more method of putting it together."""
     if name == "filter_by":
         return one(_filter_by(frame, query, arguments))
@@ -301,7 +299,7 @@ def build(frame: "Frame", query: Query, name: str, arguments: "Arguments") -> Va
     )
 
 
-def _with_columns(frame: "Frame", query: Query, arguments: "Arguments") -> Values:
+def _with_columns(frame: "Frame", query: Query, arguments: Arguments) -> Values:
     """What one result is after `add_columns(…)`."""
     extra = next(iter(select(frame, arguments)))
     parts: list[Values] = []
@@ -311,14 +309,13 @@ def _with_columns(frame: "Frame", query: Query, arguments: "Arguments") -> Value
     return one(Parts(tuple(parts[:12])))
 
 
-def _filter_by(frame: "Frame", query: Query, arguments: "Arguments") -> Query:
+def _filter_by(frame: "Frame", query: Query, arguments: Arguments) -> Query:
     if query.joins:
         # after a join, filter_by speaks of the class that was joined last
         return query
     keys = set(query.keys)
-    classes = [frame.analysis.mapped.get(v.index) for v in query.entities if isinstance(v, Instance)]
     for name, values in arguments.keywords:
-        for mapped in classes:
+        for mapped in map(frame.analysis.row, query.entities):
             if mapped is not None and name in mapped.columns:
                 found = rows.key_of_argument(mapped.table, mapped.columns[name], values)
                 keys.add(found or RowKey(mapped.table, mapped.columns[name], ""))
@@ -334,7 +331,7 @@ _TERMINAL = frozenset(
 )  # fmt: skip
 
 
-def terminal(frame: "Frame", query: Query, name: str, arguments: "Arguments") -> Values:
+def terminal(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values:
     """A method that runs the query."""
     node = arguments.node
     if name in ("delete", "update"):
@@ -364,7 +361,7 @@ def by_primary_key(frame: "Frame", query: Query, values: Values) -> Query:
     """The query for the row whose primary key is given."""
     keys = set(query.keys)
     for value in query.entities:
-        mapped = frame.analysis.mapped.get(value.index) if isinstance(value, Instance) else None
+        mapped = frame.analysis.row(value)
         if mapped is not None and len(mapped.primary_key) == 1:
             column = mapped.columns.get(mapped.primary_key[0], mapped.primary_key[0])
             keys.add(rows.key_of_argument(mapped.table, column, values) or RowKey(mapped.table, column, ""))
@@ -407,14 +404,10 @@ def is_primary_key(frame: "Frame", key: RowKey) -> bool:
     return False
 
 
-def write(frame: "Frame", query: Query, name: str, arguments: "Arguments") -> Values:
+def write(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values:
     """`query.update(…)`, `query.delete()`: a bulk write of the query's first table."""
     node = arguments.node
-    targets = {
-        frame.analysis.mapped[v.index].table
-        for v in query.entities
-        if isinstance(v, Instance) and v.index in frame.analysis.mapped
-    }
+    targets = {row.table for row in map(frame.analysis.row, query.entities) if row is not None}
     if not targets:
         targets = set(sorted(query.tables)[:1]) or {"?"}
     for table in sorted(targets):

@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.profile import clauses, rows, sql
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.orms._base import Mapped
 from cache_strategy.profile.orms.sqlalchemy import queries
 from cache_strategy.profile.orms.sqlalchemy.models import TABLE
 from cache_strategy.profile.orms.sqlalchemy.names import CONNECTION, SESSION, canonical
 from cache_strategy.profile.orms.sqlalchemy.queries import BUILDING, ORM, has_star
+from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
@@ -36,7 +38,6 @@ from cache_strategy.profile.values import (
 
 if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
-    from cache_strategy.profile.frameworks._base import Arguments
 
 _ADDING = frozenset({"add", "merge", "bulk_save_objects", "add_all", "save", "save_or_update"})
 _MAPPINGS = frozenset({"bulk_insert_mappings", "bulk_update_mappings"})
@@ -59,7 +60,7 @@ _RESULT_ONE = frozenset({"first", "one", "one_or_none", "fetchone"})
 _RESULT_SCALAR = frozenset({"scalar", "scalar_one", "scalar_one_or_none"})
 
 
-def call(frame: "Frame", path: str, receiver: Value | None, arguments: "Arguments") -> Values | None:
+def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     """Calls by path: of SQLAlchemy's functions, of sessions and connections."""
     if path.startswith(SESSION + "."):
         return session_call(frame, path[len(SESSION) + 1 :], arguments)
@@ -103,13 +104,13 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: "Argument
     return None
 
 
-def _combined(arguments: "Arguments", keep_keys: bool) -> Values:
+def _combined(arguments: Arguments, keep_keys: bool) -> Values:
     parts = [*arguments.positional, *(v for _, v in arguments.keywords)]
     keys = clauses.keys_of(parts) if keep_keys and not has_star(arguments) else frozenset()
     return clauses.merged(parts, keys)
 
 
-def method(frame: "Frame", receiver: Value, name: str, arguments: "Arguments") -> Values | None:
+def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
     """Methods of queries, clauses, tables, results, mapped classes and rows."""
     if isinstance(receiver, Query):
         if receiver.orm != ORM:
@@ -126,7 +127,7 @@ def method(frame: "Frame", receiver: Value, name: str, arguments: "Arguments") -
     return None
 
 
-def _query_method(frame: "Frame", query: Query, name: str, arguments: "Arguments") -> Values | None:
+def _query_method(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values | None:
     if query.relation is not None and name in ("append", "remove", "add", "extend"):
         mapped = frame.analysis.mapped[query.relation[0]]
         rows.write_relation(frame, mapped, mapped.relations[query.relation[1]], arguments.node)
@@ -152,7 +153,7 @@ def _query_method(frame: "Frame", query: Query, name: str, arguments: "Arguments
     return join(one(query), UNKNOWN)
 
 
-def _clause_method(clause: Clause, name: str, arguments: "Arguments") -> Values:
+def _clause_method(clause: Clause, name: str, arguments: Arguments) -> Values:
     parts = [one(clause), *arguments.positional, *(v for _, v in arguments.keywords)]
     whole = next(iter(clauses.merged(parts)))
     assert isinstance(whole, Clause)
@@ -164,7 +165,7 @@ def _clause_method(clause: Clause, name: str, arguments: "Arguments") -> Values:
     return one(whole)
 
 
-def _result_method(frame: "Frame", result: Many, name: str, arguments: "Arguments") -> Values | None:
+def _result_method(frame: "Frame", result: Many, name: str, arguments: Arguments) -> Values | None:
     if name in _RESULT_MANY:
         return one(Many(result.items))
     if name in _RESULT_ONE:
@@ -176,7 +177,7 @@ def _result_method(frame: "Frame", result: Many, name: str, arguments: "Argument
     return None
 
 
-def _table_method(frame: "Frame", receiver: Made, name: str, arguments: "Arguments") -> Values | None:
+def _table_method(frame: "Frame", receiver: Made, name: str, arguments: Arguments) -> Values | None:
     if name in _STATEMENTS:
         return statement(frame, name, one(receiver), arguments)
     _, tables, _ = queries.selected(frame, receiver)
@@ -190,7 +191,7 @@ def _table_method(frame: "Frame", receiver: Made, name: str, arguments: "Argumen
     return None
 
 
-def _construct(frame: "Frame", receiver: ClassRef, arguments: "Arguments") -> Values | None:
+def _construct(frame: "Frame", receiver: ClassRef, arguments: Arguments) -> Values | None:
     """`Model(relationship=rows)`: the session takes it with the row it is given to, association rows with it."""
     mapped = frame.analysis.mapped.get(receiver.index)
     if mapped is None or mapped.orm != ORM:
@@ -205,14 +206,15 @@ def _construct(frame: "Frame", receiver: ClassRef, arguments: "Arguments") -> Va
     return NOTHING
 
 
-def statement(frame: "Frame", verb: str, target: Values, arguments: "Arguments") -> Values:
+def statement(frame: "Frame", verb: str, target: Values, arguments: Arguments) -> Values:
     """`insert(table)`, `update(Model)`, `delete(table)`: run when a session executes it."""
     tables: set[str] = set()
     for value in target:
         _, names, _ = queries.selected(frame, value)
         tables |= set(sorted(names)[:1]) if isinstance(value, ClassRef) and len(names) > 1 else names
-        if isinstance(value, ClassRef) and value.index in frame.analysis.mapped:
-            tables = {frame.analysis.mapped[value.index].table}
+        model = frame.analysis.model(value)
+        if model is not None:
+            tables = {model.table}
     extra: frozenset[str] = frozenset()
     for values in arguments.positional[1:]:
         for value in clauses.flattened(values):
@@ -243,7 +245,7 @@ def query_of_statement(found: sql.Statement, text: str) -> Query:
     return Query(ORM, found.verb, PLAIN, frozenset(found.reads), " ".join(found.writes), sql=text)
 
 
-def execute(frame: "Frame", name: str, arguments: "Arguments") -> Values:
+def execute(frame: "Frame", name: str, arguments: Arguments) -> Values:
     """`session.execute(statement)` and its relatives."""
     found: Values = NOTHING
     given = arguments.get(0, "statement") or arguments.get(0, "clause")
@@ -269,7 +271,7 @@ def execute(frame: "Frame", name: str, arguments: "Arguments") -> Values:
     return many(found)
 
 
-def session_call(frame: "Frame", name: str, arguments: "Arguments") -> Values | None:
+def session_call(frame: "Frame", name: str, arguments: Arguments) -> Values | None:
     """A method of a session."""
     node = arguments.node
     if name == "query":
@@ -296,8 +298,9 @@ def session_call(frame: "Frame", name: str, arguments: "Arguments") -> Values | 
         return get_row(frame, arguments)
     if name == "refresh":
         for value in arguments.get(0):
-            if isinstance(value, Instance) and value.index in frame.analysis.mapped:
-                frame.note_read(frame.analysis.mapped[value.index].tables, node)
+            row = frame.analysis.row(value)
+            if row is not None:
+                frame.note_read(row.tables, node)
         return NOTHING
     if name in ("commit", "flush"):
         frame.facts.commits = True
@@ -313,7 +316,7 @@ def session_call(frame: "Frame", name: str, arguments: "Arguments") -> Values | 
     return None
 
 
-def get_row(frame: "Frame", arguments: "Arguments") -> Values:
+def get_row(frame: "Frame", arguments: Arguments) -> Values:
     """`session.get(Model, key)`."""
     found: Values = NOTHING
     for value in arguments.get(0, "entity"):
@@ -324,7 +327,7 @@ def get_row(frame: "Frame", arguments: "Arguments") -> Values:
     return found or UNKNOWN
 
 
-def _database_call(frame: "Frame", name: str, arguments: "Arguments") -> Values | None:
+def _database_call(frame: "Frame", name: str, arguments: Arguments) -> Values | None:
     """Methods of Flask-SQLAlchemy's object."""
     if name == "get_or_404":
         return get_row(frame, arguments)
@@ -342,12 +345,8 @@ def _database_call(frame: "Frame", name: str, arguments: "Arguments") -> Values 
 def written(frame: "Frame", value: Value, node: Node) -> None:
     """A row is added or merged; "?" where it is not known of which class."""
     if isinstance(value, Instance):
-        mapped = frame.analysis.mapped.get(value.index)
-        if mapped is not None:
-            for table in mapped.tables:
-                frame.note_write(table, "orm", node)
-            return
-        for table in tables_below(frame, value.index) or ["?"]:
+        mapped = frame.analysis.row(value)
+        for table in mapped.tables if mapped is not None else tables_below(frame, value.index) or ["?"]:
             frame.note_write(table, "orm", node)
     elif isinstance(value, Mapping):
         for inner in value.all_values():
@@ -358,41 +357,34 @@ def written(frame: "Frame", value: Value, node: Node) -> None:
 
 def deleted(frame: "Frame", value: Value, node: Node) -> None:
     """A row is deleted; "?" where it is not known of which class."""
-    if isinstance(value, Instance) and value.index in frame.analysis.mapped:
-        rows.delete(frame, frame.analysis.mapped[value.index], node)
-        return
-    if isinstance(value, Instance):
-        for index in mapped_below(frame, value.index):
-            rows.delete(frame, frame.analysis.mapped[index], node)
-        if mapped_below(frame, value.index):
-            return
-    if not (isinstance(value, Constant) and value.value is None):
+    row = frame.analysis.row(value)
+    found = (
+        [row] if row is not None else mapped_below(frame, value.index) if isinstance(value, Instance) else []
+    )
+    for mapped in found:
+        rows.delete(frame, mapped, node)
+    if not found and not (isinstance(value, Constant) and value.value is None):
         frame.note_write("?", "orm", node)
 
 
-def mapped_below(frame: "Frame", index: int) -> list[int]:
+def mapped_below(frame: "Frame", index: int) -> list[Mapped]:
     """The mapped classes that derive from a mixin."""
-    return [m for m in frame.analysis.mapped if index in frame.analysis.mro(m)[0]]
+    return [m for m in frame.analysis.mapped.values() if index in frame.analysis.mro(m.index)[0]]
 
 
 def tables_below(frame: "Frame", index: int) -> list[str]:
     """The tables of the mapped classes that derive from a mixin."""
-    return sorted({frame.analysis.mapped[m].table for m in mapped_below(frame, index)})
+    return sorted({mapped.table for mapped in mapped_below(frame, index)})
 
 
-def unresolved(frame: "Frame", receiver: Value, name: str, arguments: "Arguments") -> Values | None:
+def unresolved(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
     """A method of something that is not known, told by its arguments: a session handed in, a cursor."""
     first = arguments.get(0)
-    if name == "query" and any(isinstance(v, ClassRef) and v.index in frame.analysis.mapped for v in first):
-        return queries.select(frame, arguments)
-    rows_given = any(
-        isinstance(v, Instance) and v.index in frame.analysis.mapped for v in clauses.flattened(first)
+    of_model = name in ("query", "get") and any(frame.analysis.model(v) is not None for v in first)
+    of_rows = name in ("add", "add_all", "merge", "delete", "bulk_save_objects", "refresh") and any(
+        frame.analysis.row(v) is not None for v in clauses.flattened(first)
     )
-    if name in ("add", "add_all", "merge", "delete", "bulk_save_objects", "refresh") and rows_given:
-        return session_call(frame, name, arguments)
-    if name in _MAPPINGS or (name == "get" and any(
-        isinstance(v, ClassRef) and v.index in frame.analysis.mapped for v in first
-    )):  # fmt: skip
+    if of_model or of_rows or name in _MAPPINGS:
         return session_call(frame, name, arguments)
     if name in _RUNNING and any(isinstance(v, Query) for v in first):
         return execute(frame, name, arguments)
@@ -401,7 +393,7 @@ def unresolved(frame: "Frame", receiver: Value, name: str, arguments: "Arguments
     return None
 
 
-def _row_of_any_class(frame: "Frame", receiver: Value, name: str, arguments: "Arguments") -> Values | None:
+def _row_of_any_class(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
     """`something.save()` where mapped classes have such a method: a writer whose table is not known."""
     for mapped in frame.analysis.mapped:
         if frame.analysis.member(mapped, name) is not None:
