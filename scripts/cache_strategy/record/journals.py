@@ -8,7 +8,7 @@ from typing import Any
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.trace import Access, CacheEvent, Trace, Write
 
-_KINDS: dict[str, type[Access | Write | CacheEvent]] = {"access": Access, "write": Write, "cache": CacheEvent}
+_KINDS: dict[str, Any] = {"access": Access, "write": Write, "cache": CacheEvent}
 _FIELDS = {kind: {each.name for each in fields(noun)} for kind, noun in _KINDS.items()}
 _TIMES = {"t": "time_s", "stored_t": "stored_s"}
 
