@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from cache_strategy.rules._base import REGISTER, Finding, in_order, keyword_found
+from cache_strategy.rules._base import REGISTER, Finding, in_order, is_test
 from cache_strategy.siblings import load_siblings
 
 TYPE_CHECKING = False
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cache_strategy.rules._base import Rule, VisitNode
+    from cache_strategy.rules._edit import Edit
     from cache_strategy.rules._index import IndexedModule
 
 __all__ = [
@@ -47,12 +48,13 @@ def check_text(text: str, path: str) -> "list[Finding]":
     """
     if not path.endswith(PYTHON_ENDINGS):
         return []
+    from cache_strategy.rules._edit import Edit
     from cache_strategy.rules._index import IndexedModule
     from cache_strategy.rules._suppress import suppress_text
     from cache_strategy.syntax.module import parse
 
     module = IndexedModule(parse(text, path))
-    rules = _rules_for("code", text.lower())
+    rules = _rules_for("code", Edit(None, text))
     return in_order(suppress_text(_visit(rules, module), text, path)) if rules else []
 
 
@@ -67,11 +69,10 @@ def check_change(before: "str | None", after: str, path: str) -> "list[Finding]"
         return []
     from cache_strategy.rules._edit import Edit
 
-    edit = Edit(before, after)
-    rules = _rules_for("code", after.lower() + (before or "").lower())
-    rules = [rule for rule in rules if rule.concerns is None or rule.concerns(edit)]
+    rules = _rules_for("code", Edit(before, after))
     if not rules:
         return []
+    from cache_strategy.rules._change import Change
     from cache_strategy.rules._index import IndexedModule
     from cache_strategy.rules._suppress import suppress_text
     from cache_strategy.syntax.module import Unreadable, parse
@@ -85,18 +86,18 @@ def check_change(before: "str | None", after: str, path: str) -> "list[Finding]"
     if before is not None and old is not None:
         if found:
             found = _brought(found, after, suppress_text(_visit(rules, old), before, path), before)
-        changes = [
-            finding for rule in rules for visitor in rule.change_visitors for finding in visitor(old, new)
-        ]
-        found = found + suppress_text(
-            [f._replace(path=path) for f in changes], after, path, only_findings=True
-        )
+        change = Change(old, new)
+        judged = () if is_test(new) else rules
+        taken = [f for rule in judged for visitor in rule.change_visitors for f in visitor(change)]
+        found = found + suppress_text([f._replace(path=path) for f in taken], after, path, only_findings=True)
     return in_order(found)
 
 
 def check_command(command: str, cwd: str = "") -> "list[Finding]":
     """What a shell command would do to a cache; places are lines and columns of the command itself."""
-    rules = _rules_for("commands", command.lower())
+    from cache_strategy.rules._edit import Edit
+
+    rules = _rules_for("commands", Edit(None, command))
     if not rules:
         return []
     from cache_strategy.rules._shell import comments_of, invocations
@@ -145,14 +146,20 @@ def _load(kind: str) -> "list[Rule]":
     return [module.rule for module in load_siblings(package)]
 
 
-def _rules_for(kind: str, lowered: str) -> "list[Rule]":
-    return [rule for rule in _load(kind) if keyword_found(rule, lowered)]
+def _rules_for(kind: str, edit: "Edit") -> "list[Rule]":
+    """The rules of a kind that can have something to say about an edit."""
+    lowered = edit.after.lower() + (edit.before or "").lower()
+    return [
+        rule
+        for rule in _load(kind)
+        if any(word in lowered for word in rule.keywords) and (rule.concerns is None or rule.concerns(edit))
+    ]
 
 
 def _visit(rules: "list[Rule]", module: "IndexedModule") -> "list[Finding]":
     """The findings of the rules that look at one file, in one walk."""
     by_type: "dict[type, list[VisitNode]]" = {}
-    for rule in rules:
+    for rule in () if is_test(module) else rules:
         for types, visitor in rule.node_visitors:
             for kind in types:
                 by_type.setdefault(kind, []).append(visitor)

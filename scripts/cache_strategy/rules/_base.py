@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any, NamedTuple, Union
 
+    from cache_strategy.rules._change import Change
     from cache_strategy.rules._edit import Edit
     from cache_strategy.rules._index import IndexedModule
     from cache_strategy.rules._shell import Invocation
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     Place = Union[ast.AST, Invocation, tuple[int, int, int]]
     VisitNode = Callable[[Any, IndexedModule], Iterable[Finding]]
-    VisitChange = Callable[[IndexedModule, IndexedModule], Iterable[Finding]]
+    VisitChange = Callable[[Change], Iterable[Finding]]
     VisitCommand = Callable[[Invocation], Iterable[Finding]]
 else:
     Finding = namedtuple("Finding", "rule name severity path line column end_line message fix")
@@ -109,7 +110,7 @@ class Rule:
         )
 
 
-_TEST_TOOLS = frozenset(("pytest", "unittest", "django.test", "hypothesis", "factory", "mock"))
+_TEST_TOOLS = frozenset("pytest unittest django.test hypothesis factory mock".split())
 
 
 def is_test(module: "IndexedModule") -> bool:
@@ -128,11 +129,6 @@ def is_test(module: "IndexedModule") -> bool:
     if not any(folder in ("test", "tests", "testing") for folder in folders):
         return False
     return any(target.startswith(tool) for target in module.imports.values() for tool in _TEST_TOOLS)
-
-
-def keyword_found(rule: Rule, lowered: str) -> bool:
-    """Whether a text, in lower case, holds one of the rule's keywords."""
-    return any(word in lowered for word in rule.keywords)
 
 
 def in_order(findings: "Iterable[Finding]") -> "list[Finding]":

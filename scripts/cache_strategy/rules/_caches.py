@@ -25,25 +25,11 @@ ARGUMENTS = "arguments"
 PATH = "path"
 
 _BY_ARGUMENTS = frozenset(
-    (
-        "functools.lru_cache",
-        "functools.cache",
-        "async_lru.alru_cache",
-        "methodtools.lru_cache",
-        "cachetools.cached",
-        "cachetools.func.lru_cache",
-        "cachetools.func.ttl_cache",
-        "cachetools.func.lfu_cache",
-        "cachetools.func.rr_cache",
-        "cachetools.func.fifo_cache",
-        "asyncache.cached",
-        "aiocache.cached",
-        "aiocache.decorators.cached",
-        "fastapi_cache.decorator.cache",
-        "cacheops.cached",
-        "cacheops.cached_as",
-        "cacheops.simple.cached",
-    )
+    "functools.lru_cache functools.cache async_lru.alru_cache methodtools.lru_cache cachetools.cached "
+    "cachetools.func.lru_cache cachetools.func.ttl_cache cachetools.func.lfu_cache "
+    "cachetools.func.rr_cache cachetools.func.fifo_cache asyncache.cached aiocache.cached "
+    "aiocache.decorators.cached fastapi_cache.decorator.cache cacheops.cached cacheops.cached_as "
+    "cacheops.simple.cached".split()
 )
 _BY_PATH = frozenset(
     (
@@ -63,75 +49,19 @@ _CACHE_TYPE = re.compile(
 
 # Keyword arguments that decide about the key, or about whose answers are cached at all.
 KEY_KEYWORDS = frozenset(
-    (
-        "make_cache_key",
-        "key_prefix",
-        "key",
-        "key_func",
-        "key_builder",
-        "function_key_generator",
-        "make_name",
-        "extra",
-        "unless",
-        "condition",
-        "skip_cache_func",
-    )
+    "make_cache_key key_prefix key key_func key_builder function_key_generator make_name extra unless "
+    "condition skip_cache_func".split()
 )
 
-READS = frozenset(
-    (
-        "get",
-        "get_many",
-        "mget",
-        "get_or_set",
-        "get_or_create",
-        "get_or_compute",
-        "hget",
-        "hgetall",
-        "get_dict",
-    )
-)
-STORES = frozenset(
-    (
-        "set",
-        "add",
-        "setex",
-        "psetex",
-        "set_many",
-        "get_or_set",
-        "get_or_create",
-        "get_or_compute",
-        "hset",
-        "write",
-    )
-)
+READS = frozenset("get get_many mget get_or_set get_or_create get_or_compute hget hgetall get_dict".split())
+STORES = frozenset("set add setex psetex set_many get_or_set get_or_create get_or_compute hset write".split())
 _REMOVES = frozenset(
-    (
-        "delete",
-        "delete_many",
-        "delete_dict",
-        "delete_memoized",
-        "delete_memoized_verhash",
-        "delete_pattern",
-        "delete_keys_by_pattern",
-        "delete_by_pattern",
-        "delete_key",
-        "pop",
-        "unlink",
-        "clear",
-        "clear_prefix",
-        "clear_keys",
-        "invalidate",
-        "invalidate_all",
-        "purge",
-        "evict",
-        "remove",
-        "expire_key",
-        "hdel",
-    )
+    "delete delete_many delete_dict delete_memoized delete_memoized_verhash delete_pattern "
+    "delete_keys_by_pattern delete_by_pattern delete_key pop unlink clear clear_prefix clear_keys "
+    "invalidate invalidate_all purge evict remove expire_key hdel".split()
 )
-_WITHOUT_KEY = frozenset(("clear", "invalidate", "invalidate_all", "purge"))
-_ANYWHERE = frozenset(("cache_clear", "delete_memoized", "invalidate_after_commit", "cache_invalidate"))
+_WITHOUT_KEY = frozenset("clear invalidate invalidate_all purge".split())
+_ANYWHERE = frozenset("cache_clear delete_memoized invalidate_after_commit cache_invalidate".split())
 _REMOVING_WORD = re.compile(
     r"(?:^|_)(?:clear|clears|delete|deletes|invalidate|invalidates|invalidated|invalidation|purge|purges|bust|evict|expire|"
     r"drop|reset|flush|remove|rebuild|refresh|recache|bump|forget|uncache)(?:_|$)",

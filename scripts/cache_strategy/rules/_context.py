@@ -28,19 +28,12 @@ USER_WORD = re.compile(
     re.IGNORECASE,
 )
 _HOLDERS = frozenset(("request", "req"))
-_REQUEST_PARTS = frozenset(("user", "session", "auth", "authorization", "current_user", "user_id"))
+_REQUEST_PARTS = frozenset("user session auth authorization current_user user_id".split())
 _GLOBAL_PARTS = re.compile(r"(?:^|_)(?:user|identity|principal|viewer|login|jwt|auth)(?:_|id|$)")
 _CURRENT = frozenset(("current_user", "current_identity"))
 _CURRENT_CALLS = frozenset(
-    (
-        "get_current_user",
-        "get_current_user_id",
-        "get_jwt_identity",
-        "get_jwt",
-        "get_jwt_claims",
-        "current_user_id",
-        "get_user",
-    )
+    "get_current_user get_current_user_id get_jwt_identity get_jwt get_jwt_claims current_user_id "
+    "get_user".split()
 )
 _LOGGERS = re.compile(r"(?:^|\.)(?:log|logger|logging|_logger|LOG|LOGGER)$")
 

@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Union
 
+    from cache_strategy.rules._context import UserReaders
+
     Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 
 # Nodes that one object stands for wherever they occur; no rule asks for them.
@@ -38,6 +40,16 @@ class IndexedModule(Module):
         self.functions: "list[Function]" = [node for node in self.nodes if isinstance(node, FUNCTIONS)]
         self._rows: "list[str] | None" = None
         self._imported: "dict[str, str] | None" = None
+        self._readers: "UserReaders | None" = None
+
+    @property
+    def readers(self) -> "UserReaders":
+        """Which functions of the file read the current user."""
+        if self._readers is None:
+            from cache_strategy.rules._context import UserReaders
+
+            self._readers = UserReaders(self)
+        return self._readers
 
     def _collect(self) -> None:
         nodes, holders = self.nodes, self._holders

@@ -18,24 +18,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cache_strategy.rules._context import Function, UserReaders
+    from cache_strategy.rules._context import Function
     from cache_strategy.rules._index import IndexedModule
 
-_MUTATORS = frozenset(("append", "add", "extend", "update", "insert", "setdefault"))
+_MUTATORS = frozenset("append add extend update insert setdefault".split())
 _TRANSPARENT = frozenset(
-    (
-        "str", "repr", "int", "hash", "len", "sorted", "tuple", "list", "dict", "sum", "min", "max", "bool", "bytes",
-        "format", "join", "encode", "decode", "hexdigest", "digest", "lower", "upper", "strip", "replace", "isoformat",
-        "md5", "sha1", "sha256", "dumps", "quote", "slugify", "items", "strftime", "get_full_path", "getlist",
-    )
-)  # fmt: skip
+    "str repr int hash len sorted tuple list dict sum min max bool bytes format join encode decode "
+    "hexdigest digest lower upper strip replace isoformat md5 sha1 sha256 dumps quote slugify items "
+    "strftime get_full_path getlist".split()
+)
 # Names that may stand for a user or for anything else.
 _UNTOLD = frozenset(
-    ("id", "pk", "uuid", "key", "cache_key", "ckey", "cachekey", "k", "obj", "object", "instance", "self", "cls", "kwargs", "args", "ctx", "context", "data", "params", "prefix", "suffix", "name", "identifier")
-)  # fmt: skip
-_OPEN_REQUEST = frozenset(
-    ("path", "full_path", "url", "base_url", "args", "GET", "method", "query_string", "view_args", "host")
+    "id pk uuid key cache_key ckey cachekey k obj object instance self cls kwargs args ctx context data "
+    "params prefix suffix name identifier".split()
 )
+_OPEN_REQUEST = frozenset("path full_path url base_url args GET method query_string view_args host".split())
 _DEEPEST = 12
 
 
@@ -89,10 +86,10 @@ def user_parts(key: "ast.AST", module: "IndexedModule | None" = None) -> "list[s
 class Taint:
     """The names of one function and what they stand for."""
 
-    def __init__(self, function: "Function", module: "IndexedModule", readers: "UserReaders") -> None:
+    def __init__(self, function: "Function", module: "IndexedModule") -> None:
         self.function = function
         self.module = module
-        self.readers = readers
+        self.readers = module.readers
         self.parameters = frozenset(parameters_of(function))
         self.values: "dict[str, list[ast.expr]]" = {}
         self.mutations: "dict[str, list[ast.expr]]" = {}

@@ -39,8 +39,8 @@ class Invocation:
         self.before: "list[Invocation]" = []
 
 
-_KEYWORDS = frozenset(("!", "if", "then", "elif", "else", "do", "while", "until", "time", "coproc"))
-_SHELLS = frozenset(("sh", "bash", "zsh", "dash", "ash", "ksh", "fish", "busybox"))
+_KEYWORDS = frozenset("! if then elif else do while until time coproc".split())
+_SHELLS = frozenset("sh bash zsh dash ash ksh fish busybox".split())
 _REDIS_CLIENTS = frozenset(("redis-cli", "valkey-cli", "keydb-cli"))
 _PYTHON = re.compile(r"(?:python|pypy|ipython)[\d.]*(?:\.exe)?\Z")
 

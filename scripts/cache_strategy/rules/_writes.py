@@ -17,42 +17,26 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cache_strategy.rules._context import UserReaders
     from cache_strategy.rules._index import IndexedModule
 
 _ALWAYS = frozenset(
-    (
-        "bulk_create", "bulk_update", "bulk_save_objects", "bulk_insert_mappings", "bulk_update_mappings", "abulk_create",
-        "update_or_create", "aupdate_or_create", "save", "asave", "commit", "save_base", "soft_delete", "insert_one",
-        "update_one", "update_many", "delete_one", "insert_many", "save_model", "delete_model", "delete_queryset",
-        "perform_create", "perform_update", "perform_destroy", "form_valid",
-    )
-)  # fmt: skip
-_SESSION = frozenset(("add", "add_all", "merge", "delete", "flush", "commit"))
-_SESSION_NAME = re.compile(r"(?:^|_|\.)(?:session|db|conn|connection|tx|transaction|uow)$", re.I)
-_QUERYSET = frozenset(
-    ("update", "delete", "create", "get_or_create", "acreate", "adelete", "aupdate", "set", "add", "remove")
+    "bulk_create bulk_update bulk_save_objects bulk_insert_mappings bulk_update_mappings abulk_create "
+    "update_or_create aupdate_or_create save asave commit save_base soft_delete insert_one update_one "
+    "update_many delete_one insert_many save_model delete_model delete_queryset perform_create "
+    "perform_update perform_destroy form_valid".split()
 )
+_SESSION = frozenset("add add_all merge delete flush commit".split())
+_SESSION_NAME = re.compile(r"(?:^|_|\.)(?:session|db|conn|connection|tx|transaction|uow)$", re.I)
+_QUERYSET = frozenset("update delete create get_or_create acreate adelete aupdate set add remove".split())
 _QUERYSET_PART = frozenset(
-    (
-        "objects",
-        "filter",
-        "exclude",
-        "all",
-        "query",
-        "filter_by",
-        "where",
-        "_default_manager",
-        "_base_manager",
-        "select_for_update",
-    )
+    "objects filter exclude all query filter_by where _default_manager _base_manager select_for_update".split()
 )
 _HTTP = frozenset(("post", "put", "patch"))
 _HTTP_CLIENT = re.compile(
     r"(?:^|_|\.)(?:self|client|requests|http|httpx|api|session|http_session|rest)$", re.I
 )
 _SQL = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|REPLACE|MERGE|TRUNCATE)\b", re.I)
-_SQL_BUILDERS = frozenset(("insert", "update", "delete", "upsert"))
+_SQL_BUILDERS = frozenset("insert update delete upsert".split())
 _VERB = re.compile(
     r"(?:^|_)(?:create|update|save|insert|add|remove|delete|edit|archive|cancel|merge|store|upsert|approve|reject|accept|"
     r"move|rename|replace|assign|revoke|persist|record)_[a-z]"
@@ -129,9 +113,7 @@ def _is_writing_sql(node: ast.AST, module: "IndexedModule") -> bool:
     return False
 
 
-def writes_in(
-    function: ast.AST, module: "IndexedModule", functions: "UserReaders"
-) -> "Iterator[tuple[ast.AST, str]]":
+def writes_in(function: ast.AST, module: "IndexedModule") -> "Iterator[tuple[ast.AST, str]]":
     """
     (place, text) of every write in a function: its own calls, and calls of functions of the same file that write.
 
@@ -141,11 +123,11 @@ def writes_in(
     for decorator in decorators_of(function, module):
         if _LISTENERS.search(decorator.name or decorator.text):
             yield function, "what @" + (decorator.text or decorator.name) + " listens to"
-    yield from _called_writes(function, module, functions, {function})
+    yield from _called_writes(function, module, {function})
 
 
 def _called_writes(
-    function: ast.AST, module: "IndexedModule", functions: "UserReaders", seen: "set[ast.AST]"
+    function: ast.AST, module: "IndexedModule", seen: "set[ast.AST]"
 ) -> "Iterator[tuple[ast.AST, str]]":
     for statement in getattr(function, "body", []):
         for node in module.calls_below(statement):
@@ -153,10 +135,10 @@ def _called_writes(
             if text:
                 yield node, text
                 continue
-            callee = functions.callee(node)
+            callee = module.readers.callee(node)
             if callee is not None and callee not in seen and not decorators_of(callee, module):
                 seen.add(callee)
-                for _, inner in _called_writes(callee, module, functions, seen):
+                for _, inner in _called_writes(callee, module, seen):
                     yield node, f"{inner} in {callee.name}()"
                     break
 

@@ -46,7 +46,7 @@ import ast
 import re
 from collections import namedtuple
 
-from cache_strategy.rules._base import ERROR, WARNING, Rule, is_test
+from cache_strategy.rules._base import ERROR, WARNING, Rule
 from cache_strategy.rules._caches import (
     READS,
     STORES,
@@ -56,7 +56,6 @@ from cache_strategy.rules._caches import (
     item_changes,
     reads_a_cache,
 )
-from cache_strategy.rules._context import UserReaders
 from cache_strategy.rules._writes import is_listener, named_writes_in, writes_in
 from cache_strategy.syntax.names import text_of
 
@@ -66,43 +65,25 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     from cache_strategy.rules._base import Finding
-    from cache_strategy.rules._context import Function
+    from cache_strategy.rules._change import Change
     from cache_strategy.rules._edit import Edit
-    from cache_strategy.rules._index import IndexedModule
+    from cache_strategy.rules._index import Function, IndexedModule
+
+    class Invalidation(NamedTuple):
+        text: str
+        words: "frozenset[str]"
+        stores: bool
+
+    Calls = dict[str, Invalidation]
+else:
+    # One call: as written, the words of its arguments, and whether it stores a new value instead of removing one.
+    Invalidation = namedtuple("Invalidation", "text words stores")
 
 _TAKES_AWAY = re.compile(
     r"clear|delete|invalidat|purge|bust|evict|expire|drop|reset|flush|remove|rebuild|refresh|recache|bump|forget|uncache|unlink|"
     r"\bdel\b|pop|watch|\.set|setex|\.add\b|\]\s*=|write",
     re.I,
 )
-
-
-def _concerns(edit: "Edit") -> bool:
-    """Whether a definition that the edit touches held anything that can take a value out of a cache."""
-    if edit.before is None or not edit.removed.strip():
-        return False
-    return "watch(" in edit.before or bool(_TAKES_AWAY.search(edit.removed_around))
-
-
-if TYPE_CHECKING:
-
-    class Invalidation(NamedTuple):
-        text: str
-        words: "frozenset[str]"
-        stores: bool
-else:
-    # One call: as written, the words of its arguments, and whether it stores a new value instead of removing one.
-    Invalidation = namedtuple("Invalidation", "text words stores")
-
-rule = Rule(
-    __name__,
-    code="CS102",
-    since="0.1",
-    keywords=("cach", "redis", "invalidat", "purge", "memoize"),
-    severity="error",
-    concerns=_concerns,
-)
-
 # A new call with such a name may well do what the removed one did, in another file.
 _SUCCESSOR = re.compile(
     r"cache|invalid|evict|purge|bust|expire|refresh|clear|reset|notify|changed|change|publish|signal|emit|dispatch|"
@@ -115,71 +96,55 @@ _NO_VALUE = re.compile(
     re.I,
 )
 _CACHE = re.compile(r"cach(?:e|ing)|redis", re.I)
-_BUMPS = frozenset(("incr", "incr_version", "touch", "set", "set_many", "setex", "add", "write", "expire"))
+_BUMPS = frozenset("incr incr_version touch set set_many setex add write expire".split())
+
+
+def _concerns(edit: "Edit") -> bool:
+    """Whether a definition that the edit touches held anything that can take a value out of a cache."""
+    if edit.before is None or not edit.removed.strip():
+        return False
+    return "watch(" in edit.before or bool(_TAKES_AWAY.search(edit.removed_around))
+
+
+rule = Rule(
+    __name__,
+    code="CS102",
+    since="0.1",
+    keywords=("cach", "redis", "invalidat", "purge", "memoize"),
+    severity="error",
+    concerns=_concerns,
+)
 
 
 @rule.change
-def visit_change(before: "IndexedModule", after: "IndexedModule") -> "Iterator[Finding]":
-    if is_test(after):
-        return
-    yield from _functions(before, after)
-    yield from _watched_tables(before, after)
-
-
-def _functions(before: "IndexedModule", after: "IndexedModule") -> "Iterator[Finding]":
-    old, new = _changed_functions(before, after)
-    had = {name: _invalidations(node, before) for name, node in old.items()}
-    has = {name: _invalidations(node, after) for name, node in new.items()}
+def visit_functions(change: "Change") -> "Iterator[Finding]":
+    before, after = change.before, change.after
+    had = {name: _invalidations(node, before) for name, node in change.old.items()}
+    has = {name: _invalidations(node, after) for name, node in change.new.items()}
     for name, calls in had.items():
         if not calls:
             continue
-        node = new.get(name)
+        earlier, node = change.old[name], change.new.get(name)
         if node is None:
             gone = list(calls.values())
-            if _is_lost_handler(old[name], before, after) and not _moved(name, gone, had, has, new, after):
-                yield _handler_gone(name, old[name], gone, after)
+            if _is_lost_handler(earlier, before, after) and not _moved(name, gone, had, has, change):
+                yield _handler_gone(name, earlier, gone, after)
             continue
         lost = [calls[key] for key in calls if key not in has[name]]
         added = [has[name][key] for key in has[name] if key not in calls]
-        if not lost or (added and not _shrunk(lost, added, before, after)):
+        if not lost or (added and not _shrunk(lost, added, change)) or _moved(name, lost, had, has, change):
             continue
-        finding = _judge(name, old[name], node, lost, before, after, bool(has[name]))
-        if finding is not None and not _moved(name, lost, had, has, new, after):
-            yield finding
+        yield from _judge(name, earlier, node, lost, change, bool(has[name]))
 
 
-def _changed_functions(
-    before: "IndexedModule", after: "IndexedModule"
-) -> "tuple[dict[str, Function], dict[str, Function]]":
-    """The functions of both texts by name, without those that an edit left as they were."""
-    old, new = _by_name(before), _by_name(after)
-    for name in list(old):
-        if name in new and before.source(old[name]) == after.source(new[name]):
-            del old[name], new[name]
-    return old, new
-
-
-def _by_name(module: "IndexedModule") -> "dict[str, Function]":
-    """Functions by qualified name; the second one of the same name gets a number."""
-    found: "dict[str, Function]" = {}
-    for node in module.functions:
-        name = qualname = module.qualname(node)
-        number = 2
-        while name in found:
-            name = f"{qualname} ({number})"
-            number += 1
-        found[name] = node
-    return found
-
-
-def _invalidations(function: "Function", module: "IndexedModule") -> "dict[str, Invalidation]":
+def _invalidations(function: "Function", module: "IndexedModule") -> "Calls":
     """
     The invalidations of a function by their normal form (the dump of the call).
 
     A value that is stored by a function that reads no cache replaces the old one, and counts as well. Locks, queues
     and counters in Redis do not count.
     """
-    found: "dict[str, Invalidation]" = {}
+    found: "Calls" = {}
 
     def add(place: "ast.AST", text: str, *, stores: bool = False, mark: str = "") -> None:
         words = _words_of(place)
@@ -219,9 +184,7 @@ def _words_of(place: "ast.AST") -> "frozenset[str]":
     return frozenset(words)
 
 
-def _shrunk(
-    lost: "list[Invalidation]", added: "list[Invalidation]", before: "IndexedModule", after: "IndexedModule"
-) -> bool:
+def _shrunk(lost: "list[Invalidation]", added: "list[Invalidation]", change: "Change") -> bool:
     """Whether the new calls are the old ones with fewer keys, and the missing keys are still in use elsewhere."""
     if {call.text for call in added} - {call.text for call in lost}:
         return False
@@ -230,28 +193,28 @@ def _shrunk(
         return False
     read_before, read_after = (
         frozenset(word for call in cache_calls(module.tree, module, READS) for word in _words_of(call))
-        for module in (before, after)
+        for module in (change.before, change.after)
     )
     return not (old - new) & (read_before - read_after)
 
 
 def _is_lost_handler(function: "Function", before: "IndexedModule", after: "IndexedModule") -> bool:
     """Whether a function that is gone was called by the framework when data changed, and that still happens."""
+    if not is_listener(function, before):
+        return False
     holder = before.parent(function)
     if isinstance(holder, ast.ClassDef):
-        kept = any(isinstance(node, ast.ClassDef) and node.name == holder.name for node in after.nodes)
-        return kept and is_listener(function, before)
-    return is_listener(function, before) and bool(function.decorator_list or function.args.args)
+        return any(isinstance(node, ast.ClassDef) and node.name == holder.name for node in after.nodes)
+    return bool(function.decorator_list or function.args.args)
 
 
 def _handler_gone(
     name: str, function: "Function", calls: "list[Invalidation]", after: "IndexedModule"
 ) -> "Finding":
-    shown = _shown(calls)
     line = min(function.lineno, max(after.text.count("\n"), 1))
     return rule.finding(
         (line, 0, line),
-        f"{name}() is gone, which called {shown} whenever the data changed, and nothing in this file does so now.",
+        f"{name}() is gone, which called {_shown(calls)} whenever the data changed, and nothing in this file does so now.",
         fix="Keep the handler, or make sure that the new place is registered before this one goes.",
         severity=WARNING,
     )
@@ -262,30 +225,27 @@ def _judge(
     earlier: "Function",
     node: "Function",
     lost: "list[Invalidation]",
-    before: "IndexedModule",
-    after: "IndexedModule",
+    change: "Change",
     some_left: bool,
-) -> "Finding | None":
-    old_writes = list(writes_in(earlier, before, UserReaders(before)))
-    writes = list(writes_in(node, after, UserReaders(after)))
+) -> "Iterator[Finding]":
+    before, after = change.before, change.after
+    old_writes, writes = list(writes_in(earlier, before)), list(writes_in(node, after))
     if not writes:
         # A function that invalidated and calls `update_order(...)` before and after is a writer by another name.
         known = {text for _, text in named_writes_in(earlier, before)}
         old_writes = writes = [(place, text) for place, text in named_writes_in(node, after) if text in known]
-    if not writes or (some_left and len(writes) < len(old_writes)):
-        return None
-    if _has_successor(earlier, node, before, after):
-        return None
+    if not writes or (some_left and len(writes) < len(old_writes)) or _has_successor(earlier, node, change):
+        return
     severity = WARNING if all(call.stores for call in lost) else ERROR
     if not reads_a_cache(after):
         if reads_a_cache(before):
-            return None
+            return
         if not _mentions_cache(after):
             severity = WARNING
     place, text = writes[0]
     line = getattr(place, "lineno", node.lineno)
     calls = _shown(lost)
-    return rule.finding(
+    yield rule.finding(
         (line, getattr(place, "col_offset", 0), line),
         f"{name}() still writes ({text}) but no longer calls {calls}: readers keep the old value until it expires.",
         fix=f"Keep {calls} after the write has been committed, or call the helper or register the listener that does "
@@ -294,58 +254,48 @@ def _judge(
     )
 
 
-def _has_successor(
-    earlier: "Function", node: "Function", before: "IndexedModule", after: "IndexedModule"
-) -> bool:
+def _has_successor(earlier: "Function", node: "Function", change: "Change") -> bool:
     """Whether the function now does something instead: a new call that may invalidate, a write-through, a version."""
-    old_calls = {text_of(call.func) or _last(call) for call in before.calls_below(earlier)}
-    helpers = UserReaders(after)
+    before, after = change.before, change.after
+    old_calls = {_callee(call) for call in before.calls_below(earlier)}
     for call in after.calls_below(node):
-        written = text_of(call.func) or _last(call)
+        written = _callee(call)
         if written in old_calls:
             continue
-        function = helpers.callee(call)
-        if function is not None:
-            if _invalidates(function, after, helpers, {function}):
-                return True
-        elif _SUCCESSOR.search(written):
+        function = after.readers.callee(call)
+        if _SUCCESSOR.search(written) if function is None else _invalidates(function, after, {function}):
             return True
     old_stores = {ast.dump(call) for call in cache_calls(earlier, before, _BUMPS | STORES)}
     return any(ast.dump(call) not in old_stores for call in cache_calls(node, after, _BUMPS | STORES))
 
 
-def _last(call: ast.Call) -> str:
-    return call.func.attr if isinstance(call.func, ast.Attribute) else ""
+def _callee(call: ast.Call) -> str:
+    return text_of(call.func) or getattr(call.func, "attr", "")
 
 
-def _invalidates(
-    function: "Function", module: "IndexedModule", helpers: UserReaders, seen: "set[ast.AST]"
-) -> bool:
+def _invalidates(function: "Function", module: "IndexedModule", seen: "set[ast.AST]") -> bool:
     if _invalidations(function, module):
         return True
     for call in module.calls_below(function):
-        callee = helpers.callee(call)
+        callee = module.readers.callee(call)
         if callee is not None and callee not in seen:
             seen.add(callee)
-            if _invalidates(callee, module, helpers, seen):
+            if _invalidates(callee, module, seen):
                 return True
     return False
 
 
 def _moved(
-    name: str,
-    lost: "list[Invalidation]",
-    had: "dict[str, dict[str, Invalidation]]",
-    has: "dict[str, dict[str, Invalidation]]",
-    new: "dict[str, Function]",
-    after: "IndexedModule",
+    name: str, lost: "list[Invalidation]", had: "dict[str, Calls]", has: "dict[str, Calls]", change: "Change"
 ) -> bool:
     """Whether another function of the file gained an invalidation that can stand for the lost one."""
     for other, calls in has.items():
-        gained = [call.text for key, call in calls.items() if key not in had.get(other, {})]
-        if other == name or not gained:
-            continue
-        if is_listener(new[other], after) or set(gained) & {call.text for call in lost}:
+        gained = {call.text for key, call in calls.items() if key not in had.get(other, {})}
+        if (
+            other != name
+            and gained
+            and (is_listener(change.new[other], change.after) or gained & {call.text for call in lost})
+        ):
             return True
     return False
 
@@ -363,49 +313,42 @@ def _mentions_cache(module: "IndexedModule") -> bool:
     )
 
 
-def _watched_tables(before: "IndexedModule", after: "IndexedModule") -> "Iterator[Finding]":
-    old = _watched(before)
+@rule.change
+def visit_watched_tables(change: "Change") -> "Iterator[Finding]":
+    old, new = _watched(change.before), _watched(change.after)
     if old is None:
         return
-    new = _watched(after)
-    lost = set(old[1]) - set(new[1] if new is not None else ())
-    if not lost:
-        return
-    for node in after.calls_below(after.tree):
-        table = next((t for t in sorted(lost) if t in _dependencies(node)), None)
+    lost = old[1] - (new[1] if new is not None else frozenset())
+    for node in change.after.calls_below(change.after.tree) if lost else ():
+        table = next((table for table in sorted(lost) if table in _dependencies(node)), None)
         if table is not None:
-            place = new[0] if new is not None else node
+            lost -= {table}
             yield rule.finding(
-                place,
+                new[0] if new is not None else node,
                 f'the table "{table}" is no longer watched, but an entry (line {node.lineno}) still depends on it: '
                 "its writes will not invalidate.",
                 fix=f'Keep "{table}" in watch(cache, {{...}}), or take it out of the entry\'s depends_on as well.',
             )
-            lost.discard(table)
 
 
-def _watched(module: "IndexedModule") -> "tuple[ast.Call, dict[str, ast.AST]] | None":
+def _watched(module: "IndexedModule") -> "tuple[ast.Call, frozenset[str]] | None":
+    """The call `watch(cache, {table: column, ...})` of a file and its tables."""
     for node in module.calls_below(module.tree) if "watch(" in module.text else ():
         if len(node.args) > 1 and text_of(node.func).rpartition(".")[2] == "watch":
-            tables = node.args[1]
+            tables: "ast.expr" = node.args[1]
             if isinstance(tables, ast.Name):
                 tables = module.bindings.get(tables.id, tables)
             if isinstance(tables, ast.Dict):
-                return node, {
-                    key.value: key
-                    for key in tables.keys
-                    if isinstance(key, ast.Constant) and isinstance(key.value, str)
-                }
+                return node, frozenset(key.value for key in tables.keys if isinstance(key, ast.Constant))  # type: ignore[misc]
     return None
 
 
 def _dependencies(call: ast.Call) -> "frozenset[str]":
     """The tables in `depends_on=("users:{user_id}", "orders")` of a call."""
-    for keyword in call.keywords:
-        if keyword.arg == "depends_on":
-            return frozenset(
-                part.value.partition(":")[0]
-                for part in ast.walk(keyword.value)
-                if isinstance(part, ast.Constant) and isinstance(part.value, str)
-            )
-    return frozenset()
+    return frozenset(
+        part.value.partition(":")[0]
+        for keyword in call.keywords
+        if keyword.arg == "depends_on"
+        for part in ast.walk(keyword.value)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+    )

@@ -43,7 +43,7 @@ from __future__ import annotations
 import ast
 import re
 
-from cache_strategy.rules._base import Rule, is_test
+from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import (
     ARGUMENTS,
     KEY_KEYWORDS,
@@ -53,7 +53,7 @@ from cache_strategy.rules._caches import (
     cache_calls,
     caching_decorator,
 )
-from cache_strategy.rules._context import USER_WORD, UserReaders, parameters_of
+from cache_strategy.rules._context import USER_WORD, parameters_of
 from cache_strategy.rules._keys import Taint, key_argument, stem_of, user_parts, value_argument
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
@@ -64,7 +64,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cache_strategy.rules._base import Finding
-    from cache_strategy.rules._context import Function
+    from cache_strategy.rules._change import Change
+    from cache_strategy.rules._context import Function, UserReaders
     from cache_strategy.rules._edit import Edit
     from cache_strategy.rules._index import IndexedModule
 
@@ -102,56 +103,33 @@ rule = Rule(
 )
 
 _KEY_FUNCTION = re.compile(r"cache_?key|key_prefix|make_key|cache_.*key|key_.*cache", re.I)
-_VARIES_ON_USER = frozenset(("cookie", "authorization", "x-user", "x-user-id", "*"))
+_VARIES_ON_USER = frozenset("cookie authorization x-user x-user-id *".split())
 _NEVER_SHARED = frozenset(("never_cache", "csrf_exempt_never_cache", "cache_control_private"))
 
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)
 def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
-    if not _is_judged(module):
-        return
-    readers = _readers(module)
     cached = caching_decorator(node, module)
     if cached is not None:
-        yield from _cached_function(node, cached, module, readers)
+        yield from _cached_function(node, cached, module)
     else:
-        yield from _stored_by_hand(node, module, readers)
+        yield from _stored_by_hand(node, module)
 
 
 @rule.visit(ast.ClassDef)
 def visit_class(node: ast.ClassDef, module: "IndexedModule") -> "Iterator[Finding]":
-    if not _is_judged(module):
-        return
     cached = caching_decorator(node, module)
     if cached is None or cached.kind != PATH or _is_private(node, cached, module):
         return
-    readers = _readers(module)
     for method in node.body:
         if isinstance(method, FUNCTIONS):
-            for place, text in readers.reads(method):
+            for place, text in module.readers.reads(method):
                 yield _finding(cached, node.name, text, place)
                 return
 
 
-def _is_judged(module: "IndexedModule") -> bool:
-    """Whether a file is application code in which a user is read at all."""
-    known = getattr(module, "_shared_key_is_judged", None)
-    if known is None:
-        known = bool(_READ.search(module.text)) and not is_test(module)
-        module._shared_key_is_judged = known  # type: ignore[attr-defined]
-    return bool(known)
-
-
-def _readers(module: "IndexedModule") -> UserReaders:
-    known = getattr(module, "_user_readers", None)
-    if known is None:
-        known = UserReaders(module)
-        module._user_readers = known  # type: ignore[attr-defined]
-    return known
-
-
 def _cached_function(
-    node: "Function", cached: CachedFunction, module: "IndexedModule", readers: UserReaders
+    node: "Function", cached: CachedFunction, module: "IndexedModule"
 ) -> "Iterator[Finding]":
     own: "list[str]" = []
     if cached.kind == ARGUMENTS:
@@ -164,9 +142,9 @@ def _cached_function(
     if _is_private(node, cached, module):
         return
     for expression in cached.key_expressions:
-        if _may_hold_user(expression, module, readers):
+        if _may_hold_user(expression, module):
             return
-    for place, text in readers.reads(node, own):
+    for place, text in module.readers.reads(node, own):
         yield _finding(cached, node.name + "()", text, place)
         return
 
@@ -219,8 +197,9 @@ def _is_private(node: ast.AST, cached: CachedFunction, module: "IndexedModule") 
     return False
 
 
-def _may_hold_user(expression: "ast.expr", module: "IndexedModule", readers: UserReaders) -> bool:
+def _may_hold_user(expression: "ast.expr", module: "IndexedModule") -> bool:
     """Whether a key expression reads the user, or does something that this file does not show."""
+    readers = module.readers
     if isinstance(expression, ast.Constant):
         return False
     if isinstance(expression, ast.Lambda):
@@ -240,15 +219,12 @@ def _may_hold_user(expression: "ast.expr", module: "IndexedModule", readers: Use
 
 # What a key function may call without learning who asks.
 _HARMLESS = frozenset(
-    (
-        "str", "repr", "int", "len", "sorted", "tuple", "list", "dict", "hash", "join", "format", "encode", "decode", "hexdigest",
-        "items", "lower", "upper", "strip", "split", "replace", "to_dict", "get", "getlist", "md5", "sha256", "sha1", "urlencode",
-        "quote", "get_full_path", "dumps",
-    )
-)  # fmt: skip
+    "str repr int len sorted tuple list dict hash join format encode decode hexdigest items lower upper "
+    "strip split replace to_dict get getlist md5 sha256 sha1 urlencode quote get_full_path dumps".split()
+)
 
 
-def _calls_elsewhere(node: ast.AST, readers: UserReaders) -> bool:
+def _calls_elsewhere(node: ast.AST, readers: "UserReaders") -> bool:
     """Whether code calls something whose text is not in this file and that could know the user."""
     for call in readers.module.calls_below(node):
         last = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
@@ -260,11 +236,11 @@ def _calls_elsewhere(node: ast.AST, readers: UserReaders) -> bool:
     return False
 
 
-def _stored_by_hand(node: "Function", module: "IndexedModule", readers: UserReaders) -> "Iterator[Finding]":
+def _stored_by_hand(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
     stores = [call for call in cache_calls(node, module, STORES) if _innermost(call, module) is node]
     if not stores or _is_for_anonymous_only(node):
         return
-    taint = Taint(node, module, readers)
+    taint = Taint(node, module)
     read = taint.keys_read()
     for call in stores:
         key, value = key_argument(call), value_argument(call)
@@ -300,17 +276,13 @@ def _is_for_anonymous_only(node: ast.AST) -> bool:
 
 
 @rule.change
-def visit_change(before: "IndexedModule", after: "IndexedModule") -> "Iterator[Finding]":
+def visit_change(change: "Change") -> "Iterator[Finding]":
     """The user was part of a key and is not any more, while the function still deals with the user."""
-    if is_test(after):
-        return
-    old = {before.qualname(node): node for node in before.functions}
-    for node in after.functions:
-        earlier = old.get(after.qualname(node))
-        if earlier is not None and before.source(earlier) != after.source(node):
-            yield from _key_function_lost_user(earlier, node, before, after)
-            yield from _key_lost_user(earlier, node, before, after)
-            yield from _decorator_lost_user(earlier, node, before, after)
+    before, after = change.before, change.after
+    for earlier, node in change.pairs:
+        yield from _key_function_lost_user(earlier, node, before, after)
+        yield from _key_lost_user(earlier, node, before, after)
+        yield from _decorator_lost_user(earlier, node, before, after)
 
 
 def _key_function_lost_user(
@@ -318,11 +290,11 @@ def _key_function_lost_user(
 ) -> "Iterator[Finding]":
     if not _KEY_FUNCTION.search(node.name) and node.name not in _key_functions(after):
         return
-    text = _readers(before).read_in(earlier)
-    readers = _readers(after)
+    text = before.readers.read_in(earlier)
+    readers = after.readers
     if not text or readers.read_in(node) or any(user_parts(statement) for statement in node.body):
         return
-    if _calls_elsewhere(node, readers) and not _calls_elsewhere(earlier, _readers(before)):
+    if _calls_elsewhere(node, readers) and not _calls_elsewhere(earlier, before.readers):
         return
     yield rule.finding(
         (node.lineno, node.col_offset, node.lineno),
@@ -344,10 +316,7 @@ def _key_functions(module: "IndexedModule") -> "frozenset[str]":
 def _key_lost_user(
     earlier: "Function", node: "Function", before: "IndexedModule", after: "IndexedModule"
 ) -> "Iterator[Finding]":
-    old_taint, new_taint = (
-        Taint(earlier, before, _readers(before)),
-        Taint(node, after, _readers(after)),
-    )
+    old_taint, new_taint = Taint(earlier, before), Taint(node, after)
     carried: "dict[str, str]" = {}
     for call in cache_calls(earlier, before, STORES):
         key = key_argument(call)
@@ -398,8 +367,7 @@ def _decorator_lost_user(
         return
     if {text_of(e) or ast.dump(e) for e in now.key_expressions} - old_names or _is_private(node, now, after):
         return
-    readers = _readers(after)
-    if next(readers.reads(node), None) is not None:
+    if next(after.readers.reads(node), None) is not None:
         return  # the rule for the whole file says so already
     yield rule.finding(
         now.decorator.node,
