@@ -1,0 +1,41 @@
+"""What an edit did to the functions of a file: which are new, which are gone, which are not what they were."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from cache_strategy.rules._index import Function, IndexedModule
+
+
+class Change:
+    """
+    A file as it is and as it will be.
+
+    `old` and `new` are the functions of both by qualified name (the second one of a name gets a number), without
+    those that the edit left as they were.
+    """
+
+    def __init__(self, before: "IndexedModule", after: "IndexedModule") -> None:
+        self.before = before
+        self.after = after
+        self.old, self.new = _by_name(before), _by_name(after)
+        for name in list(self.old):
+            if name in self.new and before.source(self.old[name]) == after.source(self.new[name]):
+                del self.old[name], self.new[name]
+
+    @property
+    def pairs(self) -> "list[tuple[Function, Function]]":
+        """(as it is, as it will be) of the functions that the edit changes."""
+        return [(node, self.new[name]) for name, node in self.old.items() if name in self.new]
+
+
+def _by_name(module: "IndexedModule") -> "dict[str, Function]":
+    found: "dict[str, Function]" = {}
+    for node in module.functions:
+        name = qualname = module.qualname(node)
+        number = 2
+        while name in found:
+            name = f"{qualname} ({number})"
+            number += 1
+        found[name] = node
+    return found
