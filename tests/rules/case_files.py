@@ -3,9 +3,9 @@ Case files: texts with the expected findings written on the line.
 
 What stands before the first case begins every case. `=== title` begins a case, `==== title` one that begins with
 nothing. A line that begins with `-` is only in the file as it was, one with `+` only in the file as it will be;
-without such lines the case is a text. A line that ends in `# error: rule-name` (several may follow each other) must
-get exactly those findings; every other line must get none. The expectations are cut off before the text is judged.
-A title that begins with "clean" says that nothing is expected.
+without such lines the case is a text. A line that ends in `# error`, or in `# error: rule-name` for another rule than
+the file's (several may follow each other), must get exactly those findings; every other line must get none. The
+expectations are cut off before the text is judged. A title that begins with "clean" says that nothing is expected.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 FOLDER = Path(__file__).resolve().parent
 
-_EXPECTED = re.compile(r"\s*# (error|warning|info): ([a-z-]+)(?=\s*(?:#|$))")
+_EXPECTED = re.compile(r"\s*# (error|warning|info)(?:: ([a-z-]+))?(?=\s*(?:#|$))", re.MULTILINE)
 
 
 class Case(NamedTuple):
@@ -35,7 +35,7 @@ def cases_of(rule_name: str) -> list[Case]:
     cases = []
     for mark, title, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
         before, after = versions_of(body if mark == "====" else start + body)
-        cases.append(Case(title, before, *without_expectations(after)))
+        cases.append(Case(title, before, *without_expectations(after, rule_name)))
     return cases
 
 
@@ -51,11 +51,11 @@ def versions_of(text: str) -> tuple[str | None, str]:
     return _EXPECTED.sub("", before), after
 
 
-def without_expectations(text: str) -> tuple[str, frozenset[tuple[int, str, str]]]:
+def without_expectations(text: str, own: str) -> tuple[str, frozenset[tuple[int, str, str]]]:
     """The text as the rule sees it, and what it must find."""
     expected = set()
     lines = []
     for number, line in enumerate(text.rstrip("\n").split("\n"), start=1):
-        expected.update((number, severity, rule) for severity, rule in _EXPECTED.findall(line))
+        expected.update((number, severity, rule or own) for severity, rule in _EXPECTED.findall(line))
         lines.append(_EXPECTED.sub("", line))
     return "\n".join(lines) + "\n", frozenset(expected)
