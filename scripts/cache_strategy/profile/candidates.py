@@ -9,11 +9,13 @@ from cache_strategy.model.evidence import (
     UNKNOWN_TABLE,
     Application,
     Candidate,
+    CandidateKind,
     Endpoint,
     Function,
     KeyPart,
     Layer,
     Rejected,
+    Returned,
     Writer,
 )
 from cache_strategy.profile import effects, sql
@@ -43,22 +45,11 @@ from cache_strategy.profile.values import (
 if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
 
-_SPECIAL = (
-    "__init__",
-    "__repr__",
-    "__str__",
-    "__eq__",
-    "__hash__",
-    "__enter__",
-    "__exit__",
-    "__del__",
-    "__new__",
-    "__tablename__",
-    "__init_subclass__",
-    "__post_init__",
+_SPECIAL = frozenset(
+    """__init__ __repr__ __str__ __eq__ __hash__ __enter__ __exit__ __del__ __new__ __tablename__ __init_subclass__
+    __post_init__""".split()
 )
-
-
+_PARSERS = ("markdown.", "mistune.", "yaml.", "feedparser.", "lxml.", "commonmark.", "bleach.")
 MOST_WRITERS = 100
 """Writers that a candidate lists; those of a table that all code writes would be listed with every candidate."""
 
@@ -112,36 +103,30 @@ class Judge:
         """The endpoints that reach each function, by function index."""
         found: dict[int, set[str]] = {}
         for number, route in enumerate(self.routes):
-            name = self.endpoints[number].id
-            seen = {route.context}
-            queue = [route.context]
-            while queue:
-                context = self.analysis.contexts[queue.pop()]
-                found.setdefault(context.function.index, set()).add(name)
-                for call in context.facts.calls:
-                    if call.callee not in seen:
-                        seen.add(call.callee)
-                        queue.append(call.callee)
+            for index in self._below({route.context}):
+                found.setdefault(index, set()).add(self.endpoints[number].id)
         return found
+
+    def _below(self, roots: set[int]) -> set[int]:
+        """The functions that these evaluations run, directly or not."""
+        contexts = self.analysis.contexts
+        seen = set(roots)
+        queue = list(roots)
+        while queue:
+            for call in contexts[queue.pop()].facts.calls:
+                if call.callee not in seen:
+                    seen.add(call.callee)
+                    queue.append(call.callee)
+        return {contexts[index].function.index for index in seen}
 
     def _every_request(self) -> set[int]:
         """Functions that hooks around requests or every page's template run, directly or not."""
         roots = {index for route in self.routes for index in route.around}
-        for values in self.analysis.stores.items():
-            (owner, _), functions = values
-            if owner == "flask context processors":
-                for value in functions:
-                    index = getattr(value, "index", None)
-                    if isinstance(index, int):
-                        roots.update(c.index for c in self.analysis.contexts_of(index))
-        seen = set(roots)
-        queue = list(roots)
-        while queue:
-            for call in self.analysis.contexts[queue.pop()].facts.calls:
-                if call.callee not in seen:
-                    seen.add(call.callee)
-                    queue.append(call.callee)
-        return {self.analysis.contexts[index].function.index for index in seen}
+        for (owner, _), functions in self.analysis.stores.items():
+            for value in functions if owner == "flask context processors" else ():
+                if isinstance(value, FunctionRef):
+                    roots.update(c.index for c in self.analysis.contexts_of(value.index))
+        return self._below(roots)
 
     # --- judging
 
@@ -184,6 +169,48 @@ class Judge:
             called_in_loop=function.index in self.looped,
         )
 
+    def add(
+        self, function: FunctionInfo, kind: CandidateKind, total: Total, key: tuple[KeyPart, ...], layers: tuple[Layer, ...],
+        *, reads: tuple[str, ...] | None = None, per_user: bool = False, returns: Returned = "plain",
+        endpoint: Endpoint | None = None, text: str = "", before: tuple[str, ...] = (), after: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        """Adds a candidate; `before` and `after` are reasons beside those of its score."""
+        reads = total.tables() if reads is None else reads
+        writers = self.writers_of(reads)
+        standing = self.standing(function)
+        score, reasons = score_of(
+            function.name, total, writers, standing, per_user=per_user, parameters=len(key),
+            is_endpoint=endpoint is not None, plain=endpoint is not None or returns == "plain",
+        )  # fmt: skip
+        self.found.candidates.append(
+            Candidate(
+                rank=0,
+                path=self.analysis.modules[function.module].path,
+                line=function.line,
+                qualname=function.qualname,
+                kind=kind,
+                layers=layers,
+                key=key,
+                per_user=per_user,
+                ttl_seconds=None,
+                reads=reads,
+                writers=writers[:MOST_WRITERS],
+                more_writers=len(writers[MOST_WRITERS:]),
+                score=score,
+                because=(*before, *reasons, *after),
+                endpoints=standing.endpoints if endpoint is None else (endpoint.id,),
+                rows=() if text else rows_of(total.reads, key),
+                returns=returns,
+                sql=text,
+            )
+        )
+
+    def reject(self, function: FunctionInfo, reason: str) -> None:
+        path = self.analysis.modules[function.module].path
+        self.found.rejected.append(
+            Rejected(path=path, line=function.line, qualname=function.qualname, reason=reason)
+        )
+
     def function(self, function: FunctionInfo) -> None:
         if function.name in _SPECIAL or function.name == LAMBDA:
             return
@@ -191,7 +218,6 @@ class Judge:
         described = self.functions[function.index]
         if not (total.reads or total.outside or _parses(total)):
             return
-        path = described.path
         if total.writes and described.returns == "none":
             return
         of_kind = _reason_of_kind(self.analysis, function)
@@ -220,47 +246,14 @@ class Judge:
                 "or cache the endpoint"
             )
         if reason is not None:
-            self.found.rejected.append(
-                Rejected(path=path, line=function.line, qualname=function.qualname, reason=reason)
-            )
+            self.reject(function, reason)
             return
         key = tuple(KeyPart(name=name.lstrip("*"), source="argument") for name in described.parameters)
-        standing = self.standing(function)
         reads = total.tables()
-        writers = self.writers_of(reads)
         rows = rows_of(total.reads, key)
-        score, because = score_of(
-            function.name,
-            total,
-            writers,
-            standing,
-            per_user=False,
-            parameters=len(key),
-            is_endpoint=False,
-            plain=described.returns == "plain",
-        )
-        small = bool(rows) and len(rows) == len(reads) and len(key) == 1
-        self.found.candidates.append(
-            Candidate(
-                rank=0,
-                path=path,
-                line=function.line,
-                qualname=function.qualname,
-                kind="function",
-                layers=("memory",) if small or (not key and len(reads) <= 1) else ("redis",),
-                key=key,
-                per_user=False,
-                ttl_seconds=None,
-                reads=reads,
-                writers=writers[:MOST_WRITERS],
-                more_writers=len(writers[MOST_WRITERS:]),
-                score=score,
-                because=because,
-                endpoints=standing.endpoints,
-                rows=rows,
-                returns=described.returns,
-            )
-        )
+        small = len(rows) == len(reads) and len(key) == 1 if rows else not key and len(reads) <= 1
+        layers: tuple[Layer, ...] = ("memory",) if small else ("redis",)
+        self.add(function, "function", total, key, layers, returns=described.returns)
         self.query(function, total)
 
     def object_argument(self, function: FunctionInfo) -> str | None:
@@ -279,50 +272,17 @@ class Judge:
             statement = sql.read_statement(text)
             if statement is None or statement.parameters or not statement.aggregate or "?" in statement.reads:
                 continue
-            writers = self.writers_of(statement.reads)
-            standing = self.standing(function)
-            score, because = score_of(
-                function.name,
-                total,
-                writers,
-                standing,
-                per_user=False,
-                parameters=0,
-                is_endpoint=False,
-                plain=True,
-            )
-            self.found.candidates.append(
-                Candidate(
-                    rank=0,
-                    path=self.analysis.modules[function.module].path,
-                    line=function.line,
-                    qualname=function.qualname,
-                    kind="query",
-                    layers=("matview",),
-                    key=(),
-                    per_user=False,
-                    ttl_seconds=None,
-                    reads=statement.reads,
-                    writers=writers[:MOST_WRITERS],
-                    more_writers=len(writers[MOST_WRITERS:]),
-                    score=score,
-                    because=("an SQL aggregate without parameters", *because),
-                    endpoints=standing.endpoints,
-                    returns="plain",
-                    sql=text,
-                )
-            )
+            self.add(
+                function, "query", total, (), ("matview",), reads=statement.reads, text=text,
+                before=("an SQL aggregate without parameters",),
+            )  # fmt: skip
 
     def endpoint(self, route: Route, endpoint: Endpoint) -> None:
         function = self.analysis.functions[route.function]
         if route.method != "GET":
-            self.found.rejected.append(
-                Rejected(
-                    path=endpoint.path,
-                    line=endpoint.line,
-                    qualname=endpoint.qualname,
-                    reason=f"{endpoint.id} is a {route.method}: it is asked for what it does, not for what it answers",
-                )
+            self.reject(
+                function,
+                f"{endpoint.id} is a {route.method}: it is asked for what it does, not for what it answers",
             )
             return
         total = self.totals[route.context]
@@ -337,9 +297,7 @@ class Judge:
         context = key_of_context(self.analysis, total.context | personal_reads)
         reason = reason or context.problem or None
         if reason is not None:
-            self.found.rejected.append(
-                Rejected(path=endpoint.path, line=endpoint.line, qualname=endpoint.qualname, reason=reason)
-            )
+            self.reject(function, reason)
             return
         parts: dict[str, KeyPart] = {name: KeyPart(name=name, source="path") for name in route.path_parts}
         for name in route.query_parts:
@@ -347,46 +305,14 @@ class Judge:
         for part in context.parts:
             parts.setdefault(part.name, part)
         key = tuple(parts.values())
-        reads = total.tables()
-        writers = self.writers_of(reads)
-        standing = self.standing(function)
-        score, because = score_of(
-            function.name,
-            total,
-            writers,
-            standing,
-            per_user=context.per_user,
-            parameters=len(key),
-            is_endpoint=True,
-            plain=True,
-        )
-        if endpoint.guards:
-            because = (*because, f"stands behind {', '.join(endpoint.guards)}: the cache goes below")
-        personal = (
-            context.per_user or bool(endpoint.guards) or bool({"user", "session"} & set(endpoint.context))
-        )
-        layers: tuple[Layer, ...] = ("redis",) if personal or total.unknown else ("redis", "http")
-        self.found.candidates.append(
-            Candidate(
-                rank=0,
-                path=endpoint.path,
-                line=endpoint.line,
-                qualname=endpoint.qualname,
-                kind="endpoint",
-                layers=layers,
-                key=key,
-                per_user=context.per_user,
-                ttl_seconds=None,
-                reads=reads,
-                writers=writers[:MOST_WRITERS],
-                more_writers=len(writers[MOST_WRITERS:]),
-                score=score,
-                because=because,
-                endpoints=(endpoint.id,),
-                rows=rows_of(total.reads, key),
-                returns=returned_of(self.analysis, self.analysis.contexts[route.context].returns),
-            )
-        )
+        guards = endpoint.guards
+        behind = (f"stands behind {', '.join(guards)}: the cache goes below",) if guards else ()
+        personal = context.per_user or bool(guards) or bool({"user", "session"} & set(endpoint.context))
+        self.add(
+            function, "endpoint", total, key, ("redis",) if personal or total.unknown else ("redis", "http"),
+            after=behind, per_user=context.per_user, endpoint=endpoint,
+            returns=returned_of(self.analysis, self.analysis.contexts[route.context].returns),
+        )  # fmt: skip
 
 
 def _reason_of_kind(analysis: "Analysis", function: FunctionInfo) -> str | None:
@@ -408,11 +334,8 @@ def annotated_parameters(analysis: "Analysis", function: FunctionInfo) -> dict[s
 
 def _object_word(analysis: "Analysis", value: Value) -> str:
     if isinstance(value, Instance):
-        return (
-            f"a row of {analysis.mapped[value.index].table}"
-            if value.index in analysis.mapped
-            else "an object"
-        )
+        row = analysis.row(value)
+        return "an object" if row is None else f"a row of {row.table}"
     if isinstance(value, Made | External):
         return "" if value.path.partition(".")[0] in sys.stdlib_module_names else "an object"
     if isinstance(value, Query | Clause):
@@ -427,14 +350,8 @@ def _object_word(analysis: "Analysis", value: Value) -> str:
 
 
 def _parses(total: Total) -> bool:
-    return any(c.kind == "files" for c in total.context) or (
-        bool(total.external)
-        and any(
-            path.startswith(
-                ("markdown.", "mistune.", "yaml.", "feedparser.", "lxml.", "commonmark.", "bleach.")
-            )
-            for path in total.external
-        )
+    return any(c.kind == "files" for c in total.context) or any(
+        p.startswith(_PARSERS) for p in total.external
     )
 
 

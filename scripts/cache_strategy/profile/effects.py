@@ -34,15 +34,15 @@ class Total:
 
     def size(self) -> int:
         """A number that grows whenever something is added."""
-        return (
-            len(self.reads) + len(self.writes) + len(self.context) + len(self.outside) + len(self.side_effects)
-            + len(self.unknown) + len(self.queries) + len(self.joins) + len(self.external)
-            + self.looped + self.aggregates + self.renders
-        )  # fmt: skip
+        return sum(len(getattr(self, name)) for name in _SETS) + self.looped + self.aggregates + self.renders
 
     def tables(self) -> tuple[str, ...]:
         """The tables read."""
         return tuple(sorted({table for table, _ in self.reads}))
+
+
+_SETS = ("reads", "writes", "context", "outside", "side_effects", "unknown", "queries", "joins", "external")
+_ALL_BUT_UNKNOWN = tuple(name for name in _SETS[1:] if name != "unknown")
 
 
 def own(index: int, facts: Facts) -> Total:
@@ -117,16 +117,14 @@ def add(total: Total, other: Total, arguments: dict[str, str], in_loop: bool) ->
             outer = arguments.get(key.argument)
             key = RowKey(key.table, key.column, outer) if outer else None
         total.reads.add((table, key))
-    total.writes |= other.writes
-    total.context |= other.context
-    total.outside |= other.outside
-    total.side_effects |= other.side_effects
-    if len(total.unknown) < _MOST_LISTED:
-        total.unknown |= other.unknown
-    total.queries |= other.queries
-    total.joins |= other.joins
-    total.external |= other.external
-    total.looped = total.looped or other.looped or (in_loop and bool(other.queries))
+    _unite(total, other, _SETS[1:] if len(total.unknown) < _MOST_LISTED else _ALL_BUT_UNKNOWN)
+    total.looped = total.looped or (in_loop and bool(other.queries))
+
+
+def _unite(total: Total, other: Total, names: tuple[str, ...]) -> None:
+    for name in names:
+        getattr(total, name).update(getattr(other, name))
+    total.looped = total.looped or other.looped
     total.aggregates = total.aggregates or other.aggregates
     total.renders = total.renders or other.renders
 
@@ -135,18 +133,7 @@ def merged(totals: Iterable[Total]) -> Total:
     """Several evaluations taken together."""
     found = Total()
     for total in totals:
-        found.reads |= total.reads
-        found.writes |= total.writes
-        found.context |= total.context
-        found.outside |= total.outside
-        found.side_effects |= total.side_effects
-        found.unknown |= total.unknown
-        found.queries |= total.queries
-        found.joins |= total.joins
-        found.external |= total.external
-        found.looped = found.looped or total.looped
-        found.aggregates = found.aggregates or total.aggregates
-        found.renders = found.renders or total.renders
+        _unite(found, total, _SETS)
     return found
 
 
