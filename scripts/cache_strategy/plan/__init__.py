@@ -14,7 +14,7 @@ from cache_strategy.model.contract import (
     StaticAssets,
 )
 from cache_strategy.model.errors import CacheStrategyError
-from cache_strategy.model.evidence import Application, Candidate, Evidence
+from cache_strategy.model.evidence import Application, Candidate, Evidence, Layer
 from cache_strategy.model.forecast import Forecast
 from cache_strategy.plan.candidates import MOST_ENTRIES, in_order, reason_against
 from cache_strategy.plan.invalidation import choose_dependencies, choose_invalidators
@@ -74,11 +74,7 @@ def _consider(candidate: Candidate, draft: _Draft, around: Surroundings) -> None
     kind = data_kind_of(candidate)
     below: set[str] = set()
     if candidate.kind == "endpoint":
-        below = (
-            set.union(*(draft.covered.get(e, set()) for e in candidate.endpoints))
-            if candidate.endpoints
-            else set()
-        )
+        below = below.union(*(draft.covered.get(e, set()) for e in candidate.endpoints))
     covered = bool(below) and set(candidate.reads) <= below
     layers = choose_layers(candidate, kind, covered, around.is_personal(candidate))
     if reason is None and len(draft.entries) >= MOST_ENTRIES:
@@ -104,7 +100,7 @@ def _is_below_another(candidate: Candidate, draft: _Draft) -> bool:
     )
 
 
-def _entry(candidate: Candidate, target: str, layers: tuple[str, ...], taken: set[str]) -> Entry:
+def _entry(candidate: Candidate, target: str, layers: tuple[Layer, ...], taken: set[str]) -> Entry:
     kind = data_kind_of(candidate)
     is_view = candidate.kind == "query"
     shared = candidate.kind == "endpoint" and "http" in layers
@@ -112,14 +108,14 @@ def _entry(candidate: Candidate, target: str, layers: tuple[str, ...], taken: se
         id=entry_id_of(candidate, taken),
         target=target,
         kind="view" if is_view else "endpoint" if candidate.kind == "endpoint" else "function",
-        layers=layers,  # type: ignore[arg-type]  # the caller's tuple holds layers only
+        layers=layers,
         key=() if is_view else candidate.key,
         ttl_seconds=kind.ttl_seconds,
         data=kind.name,
         depends_on=choose_dependencies(candidate),
         invalidated_by=choose_invalidators(candidate),
         because=candidate.because,
-        warming=choose_warming(candidate, layers),  # type: ignore[arg-type]
+        warming=choose_warming(candidate, layers),
         http=Http() if shared else None,
         view_sql=_tidy(candidate.sql) if is_view else "",
         view_key=view_key_of(candidate.sql) if is_view else (),

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -175,69 +176,57 @@ def _check(contract: Contract) -> None:
     seen: set[str] = set()
     for i, entry in enumerate(contract.entries):
         at = f".entries[{i}]"
-        if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry.id):
-            raise CacheStrategyError(f"{at}.id: is {entry.id!r}; write lower case words joined by hyphens.")
         if entry.id in seen:
             raise CacheStrategyError(f"{at}.id: {entry.id!r} is there twice; every entry has its own.")
         seen.add(entry.id)
-        _check_entry(entry, at)
+        _check_inside(entry.target.rpartition(":")[0], f"{at}.target")
+        for j, invalidator in enumerate(entry.invalidated_by):
+            _check_inside(invalidator.writer.rpartition(":")[0], f"{at}.invalidated_by[{j}].writer")
+        problem = next(_problems(entry), "")
+        if problem:
+            raise CacheStrategyError(f"{at}.{problem}")
 
 
 def _check_inside(path: str, at: str) -> None:
     """Every path of a contract lies in the repository; a link that leads out of it is refused where it is followed."""
-    if (
-        path.startswith(("/", "\\", "~"))
-        or re.match(r"[A-Za-z]:[\\/]", path)
-        or ".." in re.split(r"[\\/]", path)
-    ):
+    is_absolute = path.startswith(("/", "\\", "~")) or re.match(r"[A-Za-z]:[\\/]", path)
+    if is_absolute or ".." in re.split(r"[\\/]", path):
         raise CacheStrategyError(
             f"{at}: is {path!r}, which leads outside the repository; write a path from its top, for example shop/views.py."
         )
 
 
-def _check_entry(entry: Entry, at: str) -> None:
+def _problems(entry: Entry) -> Iterator[str]:
+    """What is wrong with the values of an entry, each as "field: what; what would be right."."""
+    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", entry.id):
+        yield f"id: is {entry.id!r}; write lower case words joined by hyphens."
     if ":" not in entry.target:
-        raise CacheStrategyError(
-            f"{at}.target: is {entry.target!r}; write path:function, for example shop/views.py:home."
-        )
-    _check_inside(entry.target.rpartition(":")[0], f"{at}.target")
-    for j, invalidator in enumerate(entry.invalidated_by):
-        _check_inside(invalidator.writer.rpartition(":")[0], f"{at}.invalidated_by[{j}].writer")
+        yield f"target: is {entry.target!r}; write path:function, for example shop/views.py:home."
     if entry.ttl_seconds < 1:
-        raise CacheStrategyError(
-            f"{at}.ttl_seconds: is {entry.ttl_seconds}; write whole seconds, at least 1."
-        )
+        yield f"ttl_seconds: is {entry.ttl_seconds}; write whole seconds, at least 1."
     if not entry.layers:
-        raise CacheStrategyError(f"{at}.layers: is empty; name at least one of memory, redis, http, matview.")
+        yield "layers: is empty; name at least one of memory, redis, http, matview."
+    if "http" in entry.layers and entry.kind != "endpoint":
+        yield f"layers: http is for endpoints; {entry.target} is a {entry.kind}."
     if entry.window_seconds > entry.staleness_bound_seconds:
-        raise CacheStrategyError(
-            f"{at}.window_seconds: is {entry.window_seconds}, above the staleness bound of "
+        yield (
+            f"window_seconds: is {entry.window_seconds}, above the staleness bound of "
             f"{entry.staleness_bound_seconds}; a window serves values that old."
         )
-    names = {part.name for part in entry.key}
+    names = sorted({part.name for part in entry.key})
     for j, dependency in enumerate(entry.depends_on):
         if dependency.row and dependency.row not in names:
-            raise CacheStrategyError(
-                f"{at}.depends_on[{j}].row: is {dependency.row!r}, which is not in the key; "
-                f"the key has {', '.join(sorted(names)) or 'no parts'}."
-            )
+            known = ", ".join(names) or "no parts"
+            yield f"depends_on[{j}].row: is {dependency.row!r}, which is not in the key; the key has {known}."
     for j, invalidator in enumerate(entry.invalidated_by):
-        if invalidator.how == "write-through" and not invalidator.call and entry.key:
-            raise CacheStrategyError(
-                f"{at}.invalidated_by[{j}].call: is missing; write-through needs the key at the writer, "
-                f"for example {', '.join(f'{n}={n}' for n in sorted(names))}."
-            )
+        if invalidator.how == "write-through" and not invalidator.call and names:
+            example = ", ".join(f"{n}={n}" for n in names)
+            yield f"invalidated_by[{j}].call: is missing; write-through needs the key at the writer, for example {example}."
     if entry.kind == "view" and not (entry.view_sql and entry.view_key):
-        raise CacheStrategyError(
-            f"{at}.view_sql: a view needs view_sql and view_key (the columns that make a row unique)."
-        )
-    if "http" in entry.layers and entry.kind != "endpoint":
-        raise CacheStrategyError(f"{at}.layers: http is for endpoints; {entry.target} is a {entry.kind}.")
-    control = entry.http.cache_control if entry.http else ""
-    if any(p.source in ("user", "session") for p in entry.key) and "public" in control:
-        raise CacheStrategyError(
-            f"{at}.http.cache_control: says public, but the key holds the user; write private."
-        )
+        yield "view_sql: a view needs view_sql and view_key (the columns that make a row unique)."
+    is_private = any(part.source in ("user", "session") for part in entry.key)
+    if is_private and entry.http and "public" in entry.http.cache_control:
+        yield "http.cache_control: says public, but the key holds the user; write private."
 
 
 def _without_defaults(value: Any) -> Any:

@@ -115,8 +115,8 @@ def contract_with(
         ),
         infrastructure=Infrastructure(
             redis=redis or Redis(namespace=namespace),
-            cdn=cdn,
-            static=static,  # type: ignore[arg-type]
+            cdn=cdn,  # type: ignore[arg-type]  # a test may name one that does not exist
+            static=static,
         ),
         entries=(),
     )

@@ -1,5 +1,7 @@
 """Adds a statement after every commit in a function: an invalidation that the code itself carries out."""
 
+from collections.abc import Sequence
+
 import libcst as cst
 
 from cache_strategy.emit.edits._base import CannotEdit, Edit, Example, InFunction, dotted, edit_function
@@ -23,7 +25,7 @@ class _AfterCommit(cst.CSTTransformer):
     ) -> cst.IndentedBlock:
         return updated_node.with_changes(body=self.with_calls(updated_node.body))
 
-    def with_calls(self, body: "cst.Sequence[cst.BaseStatement]") -> list[cst.BaseStatement]:  # type: ignore[name-defined]
+    def with_calls(self, body: Sequence[cst.BaseStatement]) -> list[cst.BaseStatement]:
         result: list[cst.BaseStatement] = []
         wanted = self.statement.strip()
         for position, node in enumerate(body):
