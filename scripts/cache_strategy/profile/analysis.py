@@ -48,7 +48,8 @@ _PROPERTIES = frozenset(
 class Analysis:
     """
     One run. `contexts` are all evaluations, by index; `mapped` the classes that are tables, by class index;
-    `tables` every table by name.
+    `tables` every table by name; `library` maps the last name of an external path to (how the path begins, what it
+    stands for) where a plugin has its source.
     """
 
     def __init__(self, program: Program, frameworks: list[Framework], orms: list[Orm]) -> None:
@@ -73,6 +74,7 @@ class Analysis:
         self.module_facts: dict[int, Facts] = {}
         self.notes: dict[str, dict[Any, Any]] = {}
         self.unread: dict[tuple[str, str], None] = {}
+        self.library: dict[str, tuple[str, Values]] = {}
         self.solved = 0
         self.depth = 0
         self._keys: dict[object, int] = {}
@@ -194,7 +196,14 @@ class Analysis:
             return UNKNOWN
         if self.program.is_package_prefix(f"{dotted}.{name}"):
             return one(External(f"~{dotted}.{name}"))
-        return one(External(self.canonical(f"{dotted}.{name}")))
+        return self.external(f"{dotted}.{name}")
+
+    def external(self, path: str) -> Values:
+        """What a path of another package stands for: where a plugin tells in Python what it does, that."""
+        path = self.canonical(path)
+        base, _, name = path.rpartition(".")
+        known = self.library.get(name)
+        return known[1] if known is not None and base.startswith(known[0]) else one(External(path))
 
     def canonical(self, path: str) -> str:
         """The one spelling of an external path that the plugins know it by."""

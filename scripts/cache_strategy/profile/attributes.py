@@ -161,7 +161,7 @@ _MAPPING_METHODS = frozenset(name for name in dir(dict) if not name.startswith("
 def _external(frame: "Frame", path: str) -> Values:
     if len(path) > _LONGEST_PATH or path.count(".") > _MOST_STEPS:
         return UNKNOWN
-    return one(External(frame.analysis.canonical(path)))
+    return frame.analysis.external(path)
 
 
 def _of_instance(frame: "Frame", value: Instance, name: str, node: Node) -> Values:

@@ -160,7 +160,8 @@ def _set_attribute(frame: "Frame", arguments: Arguments) -> Values:
             if key is not None:
                 frame.analysis.store(value.index, key, arguments.get(2))
         elif key is None:
-            frame.note_write(mapped.table, "orm", arguments.node)
+            if not mapped.explicit:
+                frame.note_write(mapped.table, "orm", arguments.node)
         else:
             from cache_strategy.profile import rows
 

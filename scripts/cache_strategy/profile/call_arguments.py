@@ -63,11 +63,15 @@ def assign_parameters(function: FunctionInfo, bound: bool, arguments: Arguments)
         elif rest is not None:
             given[rest] = join(given.get(rest, NOTHING), values)
     known = {p[0] for p in parameters if p[3] in (0, 2)}
+    fields: dict[str, Values] = {}
     for name, values in arguments.keywords:
         if name in known:
             given[name] = values
         elif others is not None:
-            given[others] = join(given.get(others, NOTHING), values)
+            fields[name] = values
+            given[others] = one(
+                Mapping(tuple((n, v) for n, v in fields.items() if n), fields.get("", NOTHING))
+            )
     for name, _, default, kind in parameters:
         if kind in (0, 2) and name not in given and default is not None and default[0] == "const":
             given[name] = one(Constant(default[1]))

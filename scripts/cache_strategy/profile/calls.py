@@ -182,6 +182,11 @@ def _is_super(node: Node) -> bool:
 def _call_super(frame: "Frame", name: str, arguments: Arguments) -> Values:
     receiver = frame.receiver
     function = frame.function
+    if receiver is None and function is not None and function.parameters:
+        # the method of a query class: the query is its first argument
+        for value in frame.env.get(function.parameters[0][0], NOTHING):
+            if isinstance(value, Query):
+                return frame.analysis.ask("method", frame, value, f"super().{name}", arguments) or UNKNOWN
     if receiver is None or function is None or function.owner < 0:
         return UNKNOWN
     index = receiver.owner if isinstance(receiver, Made) else receiver.index

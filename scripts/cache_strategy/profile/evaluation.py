@@ -56,7 +56,7 @@ class Frame:
     """
 
     __slots__ = (
-        "analysis", "context", "env", "facts", "function", "globals", "loops", "module", "outer", "owner", "place", "receiver",
+        "analysis", "asked", "context", "env", "facts", "function", "globals", "loops", "module", "outer", "owner", "place", "receiver",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +83,7 @@ class Frame:
         self.context = context
         self.loops = 0
         self.globals: frozenset[str] = frozenset()
+        self.asked: request_methods.Asked = ("", "")
 
     # --- what plugins note
 
@@ -111,6 +112,7 @@ class Frame:
         function = self.function
         if function is None:
             return
+        self.asked = request_methods.asked_of(self.receiver, bound)
         parameters = function.parameters
         start = 0
         if self.receiver is not None and parameters and parameters[0][3] == 0:
@@ -122,9 +124,10 @@ class Frame:
                 self.env[name] = many(given or one(Argument(name)))
                 continue
             if kind == 3:
-                self.env[name] = one(Mapping((), given or one(Argument(name))))
+                known = frozenset(v for v in given if isinstance(v, Mapping))
+                self.env[name] = known or one(Mapping((), given or one(Argument(name))))
                 continue
-            values = given or one(Argument(name))
+            values = given or one(Argument(name)) | (self.analysis.ask("parameter", self, name) or NOTHING)
             if annotation is not None:
                 values = join(values, self.annotated(annotation) - UNKNOWN)
             self.env[name] = values
@@ -209,11 +212,9 @@ class Frame:
 
     def _if(self, node: Node) -> bool:
         self.expression(node[2])
-        method = self.context.bound.get("request.method") if self.context is not None else None
-        if method:
-            holds = request_methods.holds(node[2], method)
-            if holds is not None:
-                return self.run(node[3] if holds else node[4])
+        holds = self.holds(node[2])
+        if holds is not None:
+            return self.run(node[3] if holds else node[4])
         before = self.env
         self.env = dict(before)
         left = self.run(node[3])
@@ -226,6 +227,10 @@ class Frame:
             return False
         self.env = this if other_left else _merged(this, self.env)
         return False
+
+    def holds(self, test: Node) -> bool | None:
+        """Whether a condition holds in the request at hand; None where that does not decide it."""
+        return request_methods.holds(test, self.asked) if any(self.asked) else None
 
     def _for(self, node: Node) -> bool:
         items = self.iterate(self.expression(node[3]), node[3])
@@ -396,10 +401,14 @@ class Frame:
         return one(Mapping(tuple(fields.items()), rest))
 
     def _op(self, node: Node) -> Values:
-        parts = [self.expression(item) for item in node[3]]
+        sign = node[2]
+        parts = []
+        for item in node[3]:
+            parts.append(self.expression(item))
+            if sign in ("and", "or") and self.holds(item) is (sign == "or"):
+                return join(*parts)
         if any(isinstance(v, Clause) for part in parts for v in part):
             return clauses.combine(self, node, parts)
-        sign = node[2]
         if sign in ("and", "or"):
             return join(*parts)
         if sign in ("==", "in", "is", "!=", "not", "<"):
@@ -416,7 +425,9 @@ class Frame:
                 return _sql_with_gaps(texts)
         if any(isinstance(v, Many | Query | Mapping | Parts) for part in parts for v in part):
             return join(*(_grown(part) for part in parts))
-        if sign == "|" and any(isinstance(v, ClassRef) for part in parts for v in part):
+        if any(
+            isinstance(v, Made) or (sign == "|" and isinstance(v, ClassRef)) for part in parts for v in part
+        ):
             return join(*parts)
         return PLAIN
 
@@ -455,6 +466,9 @@ class Frame:
 
     def _cond(self, node: Node) -> Values:
         self.expression(node[1])
+        holds = self.holds(node[1])
+        if holds is not None:
+            return self.expression(node[2] if holds else node[3])
         return join(self.expression(node[2]), self.expression(node[3]))
 
     def _bind(self, node: Node) -> Values:

@@ -114,13 +114,14 @@ def endpoint_of(analysis: Analysis, route: Route, totals: list[Total]) -> Endpoi
         effects.add(guard, totals[call.callee], {}, False)
     around = [totals[i] for i in (*route.around, *decoration.contexts)]
     total = effects.merged([totals[route.context], guard, *around])
+    place = function if route.owner < 0 else analysis.classes[route.owner]
     return Endpoint(
         id=f"{route.method} {route.route}",
         method=route.method,
         route=route.route,
-        path=analysis.modules[function.module].path,
-        line=function.line,
-        qualname=function.qualname,
+        path=analysis.modules[place.module].path,
+        line=place.line,
+        qualname=place.qualname,
         reads=total.tables(),
         writes=tuple(sorted(total.writes)),
         context=context_of(route, total),

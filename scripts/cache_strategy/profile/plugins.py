@@ -51,7 +51,7 @@ class Plugin:
     paths of calls whose arguments matter later ("flask.Blueprint()"); `aliases` rewrites the beginning of an external
     path and `canonical` the whole, so that the hooks see one spelling. `start(analysis)` runs before everything.
     `attribute(frame, value, name, node)` and `call(frame, path, receiver, arguments)` answer for external paths and
-    for the plugin's own values.
+    for the plugin's own values. `parameter(frame, name)` is what a parameter stands for of which no call tells more.
     """
 
     module: str
@@ -64,6 +64,7 @@ class Plugin:
     start: "Callable[[Analysis], None] | None" = None
     attribute: "Callable[[Frame, Value, str, Node], Values | None] | None" = None
     call: "Callable[[Frame, str, Value | None, Arguments], Values | None] | None" = None
+    parameter: "Callable[[Frame, str], Values | None] | None" = None
 
     def __post_init__(self) -> None:
         _PLUGINS[self.module] = self

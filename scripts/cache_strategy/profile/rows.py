@@ -49,6 +49,8 @@ def tables_of_relation(frame: "Frame", relation: Relation) -> frozenset[str]:
 def store(frame: "Frame", mapped: Mapped, name: str, values: Values, node: Node) -> bool:
     """`row.name = …`: whether the name is mapped, in which case it is a write."""
     relation = mapped.relations.get(name)
+    if mapped.explicit:
+        return relation is not None or name in mapped.columns
     if relation is not None:
         write_relation(frame, mapped, relation, node)
         write_new(frame, values, node)

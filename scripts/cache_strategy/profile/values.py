@@ -184,6 +184,8 @@ class Query:
     """The tables that are read a second time (subqueries, aliases, joins with itself): `keys` do not pick those rows."""
     relation: tuple[int, str] | None = None
     """(class index, attribute) where it is a relationship that is loaded as a query."""
+    kind: int = -1
+    """The index of the manager or query class whose methods it has besides the ORM's own; -1 where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

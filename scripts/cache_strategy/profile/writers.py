@@ -25,10 +25,12 @@ def writers_of(analysis: "Analysis") -> tuple[Writer, ...]:
     """
     found: _Found = {}
     live = analysis.live_contexts()
-    for context in live:
-        for table, how, line in context.facts.writes:
-            _note(analysis, found, context, table, how, line)
     callers = _callers(analysis)
+    for context in live:
+        if context.facts.writes:
+            for place in _places(analysis, context, callers):
+                for table, how, line in context.facts.writes:
+                    _note(analysis, found, place, table, how, line)
     committing = _committing(analysis)
     for context in live:
         if context.facts.writes and _is_of_any_class(analysis, context):
@@ -41,11 +43,32 @@ def writers_of(analysis: "Analysis") -> tuple[Writer, ...]:
         module = analysis.modules[index]
         for table, how, _ in facts.writes:
             found.setdefault((module.path, 1, "<module>", how), set()).add(table)
+    for index, table, how in analysis.notes.get("class writers", ()):
+        info = analysis.classes[index]
+        found.setdefault((analysis.modules[info.module].path, info.line, info.qualname, how), set()).add(
+            table
+        )
     made = [
         Writer(path=path, line=line, qualname=qualname, tables=tuple(sorted(tables)), how=how)
         for (path, line, qualname, how), tables in found.items()
     ]
     return tuple(sorted(made, key=lambda w: (w.path, w.line, w.qualname, w.how)))
+
+
+def _places(analysis: "Analysis", context: Context, callers: dict[int, set[int]]) -> list[Context]:
+    """Where a write stands: in the function; where that is a package's, in those of the repository that call it."""
+    if context.function.module not in analysis.notes.get("library modules", ()):
+        return [context]
+    found, seen, queue = [], {context.index}, [context.index]
+    while queue:
+        for caller in callers.get(queue.pop(), set()) - seen:
+            seen.add(caller)
+            above = analysis.contexts[caller]
+            if above.function.module in analysis.notes["library modules"]:
+                queue.append(caller)
+            else:
+                found.append(above)
+    return found
 
 
 def _note(
@@ -67,7 +90,7 @@ def _is_of_any_class(analysis: "Analysis", context: Context) -> bool:
         isinstance(receiver, Instance | ClassRef)
         and receiver.index in analysis.mapped
         and context.function.owner >= 0
-        and context.function.owner not in analysis.mapped
+        and (context.function.owner not in analysis.mapped or context.function.name in ("save", "delete"))
     )
 
 

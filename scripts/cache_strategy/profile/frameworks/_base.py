@@ -21,7 +21,8 @@ class Route:
     A route of one method. `context` is the index of the handler's evaluation.
 
     `around` are evaluations that run before or after the handler in each request (hooks), `guards` the
-    decorators that demand or look up an identity, as written. `path_parts` are the route's parameters.
+    decorators that demand or look up an identity, as written. `path_parts` are the route's parameters. `owner` is the
+    class that inherits its handler from a package, -1 where the handler is in the repository.
     """
 
     method: str
@@ -34,6 +35,7 @@ class Route:
     path_parts: tuple[str, ...] = ()
     query_parts: tuple[str, ...] = ()
     body_parts: tuple[str, ...] = ()
+    owner: int = -1
 
 
 @dataclass

@@ -38,7 +38,8 @@ class Mapped:
     A class mapped to tables; `tables` has the parent's tables too where the inheritance is joined.
 
     `columns` maps attributes to column names, `primary_key` are attribute names, `parents` maps a foreign-key
-    column to "table.column", `on_delete` the same columns to what the database does ("CASCADE", "SET NULL").
+    column to "table.column", `on_delete` the same columns to what the database does ("CASCADE", "SET NULL"). What is
+    assigned to rows of an `explicit` class is written when they are saved and not before.
     """
 
     index: int
@@ -52,6 +53,7 @@ class Mapped:
     primary_key: tuple[str, ...] = ()
     parents: dict[str, str] = field(default_factory=dict)
     on_delete: dict[str, str] = field(default_factory=dict)
+    explicit: bool = False
 
 
 @dataclass(slots=True)
