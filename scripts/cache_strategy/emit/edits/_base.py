@@ -51,6 +51,11 @@ def parse(source: str, what: str) -> cst.Module:
         raise CannotEdit(f"{what}: is nested too deeply to be edited.") from None
 
 
+def code_of(node: cst.CSTNode) -> str:
+    """A node as it is written, without the white space around it."""
+    return cst.Module(body=()).code_for_node(node).strip()
+
+
 def dotted(node: cst.BaseExpression | cst.BaseAssignTargetExpression) -> str:
     """ "a.b.c" of a name or attribute, also of the function of a call; "" for anything else."""
     if isinstance(node, cst.Name):

@@ -2,7 +2,7 @@
 
 import libcst as cst
 
-from cache_strategy.emit.edits._base import Edit, Example, InFunction, dotted, edit_function
+from cache_strategy.emit.edits._base import Edit, Example, InFunction, code_of, dotted, edit_function
 
 
 class _AddDecorator(InFunction):
@@ -13,8 +13,8 @@ class _AddDecorator(InFunction):
 
     def edit_function(self, function: cst.FunctionDef) -> cst.FunctionDef:
         existing = list(function.decorators)
-        wanted = cst.Module(body=()).code_for_node(self.decorator)
-        if any(cst.Module(body=()).code_for_node(d.decorator) == wanted for d in existing):
+        wanted = code_of(self.decorator)
+        if any(code_of(d.decorator) == wanted for d in existing):
             return function
         at = len(existing)
         if self.below:

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 
 import libcst as cst
 
-from cache_strategy.emit.edits._base import CannotEdit, Edit, Example, InFunction, dotted, edit_function
+from cache_strategy.emit.edits._base import (
+    CannotEdit,
+    Edit,
+    Example,
+    InFunction,
+    code_of,
+    dotted,
+    edit_function,
+)
 
 
 class _AfterCommit(cst.CSTTransformer):
@@ -34,7 +42,7 @@ class _AfterCommit(cst.CSTTransformer):
                 continue
             self.commits += 1
             follower = body[position + 1] if position + 1 < len(body) else None
-            if follower is None or cst.Module(body=[follower]).code.strip() != wanted:
+            if follower is None or code_of(follower) != wanted:
                 result.append(cst.parse_statement(wanted))
         return result
 

@@ -7,6 +7,7 @@ from cache_strategy.emit.edits._base import (
     Edit,
     Example,
     InFunction,
+    code_of,
     dotted,
     edit_function,
     parse,
@@ -37,7 +38,7 @@ class _InFactory(InFunction):
                 return None
             return block.with_changes(body=[*body[:-1], last.with_changes(body=inner)])
         statement = f"{self.call}({_returned_name(body[at])})"
-        if any(cst.Module(body=()).code_for_node(node).strip() == statement for node in body):
+        if any(code_of(node) == statement for node in body):
             return block
         body.insert(at, cst.parse_statement(statement))
         return block.with_changes(body=body)
@@ -57,10 +58,7 @@ def apply(source: str, *, call: str, factory: str = "", instance: str = "") -> s
     tree = parse(source, instance)
     body = list(tree.body)
     statement = f"{call}({instance})"
-    if any(
-        isinstance(n, cst.SimpleStatementLine) and cst.Module(body=[n]).code.strip() == statement
-        for n in body
-    ):
+    if any(code_of(node) == statement for node in body):
         return source
     for position, node in enumerate(body):
         if isinstance(node, cst.SimpleStatementLine) and isinstance(node.body[0], cst.Assign):

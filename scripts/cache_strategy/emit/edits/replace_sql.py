@@ -2,19 +2,27 @@
 
 import libcst as cst
 
-from cache_strategy.emit.edits._base import CannotEdit, Edit, Example, InFunction, edit_function, parse
+from cache_strategy.emit.edits._base import (
+    CannotEdit,
+    Edit,
+    Example,
+    InFunction,
+    code_of,
+    edit_function,
+    parse,
+)
 
 
 class _ReplaceSql(InFunction):
     def __init__(self, qualname: str, sql: str, expression: str, constants: frozenset[str]) -> None:
         super().__init__(qualname)
-        self.sql = normal(sql)
+        self.sql = sql
         self.expression = cst.parse_expression(expression)
         self.code = expression
         self.constants = constants
 
     def edit_function(self, function: cst.FunctionDef) -> cst.FunctionDef:
-        if self.code in cst.Module(body=[function]).code:
+        if self.code in code_of(function):
             return function
         replacer = _Replacer(self)
         edited = function.visit(replacer)
@@ -32,13 +40,17 @@ class _Replacer(cst.CSTTransformer):
 
     def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:
         value = original_node.value
-        text = value.evaluated_value if isinstance(value, cst.SimpleString | cst.ConcatenatedString) else None
-        is_text = isinstance(text, str) and normal(text) == self.owner.sql
         is_constant = isinstance(value, cst.Name) and value.value in self.owner.constants
-        if not (is_text or is_constant):
+        if not (is_constant or _is_sql(value, self.owner.sql)):
             return updated_node
         self.count += 1
         return updated_node.with_changes(value=self.owner.expression)
+
+
+def _is_sql(node: cst.BaseExpression, sql: str) -> bool:
+    """Whether a node is a literal of that query."""
+    text = node.evaluated_value if isinstance(node, cst.SimpleString | cst.ConcatenatedString) else None
+    return isinstance(text, str) and normal(text) == normal(sql)
 
 
 def normal(sql: str) -> str:
@@ -51,13 +63,8 @@ def apply(source: str, *, qualname: str, sql: str, expression: str) -> str:
     constants = set()
     for node in parse(source, qualname).body:
         if isinstance(node, cst.SimpleStatementLine) and isinstance(node.body[0], cst.Assign):
-            value, target = node.body[0].value, node.body[0].targets[0].target
-            text = (
-                value.evaluated_value
-                if isinstance(value, cst.SimpleString | cst.ConcatenatedString)
-                else None
-            )
-            if isinstance(text, str) and normal(text) == normal(sql) and isinstance(target, cst.Name):
+            target = node.body[0].targets[0].target
+            if _is_sql(node.body[0].value, sql) and isinstance(target, cst.Name):
                 constants.add(target.value)
     return edit_function(source, _ReplaceSql(qualname, sql, expression, frozenset(constants)))
 
