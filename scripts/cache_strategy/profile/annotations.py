@@ -22,6 +22,9 @@ from cache_strategy.profile.values import (
 if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
 
+ANNOTATED = "typing.Annotated[]"
+"""An object that stands for `Annotated[what, note, …]`: its arguments are what stands in the brackets."""
+
 _PLAIN = frozenset(
     {"str", "int", "float", "bool", "bytes", "complex", "datetime", "date", "time", "timedelta", "Decimal", "UUID",
      "None", "NoneType"}
@@ -56,9 +59,12 @@ def values_of(frame: "Frame", node: Node) -> Values:
 
 
 def _named(frame: "Frame", node: Node) -> Values:
-    last = node[2] if node[0] == "name" else node[3]
+    return _meant(_plain_lookup(frame, node), node[2] if node[0] == "name" else node[3])
+
+
+def _meant(values: Values, last: str) -> Values:
     found: Values = NOTHING
-    for value in _plain_lookup(frame, node):
+    for value in values:
         if isinstance(value, ClassRef):
             found = join(found, one(Instance(value.index)))
         elif isinstance(value, External):
@@ -73,8 +79,19 @@ def _named(frame: "Frame", node: Node) -> Values:
             else:
                 found = join(found, one(External(value.path + "()")))
         elif isinstance(value, Made):
-            found = join(found, UNKNOWN)
+            inner = value.args[0] if value.path == ANNOTATED else NOTHING
+            name = next((v.path.rpartition(".")[2] for v in inner if isinstance(v, External)), "")
+            found = join(found, _meant(inner, name))
     return found or UNKNOWN
+
+
+def looked_up(frame: "Frame", node: Node) -> Values:
+    """What an annotation's expression is, for what stands beside the type in `Annotated[…]`."""
+    if node[0] == "item":
+        base = node[2]
+        name = base[2] if base[0] == "name" else base[3] if base[0] == "attr" else ""
+        return frame.expression(node) if name == "Annotated" else NOTHING
+    return _plain_lookup(frame, node) if node[0] in ("name", "attr") else NOTHING
 
 
 def _plain_lookup(frame: "Frame", node: Node) -> Values:

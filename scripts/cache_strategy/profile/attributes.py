@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile import rows
+from cache_strategy.profile.annotations import ANNOTATED
 from cache_strategy.profile.library import known
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import given
@@ -363,6 +364,9 @@ def _item(frame: "Frame", value: Value, key: object, is_slice: bool, chosen: Val
         found = frame.iterate(one(value), node)
         return many(found) if is_slice else found
     if isinstance(value, External):
+        if value.path.endswith(".Annotated"):
+            parts = next((v.parts for v in chosen if isinstance(v, Parts)), ())
+            return one(Made(ANNOTATED, (frame.module.path, node[1]), parts))
         return external_item(frame, value, key, node)
     if isinstance(value, ClassRef):
         return one(value)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
 
 _RESPONSES = ("flask.jsonify", "flask.make_response", "flask.Response", "flask.redirect", "flask.serialized",
-              "flask.send_file", "flask.send_from_directory", "flask.stream_with_context", "werkzeug.")  # fmt: skip
+              "flask.send_file", "flask.send_from_directory", "flask.stream_with_context", "werkzeug.", "fastapi.")  # fmt: skip
 _DEEPEST = 6
 # The kind that makes the whole answer what it is comes first.
 _ORDER: tuple[Returned, ...] = ("orm", "lazy", "response", "template", "unknown", "plain", "none")

@@ -86,7 +86,7 @@ def dump(
 ) -> None:
     """What dumping rows by a marshmallow schema reads."""
     analysis = frame.analysis
-    items = _rows_of(frame, values, node)
+    items = rows_in(frame, values, node)
     fresh = frozenset(v for v in items if (schema, v) not in seen)
     if not fresh or level > _DEEPEST:
         return
@@ -178,7 +178,7 @@ def _field(
                 _by_fields(frame, found, value, node, level + 1)
         frame.loops -= 1
     elif kind == "List":
-        items = _rows_of(frame, found, node)
+        items = rows_in(frame, found, node)
         frame.loops += 1
         for value in inner:
             if isinstance(value, Made) and value.path.startswith(_FIELDS):
@@ -220,7 +220,7 @@ def _schemas_of(frame: "Frame", values: Values, schema: int) -> list[int]:
 def _by_fields(frame: "Frame", values: Values, fields: Mapping, node: Node, level: int) -> None:
     if level > _DEEPEST:
         return
-    items = _rows_of(frame, values, node)
+    items = rows_in(frame, values, node)
     for name, found in fields.fields:
         for made in found:
             if isinstance(made, Made) and made.path.startswith(_FIELDS):
@@ -239,17 +239,17 @@ def _of_rows(frame: "Frame", values: Values, name: str, node: Node) -> Values:
     return found
 
 
-def _rows_of(frame: "Frame", values: Values, node: Node) -> Values:
+def rows_in(frame: "Frame", values: Values, node: Node) -> Values:
     """The single rows in values: lists, queries and pages are gone through."""
     found: Values = NOTHING
     for value in values:
         if isinstance(value, Many | Page):
-            found = join(found, _rows_of(frame, value.items, node))
+            found = join(found, rows_in(frame, value.items, node))
         elif isinstance(value, Query):
             found = join(found, frame.iterate(one(value), node))
         elif isinstance(value, Parts):
             # (body, status) of an endpoint
-            found = join(found, *(_rows_of(frame, part, node) for part in value.parts))
+            found = join(found, *(rows_in(frame, part, node) for part in value.parts))
         else:
             found = join(found, one(value))
     return found
@@ -285,7 +285,7 @@ def close_over(frame: "Frame", value: Instance, node: Node, seen: set[int] | Non
         return
     seen.add(value.index)
     for name in mapped.relations:
-        for inner in _rows_of(frame, attributes.get(frame, one(value), name, node), node):
+        for inner in rows_in(frame, attributes.get(frame, one(value), name, node), node):
             if isinstance(inner, Instance):
                 close_over(frame, inner, node, seen)
     for ancestor in analysis.mro(value.index)[0]:

@@ -30,7 +30,6 @@ _SAME = (
     ("sqlalchemy.Session().bind", "sqlalchemy.create_engine()"),
     ("sqlalchemy.Session().get_bind()", "sqlalchemy.create_engine()"),
 )
-_OF_SQLMODEL = {"Field": "Field", "Relationship": "relationship", "Session": "Session", "select": "select"}
 
 
 def canonical(path: str) -> str:
@@ -39,13 +38,11 @@ def canonical(path: str) -> str:
     any maker "sqlalchemy.Session()", a name of Flask-SQLAlchemy's object the name of SQLAlchemy.
     """
     if path.startswith("sqlmodel."):
-        first = path[9:].partition(".")[0].partition("()")[0]
-        last = path[9:].partition("()")[0].rpartition(".")[2]
-        other = _OF_SQLMODEL.get(first) or _OF_SQLMODEL.get(last)
-        if other is None:
-            return path
         head, brackets, rest = path.partition("()")
-        return f"sqlalchemy.{other}{brackets}{rest}"
+        name = head.rpartition(".")[2]
+        if "SQLModel" in head or name[:1].isupper() and "sqltypes" in head:
+            return path
+        path = f"sqlalchemy.{'func.' if '.func.' in head else ''}{name}{brackets}{rest}"
     if path.startswith(DATABASE + "."):
         rest = path[len(DATABASE) + 1 :]
         if rest.partition(".")[0].partition("()")[0] in ("Model", "session", "Query"):

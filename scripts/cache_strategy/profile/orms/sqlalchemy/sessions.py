@@ -89,6 +89,8 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
         return statement(frame, name, arguments.get(0, "table"), arguments)
     if name.startswith("func."):
         return queries.function_call(name[5:], arguments)
+    if name == "col":
+        return arguments.get(0)
     if name == "text":
         return text_statement(arguments.get(0, "text"))
     if name in ("aliased", "with_polymorphic"):
