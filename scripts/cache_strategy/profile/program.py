@@ -132,41 +132,28 @@ class Program:
             module.name = names[-1]
         for known in dict.fromkeys(names):
             self.by_name.setdefault(known, []).append(module.index)
-        for f in functions:
-            self.functions.append(
-                FunctionInfo(
-                    index=len(self.functions),
-                    module=module.index,
-                    name=f[0],
-                    qualname=f[1],
-                    line=f[2],
-                    owner=f[4] + module.first_class if f[4] >= 0 else -1,
-                    outer=f[5] + module.first_function if f[5] >= 0 else -1,
-                    parameters=f[6],
-                    decorators=f[7],
-                    returns=f[8],
-                    flags=f[9],
-                    body=f[10],
-                    stores=f[11],
-                )
-            )
-        for c in classes:
+        first = module.first_function
+        for name, qualname, line, owner, outer, *rest in functions:
+            place = (len(self.functions), module.index, name, qualname, line)
+            owner, outer = _moved(owner, module.first_class), _moved(outer, first)
+            self.functions.append(FunctionInfo(*place, owner, outer, *rest))
+        for name, qualname, line, outer, bases, keywords, decorators, found, methods, inner, body in classes:
             self.classes.append(
                 ClassInfo(
                     index=len(self.classes),
                     module=module.index,
-                    name=c[0],
-                    qualname=c[1],
-                    line=c[2],
-                    outer=c[4] + module.first_function if c[4] >= 0 else -1,
-                    bases=c[5],
-                    keywords=c[6],
-                    decorators=c[7],
-                    attributes={n: (v, a, line) for n, v, a, line in c[8]},
-                    methods={n: i + module.first_function for n, i in c[9] if not _is_setter(functions[i])},
-                    setters={n: i + module.first_function for n, i in c[9] if _is_setter(functions[i])},
-                    classes={n: i + module.first_class for n, i in c[10]},
-                    body=c[11],
+                    name=name,
+                    qualname=qualname,
+                    line=line,
+                    outer=_moved(outer, first),
+                    bases=bases,
+                    keywords=keywords,
+                    decorators=decorators,
+                    attributes={n: (v, a, at) for n, v, a, at in found},
+                    methods={n: i + first for n, i in methods if not _is_setter(functions[i])},
+                    setters={n: i + first for n, i in methods if _is_setter(functions[i])},
+                    classes={n: i + module.first_class for n, i in inner},
+                    body=body,
                 )
             )
 
@@ -216,8 +203,12 @@ class Program:
                 yield function
 
 
+def _moved(index: int, first: int) -> int:
+    return index + first if index >= 0 else -1
+
+
 def _is_setter(function: Node) -> bool:
-    return any(d[0] == "attr" and d[3] in _PROPERTY_PARTS for d in function[7])
+    return any(d[0] == "attr" and d[3] in _PROPERTY_PARTS for d in function[6])
 
 
 def _is_init(path: str) -> bool:
@@ -275,8 +266,7 @@ def _bind(statements: Node, bindings: dict[str, list[Node]], stars: list[tuple[s
                     ("from", statement[2], statement[3], statement[4])
                 )
         elif kind in ("if", "while"):
-            _bind(statement[3], bindings, stars)
-            _bind(statement[4], bindings, stars)
+            _bind(statement[3] + statement[4], bindings, stars)
         elif kind == "for":
             _bind_target(statement[2], ("iterated", statement[3]), bindings)
             _bind(statement[4], bindings, stars)
@@ -286,11 +276,7 @@ def _bind(statements: Node, bindings: dict[str, list[Node]], stars: list[tuple[s
                     _bind_target(target, value, bindings)
             _bind(statement[3], bindings, stars)
         elif kind == "try":
-            _bind(statement[2], bindings, stars)
-            for handler in statement[3]:
-                _bind(handler, bindings, stars)
-            _bind(statement[4], bindings, stars)
-            _bind(statement[5], bindings, stars)
+            _bind(sum(statement[3], statement[2]) + statement[4] + statement[5], bindings, stars)
 
 
 def _bind_target(target: Node, value: Node, bindings: dict[str, list[Node]]) -> None:
