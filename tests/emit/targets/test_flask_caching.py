@@ -1,4 +1,4 @@
-"""Functions kept by Flask-Caching: the emitted file on a real Flask, Redis and PostgreSQL."""
+"""Functions kept by Flask-Caching: the emitted file on a real Flask and Redis."""
 
 import importlib
 import itertools
@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from types import ModuleType
@@ -42,6 +42,7 @@ class Kept:
     """The emitted package, connected to one Redis, with every event of its cache."""
 
     def __init__(self, package: str, url: str | None, budget_ms: float = 1000) -> None:
+        self.package = package
         self.runtime: ModuleType = importlib.import_module(f"{package}.runtime")
         self.module: ModuleType = importlib.import_module(f"{package}.flask_caching_entry")
         self.cache: Any = self.runtime.Cache(url, "app", budget_ms=budget_ms)
@@ -389,101 +390,27 @@ def test_a_redis_that_hangs_costs_its_budget_once_and_its_invalidations_are_not_
     assert get_user(8) == "first"
 
 
-# An application with a database.
-
-APPLICATION = """
-import os
-
-from flask import Flask
-from flask_sqlalchemy import SQLAlchemy
-
-from .flask_caching_entry import MemoizedEntry, connect, flask_cache
-from .runtime import Cache
-from .sqlalchemy_events import watch
-
-db = SQLAlchemy()
-cache = Cache(os.environ["REDIS_URL"], "shop", budget_ms=1000)
-connect(cache, os.environ["REDIS_URL"])
-watcher = watch(cache, {"users": "id"})
-user_profile = MemoizedEntry(cache, "user-profile", ttl_seconds=300, depends_on=("users:{user_id}",))
-
-
-class User(db.Model):
-    __tablename__ = "users"
-    id = db.Column(db.Integer, primary_key=True)
-    name = db.Column(db.String)
-
-
-@user_profile
-def get_user_profile(user_id):
-    user = db.session.get(User, user_id)
-    return {"name": user.name} if user else None
-
-
-def rename(user_id, name):
-    db.session.get(User, user_id).name = name
-    db.session.commit()
-
-
-def create_app():
-    app = Flask(__name__)
-    app.config["SQLALCHEMY_DATABASE_URI"] = os.environ["DATABASE_URL"]
-    db.init_app(app)
-    flask_cache.init_app(app)
-    return app
-"""
-
-
-@pytest.fixture
-def application(
-    tmp_path: Path, redis_url: str, sqlalchemy_url: str, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[ModuleType]:
-    """An application as emit leaves it, with users 1 and 2, in its application context."""
-    monkeypatch.setenv("REDIS_URL", redis_url)
-    monkeypatch.setenv("DATABASE_URL", sqlalchemy_url)
-    monkeypatch.syspath_prepend(tmp_path)
-    package = write_package(tmp_path)
-    (tmp_path / package / "application.py").write_text(APPLICATION)
-    module = importlib.import_module(f"{package}.application")
-    with module.create_app().app_context():
-        module.db.create_all()
-        module.db.session.add_all([module.User(id=1, name="Ann"), module.User(id=2, name="Bob")])
-        module.db.session.commit()
-        yield module
-        module.db.session.remove()
-        module.db.engine.dispose()
-    module.watcher.stop()
-
-
-def hits(application: ModuleType) -> float:
-    return sum(counts["hits"] for counts in application.cache.metrics().values())
-
-
-def names(application: ModuleType, *users: int) -> list[str]:
-    return [application.get_user_profile(user)["name"] for user in users]
-
-
-def test_a_committed_write_is_seen_by_the_next_read(application):
-    assert names(application, 1, 2, 1, 2) == ["Ann", "Bob", "Ann", "Bob"]
-    application.rename(1, "Cay")
-    assert names(application, 1, 2) == ["Cay", "Bob"]
-    assert hits(application) == 3
-
-
-def test_a_write_in_another_process_is_seen_here(application, tmp_path):
-    names(application, 1, 2)
-    application.db.session.remove()
+def test_what_another_process_stores_and_forgets_counts_here(make_kept, tmp_path, redis_url):
+    """An application with a database is `flask_shop`, whose contract has an entry of Flask-Caching."""
+    origin, kept = Origin(), make_kept()
+    get_user = origin.kept_by(kept.entry(depends_on=("users:{user_id}",)))
+    assert [get_user(7), get_user(8)] == ["first", "first"]
     program = f"""
-        from {application.__package__} import application
-        with application.create_app().app_context():
-            assert application.get_user_profile(1) == {{"name": "Ann"}}
-            assert application.cache.metrics()["user-profile"]["hits"] == 1
-            application.rename(1, "Cay")
+        import sys
+        sys.path[:0] = [{str(tmp_path)!r}, {str(Path(__file__).parent)!r}]
+        from test_flask_caching import Kept, Origin
+        kept, origin = Kept({kept.package!r}, {redis_url!r}), Origin("second")
+        get_user = origin.kept_by(kept.entry(depends_on=("users:{{user_id}}",)))
+        assert get_user(7) == "first"
+        kept.cache.invalidate(("users", 7))
+        assert get_user(7) == "second"
     """
-    env = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], env=env, check=True, timeout=60)
-    assert names(application, 1, 2) == ["Cay", "Bob"]
-    assert hits(application) == 1
+    path = os.pathsep.join(sys.path)
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], env={**os.environ, "PYTHONPATH": path}, check=True
+    )
+    assert [get_user(7), get_user(8)] == ["second", "first"]
+    assert len(origin.calls) == 2
 
 
 def test_the_emitted_file_is_typed_strictly(tmp_path):
