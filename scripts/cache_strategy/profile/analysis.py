@@ -40,15 +40,15 @@ _FEWEST_CONTEXTS = 2
 _CONTEXTS_OF_REGISTRATION = 1_000
 _DEEPEST_CALLS = 60
 _PROPERTIES = frozenset(
-    {"property", "cached_property", "hybrid_property", "reify", "memoized_property", "locked_cached_property",
-     "cached_hybrid_property", "declared_attr", "classproperty", "threaded_cached_property"}
-)  # fmt: skip
+    """property cached_property hybrid_property reify memoized_property locked_cached_property
+    cached_hybrid_property declared_attr classproperty threaded_cached_property""".split()
+)
 
 
 class Analysis:
     """
     One run. `contexts` are all evaluations, by index; `mapped` the classes that are tables, by class index;
-    `tables` every table by name; `library` maps the last name of an external path to (how the path begins, what it
+    `tables` every table by name; `library` maps the last name of an external path to (how the path may begin, what it
     stands for) where a plugin has its source.
     """
 
@@ -74,7 +74,7 @@ class Analysis:
         self.module_facts: dict[int, Facts] = {}
         self.notes: dict[str, dict[Any, Any]] = {}
         self.unread: dict[tuple[str, str], None] = {}
-        self.library: dict[str, tuple[str, Values]] = {}
+        self.library: dict[str, tuple[tuple[str, ...], Values]] = {}
         self.solved = 0
         self.depth = 0
         self._keys: dict[object, int] = {}

@@ -29,12 +29,12 @@ from cache_strategy.profile.values import (
 if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
 
-_COLLECTING = frozenset({"list", "tuple", "set", "frozenset", "sorted", "reversed", "iter", "aiter"})
-_CHOOSING = frozenset({"next", "min", "max", "anext"})
+_COLLECTING = frozenset("list tuple set frozenset sorted reversed iter aiter".split())
+_CHOOSING = frozenset("next min max anext".split())
 _CONVERTING = frozenset({"int", "str", "float"})
 _FIELD = re.compile(r"\{(\w*)\}")
 _LONGEST_TEXT = 20_000
-_GROWING = frozenset({"append", "add", "insert", "extend", "update", "appendleft", "setdefault"})
+_GROWING = frozenset("append add insert extend update appendleft setdefault".split())
 
 
 def builtin(frame: "Frame", name: str, arguments: Arguments) -> Values:

@@ -42,9 +42,9 @@ if TYPE_CHECKING:
 
 # Work handed to another process.
 TASK_CALLS = frozenset(
-    {"delay", "apply_async", "enqueue", "enqueue_call", "enqueue_in", "enqueue_at", "send_task", "send_with_options",
-     "defer", "queue_task"}
-)  # fmt: skip
+    """delay apply_async enqueue enqueue_call enqueue_in enqueue_at send_task send_with_options defer
+    queue_task""".split()
+)
 # A method name that more classes than this define says nothing about the object.
 _MOST_GUESSES = 2
 MOST_UNKNOWN = 20

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 # What is given to these is called later, if at all, and not by the caller.
 _REGISTERING = frozenset(
-    {"add_command", "register", "connect", "on", "subscribe", "init_app", "errorhandler", "register_error_handler",
-     "context_processor", "add_url_rule", "before_request", "after_request", "teardown_request", "listen",
-     "add_template_filter", "add_template_global", "shell_context_processor", "add_task", "task", "command", "group",
-     "add_middleware", "add_event_handler", "signal", "register_blueprint", "add_periodic_task", "add_job"}
-)  # fmt: skip
+    """add_command register connect on subscribe init_app errorhandler register_error_handler
+    context_processor add_url_rule before_request after_request teardown_request listen
+    add_template_filter add_template_global shell_context_processor add_task task command group
+    add_middleware add_event_handler signal register_blueprint add_periodic_task add_job""".split()
+)
 
 
 def is_structural(frame: "Frame", path: str) -> bool:

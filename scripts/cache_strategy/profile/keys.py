@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 _PERSONAL = frozenset({"user", "session"})
 _USER_NAMES = re.compile(r"(^|_)(user|uid|account|member|customer|identity|email|login)", re.IGNORECASE)
-_CREDENTIALS = frozenset({"authorization", "x-api-key", "x-auth-token", "cookie"})
+_CREDENTIALS = frozenset("authorization x-api-key x-auth-token cookie".split())
 # These do not change between two calls in one deployment.
-_CONSTANT = frozenset({"settings", "environment", "files", "flag", "path"})
+_CONSTANT = frozenset("settings environment files flag path".split())
 
 
 @dataclass(frozen=True)

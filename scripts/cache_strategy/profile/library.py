@@ -71,7 +71,7 @@ KNOWN: dict[str, Known] = {
     **_known("locale", "locale", "gettext", "babel.default_locale"),
 }  # fmt: skip
 
-_WRITING_VERBS = frozenset({"post", "put", "patch", "delete", "send_message", "sendmail", "publish", "set"})
+_WRITING_VERBS = frozenset("post put patch delete send_message sendmail publish set".split())
 
 # Packages whose calls compute and nothing else; what is missing here is reported as unknown, never as harmless.
 PURE = frozenset(sys.stdlib_module_names) | {

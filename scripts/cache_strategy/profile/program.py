@@ -9,7 +9,7 @@ from cache_strategy.profile.reading import Source
 from cache_strategy.syntax.module import absolute, module_name
 
 # `@name.setter` and the parts of SQLAlchemy's hybrid properties define no new attribute.
-_PROPERTY_PARTS = frozenset({"setter", "deleter", "expression", "comparator", "update_expression", "inplace"})
+_PROPERTY_PARTS = frozenset("setter deleter expression comparator update_expression inplace".split())
 
 
 @dataclass(slots=True)
@@ -105,9 +105,10 @@ class Program:
         folders = {source.path.rpartition("/")[0] for source in sources if _is_init(source.path)}
         self._root = name if any(source.path == "__init__.py" for source in sources) else ""
         for source in sources:
-            self._add(source, folders)
+            self.add(source, folders)
 
-    def _add(self, source: Source, packages: set[str]) -> None:
+    def add(self, source: Source, packages: set[str]) -> None:
+        """Takes a module in; `packages` are the folders that are packages."""
         functions, classes, body = source.lowered
         name, is_package = module_name(_from_root(source.path, packages))
         module = ModuleInfo(

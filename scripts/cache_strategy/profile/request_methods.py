@@ -11,7 +11,7 @@ Asked = tuple[str, str]
 """(method of the request, action of the view that answers it), "" for what is not known."""
 
 _SUBMITTED = frozenset({"validate_on_submit", "is_submitted"})
-_SUBMITTING = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+_SUBMITTING = frozenset("POST PUT PATCH DELETE".split())
 _SAFE = ("GET", "HEAD", "OPTIONS")
 _OF_METHOD = re.compile(r"Request\((\w+)\)$")
 

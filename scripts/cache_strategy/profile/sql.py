@@ -136,7 +136,7 @@ def _joins(tree: Any) -> int:
 _TABLE_WORD = re.compile(
     r"\b(from|join|into|update|table)\s+(?:only\s+|if\s+(?:not\s+)?exists\s+)?([\w.\"`]+)", re.IGNORECASE
 )
-_NO_TABLES = frozenset({"select", "set", "lateral", "unnest", "generate_series", "values", "only"})
+_NO_TABLES = frozenset("select set lateral unnest generate_series values only".split())
 
 
 def _by_words(text: str, parameters: bool) -> Statement:

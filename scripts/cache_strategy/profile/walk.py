@@ -8,15 +8,13 @@ from cache_strategy.model.evidence import Unread
 
 # Folders that hold nobody's source: version control, installed packages, build results, caches of tools.
 _SKIPPED = frozenset(
-    {
-        ".git", ".hg", ".svn", ".bzr", "node_modules", "bower_components", "__pycache__", "site-packages",
-        ".tox", ".nox", ".eggs", ".mypy_cache", ".ruff_cache", ".pytest_cache", ".hypothesis", ".cache",
-        ".cache-strategy", ".idea", ".vscode", ".venv", ".direnv", "__pypackages__",
-    }
-)  # fmt: skip
+    """.git .hg .svn .bzr node_modules bower_components __pycache__ site-packages .tox .nox .eggs
+    .mypy_cache .ruff_cache .pytest_cache .hypothesis .cache .cache-strategy .idea .vscode .venv .direnv
+    __pypackages__""".split()
+)
 # Folders with these names are build results only where no package lies in them.
-_BUILD = frozenset({"build", "dist", "_build", "htmlcov"})
-_TEST_FOLDERS = frozenset({"tests", "test", "testing", "functional_tests", "e2e"})
+_BUILD = frozenset("build dist _build htmlcov".split())
+_TEST_FOLDERS = frozenset("tests test testing functional_tests e2e".split())
 LARGEST_BYTES = 8 * 1024 * 1024
 """A Python file above this size is generated data; reading it would cost more than the rest of the repository."""
 

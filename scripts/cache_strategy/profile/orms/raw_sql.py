@@ -27,10 +27,10 @@ _DRIVERS = (
     "aiosqlite.", "aiomysql.", "aiopg.", "oracledb.", "cx_Oracle.", "pyodbc.", "pymssql.", "records.", "databases.",
 )  # fmt: skip
 _RUNNING = frozenset(
-    {"execute", "executemany", "executescript", "mogrify", "fetch", "fetchrow", "fetchval", "fetch_all", "fetch_one",
-     "fetch_val", "read_sql", "read_sql_query", "execute_values", "query"}
-)  # fmt: skip
-_ALL = frozenset({"fetchall", "fetchmany", "fetchone", "all", "fetch", "iterate"})
+    """execute executemany executescript mogrify fetch fetchrow fetchval fetch_all fetch_one fetch_val
+    read_sql read_sql_query execute_values query""".split()
+)
+_ALL = frozenset("fetchall fetchmany fetchone all fetch iterate".split())
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from cache_strategy.profile.facts import Decoration
 
 _HOOKS = frozenset(
-    {"before_request", "before_app_request", "after_request", "after_app_request", "url_value_preprocessor",
-     "app_url_value_preprocessor"}
-)  # fmt: skip
+    """before_request before_app_request after_request after_app_request url_value_preprocessor
+    app_url_value_preprocessor""".split()
+)
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:

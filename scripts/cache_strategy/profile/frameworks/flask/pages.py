@@ -24,22 +24,17 @@ if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
 
 _JSON = frozenset(
-    {"flask.jsonify", "flask.json.dumps", "flask.json.jsonify", "json.dumps", "simplejson.dumps", "ujson.dumps",
-     "orjson.dumps", "flask.make_response", "flask.Response", "werkzeug.wrappers.Response", "flask.stream_with_context"}
-)  # fmt: skip
+    """flask.jsonify flask.json.dumps flask.json.jsonify json.dumps simplejson.dumps ujson.dumps
+    orjson.dumps flask.make_response flask.Response werkzeug.wrappers.Response flask.stream_with_context""".split()
+)
 _RENDERING = frozenset(
-    {
-        "flask.render_template",
-        "flask.stream_template",
-        "flask_mako.render_template",
-        "flask.render_template_string",
-    }
+    """flask.render_template flask.stream_template flask_mako.render_template flask.render_template_string""".split()
 )
 _PROCESSORS = frozenset({"context_processor", "app_context_processor"})
 _FUNCTIONS = frozenset(
-    {"template_global", "app_template_global", "template_filter", "app_template_filter", "template_test",
-     "app_template_test"}
-)  # fmt: skip
+    """template_global app_template_global template_filter app_template_filter template_test
+    app_template_test""".split()
+)
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:

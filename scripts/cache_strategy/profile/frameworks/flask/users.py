@@ -29,20 +29,20 @@ if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
 
 USERS = frozenset(
-    {"flask_login.current_user", "flask_jwt_extended.current_user", "flask_security.current_user",
-     "flask_user.current_user", "flask_jwt.current_identity", "flask_security.core.current_user"}
-)  # fmt: skip
+    """flask_login.current_user flask_jwt_extended.current_user flask_security.current_user
+    flask_user.current_user flask_jwt.current_identity flask_security.core.current_user""".split()
+)
 _ASKING = frozenset(
-    {"flask_jwt_extended.get_jwt_identity", "flask_jwt_extended.get_current_user", "flask_jwt_extended.get_jwt",
-     "flask_jwt_extended.get_raw_jwt", "flask_jwt_extended.get_jwt_claims", "flask_praetorian.current_user",
-     "flask_praetorian.current_user_id", "flask_httpauth.HTTPBasicAuth().current_user",
-     "flask_httpauth.HTTPTokenAuth().current_user", "flask_httpauth.MultiAuth().current_user",
-     "flask_httpauth.HTTPBasicAuth().username", "flask_httpauth.HTTPDigestAuth().username"}
-)  # fmt: skip
+    """flask_jwt_extended.get_jwt_identity flask_jwt_extended.get_current_user flask_jwt_extended.get_jwt
+    flask_jwt_extended.get_raw_jwt flask_jwt_extended.get_jwt_claims flask_praetorian.current_user
+    flask_praetorian.current_user_id flask_httpauth.HTTPBasicAuth().current_user
+    flask_httpauth.HTTPTokenAuth().current_user flask_httpauth.MultiAuth().current_user
+    flask_httpauth.HTTPBasicAuth().username flask_httpauth.HTTPDigestAuth().username""".split()
+)
 _LOADERS = frozenset(
-    {"user_loader", "request_loader", "user_loader_callback_loader", "user_lookup_loader", "header_loader",
-     "verify_password", "verify_token", "identity_loader"}
-)  # fmt: skip
+    """user_loader request_loader user_loader_callback_loader user_lookup_loader header_loader
+    verify_password verify_token identity_loader""".split()
+)
 _GUARDS = re.compile(
     r"(login|auth|jwt|token|permission|role|admin|require|staff|logged_in|current_user|scope|acl|owner|privilege)",
     re.IGNORECASE,
@@ -56,7 +56,7 @@ _NO_CONTEXT = re.compile(
     r"(db|conn|connection|sqlite|engine|redis|cursor|start|timer|request_id|search_form)", re.I
 )
 PROXY = "werkzeug.local.LocalProxy()"
-_SESSION_WRITES = frozenset({"pop", "clear", "update", "setdefault", "popitem", "regenerate"})
+_SESSION_WRITES = frozenset("pop clear update setdefault popitem regenerate".split())
 
 
 def value(frame: "Frame", proxy: Value, node: Node) -> Values | None:

@@ -42,13 +42,11 @@ STRUCTURAL = frozenset(
     }
 )  # fmt: skip
 _DECLARATIVE = frozenset(
-    {
-        "sqlalchemy.DeclarativeBase", "sqlalchemy.declarative_base()", "sqlalchemy.automap_base()",
-        "sqlalchemy.DeclarativeBaseNoMeta", "flask_sqlalchemy.SQLAlchemy().Model", "flask_sqlalchemy.Model",
-        "sqlmodel.SQLModel", "sqlalchemy.AbstractConcreteBase", "sqlalchemy.ConcreteBase",
-        "flask_sqlalchemy.model.Model", "flask_appbuilder.Model",
-    }
-)  # fmt: skip
+    """sqlalchemy.DeclarativeBase sqlalchemy.declarative_base() sqlalchemy.automap_base()
+    sqlalchemy.DeclarativeBaseNoMeta flask_sqlalchemy.SQLAlchemy().Model flask_sqlalchemy.Model
+    sqlmodel.SQLModel sqlalchemy.AbstractConcreteBase sqlalchemy.ConcreteBase
+    flask_sqlalchemy.model.Model flask_appbuilder.Model""".split()
+)
 _FLASK = frozenset({"flask_sqlalchemy.SQLAlchemy().Model"})
 _CAMEL = re.compile(r"((?<=[a-z0-9])[A-Z]|(?!^)[A-Z](?=[a-z]))")
 
@@ -437,9 +435,7 @@ class _Reader:
             )
 
 
-_COLLECTION_WORDS = frozenset(
-    {"list", "List", "set", "Set", "Sequence", "DynamicMapped", "WriteOnlyMapped", "Collection"}
-)
+_COLLECTION_WORDS = frozenset("list List set Set Sequence DynamicMapped WriteOnlyMapped Collection".split())
 
 
 def _without_schema(target: str) -> str:

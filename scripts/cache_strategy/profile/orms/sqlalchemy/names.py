@@ -40,7 +40,7 @@ def canonical(path: str) -> str:
     if path.startswith("sqlmodel."):
         head, brackets, rest = path.partition("()")
         name = head.rpartition(".")[2]
-        if "SQLModel" in head or name[:1].isupper() and "sqltypes" in head:
+        if "SQLModel" in head or (name[:1].isupper() and "sqltypes" in head):
             return path
         path = f"sqlalchemy.{'func.' if '.func.' in head else ''}{name}{brackets}{rest}"
     if path.startswith(DATABASE + "."):

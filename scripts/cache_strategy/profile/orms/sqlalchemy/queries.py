@@ -38,39 +38,33 @@ if TYPE_CHECKING:
 
 ORM = "sqlalchemy"
 BUILDING = frozenset(
-    {
-        "filter", "where", "filter_by", "join", "outerjoin", "join_from", "outerjoin_from", "order_by", "group_by",
-        "having", "limit", "offset", "options", "distinct", "with_entities", "add_columns", "add_entity", "add_column",
-        "select_from", "union", "union_all", "except_", "except_all", "intersect", "correlate", "with_for_update",
-        "execution_options", "enable_eagerloads", "yield_per", "populate_existing", "subquery", "alias", "cte",
-        "scalar_subquery", "as_scalar", "label", "reset_joinpoint", "from_self", "exists", "prefix_with", "values",
-        "returning", "on_conflict_do_update", "on_conflict_do_nothing", "params", "autoflush", "slice", "columns",
-        "with_only_columns", "from_select", "lateral", "with_hint", "select", "from_statement", "bindparams",
-        "fetch", "with_loader_criteria", "only_return_tuples", "tablesample", "set_label_style", "correlate_except",
-        "apply_labels", "with_session", "merge_result", "with_parent", "on_duplicate_key_update", "self_group",
-        "where_criteria", "join_where", "search", "active", "visible", "not_deleted", "suffix_with",
-    }
-)  # fmt: skip
+    """filter where filter_by join outerjoin join_from outerjoin_from order_by group_by having limit offset
+    options distinct with_entities add_columns add_entity add_column select_from union union_all except_
+    except_all intersect correlate with_for_update execution_options enable_eagerloads yield_per
+    populate_existing subquery alias cte scalar_subquery as_scalar label reset_joinpoint from_self
+    exists prefix_with values returning on_conflict_do_update on_conflict_do_nothing params autoflush
+    slice columns with_only_columns from_select lateral with_hint select from_statement bindparams fetch
+    with_loader_criteria only_return_tuples tablesample set_label_style correlate_except apply_labels
+    with_session merge_result with_parent on_duplicate_key_update self_group where_criteria join_where
+    search active visible not_deleted suffix_with""".split()
+)
 # What a column or a part of a statement can be asked for; any other name is a column of it.
 _OPERATORS = frozenset(
-    {
-        "label", "cast", "alias", "asc", "desc", "in_", "notin_", "not_in", "is_", "isnot", "is_not", "like", "ilike",
-        "notlike", "not_like", "notilike", "contains", "startswith", "endswith", "icontains", "istartswith", "between",
-        "op", "any", "has", "any_", "all_", "of_type", "and_", "over", "filter", "within_group", "distinct", "collate",
-        "concat", "match", "nullslast", "nullsfirst", "nulls_last", "nulls_first", "is_distinct_from", "isnot_distinct_from",
-        "regexp_match", "regexp_replace", "astext", "as_string", "as_integer", "compare", "self_group", "select", "join",
-        "outerjoin", "where", "order_by", "limit", "offset", "subquery", "cte", "scalar_subquery", "as_scalar", "exists",
-        "with_entities", "filter_by", "group_by", "union", "union_all", "has_key", "overlap", "contained_by",
-    }
-)  # fmt: skip
+    """label cast alias asc desc in_ notin_ not_in is_ isnot is_not like ilike notlike not_like notilike
+    contains startswith endswith icontains istartswith between op any has any_ all_ of_type and_ over
+    filter within_group distinct collate concat match nullslast nullsfirst nulls_last nulls_first
+    is_distinct_from isnot_distinct_from regexp_match regexp_replace astext as_string as_integer compare
+    self_group select join outerjoin where order_by limit offset subquery cte scalar_subquery as_scalar
+    exists with_entities filter_by group_by union union_all has_key overlap contained_by""".split()
+)
 _ONE_ROW = frozenset(
-    {"first", "one", "one_or_none", "first_or_404", "one_or_404", "get", "get_or_404", "get_or_create", "get_or_none"}
-)  # fmt: skip
-_PLAIN_RESULT = frozenset({"count", "scalar", "statement", "column_descriptions", "value"})
+    """first one one_or_none first_or_404 one_or_404 get get_or_404 get_or_create get_or_none""".split()
+)
+_PLAIN_RESULT = frozenset("count scalar statement column_descriptions value".split())
 _AGGREGATES = frozenset(
-    {"count", "sum", "avg", "min", "max", "array_agg", "string_agg", "group_concat", "json_agg", "jsonb_agg",
-     "bool_and", "bool_or", "every", "percentile_cont", "stddev", "variance", "row_number", "rank", "dense_rank"}
-)  # fmt: skip
+    """count sum avg min max array_agg string_agg group_concat json_agg jsonb_agg bool_and bool_or every
+    percentile_cont stddev variance row_number rank dense_rank""".split()
+)
 
 
 def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | None:
@@ -323,12 +317,9 @@ def _filter_by(frame: "Frame", query: Query, arguments: Arguments) -> Query:
 
 
 _TERMINAL = frozenset(
-    {
-        "all", "first", "one", "one_or_none", "scalar", "scalars", "count", "get", "get_or_404", "first_or_404",
-        "one_or_404", "paginate", "delete", "update", "scalar_one", "scalar_one_or_none", "fetchall", "fetchone",
-        "__iter__", "get_or_none", "value",
-    }
-)  # fmt: skip
+    """all first one one_or_none scalar scalars count get get_or_404 first_or_404 one_or_404 paginate
+    delete update scalar_one scalar_one_or_none fetchall fetchone __iter__ get_or_none value""".split()
+)
 
 
 def terminal(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values:

@@ -39,24 +39,24 @@ from cache_strategy.profile.values import (
 if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
 
-_ADDING = frozenset({"add", "merge", "bulk_save_objects", "add_all", "save", "save_or_update"})
+_ADDING = frozenset("add merge bulk_save_objects add_all save save_or_update".split())
 _MAPPINGS = frozenset({"bulk_insert_mappings", "bulk_update_mappings"})
-_RUNNING = frozenset({"execute", "scalars", "scalar", "stream", "stream_scalars", "exec", "executemany"})
+_RUNNING = frozenset("execute scalars scalar stream stream_scalars exec executemany".split())
 _ENGINES = (
     CONNECTION + ".",
     *(f"sqlalchemy.{n}()." for n in ("create_engine", "create_async_engine", "Engine", "AsyncEngine")),
 )
 _MAKERS = frozenset(
-    {"sessionmaker", "scoped_session", "async_sessionmaker", "async_scoped_session", "create_engine",
-     "create_async_engine", "engine_from_config", "create_session", "sessionmaker()", "scoped_session()",
-     "async_sessionmaker()", "Session()"}
-)  # fmt: skip
-_OF_DATABASE = frozenset({"get_or_404", "first_or_404", "one_or_404", "paginate", "create_all", "drop_all"})
+    """sessionmaker scoped_session async_sessionmaker async_scoped_session create_engine
+    create_async_engine engine_from_config create_session sessionmaker() scoped_session()
+    async_sessionmaker() Session()""".split()
+)
+_OF_DATABASE = frozenset("get_or_404 first_or_404 one_or_404 paginate create_all drop_all".split())
 _STATEMENTS = frozenset({"insert", "update", "delete"})
 _RESULT_MANY = frozenset(
-    {"all", "fetchall", "fetchmany", "unique", "mappings", "partitions", "tuples", "columns", "yield_per", "freeze"}
-)  # fmt: skip
-_RESULT_ONE = frozenset({"first", "one", "one_or_none", "fetchone"})
+    """all fetchall fetchmany unique mappings partitions tuples columns yield_per freeze""".split()
+)
+_RESULT_ONE = frozenset("first one one_or_none fetchone".split())
 _RESULT_SCALAR = frozenset({"scalar", "scalar_one", "scalar_one_or_none"})
 
 
