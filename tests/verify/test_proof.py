@@ -128,20 +128,23 @@ product_entry = cache.entry("product", ttl_seconds=300, depends_on=("products:{p
 greeting_entry = cache.entry("greeting", ttl_seconds=300)
 """
 
-WRITE_AND_READ = """
-import shop
+READ = 'client.get("/products/1")'
+RENAME = 'client.put("/products/1", json={"name": "new"})'
 
 
-def test_a_change_is_seen():
-    client = shop.create_app().test_client()
-    assert client.get("/products/1").json["name"] == "old"
-    assert client.get("/products/1").json["name"] == "old"
-    client.put("/products/1", json={"name": "new"})
-    assert client.get("/products/1").json["name"] == "new"
-    assert client.get("/products/1").json["name"] == "new"
-"""
+def suite(*lines: str) -> str:
+    """A test suite of one test, which uses the application in these lines."""
+    head = "import subprocess\nimport sys\n\nimport shop\n\n\ndef test_a_change_is_seen():\n"
+    body = ("app = shop.create_app()", "client = app.test_client()", *lines)
+    return head + "".join(f"    {line}\n" for line in body)
 
-UNCHECKED = WRITE_AND_READ.replace('== "new"', "")
+
+def seen(name: str) -> str:
+    return f'assert {READ}.json["name"] == "{name}"'
+
+
+WRITE_AND_READ = suite(seen("old"), seen("old"), RENAME, seen("new"), seen("new"))
+UNCHECKED = suite(READ, READ, RENAME, READ, READ)
 
 
 @dataclass
@@ -260,7 +263,7 @@ def test_a_suite_that_fails_without_caches_proves_nothing_and_is_said_first(shop
 
 
 def test_an_entry_without_a_hit_is_untested_and_names_what_would_test_it(shop):
-    shop.test_suite("import shop\n\ndef test_it():\n    shop.create_app().test_client().get('/products/1')\n")
+    shop.test_suite(suite(READ))
     verdict = shop.verify(entry())
     found = shop.only_entry(verdict)
     assert (verdict.ok, found.verdict, found.hits) == (False, "untested", 0)
@@ -275,18 +278,11 @@ def test_an_entry_that_is_never_used_is_untested_and_the_others_are_judged(shop)
 
 def test_a_key_that_misses_the_user_is_refuted_without_any_write(shop):
     shop.test_suite(
-        """
-import shop
-
-
-def test_greetings():
-    app = shop.create_app()
-    clients = [app.test_client(), app.test_client()]
-    for number, client in enumerate(clients):
-        client.post(f"/login/{number}")
-    for client in clients * 2:
-        client.get("/greeting")
-"""
+        suite(
+            "clients = [app.test_client(), app.test_client()]",
+            'for n, client in enumerate(clients): client.post(f"/login/{n}")',
+            'for client in clients * 2: client.get("/greeting")',
+        )
     )
     found = shop.only_entry(shop.verify(entry("greeting", (), staleness_bound_seconds=3600)))
     assert found.verdict == "refuted"
@@ -296,18 +292,7 @@ def test_greetings():
 
 
 def test_a_table_that_the_contract_forgets_is_named(shop):
-    shop.test_suite(
-        """
-import shop
-
-
-def test_it():
-    client = shop.create_app().test_client()
-    client.get("/products/1")
-    client.put("/category", json={"name": "other"})
-    client.get("/products/1")
-"""
-    )
+    shop.test_suite(suite(READ, 'client.put("/category", json={"name": "other"})', READ))
     mismatch = shop.only_entry(shop.verify(entry())).mismatches[0]
     assert mismatch.writer.endswith(" rename_category")
     assert "categories was, and is not among" in mismatch.reason
@@ -328,30 +313,13 @@ def test_the_writer_is_found_in_another_process(shop):
         "        connection.execute(text(\"UPDATE products SET name = 'x' WHERE id = 1\"))\n\n\nchange()\n",
         encoding="utf-8",
     )
-    shop.test_suite(
-        """
-import subprocess
-import sys
-
-import shop
-
-
-def test_it():
-    client = shop.create_app().test_client()
-    client.get("/products/1")
-    subprocess.run([sys.executable, "elsewhere.py"], check=True)
-    client.get("/products/1")
-"""
-    )
+    shop.test_suite(suite(READ, 'subprocess.run([sys.executable, "elsewhere.py"], check=True)', READ))
     mismatch = shop.only_entry(shop.verify(entry())).mismatches[0]
     assert mismatch.writer == "elsewhere.py:7 change"
 
 
 def test_before_and_after_are_measured_from_the_requests_that_used_the_entry(shop):
-    shop.test_suite(
-        "import shop\n\ndef test_it():\n    client = shop.create_app().test_client()\n"
-        "    for _ in range(20):\n        client.get('/products/1')\n"
-    )
+    shop.test_suite(suite(f"for _ in range(20): {READ}"))
     found = shop.only_entry(shop.verify(entry()))
     assert found.before["statements_per_request"].value == 2
     assert found.after["statements_per_request"].value == 0.1

@@ -1,10 +1,20 @@
 """The repository as it will be: edits and new files are collected here, and nothing is written."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from cache_strategy.model.change import Change, Withheld
 from cache_strategy.model.errors import CacheStrategyError
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A file as it shall be, why, and for which entries."""
+
+    text: str
+    why: str
+    entries: tuple[str, ...]
 
 
 class Draft:
@@ -19,14 +29,12 @@ class Draft:
         self.withheld: list[Withheld] = []
         self.limits: dict[str, tuple[str, ...]] = {}
         self._before: dict[str, str | None] = {}
-        self._after: dict[str, str] = {}
-        self._why: dict[str, str] = {}
-        self._entries: dict[str, list[str]] = {}
+        self._after: dict[str, _Pending] = {}
 
     def text(self, path: str) -> str | None:
         """The file as it shall be, None where there is none."""
         if path in self._after:
-            return self._after[path]
+            return self._after[path].text
         if path not in self._before:
             self._before[path] = self._read(path)
         return self._before[path]
@@ -48,9 +56,9 @@ class Draft:
     def write(self, path: str, text: str, why: str, entries: tuple[str, ...] = ()) -> None:
         """A whole file, new or ours from an earlier run."""
         self.text(path)
-        self._after[path] = text
-        self._why.setdefault(path, why)
-        self._note(path, entries)
+        known = self._after.get(path, _Pending(text, why, ()))
+        more = tuple(e for e in entries if e not in known.entries)
+        self._after[path] = _Pending(text, known.why, known.entries + more)
 
     def edit(self, path: str, change: Callable[[str], str], why: str, entries: tuple[str, ...] = ()) -> None:
         """
@@ -64,36 +72,24 @@ class Draft:
             raise CacheStrategyError(f"{path}: is not there any more; profile again and make a new contract.")
         edited = change(source)
         if edited != source:
-            self._after[path] = edited
-            self._why.setdefault(path, why)
-            self._note(path, entries)
-
-    def _note(self, path: str, entries: tuple[str, ...]) -> None:
-        known = self._entries.setdefault(path, [])
-        known.extend(e for e in entries if e not in known)
+            self.write(path, edited, why, entries)
 
     def withhold(self, entry: str, reason: str) -> None:
         """Keeps an entry out of the patch."""
         self.withheld.append(Withheld(entry=entry, reason=reason))
 
-    def snapshot(self) -> tuple[dict[str, str], dict[str, str], dict[str, list[str]]]:
+    def snapshot(self) -> dict[str, _Pending]:
         """What `restore` takes, so that an entry that cannot be wired leaves no trace."""
-        return dict(self._after), dict(self._why), {k: list(v) for k, v in self._entries.items()}
+        return dict(self._after)
 
-    def restore(self, state: tuple[dict[str, str], dict[str, str], dict[str, list[str]]]) -> None:
+    def restore(self, state: dict[str, _Pending]) -> None:
         """Back to a snapshot."""
-        self._after, self._why, self._entries = state
+        self._after = state
 
     def changes(self) -> tuple[Change, ...]:
         """Every file that differs, in path order."""
         return tuple(
-            Change(
-                path=path,
-                before=self._before[path],
-                after=after,
-                why=self._why[path],
-                entries=tuple(self._entries.get(path, ())),
-            )
-            for path, after in sorted(self._after.items())
-            if after != self._before[path]
+            Change(path=path, before=self._before[path], after=new.text, why=new.why, entries=new.entries)
+            for path, new in sorted(self._after.items())
+            if new.text != self._before[path]
         )

@@ -1,5 +1,6 @@
 """The emitted compose file: the Redis it describes is started as it says, and asked for its settings."""
 
+import dataclasses
 import subprocess
 import threading
 import time
@@ -16,7 +17,7 @@ from web_origin import contract_with, no_evidence
 
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets import compose as target
-from cache_strategy.model.contract import Contract, Entry, Redis
+from cache_strategy.model.contract import Entry, Redis
 from servers import free_port, redis_binary
 
 ENTRY = Entry(
@@ -25,17 +26,17 @@ ENTRY = Entry(
 )  # fmt: skip
 
 
-def contract_of(settings: Redis) -> Contract:
-    plain = contract_with(redis=settings)
-    return Contract(application=plain.application, infrastructure=plain.infrastructure, entries=(ENTRY,))
-
-
-def service_of(contract: Contract, repo: Path) -> dict[str, Any]:
+def emitted(settings: Redis, repo: Path) -> str:
     draft = Draft(repo)
+    contract = dataclasses.replace(contract_with(redis=settings), entries=(ENTRY,))
     target.emit(contract, no_evidence(), draft)
     (change,) = draft.changes()
     assert change.path == target.PATH
-    (service,) = yaml.safe_load(change.after)["services"].values()
+    return change.after
+
+
+def service_of(settings: Redis, repo: Path) -> dict[str, Any]:
+    (service,) = yaml.safe_load(emitted(settings, repo))["services"].values()
     assert isinstance(service, dict)
     return service
 
@@ -49,7 +50,7 @@ def settings(request: pytest.FixtureRequest) -> Redis:
 @pytest.fixture
 def client(settings: Redis, tmp_path: Path) -> Iterator["redis.Redis"]:
     """Of a Redis started with the command of the service, on a port and in a folder of the test."""
-    program, *arguments = service_of(contract_of(settings), tmp_path)["command"]
+    program, *arguments = service_of(settings, tmp_path)["command"]
     assert program == "redis-server"
     port = free_port()
     process = subprocess.Popen(
@@ -92,16 +93,14 @@ def test_redis_takes_the_command_as_it_stands(client, settings, tmp_path):
 
 
 def test_redis_is_reachable_from_this_machine_only(tmp_path):
-    service = service_of(contract_of(Redis()), tmp_path)
+    service = service_of(Redis(), tmp_path)
     assert [port.rpartition(":")[0] for port in service["ports"]] == ["127.0.0.1:6379"]
     assert service["healthcheck"]["test"] == ["CMD", "redis-cli", "ping"]
 
 
 def test_the_file_says_which_variable_names_the_redis(tmp_path):
-    draft = Draft(tmp_path)
-    target.emit(contract_of(Redis(url_env="SHOP_CACHE_URL")), no_evidence(), draft)
-    (change,) = draft.changes()
-    assert "SHOP_CACHE_URL=redis://cache-redis:6379/0" in change.after
+    text = emitted(Redis(url_env="SHOP_CACHE_URL"), tmp_path)
+    assert "SHOP_CACHE_URL=redis://cache-redis:6379/0" in text
 
 
 def test_a_contract_without_entries_gets_no_redis(tmp_path):
