@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from cache_strategy import hookify
-from cache_strategy.hookify.rule_files import read_like_hookify
 from cache_strategy.model.errors import CacheStrategyError
+from cache_strategy.rules._hookify_plugin import read_like_hookify
 
 GOOD = "---\nname: no-rm\nenabled: true\nevent: bash\naction: block\npattern: rm\\s+-rf\n---\n\nUse trash.\n"
 

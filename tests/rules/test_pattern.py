@@ -141,7 +141,7 @@ def test_what_is_wrong_with_a_rule_is_said(tmp_path: Path):
         "d": (rule("pattern: x", event="shell"), "event"),
         "e": (rule("pattern: x", action="deny"), "action"),
         "f": (rule(), "never fires"),
-        "g": ("no frontmatter", "frontmatter"),
+        "g": ("no front matter", "front matter"),
         "h": (rule("conditions:", "  - field: command"), "no pattern"),
     }
     for name, (text, _) in wrong.items():
@@ -153,7 +153,7 @@ def test_what_is_wrong_with_a_rule_is_said(tmp_path: Path):
 
     assert len(loaded) == len(wrong) + 1
     for found, (_, word) in zip(loaded, wrong.values(), strict=False):
-        assert any(word in problem for problem in problems_of(found)), found
+        assert any(word in str(problem) for problem in problems_of(found)), found
     assert not loaded[-1].enabled and problems_of(loaded[-1])
     assert load_rules(str(tmp_path / "nowhere")) == []
 

@@ -3,24 +3,16 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-from cache_strategy.hookify.masking import shown
+from cache_strategy.hookify.masking import plain, shown
 from cache_strategy.hookify.patterns import is_slow
-from cache_strategy.hookify.rule_files import (
-    ACTIONS,
-    FIELDS,
-    RuleFile,
-    examples_of,
-    is_enabled,
-    read_like_hookify,
-    read_rule,
-    rule_paths,
-)
+from cache_strategy.hookify.rule_files import FIELDS, RuleFile, examples_of, read_rule_file, rule_paths
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.proposal import Example, ProblemSeverity, RuleProblem
-from cache_strategy.rules import all_rules, check_change, check_command
-from cache_strategy.rules.pattern import EVENTS, OPERATORS
+from cache_strategy.rules import check_change
+from cache_strategy.rules._hookify_plugin import read_like_hookify
+from cache_strategy.rules._rule_file import REGEX, REGEX_FAULTS, problems_of
+from cache_strategy.rules.pattern import evaluate
 
 _FIELDS_OF = {
     "bash": "command description timeout run_in_background".split(),
@@ -31,8 +23,6 @@ _FIELDS_OF = {
 """The fields that an event has; a condition on another one is never true. `tool_name` is there on every call."""
 
 _TOOLS_OF = {"bash": ("Bash",), "file": ("Edit", "Write", "MultiEdit", "NotebookEdit")}
-
-_REGEX_FAULTS = (re.error, RecursionError, OverflowError)
 
 
 def check_rules(project: Path) -> tuple[RuleProblem, ...]:
@@ -48,7 +38,7 @@ def check_rules(project: Path) -> tuple[RuleProblem, ...]:
     found = [problem for problem in problems if problem is not None]
     names: dict[str, str] = {}
     for path in rule_paths(project):
-        checker = _Checker(read_rule(path), path.relative_to(project).as_posix(), names)
+        checker = _Checker(read_rule_file(path), path.relative_to(project).as_posix(), names)
         found += checker.problems()
     return tuple(sorted(found, key=lambda p: (p.path, p.line, p.severity, p.message)))
 
@@ -82,6 +72,8 @@ class _Checker:
                 path=self.path, line=rule.problem_line, severity="error", message=f"{rule.problem}."
             )
             return
+        for field, message, fix in problems_of(rule.parsed):
+            yield self._error(field, plain(message), fix)
         yield from self._fields()
         yield from self._what()
         yield from self._reach()
@@ -112,65 +104,28 @@ class _Checker:
             yield self._warning("name", twice, "Give one of them another name, or remove it.")
         else:
             self.names[name] = self.path
-        events = rule.fields.get("event")
-        for event in events if isinstance(events, list) else [self.event]:
-            if event not in EVENTS:
-                unknown = f"event {shown(str(event), 40)!r} is unknown; the rule never fires."
-                yield self._error("event", unknown, f"The events are {', '.join(EVENTS)}.")
-        action = rule.text("action") or "warn"
-        if action not in ACTIONS:
-            meant = action.lower() in ("deny", "block", "stop", "error")
-            fix = "Write block." if meant else "Write warn, block or ask."
-            yield self._error("action", f"action {shown(action, 40)!r} only warns.", fix)
-        if not rule.message:
+        if not rule.parsed.message:
             yield self._warning("name", "has no message below the front matter.", "Say what to do instead.")
 
     def _what(self) -> Iterator[RuleProblem]:
-        """Pattern, conditions and check: what the rule looks for."""
+        """Patterns and literals that do more or less than they seem to."""
         rule = self.rule
-        conditions, check, pattern = rule.fields.get("conditions"), rule.text("check"), rule.text("pattern")
-        if not (pattern or conditions or check):
-            field = next((f for f in ("pattern", "conditions") if f in rule.lines), "name")
-            nothing = "has nothing to look for and never fires."
-            yield self._error(field, nothing, "Add `pattern:` or `check:`.")
-        if check and not any(check in (known.name, known.code) for known in all_rules()):
-            names = ", ".join(known.name for known in all_rules())
-            yield self._error(
-                "check", f"check {shown(check, 60)!r} is no safety rule.", f"There are {names}."
-            )
-        if pattern and conditions:
-            yield self._warning("pattern", "pattern is ignored: conditions are given.", "Remove one of them.")
-        if pattern:
-            yield from self._pattern("pattern", pattern)
-        if conditions is not None and not isinstance(conditions, list):
-            yield self._error("conditions", "conditions is no list.", "Write items: `- field: command`.")
-        for index, item in enumerate(conditions if isinstance(conditions, list) else []):
-            yield from self._condition(f"conditions[{index}]", item)
-
-    def _condition(self, where: str, item: Any) -> Iterator[RuleProblem]:
-        if not isinstance(item, dict) or not item.get("field"):
-            yield self._error(where, "condition names no field and is never true.", "Add `field:`.")
-            return
-        operator = item.get("operator", "regex_match")
-        pattern = item.get("pattern")
-        if operator not in OPERATORS:
-            unknown = f"operator {shown(str(operator), 40)!r} is unknown; the condition is never true."
-            yield self._error(where, unknown, f"The operators are {', '.join(OPERATORS)}.")
-        if not pattern and not (operator == "equals" and pattern == ""):
-            missing = "condition has no pattern: never true here, always true in the hookify plugin."
-            yield self._error(where, missing, "Add `pattern:`.")
-        elif operator == "regex_match":
-            yield from self._pattern(where, str(pattern))
-        elif "|" in str(pattern) and operator in ("contains", "not_contains"):
-            literal = f"{operator} takes {shown(str(pattern), 60)!r} literally: | is no alternative."
-            yield self._warning(where, literal, "Use regex_match, or one condition per word.")
+        if rule.text("pattern") and rule.conditions():
+            ignored = "pattern is ignored: conditions are given."
+            yield self._warning("pattern", ignored, "Remove one of them.")
+        for index, condition in enumerate(rule.parsed.conditions):
+            where = f"conditions[{index}]" if condition.field else "pattern"
+            pattern, operator = condition.pattern or "", condition.operator
+            if pattern and operator in REGEX:
+                yield from self._pattern(where, pattern)
+            elif "|" in pattern and operator in ("contains", "not_contains"):
+                literal = f"{operator} takes {shown(pattern, 60)!r} literally: | is no alternative."
+                yield self._warning(where, literal, "Use regex_match, or one condition per word.")
 
     def _pattern(self, where: str, pattern: str) -> Iterator[RuleProblem]:
         try:
             compiled = re.compile(pattern, re.I)
-        except _REGEX_FAULTS as error:
-            wrong = f"pattern is no regular expression ({error}); the rule never fires."
-            yield self._error(where, wrong, "Repair the pattern.")
+        except REGEX_FAULTS:
             return
         if is_slow(pattern):
             yield self._warning(where, "pattern may take exponential time.", "Do not repeat a repetition.")
@@ -219,7 +174,7 @@ class _Checker:
                     "Write it on one line without quotation marks, comment or ---.",
                 )
         enabled = theirs.get("enabled", True)
-        if bool(enabled) != is_enabled(rule):
+        if bool(enabled) != rule.parsed.enabled:
             state = f"hookify reads this rule as {'on' if enabled else 'off'}."
             yield self._warning("enabled", state, "Write true or false, nothing else.")
         if rule.fields.get("conditions") and theirs.get("conditions") != rule.fields.get("conditions"):
@@ -268,30 +223,14 @@ class _Checker:
 
 
 def _fires_on(rule: RuleFile, example: Example) -> bool | None:
-    """Whether a rule stops an example; None where the example does not say enough."""
+    """Whether the guard's engine stops an example with a rule; None where the example does not say enough."""
     check = rule.text("check")
-    if check:
-        if not (example.command or example.after or example.before):
+    if check and not example.command:
+        if not (example.before or example.after):
             return None
-        found = (
-            check_command(example.command)
-            if example.command
-            else check_change(example.before, example.after, example.path)
-        )
+        found = check_change(example.before, example.after, example.path)
         return any(check in (finding.name, finding.rule) for finding in found)
-    fields = {"command": example.command, "file_path": example.path}
-    fields |= dict.fromkeys(("new_text", "new_string", "content"), example.added)
-    pairs = [
-        (c.get("field", ""), c.get("operator", "regex_match"), c.get("pattern", ""))
-        for c in rule.conditions()
-    ]
-    simple = ("command" if example.command else "new_text", "regex_match", rule.text("pattern"))
-    for field, operator, pattern in pairs or [simple]:
-        if not fields.get(field) or operator != "regex_match":
-            return None
-        try:
-            if not re.search(pattern, fields[field], re.I):
-                return False
-        except _REGEX_FAULTS:
-            return None
-    return True
+    edit = {"file_path": example.path, "old_string": "", "new_string": example.added}
+    given = {"command": example.command} if example.command else edit
+    event = {"tool_name": "Bash" if example.command else "Edit", "tool_input": given}
+    return bool(evaluate([rule.parsed._replace(enabled=True)], event))

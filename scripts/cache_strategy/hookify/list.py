@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from cache_strategy.hookify.masking import shown
-from cache_strategy.hookify.rule_files import RuleFile, is_enabled, read_rule, rule_paths
+from cache_strategy.hookify.rule_files import RuleFile, read_rule_file, rule_paths
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.proposal import RuleState
 
@@ -17,7 +17,7 @@ def list_rules(project: Path) -> tuple[RuleState, ...]:
     """
     if not project.is_dir():
         raise CacheStrategyError(f"{project}: is no folder; name the project whose rules are listed.")
-    return tuple(_state(read_rule(path), project) for path in rule_paths(project))
+    return tuple(_state(read_rule_file(path), project) for path in rule_paths(project))
 
 
 def _state(rule: RuleFile, project: Path) -> RuleState:
@@ -29,7 +29,7 @@ def _state(rule: RuleFile, project: Path) -> RuleState:
     return RuleState(
         name=shown(rule.text("name") or stem, 80),
         path=path,
-        enabled=is_enabled(rule),
+        enabled=rule.parsed.enabled,
         event=shown(", ".join(map(str, events)) if isinstance(events, list) else str(events), 40),
         action=shown(rule.text("action") or "warn", 20),
         what=_what(rule),

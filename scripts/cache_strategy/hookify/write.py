@@ -11,11 +11,12 @@ from pathlib import Path
 from cache_strategy.hookify.derive import ANY_CHANGE
 from cache_strategy.hookify.masking import masked, plain
 from cache_strategy.hookify.patterns import why_unsafe
-from cache_strategy.hookify.rule_files import RuleFile, examples_of, parse_rule, read_like_hookify
+from cache_strategy.hookify.rule_files import examples_of, rule_file
 from cache_strategy.model.document import read_json
 from cache_strategy.model.errors import CacheStrategyError, Refusal
 from cache_strategy.model.proposal import Example, Proposal, Proposals
 from cache_strategy.rules import all_rules
+from cache_strategy.rules._hookify_plugin import read_like_hookify
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?\Z")
 _MESSAGE_LIMIT = 2_000
@@ -163,8 +164,7 @@ def quoted(text: str) -> str:
 
 def _read_back(proposal: Proposal, text: str) -> None:
     """The guard's reader and hookify's must find in the file what was written into it."""
-    rule = RuleFile(Path(file_name(proposal)), raw=text)
-    parse_rule(rule)
+    rule = rule_file(Path(file_name(proposal)), text)
     theirs = read_like_hookify(text) or {}
     wanted = {"name": proposal.name, "event": proposal.event, "action": proposal.action}
     if proposal.pattern and not proposal.files:

@@ -1,10 +1,10 @@
 """
-The user's own rules: `.claude/hookify.<name>.local.md`, read and decided as hookify does.
+The user's own rules, `.claude/hookify.<name>.local.md` of a project and of the user: which of them fire on an event.
 
-A file is a frontmatter (name, enabled, event, action, pattern or conditions, tool_matcher) and the message below
-it. Where hookify's behaviour is a fault, this engine does what the rule's author meant: rules about files see what
-Write writes, text that an edit keeps does not count, rules about other events stay out of tools they do not name.
-Beyond hookify: `action: ask`, and `check: <safety rule>`, which fires when that rule of ours finds something.
+They are decided as hookify does. Where hookify's behaviour is a fault, this engine does what the rule's author meant:
+rules about files see what Write writes, text that an edit keeps does not count, rules about other events stay out of
+tools they do not name. Beyond hookify: `action: ask`, `check: <safety rule>`, which fires when that rule of ours finds
+something, the operator `not_regex_match`, and the fields `added_code` and `commands_since_edit`.
 
 Source: hookify 0.1.0 of anthropics/claude-code, its rule loader and its rule engine.
 """
@@ -13,75 +13,51 @@ from __future__ import annotations
 
 import os
 import re
-from collections import namedtuple
+import time
 
-from cache_strategy.rules._frontmatter import Value, read_frontmatter
 from cache_strategy.rules._operands import operands_of
+from cache_strategy.rules._rule_file import (
+    OPERATORS,
+    REGEX,
+    REGEX_FAULTS,
+    WARN,
+    is_rule_file,
+    problems_of,
+    read_rule,
+)
 from cache_strategy.rules.event import FILE_TOOLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from typing import NamedTuple, Optional
+    from collections.abc import Sequence
 
     from cache_strategy.rules._operands import Operand
+    from cache_strategy.rules._rule_file import Condition, PatternRule
     from cache_strategy.rules.event import Event
 
-    class Condition(NamedTuple):
-        field: str
-        operator: str
-        pattern: Optional[str]
+__all__ = ["evaluate", "kind_of", "load_rules", "problems_of"]
 
-    class PatternRule(NamedTuple):
-        name: str
-        enabled: bool
-        events: "tuple[str, ...]"
-        action: str
-        conditions: "tuple[Condition, ...]"
-        check: str
-        tool_matcher: str
-        message: str
-        path: str
-        problems: "tuple[str, ...]"
-else:
-    # One comparison; `field` is "" for the simple `pattern`, whose field depends on the event.
-    Condition = namedtuple("Condition", "field operator pattern")
-    # One file. `problems` are the reasons why it cannot work as written, one line each.
-    PatternRule = namedtuple(
-        "PatternRule", "name enabled events action conditions check tool_matcher message path problems"
-    )
-
-EVENTS = ("bash", "file", "stop", "prompt", "all")
-OPERATORS = ("regex_match", "contains", "equals", "not_contains", "starts_with", "ends_with")
-BLOCK, ASK, WARN = "block", "ask", "warn"
-
-_FILE_LIMIT = 256_000
-# Processor seconds for all patterns of one event; a pattern that backtracks without end must not stop the session. Assumed.
-_BUDGET_SECONDS = 0.5
-_FALSE = frozenset(("false", "no", "off", "0"))
+# Processor seconds for the patterns of one event; one that backtracks without end must not stop the session. Assumed.
+_BUDGET_SECONDS = 1.0
+_TOO_SLOW = "The pattern of this rule takes too long and was not applied; simplify it."
 
 
 class TooSlow(Exception):
-    """The patterns of an event used up their time."""
+    """A pattern used up its share of the time."""
 
 
 def load_rules(project_dir: str) -> "list[PatternRule]":
     """
     The rule files of a project, in the order of their names, disabled and broken ones included.
 
-    A file that cannot work is a rule with `enabled` false, or with a condition that is never true, and says why in
-    `problems`. A folder that is not there holds no rules.
+    A folder that is not there holds no rules.
     """
     folder = os.path.join(project_dir, ".claude")
     try:
         names = sorted(os.listdir(folder))
     except (OSError, ValueError):
         return []
-    return [
-        _read_rule(os.path.join(folder, name))
-        for name in names
-        if name.startswith("hookify.") and name.endswith(".local.md")
-    ]
+    return [read_rule(os.path.join(folder, name)) for name in names if is_rule_file(name)]
 
 
 def evaluate(rules: "Sequence[PatternRule]", event: "Event") -> "list[tuple[PatternRule, str, str]]":
@@ -96,16 +72,15 @@ def evaluate(rules: "Sequence[PatternRule]", event: "Event") -> "list[tuple[Patt
     if kind is None:
         return []
     fired = []
+    budget = _Budget(_BUDGET_SECONDS)
     for rule in rules:
         if not rule.enabled or not _is_about(rule, kind, event):
             continue
         try:
-            with _Budget():
+            with budget:
                 message = _fires(rule, kind, event)
         except TooSlow:
-            fired.append(
-                (rule, WARN, "The pattern of this rule takes too long and was not applied; simplify it.")
-            )
+            fired.append((rule, WARN, _TOO_SLOW))
             continue
         if message is not None:
             fired.append((rule, rule.action, message))
@@ -125,107 +100,7 @@ def kind_of(event: "Event") -> "str | None":
     return "bash" if tool == "Bash" else "file" if tool in FILE_TOOLS else "other"
 
 
-def _read_rule(path: str) -> PatternRule:
-    try:
-        with open(path, "rb") as file:
-            data = file.read(_FILE_LIMIT)
-    except (OSError, ValueError) as error:
-        return _broken(path, f"cannot be read: {getattr(error, 'strerror', '') or error}.")
-    fields, message = read_frontmatter(data.decode("utf-8-sig", "replace"))
-    if fields is None:
-        return _broken(path, "has no frontmatter: the first line must be ---, and a line --- must close it.")
-    problems: "list[str]" = []
-    events = tuple(word.strip().lower() for word in _words(fields.get("event") or "all"))
-    problems += [
-        f'event "{word}" is unknown; there are {", ".join(EVENTS)}.' for word in events if word not in EVENTS
-    ]
-    check = _text(fields, "check")
-    conditions = tuple(_conditions(fields, problems))
-    if not conditions and not check:
-        problems.append("has neither a pattern nor conditions nor a check, so it never fires.")
-    action = _text(fields, "action", "warn").lower()
-    if action not in (BLOCK, ASK, WARN):
-        problems.append(f'action "{action}" only warns; there are block, ask and warn.')
-        action = WARN
-    return PatternRule(
-        _text(fields, "name", "unnamed"),
-        _text(fields, "enabled", "true").lower() not in _FALSE,
-        events,
-        action,
-        conditions,
-        check,
-        _text(fields, "tool_matcher"),
-        message,
-        path,
-        tuple(problems),
-    )
-
-
-def _broken(path: str, problem: str) -> PatternRule:
-    name = os.path.basename(path)[len("hookify.") : -len(".local.md")]
-    return PatternRule(name, False, ("all",), WARN, (), "", "", "", path, (problem,))
-
-
-def _text(fields: "dict[str, Value]", key: str, default: str = "") -> str:
-    value = fields.get(key)
-    return value if isinstance(value, str) and value else default
-
-
-def _words(value: "Value") -> "list[str]":
-    return [word for word in value if isinstance(word, str)] if isinstance(value, list) else [str(value)]
-
-
-def _conditions(fields: "dict[str, Value]", problems: "list[str]") -> "Iterator[Condition]":
-    listed = fields.get("conditions")
-    if not isinstance(listed, list) or not listed:
-        pattern = _text(fields, "pattern")
-        if pattern:
-            yield _checked(Condition("", "regex_match", pattern), problems)
-        return
-    for item in listed:
-        if not isinstance(item, dict):
-            problems.append(f'condition "{item}" has no field.')
-            yield Condition("", "none", None)
-            continue
-        pattern_or_none = item.get("pattern")
-        yield _checked(
-            Condition(
-                str(item.get("field") or ""),
-                str(item.get("operator") or "regex_match"),
-                pattern_or_none if isinstance(pattern_or_none, str) else None,
-            ),
-            problems,
-        )
-
-
-def _checked(condition: Condition, problems: "list[str]") -> Condition:
-    if condition.operator not in OPERATORS:
-        problems.append(f'operator "{condition.operator}" is unknown; there are {", ".join(OPERATORS)}.')
-    if condition.pattern is None:
-        problems.append("a condition has no pattern, so it is never true.")
-    return condition
-
-
-def problems_of(rule: PatternRule) -> "list[str]":
-    """Why a rule cannot work as written, one line each; compiles its patterns, which loading does not."""
-    found = list(rule.problems)
-    for condition in rule.conditions:
-        if condition.operator == "regex_match" and condition.pattern is not None:
-            try:
-                re.compile(condition.pattern, re.IGNORECASE)
-            except (re.error, RecursionError, OverflowError) as error:
-                found.append(f'pattern "{condition.pattern}" is no regular expression: {error}.')
-    if rule.check:
-        from cache_strategy.rules import all_rules
-
-        if not any(rule.check in (known.name, known.code) for known in all_rules()):
-            found.append(
-                f'check "{rule.check}" is no safety rule; {", ".join(known.name for known in all_rules())} are.'
-            )
-    return found
-
-
-def _is_about(rule: PatternRule, kind: str, event: "Event") -> bool:
+def _is_about(rule: "PatternRule", kind: str, event: "Event") -> bool:
     if kind not in rule.events and "all" not in rule.events:
         return False
     if not rule.tool_matcher or rule.tool_matcher == "*":
@@ -233,7 +108,7 @@ def _is_about(rule: PatternRule, kind: str, event: "Event") -> bool:
     return event.get("tool_name") in rule.tool_matcher.split("|")
 
 
-def _fires(rule: PatternRule, kind: str, event: "Event") -> "str | None":
+def _fires(rule: "PatternRule", kind: str, event: "Event") -> "str | None":
     """The message when a rule fires, else None."""
     if not rule.conditions and not rule.check:
         return None
@@ -250,7 +125,7 @@ def _fires(rule: PatternRule, kind: str, event: "Event") -> "str | None":
     return "\n".join(filter(None, [rule.message, *texts]))
 
 
-def _is_true(condition: Condition, kind: str, event: "Event") -> bool:
+def _is_true(condition: "Condition", kind: str, event: "Event") -> bool:
     pattern, operator = condition.pattern, condition.operator
     if pattern is None or operator not in OPERATORS:
         return False
@@ -259,13 +134,15 @@ def _is_true(condition: Condition, kind: str, event: "Event") -> bool:
         return False
     if operator == "not_contains":
         return all(pattern not in operand.text for operand in operands)
-    if operator == "regex_match":
-        try:
-            compiled = re.compile(pattern, re.IGNORECASE)
-        except (re.error, RecursionError, OverflowError):
-            return False
-        return any(_matches(compiled, operand) for operand in operands)
-    return any(_compares(operator, pattern, operand) for operand in operands)
+    if operator not in REGEX:
+        return any(_compares(operator, pattern, operand) for operand in operands)
+    try:
+        compiled = re.compile(pattern, re.IGNORECASE)
+    except REGEX_FAULTS:
+        return False
+    if operator == "not_regex_match":
+        return all(compiled.search(operand.text) is None for operand in operands)
+    return any(_matches(compiled, operand) for operand in operands)
 
 
 def _matches(pattern: "re.Pattern[str]", operand: "Operand") -> bool:
@@ -294,19 +171,28 @@ def _compares(operator: str, pattern: str, operand: "Operand") -> bool:
 
 
 class _Budget:
-    """Raises TooSlow inside the block once its processor time is used up; without such a timer it does nothing."""
+    """
+    Raises TooSlow inside the block once a quarter of the processor time that is left is used up.
+
+    So a slow rule never takes the time of those after it. Without such a timer (Windows) it does nothing.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.left = seconds
+        self.earlier: object = None
 
     def __enter__(self) -> None:
-        self.earlier: object = None
+        self.began = time.process_time()
         try:
             import _signal  # type: ignore[import-not-found]  # `signal` without its enums
 
             self.earlier = _signal.signal(_signal.SIGVTALRM, self.stop)
-            _signal.setitimer(_signal.ITIMER_VIRTUAL, _BUDGET_SECONDS)
+            _signal.setitimer(_signal.ITIMER_VIRTUAL, self.left / 4)
         except (ImportError, AttributeError, ValueError):
             self.earlier = None
 
     def __exit__(self, *raised: object) -> None:
+        self.left = max(0.02, self.left - (time.process_time() - self.began))
         if self.earlier is not None:
             import _signal
 
