@@ -1,108 +1,83 @@
 """What the paths of Flask and its extensions mean, and the one spelling of those that have several."""
 
-from cache_strategy.profile.library import Known
+from cache_strategy.profile.library import Known, known_paths
 
 KNOWN = {
-    "flask.request.args": Known("query"),
-    "flask.request.values": Known("query"),
-    "flask.request.query_string": Known("query"),
-    "flask.request.full_path": Known("query"),
-    "flask.request.url": Known("query"),
-    "flask.request.form": Known("body"),
-    "flask.request.json": Known("body"),
-    "flask.request.get_json": Known("body"),
-    "flask.request.data": Known("body"),
-    "flask.request.get_data": Known("body"),
-    "flask.request.files": Known("body"),
-    "flask.request.stream": Known("body"),
-    "flask.request.headers": Known("header"),
-    "flask.request.environ": Known("header"),
-    "flask.request.authorization": Known("header", "Authorization"),
-    "flask.request.user_agent": Known("header", "User-Agent"),
-    "flask.request.referrer": Known("header", "Referer"),
-    "flask.request.remote_addr": Known("header", "X-Forwarded-For"),
-    "flask.request.access_route": Known("header", "X-Forwarded-For"),
+    **known_paths("query", "args values query_string full_path url", "flask.request."),
+    **known_paths("body", "form json get_json data get_data files stream content_length", "flask.request."),
+    **known_paths("header", "headers environ", "flask.request."),
+    **known_paths(
+        "path",
+        "path base_url script_root endpoint blueprint blueprints url_rule view_args method",
+        "flask.request.",
+    ),
+    **{
+        f"flask.request.{path}": Known("header", name)
+        for name, paths in {
+            "Authorization": "authorization",
+            "User-Agent": "user_agent",
+            "Referer": "referrer",
+            "X-Forwarded-For": "remote_addr access_route",
+            "Accept": "accept_mimetypes",
+            "X-Requested-With": "is_xhr",
+            "If-None-Match": "if_none_match",
+            "Host": "host host_url url_root root_url",
+            "Content-Type": "content_type mimetype is_json",
+        }.items()
+        for path in paths.split()
+    },
     "flask.request.accept_languages": Known("locale", "Accept-Language"),
-    "flask.request.accept_mimetypes": Known("header", "Accept"),
-    "flask.request.is_xhr": Known("header", "X-Requested-With"),
-    "flask.request.if_none_match": Known("header", "If-None-Match"),
-    "flask.request.host": Known("header", "Host"),
-    "flask.request.host_url": Known("header", "Host"),
-    "flask.request.url_root": Known("header", "Host"),
-    "flask.request.root_url": Known("header", "Host"),
-    "flask.request.cookies": Known("cookie"),
-    "flask.request.path": Known("path"),
-    "flask.request.base_url": Known("path"),
-    "flask.request.script_root": Known("path"),
-    "flask.request.endpoint": Known("path"),
-    "flask.request.blueprint": Known("path"),
-    "flask.request.blueprints": Known("path"),
-    "flask.request.url_rule": Known("path"),
-    "flask.request.view_args": Known("path"),
-    "flask.request.method": Known("path"),
-    "flask.request.content_type": Known("header", "Content-Type"),
-    "flask.request.mimetype": Known("header", "Content-Type"),
-    "flask.request.is_json": Known("header", "Content-Type"),
-    "flask.request.content_length": Known("body"),
-    "flask.session": Known("session"),
+    **known_paths("cookie", "flask.request.cookies"),
+    **known_paths("session", "flask.session"),
     "flask.get_flashed_messages": Known("session", "flashes"),
-    "flask.current_app.config": Known("settings"),
-    "flask.Flask().config": Known("settings"),
-    "flask_babel.get_locale": Known("locale"),
-    "flask_babel.get_timezone": Known("locale"),
-    "flask_babel.format_date": Known("locale"),
-    "flask_babel.format_datetime": Known("locale"),
-    "flask_babel.gettext": Known("locale"),
-    "flask_babel.lazy_gettext": Known("locale"),
-    "flask_babel.ngettext": Known("locale"),
-    "flask_babel._": Known("locale"),
-    "flask_babelex": Known("locale"),
-    "flask_wtf.csrf.generate_csrf": Known("session", "csrf_token"),
-    "flask_wtf.FlaskForm().hidden_tag": Known("session", "csrf_token"),
-    "flask_wtf.FlaskForm().csrf_token": Known("session", "csrf_token"),
-    "flask_login.login_user": Known("side"),
-    "flask_login.logout_user": Known("side"),
-    "flask_login.confirm_login": Known("side"),
-    "flask_jwt_extended.set_access_cookies": Known("side"),
-    "flask_jwt_extended.unset_jwt_cookies": Known("side"),
-    "flask_jwt_extended.create_access_token": Known("time"),
-    "flask_jwt_extended.create_refresh_token": Known("time"),
-    "flask.flash": Known("side"),
-    "flask.after_this_request": Known("side"),
-    "flask_mail.Mail().send": Known("side"),
-    "flask_mail.Mail().connect": Known("side"),
-    "flask_mailman": Known("side"),
-    "celery.Celery().send_task": Known("side"),
-    "flask.send_file": Known("files"),
-    "flask.send_from_directory": Known("files"),
-    "flask.current_app.open_resource": Known("files"),
+    **known_paths("settings", "flask.current_app.config flask.Flask().config"),
+    **known_paths(
+        "locale",
+        "get_locale get_timezone format_date format_datetime gettext lazy_gettext ngettext _",
+        "flask_babel.",
+    ),
+    **known_paths("locale", "flask_babelex"),
+    **{
+        f"flask_wtf.{path}": Known("session", "csrf_token")
+        for path in ("csrf.generate_csrf", "FlaskForm().hidden_tag", "FlaskForm().csrf_token")
+    },
+    **known_paths("time", "create_access_token create_refresh_token", "flask_jwt_extended."),
+    **known_paths(
+        "side",
+        """flask_login.login_user flask_login.logout_user flask_login.confirm_login
+        flask_jwt_extended.set_access_cookies flask_jwt_extended.unset_jwt_cookies flask.flash flask.after_this_request
+        flask_mail.Mail().send flask_mail.Mail().connect flask_mailman celery.Celery().send_task""",
+    ),
+    **known_paths("files", "send_file send_from_directory current_app.open_resource", "flask."),
 }
-ALIASES = {
-    "werkzeug.LocalProxy": "werkzeug.local.LocalProxy",
-    "blinker.base.": "blinker.",
-    "flask.signals.Namespace": "blinker.Namespace",
-    "webargs.fields.": "marshmallow.fields.",
-    "apiflask.fields.": "marshmallow.fields.",
-    "flask_marshmallow.fields.": "marshmallow.fields.",
-    "flask_marshmallow.Marshmallow().fields": "marshmallow.fields",
-    "flask_restplus.fields.": "flask_restful.fields.",
-    "flask_restx.fields.": "flask_restful.fields.",
-    "flask.globals.": "flask.",
-    "flask_wtf.form.": "flask_wtf.",
-    "flask_wtf.Form": "flask_wtf.FlaskForm",
-    "flask.app.Flask": "flask.Flask",
-    "flask.blueprints.Blueprint": "flask.Blueprint",
-    "flask.templating.": "flask.",
-    "flask.helpers.": "flask.",
-    "flask.wrappers.Response": "flask.Response",
-    "flask_openapi3.APIBlueprint": "flask.Blueprint",
-    "flask_openapi3.OpenAPI": "flask.Flask",
-    "flask_smorest.Blueprint": "flask.Blueprint",
-    "flask_smorest.blueprint.Blueprint": "flask.Blueprint",
-    "apiflask.APIBlueprint": "flask.Blueprint",
-    "apiflask.APIFlask": "flask.Flask",
-    "flask_restplus.": "flask_restx.",
-    "flask_jwt_extended.utils.": "flask_jwt_extended.",
-    "flask_jwt_extended.view_decorators.": "flask_jwt_extended.",
-    "flask_login.utils.": "flask_login.",
-}
+ALIASES = dict(
+    line.split()
+    for line in """\
+werkzeug.LocalProxy werkzeug.local.LocalProxy
+blinker.base. blinker.
+flask.signals.Namespace blinker.Namespace
+webargs.fields. marshmallow.fields.
+apiflask.fields. marshmallow.fields.
+flask_marshmallow.fields. marshmallow.fields.
+flask_marshmallow.Marshmallow().fields marshmallow.fields
+flask_restplus.fields. flask_restful.fields.
+flask_restx.fields. flask_restful.fields.
+flask.globals. flask.
+flask_wtf.form. flask_wtf.
+flask_wtf.Form flask_wtf.FlaskForm
+flask.app.Flask flask.Flask
+flask.blueprints.Blueprint flask.Blueprint
+flask.templating. flask.
+flask.helpers. flask.
+flask.wrappers.Response flask.Response
+flask_openapi3.APIBlueprint flask.Blueprint
+flask_openapi3.OpenAPI flask.Flask
+flask_smorest.Blueprint flask.Blueprint
+flask_smorest.blueprint.Blueprint flask.Blueprint
+apiflask.APIBlueprint flask.Blueprint
+apiflask.APIFlask flask.Flask
+flask_restplus. flask_restx.
+flask_jwt_extended.utils. flask_jwt_extended.
+flask_jwt_extended.view_decorators. flask_jwt_extended.
+flask_login.utils. flask_login.""".splitlines()
+)

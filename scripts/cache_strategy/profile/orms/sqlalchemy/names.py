@@ -4,31 +4,25 @@ SESSION = "sqlalchemy.Session()"
 CONNECTION = "sqlalchemy.Connection()"
 DATABASE = "flask_sqlalchemy.SQLAlchemy()"
 
-_SAME = (
-    ("sqlalchemy.scoped_session()()", SESSION),
-    ("sqlalchemy.scoped_session()", SESSION),
-    ("sqlalchemy.sessionmaker()()", SESSION),
-    ("sqlalchemy.sessionmaker().begin()", SESSION),
-    ("sqlalchemy.async_sessionmaker()()", SESSION),
-    ("sqlalchemy.async_scoped_session()", SESSION),
-    ("sqlalchemy.create_session()", SESSION),
-    ("sqlalchemy.AsyncSession()", SESSION),
-    ("sqlalchemy.Session().begin()", SESSION),
-    ("sqlalchemy.Session().begin_nested()", SESSION),
-    ("sqlalchemy.Session()()", SESSION),
-    ("sqlalchemy.Session().connection()", CONNECTION),
-    ("sqlalchemy.create_engine().connect()", CONNECTION),
-    ("sqlalchemy.create_engine().begin()", CONNECTION),
-    ("sqlalchemy.create_async_engine().connect()", CONNECTION),
-    ("sqlalchemy.create_async_engine().begin()", CONNECTION),
-    ("sqlalchemy.engine_from_config().connect()", CONNECTION),
-    ("sqlalchemy.Engine().connect()", CONNECTION),
-    ("sqlalchemy.Engine().begin()", CONNECTION),
-    ("sqlalchemy.create_engine().raw_connection()", CONNECTION),
-    ("sqlalchemy.Connection().cursor()", CONNECTION),
-    ("sqlalchemy.Connection().connection", CONNECTION),
-    ("sqlalchemy.Session().bind", "sqlalchemy.create_engine()"),
-    ("sqlalchemy.Session().get_bind()", "sqlalchemy.create_engine()"),
+_SAME = tuple(
+    (f"sqlalchemy.{other}", same)
+    for same, others in (
+        (
+            SESSION,
+            """scoped_session()() scoped_session() sessionmaker()() sessionmaker().begin() async_sessionmaker()()
+            async_scoped_session() create_session() AsyncSession() Session().begin() Session().begin_nested()
+            Session()()""",
+        ),
+        (
+            CONNECTION,
+            """Session().connection() create_engine().connect() create_engine().begin()
+            create_async_engine().connect() create_async_engine().begin() engine_from_config().connect()
+            Engine().connect() Engine().begin() create_engine().raw_connection() Connection().cursor()
+            Connection().connection""",
+        ),
+        ("sqlalchemy.create_engine()", "Session().bind Session().get_bind()"),
+    )
+    for other in others.split()
 )
 
 
