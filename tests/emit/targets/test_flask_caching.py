@@ -333,22 +333,6 @@ def test_a_cache_that_is_off_calls_the_function_and_nothing_else(make_kept, redi
         assert client.dbsize() == 0
 
 
-def test_shadow_mode_recomputes_each_hit_and_returns_the_origins_value(make_kept):
-    kept = make_kept("shadow")
-    origin = Origin({"b": 1, "a": {1, 2}})
-    get_user = origin.kept_by(kept.entry())
-    get_user(7)
-    origin.answer = {"a": {2, 1}, "b": 1}
-    assert get_user(7) == {"a": {1, 2}, "b": 1}
-    assert [len(kept.told(e)) for e in ("miss", "hit", "mismatch")] == [1, 1, 0]
-    origin.answer = {"a": {1, 2}, "b": True}
-    assert get_user(7) == {"a": {1, 2}, "b": True}
-    (mismatch,) = kept.told("mismatch")
-    assert (mismatch["entry"], mismatch["key"]) == ("answer", "locale='en', user_id=7")
-    assert mismatch["served"] != mismatch["origin"]
-    assert mismatch["stored_t"] <= mismatch["t"]
-
-
 # Redis in trouble.
 
 

@@ -1,6 +1,7 @@
 """What every target has in common."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,8 @@ from typing import Any
 import jinja2
 
 from cache_strategy.emit.draft import Draft
+from cache_strategy.emit.edits import add_requirement
+from cache_strategy.emit.edits._base import CannotEdit
 from cache_strategy.model.contract import Contract
 from cache_strategy.model.evidence import Evidence
 
@@ -27,6 +30,21 @@ class Target:
         self.emit = emit
         self.order = order
         TARGETS[self.name] = self
+
+
+def require(requirement: str, why: str, ids: tuple[str, ...], contract: Contract, draft: Draft) -> None:
+    """The requirement in the file that declares Flask, else in the first; what cannot be added there is said."""
+    texts = [r for r in contract.application.requirements if r.endswith(".txt")]
+    declaring = [r for r in texts if re.search(r"^\s*flask\b(?![-_])", draft.text(r) or "", re.I | re.M)]
+    file = next(iter(declaring or texts), None)
+    if file is None:
+        reason = f"no requirements file was found; add {requirement} to what the application installs."
+        draft.withhold("dependency", reason)
+        return
+    try:
+        draft.edit(file, lambda text: add_requirement.apply(text, requirement=requirement), why, ids)
+    except CannotEdit as error:
+        draft.withhold("dependency", f"{file}: {error}")
 
 
 def python(value: Any) -> str:

@@ -1,12 +1,10 @@
 """Flask-Caching instead of our own cache, for functions of applications that speak it already."""
 
 import posixpath
-import re
 from pathlib import Path
 
 from cache_strategy.emit.draft import Draft
-from cache_strategy.emit.edits import add_requirement
-from cache_strategy.emit.targets._base import Target
+from cache_strategy.emit.targets._base import Target, require
 from cache_strategy.model.contract import Contract, Entry
 from cache_strategy.model.evidence import Evidence
 
@@ -23,26 +21,9 @@ def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
     ids = tuple(entry.id for entry in entries)
     path = posixpath.join(contract.application.package_path, "caching", FILE.name)
     draft.write(path, FILE.read_text(encoding="utf-8"), "Functions kept by Flask-Caching.", ids)
-    requirements = _requirements(contract, draft)
-    if requirements is None:
-        reason = f"no requirements file was found; add {REQUIREMENT} to what the application installs."
-        draft.withhold("dependency", reason)
-    else:
-        draft.edit(
-            requirements,
-            lambda source: add_requirement.apply(source, requirement=REQUIREMENT),
-            "The entries of Flask-Caching.",
-            ids,
-        )
+    require(REQUIREMENT, "The entries of Flask-Caching.", ids, contract, draft)
     for entry in entries:
         draft.limits[entry.id] = limits_of(entry)
-
-
-def _requirements(contract: Contract, draft: Draft) -> str | None:
-    """The requirements file that declares Flask, else the first."""
-    texts = [r for r in contract.application.requirements if r.endswith(".txt")]
-    declaring = [r for r in texts if re.search(r"^\s*flask\b(?![-_])", draft.text(r) or "", re.I | re.M)]
-    return next(iter(declaring or texts), None)
 
 
 def is_memoized(entry: Entry) -> bool:

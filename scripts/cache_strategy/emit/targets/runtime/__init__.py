@@ -13,13 +13,12 @@ from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.edits import (
     add_decorator,
     add_import,
-    add_requirement,
     call_after_commit,
     init_application,
     replace_sql,
 )
 from cache_strategy.emit.edits._base import CannotEdit
-from cache_strategy.emit.targets._base import Target, python, render
+from cache_strategy.emit.targets._base import Target, python, render, require
 from cache_strategy.emit.targets.runtime.code import EntryCode, entry_code, imports_for
 from cache_strategy.model.contract import Contract, Entry, Invalidator
 from cache_strategy.model.errors import CacheStrategyError
@@ -252,23 +251,7 @@ def _write_application(wired: list[Entry], contract: Contract, draft: Draft) -> 
             _import_entries(path, contract, ids, draft)
         except CacheStrategyError as error:
             draft.withhold("metrics", str(error))
-    texts = [r for r in application.requirements if r.endswith(".txt")]
-    declaring = [r for r in texts if re.search(r"^\s*flask\b(?![-_])", draft.text(r) or "", re.I | re.M)]
-    requirements = next(iter(declaring or texts), None)
-    if requirements is None:
-        draft.withhold(
-            "dependency", "no requirements file was found; add redis>=5.0 to what the application installs."
-        )
-        return
-    try:
-        draft.edit(
-            requirements,
-            lambda source: add_requirement.apply(source, requirement="redis>=5.0"),
-            "The caches talk to Redis.",
-            ids,
-        )
-    except CannotEdit as error:
-        draft.withhold("dependency", f"{requirements}: {error}")
+    require("redis>=5.0", "The caches talk to Redis.", ids, contract, draft)
 
 
 def _path_of(module: str, package: str, package_path: str, draft: Draft) -> str:
