@@ -234,7 +234,9 @@ def changes_of(repo: Path, contract: "Contract", target: str) -> "ChangeSet":
                 f"--target: {target!r} is not a flavour; choose runtime or flask-caching."
             )
         chosen: Target = "runtime" if target == "runtime" else "flask-caching"
-        entries = (dataclasses.replace(e, emit=chosen) if e.kind == "function" else e for e in contract.entries)
+        entries = (
+            dataclasses.replace(e, emit=chosen) if e.kind == "function" else e for e in contract.entries
+        )
         contract = dataclasses.replace(contract, entries=tuple(entries))
     return make_changes(contract, profile_of(repo), repo)
 
