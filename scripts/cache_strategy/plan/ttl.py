@@ -20,46 +20,38 @@ class DataKind:
     words: frozenset[str]
 
 
+def _kind(name: str, ttl_seconds: int, words: str) -> DataKind:
+    return DataKind(name=name, ttl_seconds=ttl_seconds, words=frozenset(words.split()))
+
+
 # Source: the usual staleness that teams accept for each kind of data (profiles 5 min, catalogue 1 h, reference data
 # and analytics 1 day, configuration until changed); assumed for this application until a person confirms it.
 KINDS = (
-    DataKind(
-        name="analytics",
-        ttl_seconds=86_400,
-        words=frozenset(
-            "report reports summary statistics stats analytics dashboard sales revenue totals leaderboard".split()
-        ),
+    _kind(
+        "analytics",
+        86_400,
+        "report reports summary statistics stats analytics dashboard sales revenue totals leaderboard",
     ),
-    DataKind(
-        name="configuration",
-        ttl_seconds=604_800,
-        words=frozenset(
-            "config configuration setting settings feature features flag flags option options".split()
-        ),
+    _kind(
+        "configuration",
+        604_800,
+        "config configuration setting settings feature features flag flags option options",
     ),
-    DataKind(
-        name="reference",
-        ttl_seconds=86_400,
-        words=frozenset(
-            "category categories tag tags country countries currency language role roles navigation menu".split()
-        ),
+    _kind(
+        "reference",
+        86_400,
+        "category categories tag tags country countries currency language role roles navigation menu",
     ),
-    DataKind(
-        name="profile",
-        ttl_seconds=300,
-        words=frozenset(
-            "user users profile profiles account accounts member members customer customers me".split()
-        ),
+    _kind(
+        "profile", 300, "user users profile profiles account accounts member members customer customers me"
     ),
-    DataKind(
-        name="catalogue",
-        ttl_seconds=3_600,
-        words=frozenset(
-            "product products item items catalog catalogue listing article articles post posts page pages".split()
-        ),
+    _kind(
+        "catalogue",
+        3_600,
+        "product products item items catalog catalogue listing article articles post posts page pages",
     ),
 )
-OTHER = DataKind(name="other", ttl_seconds=600, words=frozenset())
+OTHER = _kind("other", 600, "")
 
 
 def data_kind_of(candidate: Candidate) -> DataKind:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -20,6 +19,7 @@ import flask_caching
 import pytest
 import redis
 from flask import Flask
+from web_origin import eventually
 
 from cache_strategy.emit.targets import flask_caching as target
 from cache_strategy.emit.targets import runtime
@@ -88,14 +88,6 @@ class Origin:
             return self.answer
 
         return get_user
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Asks until it holds: for what happens at a time of its own, such as Redis being tried again."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came to hold"
-        threading.Event().wait(0.02)
 
 
 # Hits and keys. What a key or a value may be is the runtime's, and so are its tests.

@@ -2,12 +2,11 @@
 
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
 from web_front import Front, Nginx, Response, Worker, nginx_binary, set_up_nginx
-from web_origin import Answer, contract_with, no_evidence
+from web_origin import Answer, contract_with, eventually, no_evidence
 
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets import cloudflare, nginx
@@ -189,13 +188,14 @@ def test_the_application_answers_304_for_what_is_not_kept(front, path, control, 
 
 def expired(front: Front, path: str, renewed: str, **headers: str) -> Response:
     """Asks until the kept answer is too old; the answer that renews it."""
-    deadline = time.monotonic() + 20
-    while True:
+
+    def renewal() -> Response | None:
         response = front.ask(path, **headers)
-        if response.headers["X-Cache-Status"] == renewed:
-            return response
-        assert time.monotonic() < deadline, response.headers["X-Cache-Status"]
-        threading.Event().wait(0.05)
+        return response if response.headers["X-Cache-Status"] == renewed else None
+
+    found = eventually(renewal)
+    assert found is not None
+    return found
 
 
 @only_nginx

@@ -8,13 +8,11 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
-import time
 from email.message import Message
 from pathlib import Path
 from types import ModuleType
 
-from web_origin import Origin, no_evidence
+from web_origin import Origin, eventually, no_evidence
 
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets import cloudflare, nginx
@@ -98,15 +96,12 @@ class Nginx(Front):
         self.port = free_port()
         main = set_up_nginx(contract, folder, self.origin.port, self.port)
         self._process = subprocess.Popen([nginx_binary(), "-p", str(folder), "-c", str(main)])
-        deadline = time.monotonic() + 20
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                break
-            except OSError:
-                assert self._process.poll() is None, (folder / "error.log").read_text()
-                assert time.monotonic() < deadline, "nginx does not listen"
-                threading.Event().wait(0.02)
+        eventually(lambda: self._listens(folder))
+
+    def _listens(self, folder: Path) -> bool:
+        assert self._process.poll() is None, (folder / "error.log").read_text()
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", self.port)) == 0
 
     def send(self, path: str, method: str, headers: dict[str, str]) -> Response:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)

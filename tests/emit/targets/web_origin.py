@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import http.client
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar
 
 from cache_strategy.model.contract import Contract, ContractApplication, Infrastructure, Redis, StaticAssets
 from cache_strategy.model.evidence import Evidence
 
+T = TypeVar("T")
 Headers = tuple[tuple[str, str], ...]
 STATIC = StaticAssets()
 
@@ -94,6 +97,17 @@ class Origin:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+
+
+def eventually(condition: Callable[[], T], seconds: float = 20) -> T:
+    """Asks until it holds: for what happens at a time of its own, such as a server being tried again."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, "it never came to hold"
+        threading.Event().wait(0.02)
 
 
 def contract_with(
