@@ -8,7 +8,8 @@ import pytest
 
 from cache_strategy.hookify.detectors import all_detectors
 from cache_strategy.hookify.detectors._base import Detector, Sighting
-from cache_strategy.hookify.transcripts import Session, Transcripts
+from cache_strategy.hookify.stream import Transcripts
+from cache_strategy.hookify.transcripts import Session
 
 TRANSCRIPTS = Path(__file__).parents[1] / "hookify" / "transcripts"
 DETECTORS = all_detectors()

@@ -6,7 +6,8 @@ import pytest
 from conversation import REJECTED, Conversation
 
 from cache_strategy import hookify
-from cache_strategy.hookify.transcripts import Session, Transcripts
+from cache_strategy.hookify.stream import Transcripts
+from cache_strategy.hookify.transcripts import Session
 from cache_strategy.model.errors import CacheStrategyError
 
 

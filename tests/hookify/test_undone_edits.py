@@ -5,7 +5,7 @@ from conversation import Conversation
 
 from cache_strategy import hookify
 from cache_strategy.hookify.detectors.undone_edit import detector, edits_taken_back
-from cache_strategy.hookify.transcripts import Transcripts
+from cache_strategy.hookify.stream import Transcripts
 
 SETTINGS, VIEWS = "/home/dev/shop/shop/settings.py", "/home/dev/shop/shop/views.py"
 

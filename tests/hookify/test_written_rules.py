@@ -12,7 +12,7 @@ from conversation import TRANSCRIPTS, Conversation
 
 from cache_strategy import hookify
 from cache_strategy.hookify.changes import change_of
-from cache_strategy.hookify.transcripts import Transcripts
+from cache_strategy.hookify.stream import Transcripts
 from cache_strategy.model.errors import CacheStrategyError, Refusal
 from cache_strategy.model.proposal import Backtest, Example, Proposal, Proposals, Quote
 from cache_strategy.rules.pattern import evaluate, load_rules

@@ -11,8 +11,8 @@ from typing import Any
 
 from cache_strategy.hookify import proposals as _proposals
 from cache_strategy.hookify.check import check_rules
+from cache_strategy.hookify.find import find_transcripts, named_transcripts
 from cache_strategy.hookify.list import list_rules
-from cache_strategy.hookify.transcripts import find_transcripts, named_transcripts
 from cache_strategy.hookify.write import read_proposals, write_rules
 from cache_strategy.model.document import to_data
 from cache_strategy.model.proposal import Proposals, ScanResult

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from cache_strategy.hookify.changes import change_of, newly_matches
 from cache_strategy.hookify.derive import ANY_CHANGE, Draft, example_of
 from cache_strategy.hookify.masking import shown
-from cache_strategy.hookify.transcripts import ToolCall, Transcripts
+from cache_strategy.hookify.stream import Transcripts
+from cache_strategy.hookify.transcripts import ToolCall
 from cache_strategy.model.proposal import Backtest, Example, Quote
 from cache_strategy.rules import check_change, check_command
 

@@ -11,7 +11,7 @@ from cache_strategy.hookify.derive import ANY_CHANGE, Draft, draft_for
 from cache_strategy.hookify.detectors import Sighting
 from cache_strategy.hookify.incidents import incident_of, quote_of, sightings_in
 from cache_strategy.hookify.masking import masked
-from cache_strategy.hookify.transcripts import Transcripts
+from cache_strategy.hookify.stream import Transcripts
 from cache_strategy.model.proposal import Proposal, Proposals, Quote, RuleAction, ScanResult
 
 FALSE_FIRES_ALLOWED = 0.01

@@ -31,10 +31,10 @@ def find_undone_edits(session: Session) -> Iterator[Sighting]:
     for call in session.calls:
         if call.user_modified and call.path:
             yield _sighting(session, call.result_line, "", _MODIFIED, (call,))
-    for typed in session.shell_inputs:
-        undone = edits_taken_back(typed.command, session.calls[: typed.calls_before])
+    for deed in session.deeds:
+        undone = edits_taken_back(deed.command, session.calls[: deed.calls_before])
         if undone:
-            yield _sighting(session, typed.line, typed.command, _BY_USER, undone)
+            yield _sighting(session, deed.line, deed.command, _BY_USER, undone)
     for index, prompt in enumerate(session.prompts):
         asked = next((o for o in objections_in(own_words(prompt).text) if o.kind == "undone"), None)
         if asked is None:
