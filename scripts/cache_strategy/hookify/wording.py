@@ -6,7 +6,7 @@ The weights are assumed; they were set on 55 hand-read places of three public hi
 
 import re
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 from cache_strategy.model.proposal import Lasts
 
@@ -15,135 +15,66 @@ Kind = Literal["prohibited", "undone", "blamed", "questioned", "unwanted", "pref
 ENOUGH = 0.5
 """An objection below this strength is none."""
 
-_NEGATION = r"(?:do\s*n[o']t|dont|do\s+not|don’t|never|please\s+stop|stop|quit|avoid|must\s*n[o']t|must\s+not|should\s+never|shouldn[t']+\s+ever)"
+_PARTS = {
+    "NOT": r"(?:do\s*n[o']t|dont|do\s+not|don’t|never|please\s+stop|stop|quit|avoid|must\s*n[o']t|must\s+not|should\s+never|shouldn[t']+\s+ever)",
+    "STRONG": r"(?:re-?)?run|execute|re-?start|kill|launch|commit|amend|push|force[- ]push|merge|rebase|squash|cherry-?pick|branch|"
+    r"check\s?out|stash|reset|revert|release|deploy|publish|(?:un)?install|upgrade|downgrade|overwrite|touch|refactor|rewrite|mock|"
+    r"hard-?code|lint|cache|memoi[sz]e|invalidate|flush|migrate|guess|assume|invent|bypass|skip|disable|swallow|suppress|delete|drop|"
+    r"wipe|truncate|purge|edit|modify|rename|regenerate|generate|import|duplicate|store|log|test|clear|bust|evict|empty|expose|leak|"
+    r"share|mess\s+with",
+    "WEAK": r"add|use|change|make|remove|put|move|update|replace|create|write|keep|do|go|leave|include|set|start|open|read|copy|implement|"
+    r"build|fix|try|call|send|show|print|format|return|take|get|work|act|proceed|continue|begin",
+    "THINGS": r"(?:visual|browser|e2e|end-to-end|unit|integration)\s+tests?|tests?|testing|commits?|branch(?:es)?|pull\s+requests?|prs?|"
+    r"comments?|docs?|documentation|readme|scripts?|mocks?|emojis?|em[- ]?dash(?:es)?|dependenc(?:y|ies)|packages?|librar(?:y|ies)|"
+    r"migrations?|cache|caching|redis|todos?|type\s+ignores?|screenshots?|playwright|puppeteer|docker|servers?|containers?|database|"
+    r"schema|files?|lint(?:er|ing)?|local\s?storage|print\s+statements?|console\.logs?|placeholders?|stubs?|summar(?:y|ies)|invalidation",
+    "START": r"(?:^|[,;:(]\s*|[-–]\s+|\b(?:and|but|so|also|then|please|pls|ok(?:ay)?|just|you|again|because|no|now|i\s+said|i\s+told\s+you(?:\s+to)?)[,:]?\s+)",
+    "DONT": r"(?:do\s*n[o'’]t|dont|do\s+not)",
+    "JUST": r"(?:ever\s+|just\s+|even\s+|you\s+)*",
+}
+_PARTS["ING"] = rf"(?:{_PARTS['STRONG']}|{_PARTS['WEAK']})(?:\w?ing)"
 
-_STRONG_VERBS = (
-    r"(?:re-?)?run|execute|re-?start|kill|launch|commit|amend|push|force[- ]push|merge|rebase|squash|cherry-?pick|branch|check\s?out|stash|"
-    r"reset|revert|release|deploy|publish|(?:un)?install|upgrade|downgrade|overwrite|touch|refactor|rewrite|mock|hard-?code|lint|cache|"
-    r"memoi[sz]e|invalidate|flush|migrate|guess|assume|invent|bypass|skip|disable|swallow|suppress|delete|drop|wipe|truncate|purge|edit|"
-    r"modify|rename|regenerate|generate|import|duplicate|store|log|test|squash|clear|bust|evict|empty|expose|leak|share|mess\s+with"
-)
-_WEAK_VERBS = (
-    r"add|use|change|make|remove|put|move|update|replace|create|write|keep|do|go|leave|include|set|start|open|read|copy|implement|build|fix|"
-    r"touch|try|call|send|show|print|format|return|take|get|work|act|proceed|continue|begin"
-)
-_ING = rf"(?:{_STRONG_VERBS}|{_WEAK_VERBS})(?:\w?ing)"
+_SIGNS = r"""
+prohibited 0.6 <START><NOT>\s+<JUST>(?:<STRONG>|(?:<STRONG>)\w?ing)\b
+prohibited 0.4 <START><NOT>\s+<JUST>(?:<WEAK>|<ING>)\b
+prohibited 0.6 \byou\s+(?:should(?:\s+have)?\s*n[o'’]t|should\s+not|shouldnt|must\s+not|mustn'?t|can'?t\s+just|cannot\s+just)\b
+prohibited 0.6 <START>(?:stop|quit|avoid)\s+\w+ing\b
+prohibited 0.5 \b(?:better|rather)\s+not\s+(?:to\s+)?(?:<STRONG>|<WEAK>)\b
+prohibited 0.5 \bno\s+need\s+(?:to|for)\s+(?:\w+\s+)?(?:<STRONG>|<THINGS>)\b
+prohibited 0.4 \b(?:should|must|may|can)\s*(?:not|n[o'’]t|never)\s+(?:ever\s+)?be\s+(?:updated|edited|changed|modified|committed|pushed|deleted|removed|touched|overwritten|regenerated|generated|cached|stored|logged|mocked|skipped|renamed|reverted|merged|dropped|used)\b
+prohibited 0.6 \b(?:leave|let)\s+(?:\S+\s+){1,5}(?:alone|as\s+(?:it\s+is|they\s+are|is))\b|\bhands\s+off\b
+prohibited 0.6 \bwe\s+(?:<DONT>|never)\s+(?:ever\s+)?(?:use|do|commit|push|mock|cache|store|add|write|run)\b
+prohibited 0.6 \bnever\s+(?:again|(?:do|happen|repeat)s?\b)|\b(?:this|that|it)\s+(?:must\s+)?never\s+(?:repeat|happen)s?\b
+undone 0.8 \bi(?:['’]?ve|\s+have)?\s+(?:just\s+|already\s+)?(?:reverted|undone|undid|rolled\s+back|restored|put\s+back|discarded)\b
+undone 0.7 <START>(?:can\s+you\s+|could\s+you\s+|please\s+)*(?:revert|undo|roll\s*back|put\s+(?:it|that|this|them)\s+back|restore|bring\s+back)\b
+blamed 0.6 \byou(?:['’]ve|\s+have)?\s+(?:just\s+|again\s+|also\s+|once\s+again\s+|accidentally\s+|simply\s+)*(?:forgot|forgotten|missed|removed|deleted|dropped|broke|broken|overwrote|overwritten|ignored|skipped|wiped|flushed|cleared|lost|disabled|committed|pushed|cached|stored|leaked|renamed|duplicated|hard-?coded|reverted|messed)\b
+blamed 0.6 \byou\s+(?:didn['’]?t|did\s+not|never)\s+(?:invalidate|clear|run|test|commit|ask|check|update|restore|bust|evict|purge)\b
+blamed 0.6 \byou\s+(?:keep|kept|always)\s+\w+ing\b|\bdid\s+(?:we|you|i)\s+not\s+(?:go\s+through|tell|say|agree)\b
+blamed 0.5 \bi\s+(?:did\s*n[o'’]t|didnt|did\s+not|never)\s+(?:ask|tell|want|say)\b
+questioned 0.5 \bwhy\s+(?:the\s+(?:hell|heck)\s+)?(?:did|do|would|are|were|have|must)\s+you\b
+questioned 0.5 \bwhy\s+(?:is|was)\s+(?:the\s+)?(?:agent|claude|it|the\s+\S+\s+\S+|the\s+\S+)\s+(?:being\s+)?(?:<ING>|executing|changed|edited|modified|deleted)\b
+unwanted 0.5 \bi\s+<DONT>\s+(?:want|need)\s+(?:you\s+to\b|(?:any|a|an|the|these|those|this|that|more)?\s*(?:\w+\s+)?(?:<THINGS>)\b)
+unwanted 0.5 \bi\s+(?:<DONT>|really\s+hate|hate|can['’]?t\s+stand)\s*(?:like\s+)?(?:the\s+|these\s+|those\s+)?(?:<THINGS>)\b
+unwanted 0.6 (?:^|[,.;]\s*|\band\s+|\bplease[,]?\s+)no\s+(?:more\s+)?(?:<THINGS>)\b
+preferred 0.6 <START>(?:always\s+)?use\s+\S+(?:\s+\S+)?(?:,)?\s+(?:not|instead\s+of|rather\s+than|and\s+not)\s+\S+
+reminded 0.3 <START>(?:(?:<DONT>|never)\s+forget\s+to|always|make\s+sure\s+(?:to|you)|remember\s+to)\s+(?:\w+\s+)?(?:<STRONG>|switch|create|use|run)\b
+reminded 0.3 \b(?:ensure|make\s+sure)\s+(?:this|that|it)\s+(?:never|does\s*n[o'’]t)\s+(?:repeats?|happens?)
+"""
+"""One sign of an objection a line: its kind, its weight, and the pattern, in which <NAME> stands for one of the parts."""
 
-_AGENT_NOUNS = (
-    r"(?:visual|browser|e2e|end-to-end|unit|integration)\s+tests?|tests?|testing|commits?|branch(?:es)?|pull\s+requests?|prs?|comments?|docs?|"
-    r"documentation|readme|scripts?|mocks?|emojis?|em[- ]?dash(?:es)?|dependenc(?:y|ies)|packages?|librar(?:y|ies)|migrations?|cache|caching|"
-    r"redis|todos?|type\s+ignores?|screenshots?|playwright|puppeteer|docker|servers?|containers?|database|schema|files?|lint(?:er|ing)?|"
-    r"local\s?storage|print\s+statements?|console\.logs?|placeholders?|stubs?|summar(?:y|ies)|invalidation"
-)
 
-_AGENT_NOUN = re.compile(rf"\b(?:{_AGENT_NOUNS})\b", re.I)
+def _signs() -> tuple[tuple[Kind, float, re.Pattern[str]], ...]:
+    rows = (line.split(" ", 2) for line in _SIGNS.strip().split("\n"))
+    return tuple(
+        (cast(Kind, kind), float(weight), re.compile(_NAMED.sub(lambda m: _PARTS[m[1]], pattern), re.I))
+        for kind, weight, pattern in rows
+    )
+
+
+_NAMED = re.compile("<([A-Z]+)>")
+_PATTERNS = _signs()
+_AGENT_NOUN = re.compile(rf"\b(?:{_PARTS['THINGS']})\b", re.I)
 """Things of the agent's own work, as opposed to parts of the product."""
-
-_CLAUSE_START = r"(?:^|[,;:(]\s*|[-–]\s+|\b(?:and|but|so|also|then|please|pls|ok(?:ay)?|just|you|again|because|no|now|i\s+said|i\s+told\s+you(?:\s+to)?)[,:]?\s+)"
-
-_WEIGHTS: tuple[tuple[Kind, float, str], ...] = (
-    (
-        "prohibited",
-        0.6,
-        rf"{_CLAUSE_START}{_NEGATION}\s+(?:ever\s+|just\s+|even\s+|you\s+)*(?:{_STRONG_VERBS}|(?:{_STRONG_VERBS})\w?ing)\b",
-    ),
-    (
-        "prohibited",
-        0.4,
-        rf"{_CLAUSE_START}{_NEGATION}\s+(?:ever\s+|just\s+|even\s+|you\s+)*(?:{_WEAK_VERBS}|{_ING})\b",
-    ),
-    (
-        "prohibited",
-        0.6,
-        r"\byou\s+(?:should(?:\s+have)?\s*n[o'’]t|should\s+not|shouldnt|must\s+not|mustn'?t|can'?t\s+just|cannot\s+just)\b",
-    ),
-    ("prohibited", 0.6, rf"{_CLAUSE_START}(?:stop|quit|avoid)\s+\w+ing\b"),
-    ("prohibited", 0.5, rf"\b(?:better|rather)\s+not\s+(?:to\s+)?(?:{_STRONG_VERBS}|{_WEAK_VERBS})\b"),
-    ("prohibited", 0.5, rf"\bno\s+need\s+(?:to|for)\s+(?:\w+\s+)?(?:{_STRONG_VERBS}|{_AGENT_NOUNS})\b"),
-    (
-        "prohibited",
-        0.4,
-        r"\b(?:should|must|may|can)\s*(?:not|n[o'’]t|never)\s+(?:ever\s+)?be\s+(?:updated|edited|changed|modified|committed|pushed|deleted|"
-        r"removed|touched|overwritten|regenerated|generated|cached|stored|logged|mocked|skipped|renamed|reverted|merged|dropped|used)\b",
-    ),
-    (
-        "prohibited",
-        0.6,
-        r"\b(?:leave|let)\s+(?:\S+\s+){1,5}(?:alone|as\s+(?:it\s+is|they\s+are|is))\b|\bhands\s+off\b",
-    ),
-    (
-        "prohibited",
-        0.6,
-        r"\bwe\s+(?:do\s*n[o'’]t|dont|do\s+not|never)\s+(?:ever\s+)?(?:use|do|commit|push|mock|cache|store|add|write|run)\b",
-    ),
-    (
-        "prohibited",
-        0.6,
-        r"\bnever\s+(?:again|(?:do|happen|repeat)s?\b)|\b(?:this|that|it)\s+(?:must\s+)?never\s+(?:repeat|happen)s?\b",
-    ),
-    (
-        "undone",
-        0.8,
-        r"\bi(?:['’]?ve|\s+have)?\s+(?:just\s+|already\s+)?(?:reverted|undone|undid|rolled\s+back|restored|put\s+back|discarded)\b",
-    ),
-    (
-        "undone",
-        0.7,
-        rf"{_CLAUSE_START}(?:can\s+you\s+|could\s+you\s+|please\s+)*(?:revert|undo|roll\s*back|put\s+(?:it|that|this|them)\s+back|restore|bring\s+back)\b",
-    ),
-    (
-        "blamed",
-        0.6,
-        r"\byou(?:['’]ve|\s+have)?\s+(?:just\s+|again\s+|also\s+|once\s+again\s+|accidentally\s+|simply\s+)*"
-        r"(?:forgot|forgotten|missed|removed|deleted|dropped|broke|broken|overwrote|overwritten|ignored|skipped|wiped|flushed|cleared|"
-        r"lost|disabled|committed|pushed|cached|stored|leaked|renamed|duplicated|hard-?coded|reverted|messed)\b",
-    ),
-    (
-        "blamed",
-        0.6,
-        r"\byou\s+(?:didn['’]?t|did\s+not|never)\s+(?:invalidate|clear|run|test|commit|ask|check|update|restore|bust|evict|purge)\b",
-    ),
-    (
-        "blamed",
-        0.6,
-        r"\byou\s+(?:keep|kept|always)\s+\w+ing\b|\bdid\s+(?:we|you|i)\s+not\s+(?:go\s+through|tell|say|agree)\b",
-    ),
-    ("blamed", 0.5, r"\bi\s+(?:did\s*n[o'’]t|didnt|did\s+not|never)\s+(?:ask|tell|want|say)\b"),
-    ("questioned", 0.5, r"\bwhy\s+(?:the\s+(?:hell|heck)\s+)?(?:did|do|would|are|were|have|must)\s+you\b"),
-    (
-        "questioned",
-        0.5,
-        rf"\bwhy\s+(?:is|was)\s+(?:the\s+)?(?:agent|claude|it|the\s+\S+\s+\S+|the\s+\S+)\s+(?:being\s+)?(?:{_ING}|executing|changed|edited|modified|deleted)\b",
-    ),
-    (
-        "unwanted",
-        0.5,
-        rf"\bi\s+(?:do\s*n[o'’]t|dont|do\s+not)\s+(?:want|need)\s+(?:you\s+to\b|(?:any|a|an|the|these|those|this|that|more)?\s*(?:\w+\s+)?(?:{_AGENT_NOUNS})\b)",
-    ),
-    (
-        "unwanted",
-        0.5,
-        rf"\bi\s+(?:do\s*n[o'’]t|dont|do\s+not|really\s+hate|hate|can['’]?t\s+stand)\s*(?:like\s+)?(?:the\s+|these\s+|those\s+)?(?:{_AGENT_NOUNS})\b",
-    ),
-    ("unwanted", 0.6, rf"(?:^|[,.;]\s*|\band\s+|\bplease[,]?\s+)no\s+(?:more\s+)?(?:{_AGENT_NOUNS})\b"),
-    (
-        "preferred",
-        0.6,
-        rf"{_CLAUSE_START}(?:always\s+)?use\s+\S+(?:\s+\S+)?(?:,)?\s+(?:not|instead\s+of|rather\s+than|and\s+not)\s+\S+",
-    ),
-    (
-        "reminded",
-        0.3,
-        rf"{_CLAUSE_START}(?:(?:do\s*n[o'’]t|dont|do\s+not|never)\s+forget\s+to|always|make\s+sure\s+(?:to|you)|remember\s+to)\s+(?:\w+\s+)?(?:{_STRONG_VERBS}|switch|create|use|run)\b",
-    ),
-    (
-        "reminded",
-        0.3,
-        r"\b(?:ensure|make\s+sure)\s+(?:this|that|it)\s+(?:never|does\s*n[o'’]t)\s+(?:repeats?|happens?)",
-    ),
-)
-
-_PATTERNS = tuple((kind, weight, re.compile(pattern, re.I)) for kind, weight, pattern in _WEIGHTS)
 
 _LASTING = re.compile(
     r"\b(?:never|ever|again|always|from\s+now\s+on|going\s+forward|in\s+(?:the\s+)?future|any\s*more|every\s*time|at\s+all|under\s+no\s+circumstances|"
