@@ -1,5 +1,7 @@
 """How the application is put together: package, factory, database object, requirements, caches already in use."""
 
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,7 +9,7 @@ from cache_strategy.model.evidence import Application
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.program import FunctionInfo, ModuleInfo
 from cache_strategy.profile.source_text import source_of
-from cache_strategy.profile.values import External, Made, Values, text_in
+from cache_strategy.profile.values import External, Made, Value, Values, text_in
 
 if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
@@ -41,7 +43,7 @@ def application_of(analysis: "Analysis", routes: "list[Route]", repo: Path) -> A
         package=package,
         package_path=path,
         factory="" if factory is None else f"{analysis.modules[factory.module].name}:{factory.name}",
-        instance=_best_instance(analysis, instances, module),
+        instance=_best_instance(instances, module),
         database=database,
         session=session,
         requirements=requirements_of(repo),
@@ -51,62 +53,45 @@ def application_of(analysis: "Analysis", routes: "list[Route]", repo: Path) -> A
 
 
 def _made(analysis: "Analysis") -> tuple[list[tuple[Made, FunctionInfo]], list[tuple[Made, ModuleInfo, str]]]:
-    factories: dict[tuple[Made, int], FunctionInfo] = {}
-    for context in analysis.contexts:
-        function = context.function
-        if function.owner >= 0 or function.outer >= 0:
-            continue
-        for value in context.returns:
-            if isinstance(value, Made) and value.path in _APPLICATIONS:
-                factories[(value, function.index)] = function
-    instances = []
+    factories = {
+        (value, context.function.index): (value, context.function)
+        for context in analysis.contexts
+        if context.function.owner < 0 and context.function.outer < 0
+        for value in context.returns
+        if isinstance(value, Made) and value.path in _APPLICATIONS
+    }
+    instances = [
+        (value, module, name)
+        for module, name, value in _objects(analysis)
+        if isinstance(value, Made) and value.path in _APPLICATIONS
+    ]
+    return list(factories.values()), instances
+
+
+def _objects(analysis: "Analysis") -> Iterator[tuple[ModuleInfo, str, Value]]:
+    """What the top levels of production code make, by the name it gets."""
     for module in analysis.modules:
-        if module.is_test:
-            continue
-        for name in analysis.program.bindings(module):
-            for value in analysis.global_value(module, name) or ():
-                if (
-                    isinstance(value, Made)
-                    and value.path in _APPLICATIONS
-                    and _is_bound_here(analysis, module, name)
-                ):
-                    instances.append((value, module, name))
-    return [(made, function) for (made, _), function in factories.items()], instances
-
-
-def _is_bound_here(analysis: "Analysis", module: ModuleInfo, name: str) -> bool:
-    return any(b[0] in ("value", "declared") for b in analysis.program.bindings(module)[name])
+        for name, bound in () if module.is_test else analysis.program.bindings(module).items():
+            if any(b[0] in ("value", "declared") for b in bound):
+                for value in analysis.global_value(module, name) or ():
+                    yield module, name, value
 
 
 def _best_factory(analysis: "Analysis", factories: list[tuple[Made, FunctionInfo]]) -> FunctionInfo | None:
-    if not factories:
-        return None
-
     def order(function: FunctionInfo) -> tuple[int, int, str]:
-        named = (
-            _FACTORY_NAMES.index(function.name) if function.name in _FACTORY_NAMES else len(_FACTORY_NAMES)
-        )
+        names = [*_FACTORY_NAMES, function.name]
         path = analysis.modules[function.module].path
-        return named, path.count("/"), path
+        return names.index(function.name), path.count("/"), path
 
-    return min((function for _, function in factories), key=order)
+    return min((function for _, function in factories), key=order, default=None)
 
 
-def _best_instance(
-    analysis: "Analysis", instances: list[tuple[Made, ModuleInfo, str]], module: ModuleInfo
-) -> str:
-    if not instances:
-        return ""
-    found = min(
-        instances,
-        key=lambda item: (
-            item[1].index != module.index,
-            item[2] not in ("app", "application"),
-            item[1].path.count("/"),
-            item[1].path,
-        ),
-    )
-    return f"{found[1].name}:{found[2]}"
+def _best_instance(instances: list[tuple[Made, ModuleInfo, str]], module: ModuleInfo) -> str:
+    def order(item: tuple[Made, ModuleInfo, str]) -> tuple[bool, bool, int, str]:
+        _, of, name = item
+        return of.index != module.index, name not in ("app", "application"), of.path.count("/"), of.path
+
+    return next((f"{of.name}:{name}" for _, of, name in sorted(instances, key=order)), "")
 
 
 def _main_module(
@@ -118,10 +103,7 @@ def _main_module(
     modules = analysis.modules
     if factory is not None:
         return modules[factory.module]
-    counts: dict[int, int] = {}
-    for route in routes:
-        index = analysis.functions[route.function].module
-        counts[index] = counts.get(index, 0) + 1
+    counts = Counter(analysis.functions[route.function].module for route in routes)
     with_package = [m for _, m, _ in instances if "." in m.name or m.is_package]
     if with_package:
         return with_package[0]
@@ -143,18 +125,11 @@ def _package_of(analysis: "Analysis", module: ModuleInfo) -> tuple[str, str]:
 def _database(analysis: "Analysis", main: ModuleInfo) -> tuple[str, str]:
     objects: list[tuple[ModuleInfo, str]] = []
     sessions: list[tuple[ModuleInfo, str]] = []
-    for module in analysis.modules:
-        if module.is_test:
-            continue
-        for name, bound in analysis.program.bindings(module).items():
-            if not any(b[0] in ("value", "declared") for b in bound):
-                continue
-            values: Values = analysis.global_value(module, name) or frozenset()
-            for value in values:
-                if isinstance(value, Made) and value.path in _DATABASES:
-                    objects.append((module, name))
-                elif isinstance(value, External) and value.path in _SESSIONS:
-                    sessions.append((module, name))
+    for module, name, value in _objects(analysis):
+        if isinstance(value, Made) and value.path in _DATABASES:
+            objects.append((module, name))
+        elif isinstance(value, External) and value.path in _SESSIONS:
+            sessions.append((module, name))
     package = main.name.partition(".")[0]
     for found, is_session in ((objects, False), (sessions, True)):
         if found:
@@ -167,16 +142,9 @@ def _database(analysis: "Analysis", main: ModuleInfo) -> tuple[str, str]:
 
 def requirements_of(repo: Path) -> tuple[str, ...]:
     """The files that declare dependencies, those that emit can extend first."""
-    found = [name for name in _REQUIREMENTS if (repo / name).is_file()]
-    folder = repo / "requirements"
-    if folder.is_dir():
-        found.extend(
-            f"requirements/{path.name}"
-            for path in sorted(folder.glob("*.txt"))
-            if f"requirements/{path.name}" not in found
-        )
-    found.extend(path.name for path in sorted(repo.glob("requirements*.txt")) if path.name not in found)
-    return tuple(found)
+    below = [f"requirements/{path.name}" for path in sorted((repo / "requirements").glob("*.txt"))]
+    beside = [path.name for path in sorted(repo.glob("requirements*.txt"))]
+    return tuple(dict.fromkeys([*(n for n in _REQUIREMENTS if (repo / n).is_file()), *below, *beside]))
 
 
 def existing_caches(analysis: "Analysis") -> tuple[str, ...]:
@@ -191,12 +159,12 @@ def existing_caches(analysis: "Analysis") -> tuple[str, ...]:
     for module in analysis.modules:
         if module.is_test:
             continue
-        for name, bound in analysis.program.bindings(module).items():
-            for binding in bound:
-                if binding[0] == "value" and binding[1][0] == "call":
-                    for value in _callee(analysis, module, binding[1]):
-                        if isinstance(value, External) and value.path.startswith(_CACHES):
-                            found.add((module.path, binding[1][1], f"{name} = {source_of(binding[1])}"))
+        bindings = analysis.program.bindings(module)
+        for name, kind, node in ((n, b[0], b[1]) for n, bound in bindings.items() for b in bound):
+            if kind == "value" and node[0] == "call":
+                for value in _callee(analysis, module, node):
+                    if isinstance(value, External) and value.path.startswith(_CACHES):
+                        found.add((module.path, node[1], f"{name} = {source_of(node)}"))
     return tuple(f"{path}:{line} {what}" for path, line, what in sorted(found))
 
 

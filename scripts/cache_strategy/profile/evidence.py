@@ -138,15 +138,14 @@ def context_of(route: Route, total: Total) -> tuple[str, ...]:
 
 def own_guards(analysis: Analysis, function: FunctionInfo, totals: list[Total]) -> list[str]:
     """The application's own decorators that look up an identity, as written."""
-    found = []
-    decoration = analysis.decoration(function)
-    for index, text in decoration.wrappers:
+    return [
+        text
+        for index, text in analysis.decoration(function).wrappers
         if any(
             c.kind in ("user", "session", "cookie") or c.name == "Authorization"
             for c in totals[index].context
-        ):
-            found.append(text)
-    return found
+        )
+    ]
 
 
 def functions_of(analysis: Analysis, totals: list[Total]) -> dict[int, Function]:

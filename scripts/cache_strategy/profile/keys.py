@@ -58,20 +58,12 @@ def _part(analysis: "Analysis", read: ContextRead) -> KeyPart | None:
         return KeyPart(name=read.name, source=source, expression=expression)
     if read.kind == "query":
         if not read.name:
-            return KeyPart(
-                name="query_string",
-                source="query",
-                expression='request.query_string.decode("utf-8", "replace")',
-            )
+            whole = 'request.query_string.decode("utf-8", "replace")'
+            return KeyPart(name="query_string", source="query", expression=whole)
         return KeyPart(name=read.name, source="query")
-    if read.kind == "header" and read.name and read.name.lower() not in _CREDENTIALS:
-        return KeyPart(
-            name=read.name, source="header", expression=f"request.headers.get({quoted(read.name)})"
-        )
-    if read.kind == "cookie" and read.name:
-        return KeyPart(
-            name=read.name, source="cookie", expression=f"request.cookies.get({quoted(read.name)})"
-        )
+    if read.kind in ("header", "cookie") and read.name and read.name.lower() not in _CREDENTIALS:
+        expression = f"request.{read.kind}s.get({quoted(read.name)})"
+        return KeyPart(name=read.name, source=read.kind, expression=expression)
     if read.kind in ("locale", "tenant") and read.expression and "…" not in read.expression:
         return KeyPart(name=read.kind, source=read.kind, expression=read.expression)
     return None

@@ -11,25 +11,19 @@ def commit_of(repo: Path) -> str:
     try:
         git = repo / ".git"
         if git.is_file():
-            link = git.read_text(encoding="utf-8").strip()
-            if not link.startswith("gitdir: "):
-                return ""
-            git = (repo / link[8:]).resolve()
+            git = (repo / git.read_text(encoding="utf-8").strip().removeprefix("gitdir: ")).resolve()
         head = (git / "HEAD").read_text(encoding="utf-8").strip()
-        if _COMMIT.match(head):
-            return head
-        if not head.startswith("ref: "):
-            return ""
-        name = head[5:]
-        common = git
+        name = head.removeprefix("ref: ")
+        if name == head:
+            return head if _COMMIT.match(head) else ""
+        folders = [git]
         if (git / "commondir").is_file():
-            common = (git / (git / "commondir").read_text(encoding="utf-8").strip()).resolve()
-        for folder in (git, common):
-            loose = folder / name
-            if loose.is_file():
-                found = loose.read_text(encoding="utf-8").strip()
+            folders.append((git / (git / "commondir").read_text(encoding="utf-8").strip()).resolve())
+        for folder in folders:
+            if (folder / name).is_file():
+                found = (folder / name).read_text(encoding="utf-8").strip()
                 return found if _COMMIT.match(found) else ""
-        for line in (common / "packed-refs").read_text(encoding="utf-8").splitlines():
+        for line in (folders[-1] / "packed-refs").read_text(encoding="utf-8").splitlines():
             found, _, packed = line.partition(" ")
             if packed == name and _COMMIT.match(found):
                 return found

@@ -1,8 +1,8 @@
 """Jinja templates: what rendering one reads. jinja2 parses the text and runs nothing; it is imported on first use."""
 
 import os
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _LARGEST_BYTES = 1024 * 1024
 _MOST_INCLUDED = 40
 _SKIPPED = ("node_modules", "__pycache__", "site-packages")
+_COLLECTING = frozenset("list sort reverse unique selectattr rejectattr batch slice groupby".split())
 _FOLDERS = ("templates", "template", "jinja2")
 
 
@@ -66,75 +67,51 @@ class Templates:
     def tree(self, path: str) -> Any:
         """The parsed template; None where it cannot be parsed."""
         if path not in self.parsed:
-            self.parsed[path] = self._parse(path)
+            try:
+                full = self.repo / path
+                is_small = full.stat().st_size <= _LARGEST_BYTES
+                self.parsed[path] = (
+                    parse(full.read_text(encoding="utf-8", errors="replace")) if is_small else None
+                )
+            except OSError:
+                self.parsed[path] = None
         return self.parsed[path]
 
-    def _parse(self, path: str) -> Any:
-        import jinja2
 
-        try:
-            full = self.repo / path
-            if full.stat().st_size > _LARGEST_BYTES:
-                return None
-            text = full.read_text(encoding="utf-8", errors="replace")
-            return _environment().parse(text)
-        except (OSError, jinja2.TemplateError, RecursionError, ValueError):
-            return None
-
-    def parse_text(self, text: str) -> Any:
-        """A template given as text; None where it cannot be parsed."""
-        import jinja2
-
-        try:
-            return _environment().parse(text)
-        except (jinja2.TemplateError, RecursionError, ValueError):
-            return None
-
-
-def _environment() -> Any:
+def parse(text: str) -> Any:
+    """A template given as text; None where it cannot be parsed."""
     import jinja2
 
-    return jinja2.Environment(extensions=["jinja2.ext.i18n", "jinja2.ext.do", "jinja2.ext.loopcontrols"])
+    extensions = [f"jinja2.ext.{name}" for name in ("i18n", "do", "loopcontrols")]
+    try:
+        return jinja2.Environment(extensions=extensions).parse(text)
+    except (jinja2.TemplateError, RecursionError, ValueError):
+        return None
 
 
 def render(
-    frame: "Frame",
-    templates: Templates,
-    names: list[str],
-    variables: dict[str, Values],
-    outside: dict[str, Values],
-    node: Node,
-) -> None:
+    frame: "Frame", templates: Templates, names: list[str], variables: dict[str, Values],
+    outside: dict[str, Values], node: Node, text: str | None = None,
+) -> None:  # fmt: skip
     """
-    Notes what rendering the first template found of `names` reads.
+    Notes what rendering the first template found of `names` reads, or one given as `text`.
 
     `variables` are those given to it, `outside` those of every template (request, session, globals).
     """
     frame.facts.renders = True
-    path = next((p for p in (templates.find(name, frame.module.path) for name in names) if p), None)
-    if path is None:
-        frame.facts.unknown.add(f"template {names[0]}" if names else "a template whose name is not known")
-        for values in variables.values():
-            frame.consume(values, node)
-        return
-    _Run(frame, templates, outside, node).template(path, variables)
-
-
-def render_text(
-    frame: "Frame",
-    templates: Templates,
-    text: str,
-    variables: dict[str, Values],
-    outside: dict[str, Values],
-    node: Node,
-) -> None:
-    """Notes what rendering a template given as text reads."""
-    frame.facts.renders = True
-    tree = templates.parse_text(text)
-    if tree is not None:
-        run = _Run(frame, templates, outside, node)
+    run = _Run(frame, templates, outside, node)
+    if text is not None:
+        tree = parse(text)
         run.path = frame.module.path
-        run.nodes(tree.body, dict(variables))
+        run.nodes(tree.body if tree is not None else (), dict(variables))
+        return
+    path = next((p for p in (templates.find(name, frame.module.path) for name in names) if p), None)
+    if path is not None:
+        run.template(path, variables)
+        return
+    frame.facts.unknown.add(f"template {names[0]}" if names else "a template whose name is not known")
+    for values in variables.values():
+        frame.consume(values, node)
 
 
 class _Run:
@@ -248,13 +225,8 @@ class _Run:
         if kind == "Const":
             return ("const", node.value if isinstance(node.value, str | int | float | bool) else None)
         if kind == "Call":
-            return (
-                "call",
-                node.lineno,
-                self.lowered(node.node),
-                tuple(self.lowered(a) for a in node.args),
-                (),
-            )
+            arguments = tuple(self.lowered(a) for a in node.args)
+            return ("call", node.lineno, self.lowered(node.node), arguments, ())
         return ("none",)
 
     def value(self, node: Any, env: dict[str, Values]) -> Values:
@@ -273,11 +245,7 @@ class _Run:
             return self.filtered(node, env)
         if kind == "Const":
             value = node.value
-            return (
-                one(Constant(value))
-                if isinstance(value, str | int | float | bool) or value is None
-                else PLAIN
-            )
+            return one(Constant(value)) if isinstance(value, str | int | float | None) else PLAIN
         if kind == "CondExpr":
             self.value(node.test, env)
             other = NOTHING if node.expr2 is None else self.value(node.expr2, env)
@@ -290,18 +258,14 @@ class _Run:
             return one(Mapping((), PLAIN))
         if kind in ("And", "Or"):
             return join(self.value(node.left, env), self.value(node.right, env))
-        found: Values = PLAIN
         for child in node.iter_child_nodes():
-            if hasattr(child, "lineno") and type(child).__name__ not in ("Operand", "Keyword"):
-                self.frame.consume(self.value(child, env), self.node)
-            elif type(child).__name__ == "Operand":
-                self.frame.consume(self.value(child.expr, env), self.node)
-        return found
+            inner = child.expr if type(child).__name__ == "Operand" else child
+            if type(child).__name__ != "Keyword" and hasattr(inner, "lineno"):
+                self.frame.consume(self.value(inner, env), self.node)
+        return PLAIN
 
     def name(self, name: str, env: dict[str, Values]) -> Values:
-        if name in env:
-            return env[name]
-        return self.outside.get(name, UNKNOWN)
+        return env[name] if name in env else self.outside.get(name, UNKNOWN)
 
     def base(self, node: Any, env: dict[str, Values]) -> Values:
         if type(node).__name__ == "Name":
@@ -312,32 +276,34 @@ class _Run:
         return self.value(node, env)
 
     def resolved(self, values: Values, node: Any) -> Values:
-        return self.placed(partial(attributes.resolved, self.frame, values, self.lowered(node)))
+        with self.placed():
+            return attributes.resolved(self.frame, values, self.lowered(node))
 
     def touched(self, values: Values, node: Any) -> Values:
-        return self.placed(partial(attributes.touched, self.frame, values, self.lowered(node)))
+        with self.placed():
+            return attributes.touched(self.frame, values, self.lowered(node))
 
-    def placed(self, work: Callable[[], Values]) -> Values:
-        """Runs `work`; context that it notes is of the template's file."""
+    @contextmanager
+    def placed(self) -> Iterator[None]:
+        """Context that is noted meanwhile is of the template's file."""
         before, self.frame.place = self.frame.place, self.path
         try:
-            return work()
+            yield
         finally:
             self.frame.place = before
 
     def item(self, node: Any, env: dict[str, Values]) -> Values:
         found: Values = NOTHING
+        key = getattr(node.arg, "value", None)
         for value in self.base(node.node, env):
             if isinstance(value, External):
-                key = getattr(node.arg, "value", None)
-                taken = partial(attributes.external_item, self.frame, value, key, self.lowered(node))
-                found = join(found, self.placed(taken))
+                with self.placed():
+                    taken = attributes.external_item(self.frame, value, key, self.lowered(node))
+                found = join(found, taken)
             elif isinstance(value, Many):
                 found = join(found, value.items)
             elif isinstance(value, Mapping):
-                key = getattr(node.arg, "value", None)
-                known = dict(value.fields)
-                chosen = known.get(key) if isinstance(key, str) else None
+                chosen = dict(value.fields).get(key) if isinstance(key, str) else None
                 found = join(found, chosen or value.rest or UNKNOWN)
             else:
                 self.frame.consume(one(value), self.node)
@@ -353,28 +319,22 @@ class _Run:
         self.forms(positional, node)
         if type(callee).__name__ == "Name" and callee.name in self.macros:
             return self.macro(self.macros[callee.name], arguments, env)
-        found: Values = NOTHING
         if type(callee).__name__ == "Getattr":
-            for receiver in self.base(callee.node, env):
-                called = partial(calls.call_method, self.frame, receiver, callee.attr, arguments)
-                found = join(found, self.placed(called))
+            receivers = self.base(callee.node, env)
+            with self.placed():
+                found = join(*(calls.call_method(self.frame, r, callee.attr, arguments) for r in receivers))
             return found or UNKNOWN
-        for value in self.base(callee, env):
-            if value not in UNKNOWN:
-                found = join(found, self.placed(partial(calls.call_value, self.frame, value, arguments)))
-        return found or UNKNOWN
+        called = self.base(callee, env) - UNKNOWN
+        with self.placed():
+            return join(*(calls.call_value(self.frame, value, arguments) for value in called)) or UNKNOWN
 
     def forms(self, positional: tuple[Values, ...], node: Any) -> None:
         """A form given to a macro is written out with its CSRF token, which is the session's."""
-        for values in positional:
-            for value in values:
-                if (
-                    isinstance(value, Instance)
-                    and "flask_wtf.FlaskForm" in self.frame.analysis.mro(value.index)[1]
-                ):
-                    before, self.frame.place = self.frame.place, self.path
+        mro = self.frame.analysis.mro
+        for value in NOTHING.union(*positional):
+            if isinstance(value, Instance) and "flask_wtf.FlaskForm" in mro(value.index)[1]:
+                with self.placed():
                     self.frame.note_context("session", "csrf_token", self.lowered(node))
-                    self.frame.place = before
 
     def macro(self, node: Any, arguments: Arguments, env: dict[str, Values]) -> Values:
         if self.count >= _MOST_INCLUDED or node.name in self.stack:
@@ -392,17 +352,7 @@ class _Run:
         values = NOTHING if node.node is None else self.value(node.node, env)
         for argument in node.args:
             self.value(argument, env)
-        if node.name in (
-            "list",
-            "sort",
-            "reverse",
-            "unique",
-            "selectattr",
-            "rejectattr",
-            "batch",
-            "slice",
-            "groupby",
-        ):
+        if node.name in _COLLECTING:
             return many(self.frame.iterate(values, self.node))
         if node.name in ("first", "last", "random", "min", "max"):
             return self.frame.iterate(values, self.node)

@@ -60,10 +60,7 @@ class Made:
 
     def keyword(self, name: str) -> "Values":
         """The values of one keyword argument; empty where it is not given."""
-        for key, values in self.keywords:
-            if key == name:
-                return values
-        return NOTHING
+        return next((values for key, values in self.keywords if key == name), NOTHING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +123,7 @@ class Mapping:
 
     def all_values(self) -> "Values":
         """What a value of the dictionary may be."""
-        found = self.rest
-        for _, values in self.fields:
-            found |= values
-        return found
+        return self.rest.union(*(values for _, values in self.fields))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +180,8 @@ class Query:
     """(class index, attribute) where it is a relationship that is loaded as a query."""
     kind: int = -1
     """The index of the manager or query class whose methods it has besides the ORM's own; -1 where there is none."""
+    model: int = -1
+    """The index of the class whose rows it is about, whatever of them it gives; -1 where that is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,14 +240,16 @@ def depth(values: Values) -> int:
     """How deeply collections nest in these values."""
     deepest = 0
     for value in values:
+        inner: tuple[Values, ...] = ()
         if isinstance(value, Many):
-            deepest = max(deepest, 1 + depth(value.items))
+            inner = (value.items,)
         elif isinstance(value, Mapping):
-            deepest = max(deepest, 1 + depth(value.all_values()))
+            inner = (value.all_values(),)
         elif isinstance(value, Parts):
-            deepest = max(deepest, 1 + max(map(depth, value.parts), default=0))
+            inner = (NOTHING, *value.parts)
         elif isinstance(value, Made):
-            deepest = max(deepest, 1 + max(map(depth, value.args), default=0))
+            inner = (NOTHING, *value.args)
+        deepest = max(deepest, max((1 + depth(part) for part in inner), default=0))
     return deepest
 
 
@@ -267,10 +265,8 @@ def texts_in(values: Values) -> list[str]:
     for value in values:
         if isinstance(value, Constant) and isinstance(value.value, str):
             found.add(value.value)
-        elif isinstance(value, Many):
-            found.update(texts_in(value.items))
-        elif isinstance(value, Parts):
-            for part in value.parts:
+        elif isinstance(value, Many | Parts):
+            for part in (value.items,) if isinstance(value, Many) else value.parts:
                 found.update(texts_in(part))
     return sorted(found)
 
@@ -282,8 +278,4 @@ def is_true(values: Values) -> bool:
 
 def text_of(values: Values) -> str | None:
     """The text, where these values are exactly one literal text."""
-    if len(values) == 1:
-        value = next(iter(values))
-        if isinstance(value, Constant) and isinstance(value.value, str):
-            return value.value
-    return None
+    return text_in(values) if len(values) == 1 else None

@@ -30,7 +30,6 @@ _JSON = frozenset(
 _RENDERING = frozenset(
     """flask.render_template flask.stream_template flask_mako.render_template flask.render_template_string""".split()
 )
-_PROCESSORS = frozenset({"context_processor", "app_context_processor"})
 _FUNCTIONS = frozenset(
     """template_global app_template_global template_filter app_template_filter template_test
     app_template_test""".split()
@@ -41,7 +40,7 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
     """Calls that write an answer out."""
     last = path.rpartition(".")[2]
     if path in _JSON:
-        for values in (*arguments.positional, *(v for _, v in arguments.keywords)):
+        for values in arguments.all():
             serialization.encode(frame, values, arguments.node)
         return one(External(path + "()"))
     if path in _RENDERING:
@@ -61,7 +60,7 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
 
 def decorated(frame: "Frame", function: int, last: str, arguments: Arguments | None) -> bool:
     """`@app.context_processor`, `@app.template_filter("name")` and their relatives."""
-    if last not in _PROCESSORS and last not in _FUNCTIONS:
+    if last not in ("context_processor", "app_context_processor") and last not in _FUNCTIONS:
         return False
     named = text_in(arguments.get(0, "name")) if arguments is not None else None
     name = named or frame.analysis.functions[function].name
@@ -81,31 +80,20 @@ def _by_schema(frame: "Frame", receiver: Value, name: str, arguments: Arguments)
 
 
 def _render(frame: "Frame", path: str, arguments: Arguments) -> Values:
-    variables: dict[str, Values] = {}
-    for name, values in arguments.keywords:
-        if name:
-            variables[name] = values
-        else:
-            for inner in values:
-                if isinstance(inner, Mapping):
-                    variables.update(dict(inner.fields))
-    for values in arguments.positional[1:]:
+    variables: dict[str, Values] = {name: values for name, values in arguments.keywords if name}
+    for values in (*arguments.positional[1:], *(v for name, v in arguments.keywords if not name)):
         for inner in values:
             if isinstance(inner, Mapping):
                 variables.update(dict(inner.fields))
     outside = _template_globals(frame, arguments.node)
-    kept: dict[object, object] = frame.analysis.notes.setdefault("templates", {})
+    kept = frame.analysis.notes["templates"]
     if "all" not in kept:
-        kept["all"] = templates.Templates(Path(str(kept["repo"])))
-    files = kept["all"]
-    assert isinstance(files, templates.Templates)
-    names = texts_in(arguments.get(0, "template_name_or_list"))
-    if path.endswith("render_template_string"):
-        text = text_in(arguments.get(0, "source"))
-        if text is not None:
-            templates.render_text(frame, files, text, variables, outside, arguments.node)
-    else:
-        templates.render(frame, files, names, variables, outside, arguments.node)
+        kept["all"] = templates.Templates(Path(kept["repo"]))
+    files: templates.Templates = kept["all"]
+    is_text = path.endswith("render_template_string")
+    names = [] if is_text else texts_in(arguments.get(0, "template_name_or_list"))
+    text = text_in(arguments.get(0, "source")) if is_text else None
+    templates.render(frame, files, names, variables, outside, arguments.node, text)
     return one(External("flask.render_template()"))
 
 
