@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from conversation import REJECTED, Conversation
@@ -60,19 +62,9 @@ def test_the_reason_of_a_rejection_is_what_the_user_typed(talk):
 
 
 def test_a_result_finds_its_call_when_tool_ids_are_blotted_out(talk):
-    for command, error in (("make", True), ("ls", False)):
-        block = {"type": "tool_use", "id": "REDACTED", "name": "Bash", "input": {"command": command}}
-        talk.record(type="assistant", message={"content": [block]})
-        uuid = f"{talk.session}-{talk.records:04d}"
-        answer = {
-            "type": "tool_result",
-            "tool_use_id": "REDACTED",
-            "content": "Exit code 2",
-            "is_error": error,
-        }
-        talk.record(
-            type="user", message={"content": [answer]}, toolUseResult={}, sourceToolAssistantUUID=uuid
-        )
+    talk.run("make", "Exit code 2", error=True)
+    talk.run("ls")
+    talk.path.write_text(re.sub(r"toolu_\d+", "REDACTED", talk.path.read_text()))
 
     _, (session,) = read(talk.path)
 
@@ -143,13 +135,8 @@ def test_what_a_person_typed_is_told_from_what_the_client_put_there(talk, text, 
 
 
 def test_a_prompt_with_a_picture_is_read(talk):
-    talk.record(
-        type="user",
-        message={
-            "content": [{"type": "text", "text": "no comments please"}, {"type": "image", "source": {}}]
-        },
-        permissionMode="default",
-    )
+    blocks = [{"type": "text", "text": "no comments please"}, {"type": "image", "source": {}}]
+    talk.record(type="user", message={"content": blocks}, permissionMode="default")
 
     _, (session,) = read(talk.path)
 
@@ -158,20 +145,11 @@ def test_a_prompt_with_a_picture_is_read(talk):
 
 def test_a_prompt_typed_while_the_agent_works_is_read_once(talk):
     talk.run("make")
-    talk.raw(
-        b'{"type":"queue-operation","operation":"enqueue","sessionId":"s","content":"stop deleting the fixtures"}\n'
-    )
-    talk.raw(
-        b'{"type":"queue-operation","operation":"enqueue","sessionId":"s","content":"use the other table"}\n'
-    )
-    talk.raw(
-        b'{"type":"queue-operation","operation":"enqueue","sessionId":"s","content":"{\\"task_id\\":\\"1\\"}"}\n'
-    )
+    for content in ("stop deleting the fixtures", "use the other table", '{"task_id":"1"}'):
+        talk.record(type="queue-operation", operation="enqueue", content=content)
     delivered = talk.say("use the other table")
-    talk.record(
-        type="attachment",
-        attachment={"type": "queued_command", "prompt": "and no mocks", "commandMode": "prompt"},
-    )
+    queued = {"type": "queued_command", "prompt": "and no mocks", "commandMode": "prompt"}
+    talk.record(type="attachment", attachment=queued)
 
     _, (session,) = read(talk.path)
 
@@ -184,18 +162,19 @@ def test_a_prompt_typed_while_the_agent_works_is_read_once(talk):
 
 def test_torn_and_foreign_lines_are_counted_and_survived(talk):
     talk.say("rename it")
-    talk.raw(b'{"type":"assistant","message":{"content":[{"type":"tool_use",oops}]}}\n')
-    talk.raw(b"not json at all\n")
-    talk.raw(b"\xff\xfe\x00\n")
-    talk.raw(b"\n")
-    talk.raw(b'[1, 2, "tool_use"]\n')
-    talk.raw(b'{"type":"from-the-future","tool_use":{"x":"tool_use"}}\n')
-    talk.raw(b'{"type":"assistant","message":"tool_use"}\n')
-    talk.raw(
-        b'{"type":"user","message":{"content":[7,{"type":"tool_result","content":{"is_error":true}}]}}\n'
-    )
-    talk.raw(b'{"type":"assistant","message":{"content":[{"type":"tool_use","name":7,"input":[]}]}}\n')
-    talk.raw(b'{"type":"assistant","message":' + b"[" * 100_000 + b'"tool_use"}\n')
+    for line in (
+        b'{"type":"assistant","message":{"content":[{"type":"tool_use",oops}]}}',
+        b"not json at all",
+        b"\xff\xfe\x00",
+        b"",
+        b'[1, 2, "tool_use"]',
+        b'{"type":"from-the-future","tool_use":{"x":"tool_use"}}',
+        b'{"type":"assistant","message":"tool_use"}',
+        b'{"type":"user","message":{"content":[7,{"type":"tool_result","content":{"is_error":true}}]}}',
+        b'{"type":"assistant","message":{"content":[{"type":"tool_use","name":7,"input":[]}]}}',
+        b'{"type":"assistant","message":' + b"[" * 100_000 + b'"tool_use"}',
+    ):
+        talk.raw(line + b"\n")
     talk.run("make")
     talk.raw(b'{"type":"assistant","message":{"content":[{"type":"tool_use","name":"Bash","inp')
 
@@ -281,29 +260,35 @@ def test_a_file_that_is_none_among_transcripts_is_reported_as_unread(tmp_path, t
     ]
 
 
-def test_a_projects_transcripts_are_found_where_the_client_keeps_them(tmp_path, monkeypatch):
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    """kept(project, ending) -> the folder where the client keeps a project's transcripts, with one in it."""
     monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
-    project = tmp_path / "my.shop"
-    project.mkdir()
-    slug = "".join(c if c.isalnum() else "-" for c in str(project.resolve()))
-    folder = tmp_path / "config" / "projects" / slug
-    folder.mkdir(parents=True)
-    Conversation(folder / "one.jsonl").say("hello there")
+
+    def keep(project: Path, longest: int = 200, ending: str = "", cwd: str = "") -> Path:
+        project.mkdir(parents=True, exist_ok=True)
+        slug = "".join(c if c.isalnum() else "-" for c in str(project.resolve()))
+        folder = tmp_path / "config" / "projects" / (slug[:longest] + ending)
+        folder.mkdir(parents=True)
+        Conversation(folder / "one.jsonl").say("hello there", cwd=cwd or str(project.resolve()))
+        return folder
+
+    return keep
+
+
+def test_a_projects_transcripts_are_found_where_the_client_keeps_them(tmp_path, kept):
+    one, two = kept(tmp_path / "my.shop"), kept(tmp_path / "other")
+
+    assert hookify.find_transcripts(tmp_path / "my.shop") == (one / "one.jsonl",)
+    assert set(hookify.find_transcripts(None)) == {one / "one.jsonl", two / "one.jsonl"}
+
+
+def test_a_long_project_name_is_found_by_the_folder_that_was_worked_in(tmp_path, kept):
+    project = tmp_path / ("a" * 90) / ("b" * 90)
+    folder = kept(project, 120, "x1")
+    kept(project, 120, "x2", "/somewhere/else")
 
     assert hookify.find_transcripts(project) == (folder / "one.jsonl",)
-
-
-def test_a_long_project_name_is_found_by_the_folder_that_was_worked_in(tmp_path, monkeypatch):
-    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
-    project = tmp_path / ("a" * 90) / ("b" * 90)
-    project.mkdir(parents=True)
-    slug = "".join(c if c.isalnum() else "-" for c in str(project.resolve()))
-    for ending, cwd in (("x1", str(project.resolve())), ("x2", "/somewhere/else")):
-        folder = tmp_path / "config" / "projects" / (slug[:120] + ending)
-        folder.mkdir(parents=True)
-        Conversation(folder / "one.jsonl").say("hello there", cwd=cwd)
-
-    assert [path.parent.name[-2:] for path in hookify.find_transcripts(project)] == ["x1"]
 
 
 def test_a_project_without_transcripts_gets_one_line(tmp_path, monkeypatch):
