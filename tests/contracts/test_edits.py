@@ -25,12 +25,6 @@ def test_a_second_time_changes_nothing(name):
 
 
 @pytest.mark.parametrize("name", CODE_EDITS)
-def test_before_and_after_are_python(name):
-    ast.parse(EDITS[name].example.before)
-    ast.parse(EDITS[name].example.after)
-
-
-@pytest.mark.parametrize("name", CODE_EDITS)
 def test_every_other_line_keeps_its_bytes(name):
     """Odd but legal formatting around the place survives: only added or replaced lines differ."""
     edit = EDITS[name]

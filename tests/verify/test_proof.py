@@ -194,8 +194,8 @@ class Shop:
 def shop(tmp_path: Path, redis_url: str) -> Shop:
     folder = tmp_path / "shop"
     (folder / "caching").mkdir(parents=True)
-    for name in ("runtime.py", "sqlalchemy_events.py"):
-        shutil.copy(FILES / name, folder / "caching" / name)
+    for file in FILES.glob("*.py"):
+        shutil.copy(file, folder / "caching")
     (folder / "caching" / "__init__.py").touch()
     (folder / "caching" / "entries.py").write_text(ENTRIES, encoding="utf-8")
     made = Shop(folder, redis_url)

@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import pairwise
 
 from cache_strategy.model.contract import Entry
@@ -37,12 +37,6 @@ class _Comparison:
     origin: str | None = None
 
 
-@dataclass
-class _Found:
-    mismatches: list[Mismatch] = field(default_factory=list)
-    within_bound: int = 0
-
-
 def judge(entry: Entry, trace: Trace) -> Judgement:
     """
     What the oracle's run says about one entry.
@@ -51,33 +45,22 @@ def judge(entry: Entry, trace: Trace) -> Judgement:
     value was last known to be right is no older than `staleness_bound_seconds`. A difference without any write is
     never excused: it is not staleness.
     """
-    clock = _Clock(trace)
-    found = _Found()
+    judge = _Judge(entry, trace)
     hits = 0
     for key, comparisons in _comparisons(entry, trace.cache_events).items():
         hits += len(comparisons)
-        _judge_key(entry, key, comparisons, trace, clock, found)
-    distinct = {(m.key, m.write.split(" at ")[0], m.writer, m.reason): m for m in reversed(found.mismatches)}
+        judge.key(key, comparisons)
+    found = judge.mismatches
+    distinct = {(m.key, m.write.split(" at ")[0], m.writer, m.reason): m for m in reversed(found)}
     listed = tuple(reversed(distinct.values()))[:LISTED_AT_MOST]
     notes = []
-    if found.within_bound:
+    if judge.within_bound:
         notes.append(
-            f"{found.within_bound} hits were stale within the bound of {entry.staleness_bound_seconds} s that the contract allows."
+            f"{judge.within_bound} hits were stale within the bound of {entry.staleness_bound_seconds} s that the contract allows."
         )
-    if len(found.mismatches) > len(listed):
-        notes.append(f"{len(found.mismatches)} hits differed, {len(listed)} of them are listed.")
+    if len(found) > len(listed):
+        notes.append(f"{len(found)} hits differed, {len(listed)} of them are listed.")
     return Judgement(hits=hits, mismatches=listed, notes=tuple(notes))
-
-
-class _Clock:
-    """Times of a trace as people read them: seconds since its first event."""
-
-    def __init__(self, trace: Trace) -> None:
-        firsts = [items[0].time_s for items in (trace.accesses, trace.writes, trace.cache_events) if items]
-        self._start = min(firsts, default=0.0)
-
-    def shown(self, time_s: float) -> str:
-        return f"{time_s - self._start:.1f} s"
 
 
 def _comparisons(entry: Entry, events: Iterable[CacheEvent]) -> dict[str, list[_Comparison]]:
@@ -106,65 +89,84 @@ def _comparisons(entry: Entry, events: Iterable[CacheEvent]) -> dict[str, list[_
     return by_key
 
 
-def _judge_key(
-    entry: Entry, key: str, comparisons: Sequence[_Comparison], trace: Trace, clock: _Clock, found: _Found
-) -> None:
-    wavering = _wavering(comparisons, trace.writes)
-    known_right: dict[float, float] = {}
-    for comparison in comparisons:
-        stored = round(comparison.stored_s, 3)
-        if comparison.origin is None:
-            known_right[stored] = comparison.time_s
-            continue
-        since = max(comparison.stored_s, known_right.get(stored, comparison.stored_s))
-        writes = [write for write in trace.writes if since <= write.time_s <= comparison.time_s]
-        relevant = [write for write in writes if _touches(entry, write)]
-        if relevant and not wavering:
-            age = comparison.time_s - relevant[0].time_s
-            if age <= entry.staleness_bound_seconds:
-                found.within_bound += 1
+class _Judge:
+    """Collects what refutes an entry."""
+
+    def __init__(self, entry: Entry, trace: Trace) -> None:
+        self.entry = entry
+        self.trace = trace
+        self.mismatches: list[Mismatch] = []
+        self.within_bound = 0
+        self._tables = {dependency.table.rpartition(".")[2].lower() for dependency in entry.depends_on}
+        firsts = [items[0].time_s for items in (trace.accesses, trace.writes, trace.cache_events) if items]
+        self._start_s = min(firsts, default=0.0)
+
+    def key(self, key: str, comparisons: Sequence[_Comparison]) -> None:
+        wavering = _wavering(comparisons, self.trace.writes)
+        known_right: dict[float, float] = {}
+        for comparison in comparisons:
+            stored = round(comparison.stored_s, 3)
+            if comparison.origin is None:
+                known_right[stored] = comparison.time_s
                 continue
-        found.mismatches.append(_explained(entry, key, comparison, relevant, writes, wavering, trace, clock))
+            since = max(comparison.stored_s, known_right.get(stored, comparison.stored_s))
+            writes = [write for write in self.trace.writes if since <= write.time_s <= comparison.time_s]
+            relevant = [w for w in writes if not self._tables.isdisjoint(t.lower() for t in w.tables)]
+            if relevant and not wavering:
+                age_s = comparison.time_s - relevant[0].time_s
+                if age_s <= self.entry.staleness_bound_seconds:
+                    self.within_bound += 1
+                    continue
+            write, reason = self._explained(comparison, relevant, writes, wavering)
+            served, origin = _around_the_difference(comparison.served, comparison.origin)
+            self.mismatches.append(
+                Mismatch(
+                    entry=self.entry.id,
+                    key=key,
+                    served=served,
+                    origin=origin,
+                    write=self._shown(write) if write else "",
+                    writer=_writer(write) if write else "",
+                    reason=reason,
+                )
+            )
 
-
-def _explained(
-    entry: Entry,
-    key: str,
-    comparison: _Comparison,
-    relevant: Sequence[Write],
-    writes: Sequence[Write],
-    wavering: str,
-    trace: Trace,
-    clock: _Clock,
-) -> Mismatch:
-    write: Write | None = None
-    if wavering:
-        reason = wavering
-    elif relevant:
-        write = relevant[-1]
-        reason = _what_followed(entry, write, comparison, trace)
-    elif writes:
-        write = writes[-1]
-        tables = ", ".join(sorted(_tables(entry))) or "nothing"
-        reason = (
-            f"No dependency was written since the value was stored. {', '.join(write.tables)} was, and is not among what "
-            f"the entry depends on ({tables}): add it to depends_on."
-        )
-    else:
-        reason = (
+    def _explained(
+        self, comparison: _Comparison, relevant: Sequence[Write], writes: Sequence[Write], wavering: str
+    ) -> tuple[Write | None, str]:
+        """The write that made the served value wrong, where one did, and the reason in words."""
+        if wavering:
+            return None, wavering
+        if relevant:
+            return relevant[-1], self._what_followed(relevant[-1], comparison)
+        if writes:
+            tables = ", ".join(sorted(self._tables)) or "nothing"
+            return writes[-1], (
+                f"No dependency was written since the value was stored. {', '.join(writes[-1].tables)} was, and is not "
+                f"among what the entry depends on ({tables}): add it to depends_on."
+            )
+        return None, (
             "No write was seen since the value was stored: the key misses an input (user, header, locale), the answer "
             "depends on the time, or the data changed where the probe cannot see (a trigger, another program)."
         )
-    served, origin = _around_the_difference(comparison.served, comparison.origin or "")
-    return Mismatch(
-        entry=entry.id,
-        key=key,
-        served=served,
-        origin=origin,
-        write=f"{_verb(write)} {', '.join(write.tables)} at {clock.shown(write.time_s)}" if write else "",
-        writer=_writer(write) if write else "",
-        reason=reason,
-    )
+
+    def _what_followed(self, write: Write, comparison: _Comparison) -> str:
+        for event in self.trace.cache_events:
+            if event.event != "invalidate" or not write.time_s <= event.time_s <= comparison.time_s:
+                continue
+            if any(tag.partition(":")[0].lower() in self._tables for tag in event.tags):
+                return "The dependency was invalidated after this write, yet the old value was served."
+        reason = f"No invalidation of {', '.join(write.tables)} followed this write."
+        named = {invalidator.writer for invalidator in self.entry.invalidated_by}
+        if write.path and f"{write.path}:{write.qualname}" not in named:
+            reason += " The contract does not name its writer in invalidated_by."
+        return reason
+
+    def _shown(self, write: Write) -> str:
+        """What was done, of a WITH the first that changes something, and when: seconds since the trace began."""
+        verb = _VERBS.search(write.statement)
+        at = f"{write.time_s - self._start_s:.1f} s"
+        return f"{verb[0].upper() if verb else 'write'} {', '.join(write.tables)} at {at}"
 
 
 def _around_the_difference(served: str, origin: str) -> tuple[str, str]:
@@ -212,34 +214,6 @@ def _answer(comparison: _Comparison, texts: dict[float, str]) -> str | None:
     if comparison.origin is not None:
         return comparison.origin
     return texts.get(round(comparison.stored_s, 3))
-
-
-def _what_followed(entry: Entry, write: Write, comparison: _Comparison, trace: Trace) -> str:
-    tables = _tables(entry)
-    for event in trace.cache_events:
-        if event.event != "invalidate" or not write.time_s <= event.time_s <= comparison.time_s:
-            continue
-        if any(tag.partition(":")[0].lower() in tables for tag in event.tags):
-            return "The dependency was invalidated after this write, yet the old value was served."
-    reason = f"No invalidation of {', '.join(write.tables)} followed this write."
-    named = {invalidator.writer for invalidator in entry.invalidated_by}
-    if write.path and f"{write.path}:{write.qualname}" not in named:
-        reason += " The contract does not name its writer in invalidated_by."
-    return reason
-
-
-def _tables(entry: Entry) -> set[str]:
-    return {dependency.table.rpartition(".")[2].lower() for dependency in entry.depends_on}
-
-
-def _touches(entry: Entry, write: Write) -> bool:
-    return not _tables(entry).isdisjoint(table.lower() for table in write.tables)
-
-
-def _verb(write: Write) -> str:
-    """The word that says what was done: of a WITH the first that changes something."""
-    found = _VERBS.search(write.statement)
-    return found[0].upper() if found else "write"
 
 
 def _writer(write: Write) -> str:
