@@ -58,6 +58,10 @@ class Made:
     keywords: "tuple[tuple[str, Values], ...]" = ()
     owner: int = -1
 
+    def arg(self, position: int, name: str = "") -> "Values":
+        """The argument at a position or under a name; empty where it is not given."""
+        return self.args[position] if position < len(self.args) else self.keyword(name) if name else NOTHING
+
     def keyword(self, name: str) -> "Values":
         """The values of one keyword argument; empty where it is not given."""
         return next((values for key, values in self.keywords if key == name), NOTHING)
@@ -253,9 +257,14 @@ def depth(values: Values) -> int:
     return deepest
 
 
+def literal(value: Value) -> str | None:
+    """The text of a literal text; None for any other value."""
+    return value.value if isinstance(value, Constant) and isinstance(value.value, str) else None
+
+
 def text_in(values: Values) -> str | None:
     """The only text these values can be; None where there is none or more than one."""
-    found = [v.value for v in values if isinstance(v, Constant) and isinstance(v.value, str)]
+    found = [text for text in map(literal, values) if text is not None]
     return found[0] if len(found) == 1 else None
 
 
@@ -263,11 +272,11 @@ def texts_in(values: Values) -> list[str]:
     """Every literal text of these values, also inside lists and tuples, sorted."""
     found: set[str] = set()
     for value in values:
-        if isinstance(value, Constant) and isinstance(value.value, str):
-            found.add(value.value)
-        elif isinstance(value, Many | Parts):
+        if isinstance(value, Many | Parts):
             for part in (value.items,) if isinstance(value, Many) else value.parts:
                 found.update(texts_in(part))
+        elif (text := literal(value)) is not None:
+            found.add(text)
     return sorted(found)
 
 

@@ -22,6 +22,7 @@ from cache_strategy.profile.values import (
     Value,
     Values,
     is_true,
+    literal,
     one,
     text_in,
     texts_in,
@@ -33,21 +34,19 @@ if TYPE_CHECKING:
 TABLE = "sqlalchemy.Table()"
 _COLUMNS = ("sqlalchemy.Column()", "sqlalchemy.mapped_column()", "sqlalchemy.Field()")
 _RELATIONS = ("sqlalchemy.relationship()", "sqlalchemy.relation()", "sqlalchemy.dynamic_loader()")
-STRUCTURAL = frozenset(
-    {
-        *_COLUMNS, *_RELATIONS, TABLE, "sqlalchemy.ForeignKey()", "sqlalchemy.ForeignKeyConstraint()",
-        "sqlalchemy.PrimaryKeyConstraint()", "sqlalchemy.backref()", "sqlalchemy.association_proxy()",
-        "sqlalchemy.synonym()", "sqlalchemy.deferred()", "sqlalchemy.column_property()",
-        "sqlalchemy.declarative_base()", "sqlalchemy.automap_base()", DATABASE,
-    }
-)  # fmt: skip
+STRUCTURAL = frozenset({*_COLUMNS, *_RELATIONS, TABLE, DATABASE}).union(
+    f"sqlalchemy.{name}()"
+    for name in """ForeignKey ForeignKeyConstraint PrimaryKeyConstraint backref association_proxy synonym deferred
+    column_property declarative_base automap_base""".split()
+)
 _DECLARATIVE = frozenset(
     """sqlalchemy.DeclarativeBase sqlalchemy.declarative_base() sqlalchemy.automap_base()
-    sqlalchemy.DeclarativeBaseNoMeta flask_sqlalchemy.SQLAlchemy().Model flask_sqlalchemy.Model
-    sqlmodel.SQLModel sqlalchemy.AbstractConcreteBase sqlalchemy.ConcreteBase
-    flask_sqlalchemy.model.Model flask_appbuilder.Model""".split()
+    sqlalchemy.DeclarativeBaseNoMeta flask_sqlalchemy.SQLAlchemy().Model flask_sqlalchemy.Model sqlmodel.SQLModel
+    sqlalchemy.AbstractConcreteBase sqlalchemy.ConcreteBase flask_sqlalchemy.model.Model
+    flask_appbuilder.Model""".split()
 )
 _FLASK = frozenset({"flask_sqlalchemy.SQLAlchemy().Model"})
+_WRAPPING = ("sqlalchemy.deferred()", "sqlalchemy.column_property()")
 _CAMEL = re.compile(r"((?<=[a-z0-9])[A-Z]|(?!^)[A-Z](?=[a-z]))")
 
 
@@ -85,9 +84,7 @@ class _Reader:
     def read(self) -> None:
         program = self.analysis.program
         for module in program.modules:
-            if module.is_test:
-                continue
-            for name, bound in program.bindings(module).items():
+            for name, bound in () if module.is_test else program.bindings(module).items():
                 if any(b[0] in ("value", "declared") and _calls(b[1], "Table") for b in bound):
                     for value in self.analysis.global_value(module, name) or NOTHING:
                         if isinstance(value, Made) and value.path == TABLE:
@@ -107,29 +104,20 @@ class _Reader:
     # --- tables
 
     def table(self, made: Made) -> TableFound | None:
-        name = text_in(made.args[0]) if made.args else None
-        if name is None:
-            return None
-        found = self.analysis.tables.get(name)
-        if found is not None:
-            return found
-        found = TableFound(name, made.place[0], made.place[1])
-        self.analysis.tables[name] = found
-        columns: list[str] = []
-        key: list[str] = []
-        for argument in made.args[1:]:
-            for value in argument:
-                if isinstance(value, Made) and value.path in _COLUMNS:
-                    column = (text_in(value.args[0]) if value.args else None) or ""
-                    columns.append(column)
-                    self.columns_made[value] = (name, column)
-                    if is_true(value.keyword("primary_key")):
-                        key.append(column)
-                    self.note_foreign(found, column, value)
-                elif isinstance(value, Made) and value.path == "sqlalchemy.ForeignKeyConstraint()":
-                    self.constraint(found, value)
-        found.columns = tuple(columns)
-        found.primary_key = tuple(key)
+        name = text_in(made.arg(0))
+        if name is None or name in self.analysis.tables:
+            return self.analysis.tables.get(name or "")
+        found = self.analysis.tables[name] = TableFound(name, *made.place)
+        for value in (v for argument in made.args[1:] for v in argument if isinstance(v, Made)):
+            if value.path in _COLUMNS:
+                column = text_in(value.arg(0)) or ""
+                found.columns += (column,)
+                self.columns_made[value] = (name, column)
+                if is_true(value.keyword("primary_key")):
+                    found.primary_key += (column,)
+                self.note_foreign(found, column, value)
+            elif value.path == "sqlalchemy.ForeignKeyConstraint()":
+                self.constraint(found, value)
         return found
 
     def note_foreign(self, owner: Mapped | TableFound, column: str, made: Made) -> None:
@@ -142,11 +130,9 @@ class _Reader:
             owner.parents[column] = _without_schema(text)
 
     def foreign_key(self, owner: Mapped | TableFound, column: str, made: Made) -> None:
-        for value in made.args[0] if made.args else NOTHING:
-            target = ""
-            if isinstance(value, Constant) and isinstance(value.value, str):
-                target = _without_schema(value.value)
-            elif isinstance(value, Clause) and value.column is not None:
+        for value in made.arg(0):
+            target = _without_schema(literal(value) or "")
+            if isinstance(value, Clause) and value.column is not None:
                 target = ".".join(value.column)
             elif value in self.columns_made:
                 target = ".".join(self.columns_made[value])
@@ -157,10 +143,8 @@ class _Reader:
             owner.on_delete[column] = action.upper()
 
     def constraint(self, owner: Mapped | TableFound, made: Made) -> None:
-        columns = texts_in(made.args[0]) if made.args else []
-        targets = texts_in(made.args[1]) if len(made.args) > 1 else []
         action = text_in(made.keyword("ondelete"))
-        for column, target in zip(columns, targets, strict=False):
+        for column, target in zip(texts_in(made.arg(0)), texts_in(made.arg(1)), strict=False):
             owner.parents[column] = _without_schema(target)
             if action:
                 owner.on_delete[column] = action.upper()
@@ -202,13 +186,11 @@ class _Reader:
 
     def has_columns(self, index: int) -> bool:
         """Whether a class that has a table's name, but no base that is known, has columns."""
-        for ancestor in self.analysis.mro(index)[0]:
-            for value, _, _ in self.analysis.classes[ancestor].attributes.values():
-                if value is not None and (_calls(value, "Column") or _calls(value, "mapped_column")):
-                    return True
-            if "__table__" in self.analysis.classes[ancestor].attributes:
-                return True
-        return False
+        return any(
+            name == "__table__" or _calls(value, "Column") or _calls(value, "mapped_column")
+            for ancestor in self.analysis.mro(index)[0]
+            for name, (value, _, _) in self.analysis.classes[ancestor].attributes.items()
+        )
 
     def fill(self, mapped: Mapped, classes: list[int]) -> bool:
         """Columns and relationships of a class and of what it derives from; whether it names a primary key itself."""
@@ -240,19 +222,12 @@ class _Reader:
     ) -> bool:
         """Takes one attribute of the class body for what it is; True where it is of the primary key."""
         for value in found:
+            if isinstance(value, Made) and value.path in _WRAPPING:
+                value = next((v for v in value.arg(0) if isinstance(v, Made)), value)
             if not isinstance(value, Made):
                 continue
-            if value.path in ("sqlalchemy.deferred()", "sqlalchemy.column_property()"):
-                inner = next(
-                    (v for v in (value.args[0] if value.args else NOTHING) if isinstance(v, Made)), None
-                )
-                if inner is None:
-                    mapped.columns[name] = name
-                    return False
-                value = inner
             if value.path in _COLUMNS:
-                first = text_in(value.args[0]) if value.args else None
-                column = first or text_in(value.keyword("name")) or name
+                column = text_in(value.arg(0)) or text_in(value.keyword("name")) or name
                 if name == "__table__":
                     continue
                 mapped.columns[name] = column
@@ -264,16 +239,14 @@ class _Reader:
             if value.path == "sqlalchemy.association_proxy()":
                 self.proxies.append((mapped, name, value))
                 return False
-            if value.path == "sqlalchemy.synonym()":
+            if value.path == "sqlalchemy.synonym()" or value.path in _WRAPPING:
                 mapped.columns[name] = name
                 return False
-            if value.path == TABLE and name == "__table__":
-                table = self.table(value)
-                if table is not None:
-                    for column in table.columns:
-                        mapped.columns[column] = column
-                    mapped.parents.update(table.parents)
-                    mapped.primary_key = table.primary_key
+            table = self.table(value) if value.path == TABLE and name == "__table__" else None
+            if table is not None:
+                mapped.columns.update({column: column for column in table.columns})
+                mapped.parents.update(table.parents)
+                mapped.primary_key = table.primary_key
         if annotation is not None and _is_mapped_annotation(annotation) and not found - _unknown_only(found):
             mapped.columns.setdefault(name, name)
         return False
@@ -289,7 +262,7 @@ class _Reader:
             if "__table__" in ancestor_info.attributes:
                 for value in analysis.class_attribute(ancestor, "__table__"):
                     if isinstance(value, Made) and value.path == TABLE and value.args:
-                        return text_in(value.args[0]) or ""
+                        return text_in(value.arg(0)) or ""
             if "__tablename__" in ancestor_info.attributes:
                 return text_in(analysis.class_attribute(ancestor, "__tablename__")) or (
                     parent.table if parent is not None else _snake(info.name)
@@ -313,60 +286,38 @@ class _Reader:
         if target is None:
             return
         other = self.analysis.mapped[target]
-        secondary = self.secondary(
-            made.keyword("secondary") or (made.args[1] if len(made.args) > 1 else NOTHING)
-        )
+        secondary = self.secondary(made.keyword("secondary") or made.arg(1))
         lazy_text = text_in(made.keyword("lazy")) or ""
         marked = last_name(annotation[2]) if annotation is not None and annotation[0] == "item" else ""
         write_only = lazy_text == "write_only" or marked == "WriteOnlyMapped"
         lazy = write_only or lazy_text == "dynamic" or marked == "DynamicMapped"
         lazy = lazy or made.path.endswith("dynamic_loader()")
-        cascade = text_in(made.keyword("cascade")) or ""
         many_rows = self.is_many(mapped, other, made, annotation, secondary)
         mapped.relations[name] = Relation(
             target,
             many_rows,
             secondary,
             lazy and many_rows,
-            "delete" in cascade or "all" in cascade,
+            _cascades(made),
             write_only=write_only,
             passive=bool(made.keyword("passive_deletes")),
         )
         for value in made.keyword("backref"):
-            back_name: str | None = None
-            settings: Made | None = None
-            if isinstance(value, Constant) and isinstance(value.value, str):
-                back_name = value.value
-            elif isinstance(value, Made) and value.path == "sqlalchemy.backref()":
-                back_name = text_in(value.args[0]) if value.args else None
-                settings = value
+            settings = value if isinstance(value, Made) else Made("", ("", 0), (one(value),))
+            back_name = text_in(settings.arg(0))
             if back_name and back_name not in other.relations:
-                other.relations[back_name] = self.back(mapped, many_rows, secondary, settings)
-
-    def back(self, mapped: Mapped, forward_many: bool, secondary: str, settings: Made | None) -> Relation:
-        uselist = settings.keyword("uselist") if settings is not None else NOTHING
-        many_rows = bool(secondary) or not forward_many
-        if uselist == one(Constant(False)):
-            many_rows = False
-        lazy = cascade = ""
-        if settings is not None:
-            lazy = text_in(settings.keyword("lazy")) or ""
-            cascade = text_in(settings.keyword("cascade")) or ""
-        return Relation(
-            mapped.index,
-            many_rows,
-            secondary,
-            lazy in ("dynamic", "write_only"),
-            "delete" in cascade or "all" in cascade,
-        )
+                back_many = (bool(secondary) or not many_rows) and settings.keyword("uselist") != _FALSE
+                lazy = text_in(settings.keyword("lazy")) in ("dynamic", "write_only")
+                back = Relation(mapped.index, back_many, secondary, lazy, _cascades(settings))
+                other.relations[back_name] = back
 
     def target(self, made: Made, annotation: Node | None, mapped: Mapped, defined: int) -> int | None:
-        given = made.args[0] if made.args else made.keyword("argument")
-        for value in given:
+        for value in made.arg(0, "argument"):
             if isinstance(value, ClassRef) and value.index in self.analysis.mapped:
                 return value.index
-            if isinstance(value, Constant) and isinstance(value.value, str):
-                return self.named(value.value, mapped)
+            text = literal(value)
+            if text is not None:
+                return self.named(text, mapped)
         if annotation is not None:
             info = self.analysis.classes[defined]
             module = self.analysis.modules[info.module]
@@ -375,43 +326,36 @@ class _Reader:
                 if isinstance(value, Instance) and value.index in self.analysis.mapped:
                     return value.index
             # names that are imported for type checking only
-            for word in _words(annotation):
-                found = self.named(word, mapped)
-                if found is not None:
-                    return found
+            named = (self.named(word, mapped) for word in _words(annotation))
+            return next((found for found in named if found is not None), None)
         return None
 
     def named(self, text: str, mapped: Mapped) -> int | None:
-        found = self.by_name.get(text.rpartition(".")[2], [])
-        if not found:
-            return None
-        program = self.analysis.program
-        here = program.classes[mapped.index].module
-        return min(
-            found,
-            key=lambda i: (
-                program.classes[i].module != here,
-                not program.modules[program.classes[i].module].name.endswith(text.rpartition(".")[0]),
-                i,
-            ),
-        )
+        package, _, last = text.rpartition(".")
+        classes = self.analysis.classes
+        here = classes[mapped.index].module
+
+        def order(index: int) -> tuple[bool, bool, int]:
+            module = classes[index].module
+            return module != here, not self.analysis.modules[module].name.endswith(package), index
+
+        return min(self.by_name.get(last, []), key=order, default=None)
 
     def secondary(self, values: Values) -> str:
         for value in values:
             if isinstance(value, Made) and value.path == TABLE and value.args:
                 self.table(value)
-                return text_in(value.args[0]) or ""
-            if isinstance(value, Constant) and isinstance(value.value, str):
-                return value.value.rpartition(".")[2]
-            if isinstance(value, ClassRef) and value.index in self.analysis.mapped:
-                return self.analysis.mapped[value.index].table
+                return text_in(value.arg(0)) or ""
+            model = self.analysis.model(value)
+            if literal(value) is not None or model is not None:
+                return model.table if model is not None else (literal(value) or "").rpartition(".")[2]
         return ""
 
     def is_many(
         self, mapped: Mapped, other: Mapped, made: Made, annotation: Node | None, secondary: str
     ) -> bool:
         uselist = made.keyword("uselist")
-        if uselist == one(Constant(False)):
+        if uselist == _FALSE:
             return False
         if annotation is not None and _is_mapped_annotation(annotation):
             return any(word in _COLLECTION_WORDS for word in _words(annotation))
@@ -422,25 +366,29 @@ class _Reader:
         here = any(parent.rpartition(".")[0] in other.tables for parent in mapped.parents.values())
         there = any(parent.rpartition(".")[0] in mapped.tables for parent in other.parents.values())
         if here and there:
-            return (text_in(made.keyword("lazy")) or "") == "dynamic" or bool(made.keyword("cascade"))
+            return text_in(made.keyword("lazy")) == "dynamic" or bool(made.keyword("cascade"))
         return not here
 
     def proxy(self, mapped: Mapped, name: str, made: Made) -> None:
-        through = text_in(made.args[0]) if made.args else None
-        attribute = text_in(made.args[1]) if len(made.args) > 1 else None
-        relation = mapped.relations.get(through or "")
+        attribute = text_in(made.arg(1))
+        relation = mapped.relations.get(text_in(made.arg(0)) or "")
         if relation is not None and attribute:
             mapped.relations[name] = Relation(
                 relation.target, relation.many, relation.secondary, False, False, attribute
             )
 
 
+_FALSE = one(Constant(False))
 _COLLECTION_WORDS = frozenset("list List set Set Sequence DynamicMapped WriteOnlyMapped Collection".split())
 
 
+def _cascades(made: Made) -> bool:
+    cascade = text_in(made.keyword("cascade")) or ""
+    return "delete" in cascade or "all" in cascade
+
+
 def _without_schema(target: str) -> str:
-    parts = target.split(".")
-    return ".".join(parts[-2:]) if len(parts) >= 2 else target
+    return ".".join(target.split(".")[-2:])
 
 
 def _snake(name: str) -> str:
