@@ -29,10 +29,10 @@ def combine(frame: "Frame", node: Node, parts: list[Values]) -> Values:
         keys = keys_of(parts)
     elif sign == "==" and len(parts) == 2:
         keys = _equality(parts[0], parts[1]) | _equality(parts[1], parts[0])
-    return merged(parts, keys)
+    return one(merged(parts, keys))
 
 
-def merged(parts: Iterable[Values], keys: frozenset[RowKey] = frozenset(), aggregate: bool = False) -> Values:
+def merged(parts: Iterable[Values], keys: frozenset[RowKey] = frozenset(), aggregate: bool = False) -> Clause:
     """One clause that names whatever the clauses and queries among the parts name."""
     tables: frozenset[str] = frozenset()
     inner: frozenset[str] = frozenset()
@@ -42,18 +42,13 @@ def merged(parts: Iterable[Values], keys: frozenset[RowKey] = frozenset(), aggre
                 tables |= value.tables
                 inner |= value.tables if isinstance(value, Query) else value.inner
                 aggregate = aggregate or value.aggregate
-    return one(Clause(tables, keys, aggregate, entities=PLAIN, inner=inner))
+    return Clause(tables, keys, aggregate, entities=PLAIN, inner=inner)
 
 
 def keys_of(parts: Iterable[Values]) -> frozenset[RowKey]:
     """The keys of conditions that must all hold; one that may be one thing or another demands neither."""
-    keys: frozenset[RowKey] = frozenset()
-    for part in parts:
-        if len(part) == 1:
-            value = next(iter(part))
-            if isinstance(value, Clause):
-                keys |= value.keys
-    return keys
+    single = (next(iter(part)) for part in parts if len(part) == 1)
+    return frozenset(key for value in single if isinstance(value, Clause) for key in value.keys)
 
 
 def _equality(columns: Values, others: Values) -> frozenset[RowKey]:
@@ -74,10 +69,8 @@ def flattened(values: Values) -> list[Value]:
     """The values, with those inside lists and tuples instead of the list."""
     found: list[Value] = []
     for value in values:
-        if isinstance(value, Many):
-            found.extend(flattened(value.items))
-        elif isinstance(value, Parts):
-            for part in value.parts:
+        if isinstance(value, Many | Parts):
+            for part in (value.items,) if isinstance(value, Many) else value.parts:
                 found.extend(flattened(part))
         else:
             found.append(value)

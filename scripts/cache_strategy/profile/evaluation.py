@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from cache_strategy.model.evidence import UNKNOWN_TABLE, ContextRead, WriterHow
 from cache_strategy.profile import annotations, attributes, calls, clauses, decorating, request_methods, sql
 from cache_strategy.profile.facts import Call, Context, Facts
-from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.lowering import Node, line_of
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.program import FunctionInfo, ModuleInfo
 from cache_strategy.profile.source_text import source_of
@@ -89,21 +89,22 @@ class Frame:
 
     def note_context(self, kind: str, name: str, node: Node) -> ContextRead:
         """The answer depends on something besides the arguments; `node` is how the code reads it."""
-        line = node[1] if len(node) > 1 and isinstance(node[1], int) else 0
-        found = ContextRead(kind=kind, name=name, expression=source_of(node), path=self.place, line=line)
+        found = ContextRead(
+            kind=kind, name=name, expression=source_of(node), path=self.place, line=line_of(node)
+        )
         self.facts.context.add(found)
         return found
 
     def note_read(self, tables: Iterable[str], node: Node, key: RowKey | None = None) -> None:
         """A query reads `tables`; `key` says which rows where an argument picks them."""
-        line = _line(node)
+        line = line_of(node)
         for table in tables:
             self.facts.reads.add((table, key if key is not None and key.table == table else None))
             self.facts.queries.add((line, table, self.loops > 0))
 
     def note_write(self, table: str, how: WriterHow, node: Node) -> None:
         """A statement changes `table`."""
-        self.facts.writes.add((table or UNKNOWN_TABLE, how, _line(node)))
+        self.facts.writes.add((table or UNKNOWN_TABLE, how, line_of(node)))
 
     # --- parameters and scopes
 
@@ -522,7 +523,7 @@ class Frame:
 
     def edge(self, context: Context, node: Node, arguments: tuple[tuple[str, str], ...] = ()) -> None:
         """Notes that `context` runs as part of this evaluation."""
-        self.facts.calls.add(Call(context.index, _line(node), self.loops > 0, arguments))
+        self.facts.calls.add(Call(context.index, line_of(node), self.loops > 0, arguments))
 
     def within(self, module: ModuleInfo, facts: Facts, outer: int) -> "Frame":
         """A frame for expressions that stand in another module, at its top level or in the function `outer`."""
@@ -537,10 +538,6 @@ def _sql_with_gaps(texts: list[str | None]) -> Values:
     """A text of which only some parts are known: kept where it is SQL, whose tables may stand in what is known."""
     whole = "".join(f" {sql.PLACEHOLDER} " if text is None else text for text in texts)
     return one(Constant(whole)) if sql.looks_like_sql(whole) else PLAIN
-
-
-def _line(node: Node) -> int:
-    return node[1] if len(node) > 1 and isinstance(node[1], int) else 0
 
 
 def _grown(values: Values) -> Values:

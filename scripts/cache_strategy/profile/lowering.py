@@ -68,6 +68,11 @@ def lower(tree: ast.Module) -> Node:
     return (tuple(lowering.functions), tuple(lowering.classes), marshal.dumps(body))
 
 
+def line_of(node: Node) -> int:
+    """The line of a node; 0 for one that has none."""
+    return node[1] if len(node) > 1 and isinstance(node[1], int) else 0
+
+
 class _Lowering:
     """The functions and classes of one module so far; `around` are those that are being read, from the outside in."""
 

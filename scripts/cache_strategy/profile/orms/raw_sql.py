@@ -3,18 +3,18 @@
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile import sql
-from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.lowering import Node, line_of
 from cache_strategy.profile.orms._base import Orm
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
     Clause,
-    Constant,
     External,
     Query,
     Value,
     Values,
+    literal,
     many,
     one,
 )
@@ -38,10 +38,9 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
     last = path.rpartition(".")[2]
     if path.startswith(_DRIVERS):
         if last in _RUNNING:
-            if execute(frame, arguments):
-                return one(External(path.partition("()")[0] + "()"))
-            frame.facts.unknown.add("a statement that is put together at run time")
-            frame.note_read(("?",), arguments.node)
+            if not execute(frame, arguments):
+                frame.facts.unknown.add("a statement that is put together at run time")
+                frame.note_read(("?",), arguments.node)
             return one(External(path.partition("()")[0] + "()"))
         if last in _ALL:
             return many(PLAIN) if last != "fetchone" else PLAIN
@@ -68,11 +67,11 @@ def execute(frame: "Frame", arguments: Arguments) -> bool:
     found = False
     for values in (*arguments.positional[:2], *(v for _, v in arguments.keywords)):
         for value in values:
-            if isinstance(value, Constant) and isinstance(value.value, str):
-                statement = sql.read_statement(value.value)
-                if statement is not None:
-                    note(frame, statement, value.value, arguments.node)
-                    found = True
+            text = literal(value)
+            statement = None if text is None else sql.read_statement(text)
+            if statement is not None:
+                note(frame, statement, text or "", arguments.node)
+                found = True
             elif isinstance(value, Clause | Query):
                 return False
     return found
@@ -80,7 +79,7 @@ def execute(frame: "Frame", arguments: Arguments) -> bool:
 
 def note(frame: "Frame", statement: sql.Statement, text: str, node: Node) -> None:
     """Reads and writes of a statement."""
-    line = node[1] if len(node) > 1 and isinstance(node[1], int) else 0
+    line = line_of(node)
     frame.note_read(statement.reads, node)
     for table in statement.writes:
         frame.note_write(table, "ddl" if statement.verb == "ddl" else "raw-sql", node)

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cache_strategy.model.evidence import WriterHow
 from cache_strategy.profile import clauses, rows
-from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.lowering import Node, line_of
 from cache_strategy.profile.orms.sqlalchemy.models import TABLE, model_base
 from cache_strategy.profile.orms.sqlalchemy.names import DATABASE, SESSION
 from cache_strategy.profile.plugins import Arguments, given
@@ -12,7 +13,6 @@ from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
     UNKNOWN,
-    Argument,
     ClassRef,
     Clause,
     Constant,
@@ -57,10 +57,11 @@ _OPERATORS = frozenset(
     self_group select join outerjoin where order_by limit offset subquery cte scalar_subquery as_scalar
     exists with_entities filter_by group_by union union_all has_key overlap contained_by""".split()
 )
+_OF_TABLE = frozenset("select insert update delete join outerjoin alias create drop count exists".split())
 _ONE_ROW = frozenset(
-    """first one one_or_none first_or_404 one_or_404 get get_or_404 get_or_create get_or_none""".split()
+    """first one one_or_none first_or_404 one_or_404 get get_or_404 get_or_create get_or_none fetchone scalar_one_or_none""".split()
 )
-_PLAIN_RESULT = frozenset("count scalar statement column_descriptions value".split())
+_SCALAR = frozenset("count scalar scalar_one statement column_descriptions value".split())
 _AGGREGATES = frozenset(
     """count sum avg min max array_agg string_agg group_concat json_agg jsonb_agg bool_and bool_or every
     percentile_cont stddev variance row_number rank dense_rank""".split()
@@ -82,14 +83,11 @@ def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | N
     if isinstance(value, Made):
         if value.path == TABLE:
             return _of_table(value, name)
-        if value.path == DATABASE:
-            if name == "Model":
-                return model_base(value)
-            if name == "session":
-                return one(External(SESSION))
+        if value.path == DATABASE and name in ("Model", "session"):
+            return model_base(value) if name == "Model" else one(External(SESSION))
         return None
     if isinstance(value, Clause | Query):
-        if name == "c" or name == "columns":
+        if name in ("c", "columns"):
             return one(value)
         if isinstance(value, Clause) and name not in _OPERATORS:
             return _of_alias(frame, value, name)
@@ -163,24 +161,12 @@ def _of_mixin(frame: "Frame", index: int) -> Values | None:
 
 
 def _of_table(value: Made, name: str) -> Values:
-    table = (text_in(value.args[0]) if value.args else None) or "?"
+    table = text_in(value.arg(0)) or "?"
     if name in ("c", "columns"):
         return one(value)
     if name == "name":
         return one(Constant(table))
-    if name in (
-        "select",
-        "insert",
-        "update",
-        "delete",
-        "join",
-        "outerjoin",
-        "alias",
-        "create",
-        "drop",
-        "count",
-        "exists",
-    ):
+    if name in _OF_TABLE:
         return one(Method(value, name))
     return one(Clause(frozenset({table}), column=(table, name), entities=PLAIN))
 
@@ -190,7 +176,7 @@ def query_of(mapped: "Mapped") -> Query:
     return Query(ORM, "select", one(Instance(mapped.index)), frozenset(mapped.tables))
 
 
-def select(frame: "Frame", arguments: Arguments) -> Values:
+def select(frame: "Frame", arguments: Arguments) -> Query:
     """`select(…)` and `session.query(…)`."""
     tables: frozenset[str] = frozenset()
     inner: frozenset[str] = frozenset()
@@ -200,10 +186,7 @@ def select(frame: "Frame", arguments: Arguments) -> Values:
         for value in clauses.flattened(values):
             found, names, counts = selected(frame, value)
             parts.append(found)
-            if not isinstance(value, Clause):
-                inner |= names & tables
-            else:
-                inner |= value.inner
+            inner |= value.inner if isinstance(value, Clause) else names & tables
             tables |= names
             aggregate = aggregate or counts
     if len(tables) > 1 and "?" in tables:
@@ -213,7 +196,7 @@ def select(frame: "Frame", arguments: Arguments) -> Values:
     entities = parts[0] if len(parts) == 1 else one(Parts(tuple(parts[:12]))) if parts else UNKNOWN
     if len(parts) == 1 and not any(isinstance(v, Instance) for v in entities):
         entities = one(Parts((entities,)))
-    return one(Query(ORM, "select", entities, tables, aggregate=aggregate, inner=inner))
+    return Query(ORM, "select", entities, tables, aggregate=aggregate, inner=inner)
 
 
 def selected(frame: "Frame", value: Value) -> tuple[Values, frozenset[str], bool]:
@@ -232,20 +215,15 @@ def selected(frame: "Frame", value: Value) -> tuple[Values, frozenset[str], bool
     if isinstance(value, Query):
         return value.entities, value.tables, value.aggregate
     if isinstance(value, Made) and value.path == TABLE:
-        name = text_in(value.args[0]) if value.args else None
-        return PLAIN, frozenset({name or "?"}), False
-    if isinstance(value, Constant):
+        return PLAIN, frozenset({text_in(value.arg(0)) or "?"}), False
+    if isinstance(value, Constant | External):
         return PLAIN, frozenset(), False
-    if isinstance(value, External):
-        return PLAIN, frozenset(), False
-    if isinstance(value, Argument) or not isinstance(value, Clause):
-        return UNKNOWN, frozenset({"?"}), False
-    return UNKNOWN, frozenset(), False
+    return UNKNOWN, frozenset({"?"}), False
 
 
 def function_call(name: str, arguments: Arguments) -> Values:
     """`func.count(User.id)`."""
-    return clauses.merged(arguments.positional, aggregate=name in _AGGREGATES)
+    return one(clauses.merged(arguments.positional, aggregate=name in _AGGREGATES))
 
 
 def build(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values:
@@ -253,19 +231,11 @@ def build(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Valu
     if name == "filter_by":
         return one(_filter_by(frame, query, arguments))
     if name in ("with_entities", "with_only_columns"):
-        chosen = next(iter(select(frame, arguments)))
-        if isinstance(chosen, Query):
-            return one(
-                replace(
-                    query,
-                    entities=chosen.entities,
-                    tables=query.tables | chosen.tables,
-                    aggregate=query.aggregate or chosen.aggregate,
-                )
-            )
-    parts = [*arguments.positional, *(v for _, v in arguments.keywords)]
-    whole = next(iter(clauses.merged(() if name == "options" else parts)))
-    assert isinstance(whole, Clause)
+        chosen = select(frame, arguments)
+        tables, aggregate = query.tables | chosen.tables, query.aggregate or chosen.aggregate
+        return one(replace(query, entities=chosen.entities, tables=tables, aggregate=aggregate))
+    parts = arguments.all()
+    whole = clauses.merged(() if name == "options" else parts)
     tables = query.tables | whole.tables
     inner = query.inner | whole.inner
     for part in parts:
@@ -295,11 +265,9 @@ def build(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Valu
 
 def _with_columns(frame: "Frame", query: Query, arguments: Arguments) -> Values:
     """What one result is after `add_columns(…)`."""
-    extra = next(iter(select(frame, arguments)))
     parts: list[Values] = []
-    for values in (query.entities, extra.entities if isinstance(extra, Query) else NOTHING):
-        for value in values:
-            parts.extend(value.parts if isinstance(value, Parts) else [one(value)])
+    for value in (*query.entities, *select(frame, arguments).entities):
+        parts.extend(value.parts if isinstance(value, Parts) else [one(value)])
     return one(Parts(tuple(parts[:12])))
 
 
@@ -332,20 +300,17 @@ def terminal(frame: "Frame", query: Query, name: str, arguments: Arguments) -> V
     if name == "count":
         query = replace(query, aggregate=True)
     found = run(frame, query, node)
-    if name in _ONE_ROW or name in ("fetchone", "scalar_one", "scalar_one_or_none"):
-        return found if name != "scalar_one" else _scalar(found)
-    if name in _PLAIN_RESULT:
-        return PLAIN if name == "count" else _scalar(found)
+    if name in _ONE_ROW:
+        return found
+    if name in _SCALAR:
+        return PLAIN if name == "count" else scalar(found)
     if name == "paginate":
         return one(Page(found))
     return many(found)
 
 
-def _scalar(values: Values) -> Values:
-    found: Values = NOTHING
-    for value in values:
-        found = join(found, value.parts[0] if isinstance(value, Parts) and value.parts else one(value))
-    return found
+def scalar(values: Values) -> Values:
+    return join(*(v.parts[0] if isinstance(v, Parts) and v.parts else one(v) for v in values))
 
 
 def by_primary_key(frame: "Frame", query: Query, values: Values) -> Query:
@@ -362,21 +327,15 @@ def by_primary_key(frame: "Frame", query: Query, values: Values) -> Query:
 def run(frame: "Frame", query: Query, node: Node) -> Values:
     """Runs a query: notes what it reads or writes; gives what one result is."""
     if query.verb != "select":
-        for table in query.target.split(" ") if query.target else ["?"]:
-            frame.note_write(table, "raw-sql" if query.sql else "bulk", node)
-            if query.verb == "delete":
-                for child in sorted(frame.analysis.cascades(table)):
-                    frame.note_write(child, "cascade", node)
-        others = query.tables - set(query.target.split(" "))
-        if others:
-            frame.note_read(sorted(others), node)
+        targets = set(query.target.split(" ")) if query.target else {"?"}
+        _write(frame, query, targets, "raw-sql" if query.sql else "bulk", node)
         return query.entities or PLAIN
     keys = {
         key.table: key for key in sorted(query.keys, key=repr) if key.argument and is_primary_key(frame, key)
     }
     for table in sorted(query.tables):
         frame.note_read((table,), node, keys.get(table) if table not in query.inner else None)
-    line = node[1] if len(node) > 1 and isinstance(node[1], int) else 0
+    line = line_of(node)
     if query.aggregate:
         frame.facts.aggregates.add(line)
     for number in range(query.joins):
@@ -390,23 +349,23 @@ def is_primary_key(frame: "Frame", key: RowKey) -> bool:
     """Whether the key's column is the whole primary key of its table."""
     for mapped in frame.analysis.mapped.values():
         if mapped.table == key.table:
-            columns = [mapped.columns.get(name, name) for name in mapped.primary_key]
-            return columns == [key.column]
+            return [mapped.columns.get(name, name) for name in mapped.primary_key] == [key.column]
     return False
 
 
 def write(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values:
     """`query.update(…)`, `query.delete()`: a bulk write of the query's first table."""
-    node = arguments.node
     targets = {row.table for row in map(frame.analysis.row, query.entities) if row is not None}
-    if not targets:
-        targets = set(sorted(query.tables)[:1]) or {"?"}
+    targets = targets or set(sorted(query.tables)[:1]) or {"?"}
+    _write(frame, replace(query, verb=name), targets, "bulk", arguments.node)
+    return PLAIN
+
+
+def _write(frame: "Frame", query: Query, targets: set[str], how: WriterHow, node: Node) -> None:
     for table in sorted(targets):
-        frame.note_write(table, "bulk", node)
-        if name == "delete":
-            for child in sorted(frame.analysis.cascades(table)):
-                frame.note_write(child, "cascade", node)
+        frame.note_write(table, how, node)
+        for child in sorted(frame.analysis.cascades(table)) if query.verb == "delete" else ():
+            frame.note_write(child, "cascade", node)
     others = query.tables - targets
     if others:
         frame.note_read(sorted(others), node)
-    return PLAIN

@@ -31,6 +31,7 @@ from cache_strategy.profile.values import (
     Value,
     Values,
     join,
+    literal,
     many,
     one,
     text_in,
@@ -50,6 +51,15 @@ _MAKERS = frozenset(
     """sessionmaker scoped_session async_sessionmaker async_scoped_session create_engine
     create_async_engine engine_from_config create_session sessionmaker() scoped_session()
     async_sessionmaker() Session()""".split()
+)
+_BUILDING = frozenset(
+    """or_ not_ desc asc case cast type_coerce distinct extract exists tuple_ nullslast nullsfirst nulls_last
+    nulls_first literal_column literal collate between over within_group label null true false column bindparam true_
+    union union_all contains_eager joinedload selectinload subqueryload lazyload load_only defer undefer noload
+    raiseload with_loader_criteria""".split()
+)
+_RESTING = frozenset(
+    """rollback close expire expire_all expunge expunge_all remove is_active no_autoflush invalidate""".split()
 )
 _OF_DATABASE = frozenset("get_or_404 first_or_404 one_or_404 paginate create_all drop_all".split())
 _STATEMENTS = frozenset({"insert", "update", "delete"})
@@ -84,7 +94,7 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
     if name in _OF_DATABASE and isinstance(receiver, Made | External):
         return _database_call(frame, name, arguments)
     if name == "select":
-        return queries.select(frame, arguments)
+        return one(queries.select(frame, arguments))
     if name in _STATEMENTS:
         return statement(frame, name, arguments.get(0, "table"), arguments)
     if name.startswith("func."):
@@ -97,19 +107,15 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
         return queries.aliased(frame, arguments.get(0))
     if name in ("and_", "all_", "any_"):
         return _combined(arguments, keep_keys=name == "and_")
-    if name in ("or_", "not_", "desc", "asc", "case", "cast", "type_coerce", "distinct", "extract", "exists", "tuple_",
-                "nullslast", "nullsfirst", "nulls_last", "nulls_first", "literal_column", "literal", "collate", "between",
-                "over", "within_group", "label", "null", "true", "false", "column", "bindparam", "true_", "union",
-                "union_all", "contains_eager", "joinedload", "selectinload", "subqueryload", "lazyload", "load_only",
-                "defer", "undefer", "noload", "raiseload", "with_loader_criteria"):  # fmt: skip
+    if name in _BUILDING:
         return _combined(arguments, keep_keys=False)
     return None
 
 
 def _combined(arguments: Arguments, keep_keys: bool) -> Values:
-    parts = [*arguments.positional, *(v for _, v in arguments.keywords)]
+    parts = arguments.all()
     keys = clauses.keys_of(parts) if keep_keys and not has_star(arguments) else frozenset()
-    return clauses.merged(parts, keys)
+    return one(clauses.merged(parts, keys))
 
 
 def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
@@ -130,15 +136,14 @@ def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> 
 
 
 def _query_method(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values | None:
-    if query.relation is not None and name in ("append", "remove", "add", "extend"):
-        mapped = frame.analysis.mapped[query.relation[0]]
-        rows.write_relation(frame, mapped, mapped.relations[query.relation[1]], arguments.node)
-        rows.write_new(frame, arguments.get(0), arguments.node)
-        return NOTHING
-    if query.relation is not None and name in _STATEMENTS:
+    if query.relation is not None:
         mapped = frame.analysis.mapped[query.relation[0]]
         relation = mapped.relations[query.relation[1]]
-        if relation.write_only:
+        if name in ("append", "remove", "add", "extend"):
+            rows.write_relation(frame, mapped, relation, arguments.node)
+            rows.write_new(frame, arguments.get(0), arguments.node)
+            return NOTHING
+        if name in _STATEMENTS and relation.write_only:
             return statement(frame, name, one(ClassRef(relation.target)), arguments)
     if name in BUILDING:
         return queries.build(frame, query, name, arguments)
@@ -156,9 +161,7 @@ def _query_method(frame: "Frame", query: Query, name: str, arguments: Arguments)
 
 
 def _clause_method(clause: Clause, name: str, arguments: Arguments) -> Values:
-    parts = [one(clause), *arguments.positional, *(v for _, v in arguments.keywords)]
-    whole = next(iter(clauses.merged(parts)))
-    assert isinstance(whole, Clause)
+    whole = clauses.merged([one(clause), *arguments.all()])
     if name in ("label", "cast", "alias", "asc", "desc", "nullslast", "nullsfirst", "collate", "distinct"):
         return one(replace(clause, tables=whole.tables, inner=whole.inner))
     if name in ("__eq__", "is_") and clause.column is not None:
@@ -173,9 +176,9 @@ def _result_method(frame: "Frame", result: Many, name: str, arguments: Arguments
     if name in _RESULT_ONE:
         return result.items
     if name == "scalars":
-        return many(queries._scalar(result.items))
+        return many(queries.scalar(result.items))
     if name in _RESULT_SCALAR:
-        return queries._scalar(result.items)
+        return queries.scalar(result.items)
     return None
 
 
@@ -229,11 +232,11 @@ def text_statement(values: Values) -> Values:
     """`text("SELECT …")`: a statement whose tables the SQL parser finds."""
     text = text_in(values)
     found = sql.read_statement(text) if text is not None else None
-    if text is None or found is None:
-        # a fragment of a condition, or a text that is put together at run time
-        is_fragment = text is not None
-        return one(Clause()) if is_fragment else one(Query(ORM, "select", PLAIN, frozenset({"?"}), sql=""))
-    return one(query_of_statement(found, text))
+    if text is None:
+        # put together at run time
+        return one(Query(ORM, "select", PLAIN, frozenset({"?"})))
+    # what is no statement is a part of a condition
+    return one(query_of_statement(found, text)) if found is not None else one(Clause())
 
 
 def query_of_statement(found: sql.Statement, text: str) -> Query:
@@ -253,7 +256,7 @@ def execute(frame: "Frame", name: str, arguments: Arguments) -> Values:
     given = arguments.get(0, "statement") or arguments.get(0, "clause")
     known = frozenset(v for v in given if isinstance(v, Query | Clause))
     for value in known or given:
-        if isinstance(value, Constant) and isinstance(value.value, str):
+        if literal(value) is not None:
             for inner in text_statement(one(value)):
                 if isinstance(inner, Query):
                     found = join(found, queries.run(frame, inner, arguments.node))
@@ -267,9 +270,9 @@ def execute(frame: "Frame", name: str, arguments: Arguments) -> Values:
             frame.facts.unknown.add("a statement that is put together elsewhere")
             found = join(found, UNKNOWN)
     if name == "scalar":
-        return queries._scalar(found)
+        return queries.scalar(found)
     if name in ("scalars", "stream_scalars", "exec"):
-        return many(queries._scalar(found))
+        return many(queries.scalar(found))
     return many(found)
 
 
@@ -277,7 +280,7 @@ def session_call(frame: "Frame", name: str, arguments: Arguments) -> Values | No
     """A method of a session."""
     node = arguments.node
     if name == "query":
-        return queries.select(frame, arguments)
+        return one(queries.select(frame, arguments))
     if name in _RUNNING:
         return execute(frame, name, arguments)
     if name in _ADDING:
@@ -307,14 +310,11 @@ def session_call(frame: "Frame", name: str, arguments: Arguments) -> Values | No
     if name in ("commit", "flush"):
         frame.facts.commits = True
         return NOTHING
-    if name in ("rollback", "close", "expire", "expire_all", "expunge", "expunge_all", "remove",
-                "is_active", "no_autoflush", "invalidate"):  # fmt: skip
+    if name in _RESTING:
         return NOTHING
     if name in ("begin", "begin_nested", "registry", "__enter__"):
         frame.facts.commits = frame.facts.commits or name == "begin"
         return one(External(SESSION))
-    if name == "run_sync":
-        return None
     return None
 
 
@@ -334,14 +334,9 @@ def _database_call(frame: "Frame", name: str, arguments: Arguments) -> Values | 
     if name == "get_or_404":
         return get_row(frame, arguments)
     if name in ("first_or_404", "one_or_404", "paginate"):
-        found = execute(frame, "scalars", arguments)
-        items = next(iter(found))
-        if name == "paginate":
-            return one(Page(items.items if isinstance(items, Many) else UNKNOWN))
-        return items.items if isinstance(items, Many) else UNKNOWN
-    if name in ("create_all", "drop_all"):
-        return NOTHING
-    return None
+        items = frame.iterate(execute(frame, "scalars", arguments), arguments.node)
+        return one(Page(items)) if name == "paginate" else items
+    return NOTHING if name in ("create_all", "drop_all") else None
 
 
 def written(frame: "Frame", value: Value, node: Node) -> None:
@@ -397,8 +392,7 @@ def unresolved(frame: "Frame", receiver: Value, name: str, arguments: Arguments)
 
 def _row_of_any_class(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
     """`something.save()` where mapped classes have such a method: a writer whose table is not known."""
-    for mapped in frame.analysis.mapped:
-        if frame.analysis.member(mapped, name) is not None:
-            frame.note_write("?", "orm", arguments.node)
-            return UNKNOWN
-    return None
+    if not any(frame.analysis.member(mapped, name) is not None for mapped in frame.analysis.mapped):
+        return None
+    frame.note_write("?", "orm", arguments.node)
+    return UNKNOWN
