@@ -66,7 +66,6 @@ def has_rows(values: Values) -> bool:
 
 
 def without_literals(values: Values) -> Values:
-    """Without literals."""
     return frozenset(v for v in values if not _is_literal(v))
 
 

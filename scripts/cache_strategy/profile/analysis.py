@@ -172,7 +172,6 @@ class Analysis:
             self._running.discard(key)
 
     def imported(self, dotted: str, importer: ModuleInfo) -> Values:
-        """What `import dotted` binds to its whole name."""
         index = self.program.find_module(dotted, importer)
         if index is not None:
             return one(ModuleRef(index))
@@ -181,7 +180,6 @@ class Analysis:
         return one(External(dotted))
 
     def imported_from(self, base: str, level: int, name: str, importer: ModuleInfo) -> Values:
-        """What `from base import name` binds."""
         dotted = self.program.import_base(base, level, importer)
         index = self.program.find_module(dotted, importer)
         if index is not None:
@@ -220,7 +218,6 @@ class Analysis:
         return found
 
     def module_attribute(self, module: ModuleInfo, name: str) -> Values:
-        """`module.name`."""
         found = self.global_value(module, name)
         if found is not None:
             return found
@@ -319,7 +316,6 @@ class Analysis:
         return self._kinds[function.index]
 
     def methods_named(self, name: str) -> list[int]:
-        """Every method of production code with this name."""
         if self._method_names is None:
             self._method_names = {}
             for function in self.program.production_functions():
@@ -361,7 +357,6 @@ class Analysis:
                 self.stale = True
 
     def stored(self, owner: object, name: str) -> Values:
-        """What was written to `owner.name` so far, anywhere."""
         key = (owner, name)
         self.read_stores.add(key)
         return self.stores.get(key, NOTHING)
@@ -427,7 +422,6 @@ class Analysis:
         return path.startswith(self._packages) or library.known(path) is not None
 
     def contexts_of(self, function: int) -> list[Context]:
-        """Every evaluation of a function so far."""
         return [self.contexts[i] for i in self._per_function.get(function, [])]
 
     def live_contexts(self) -> list[Context]:
@@ -517,7 +511,6 @@ class Analysis:
     # --- decorators
 
     def decoration(self, function: FunctionInfo) -> Decoration:
-        """What the decorators of a function are and do."""
         found = self.decorations.get(function.index)
         if found is None:
             found = self.decorations[function.index] = Decoration()

@@ -26,22 +26,19 @@ ANNOTATED = "typing.Annotated[]"
 """An object that stands for `Annotated[what, note, …]`: its arguments are what stands in the brackets."""
 
 _PLAIN = frozenset(
-    {"str", "int", "float", "bool", "bytes", "complex", "datetime", "date", "time", "timedelta", "Decimal", "UUID",
-     "None", "NoneType"}
-)  # fmt: skip
-_ANY = frozenset({"Any", "object", "Callable", "TypeVar", "T", "Self"})
-_COLLECTIONS = frozenset(
-    {"list", "set", "frozenset", "List", "Set", "FrozenSet", "Sequence", "Iterable", "Iterator", "Collection",
-     "deque", "MutableSequence", "AbstractSet", "AsyncIterator", "AsyncIterable", "AppenderQuery", "ScalarResult"}
-)  # fmt: skip
-_LAZY = frozenset({"Generator", "AsyncGenerator", "Iterator", "AsyncIterator"})
-_DICTIONARIES = frozenset(
-    {"dict", "Dict", "Mapping", "MutableMapping", "defaultdict", "DefaultDict", "OrderedDict"}
+    """str int float bool bytes complex datetime date time timedelta Decimal UUID None NoneType""".split()
 )
+_ANY = frozenset("Any object Callable TypeVar T Self".split())
+_COLLECTIONS = frozenset(
+    """list set frozenset List Set FrozenSet Sequence Iterable Iterator Collection deque MutableSequence
+    AbstractSet AsyncIterator AsyncIterable AppenderQuery ScalarResult""".split()
+)
+_LAZY = frozenset("Generator AsyncGenerator Iterator AsyncIterator".split())
+_DICTIONARIES = frozenset("dict Dict Mapping MutableMapping defaultdict DefaultDict OrderedDict".split())
 _TRANSPARENT = frozenset(
-    {"Optional", "Union", "Annotated", "Final", "ClassVar", "Mapped", "Awaitable", "Coroutine", "Required",
-     "NotRequired", "DynamicMapped", "WriteOnlyMapped", "InstrumentedAttribute", "ReadOnly"}
-)  # fmt: skip
+    """Optional Union Annotated Final ClassVar Mapped Awaitable Coroutine Required NotRequired
+    DynamicMapped WriteOnlyMapped InstrumentedAttribute ReadOnly""".split()
+)
 
 
 def values_of(frame: "Frame", node: Node) -> Values:
@@ -95,7 +92,6 @@ def looked_up(frame: "Frame", node: Node) -> Values:
 
 
 def _plain_lookup(frame: "Frame", node: Node) -> Values:
-    """The name's values without noting that it was read."""
     from cache_strategy.profile import attributes
 
     if node[0] == "name":

@@ -31,7 +31,6 @@ _REQUIREMENTS = (
 
 
 def application_of(analysis: "Analysis", routes: "list[Route]", repo: Path) -> Application | None:
-    """The application; None where neither a web framework's object nor a route was found."""
     factories, instances = _made(analysis)
     if not factories and not instances and not routes:
         return None
@@ -177,7 +176,6 @@ def _callee(analysis: "Analysis", module: ModuleInfo, node: Node) -> Values:
 
 
 def static_folder(repo: Path, package_path: str, applications: list[Made]) -> str:
-    """The folder of static files, "" where there is none."""
     names = [text_in(made.keyword("static_folder")) for made in applications]
     for name in dict.fromkeys([*(n for n in names if n), "static"]):
         for base in dict.fromkeys([package_path, ""]):

@@ -39,9 +39,8 @@ if TYPE_CHECKING:
 
 # These contexts are read by looking at a name; the others by calling a function.
 _READ_BY_LOOKING = frozenset(
-    {"environment", "settings", "user", "session", "query", "header", "cookie", "body", "locale", "tenant", "role",
-     "flag", "path"}
-)  # fmt: skip
+    """environment settings user session query header cookie body locale tenant role flag path""".split()
+)
 # What a row gets from its mapper is known from the mapping; another attribute is not there.
 _MAPPING_PACKAGES = ("flask_sqlalchemy.", "sqlalchemy.", "sqlmodel.")
 # A longer path is a chain of calls on an unknown object.
@@ -104,7 +103,6 @@ def _meaning_of(frame: "Frame", path: str) -> tuple[str, str] | None:
 
 
 def get(frame: "Frame", values: Values, name: str, node: Node) -> Values:
-    """`value.name` for every value."""
     found: Values = NOTHING
     for value in values:
         gives = _get(frame, value, name, node)
@@ -267,7 +265,6 @@ def call_if_defined(frame: "Frame", value: Instance, name: str, node: Node) -> V
 
 
 def store(frame: "Frame", target: Node, values: Values) -> None:
-    """`base.name = values`."""
     name = target[3]
     # what a constructor sets is written when the row is added, not before
     is_own = frame.function is not None and frame.function.name == "__init__" and target[2] == (
@@ -297,7 +294,6 @@ def _setter(frame: "Frame", index: int, name: str) -> int | None:
 
 
 def store_item(frame: "Frame", target: Node, values: Values) -> None:
-    """`base[index] = values`."""
     frame.expression(target[3])
     key = target[3][1] if target[3][0] == "const" and isinstance(target[3][1], str) else None
     name = target[2][2] if target[2][0] == "name" else None
@@ -325,14 +321,12 @@ def with_item(value: Value, key: str | None, values: Values) -> Value:
 
 
 def delete(frame: "Frame", target: Node) -> None:
-    """`del base.name`, `del base[index]`."""
     for value in base(frame, target[2]):
         if isinstance(value, External):
             frame.analysis.ask("store", frame, f"{value.path}[]", NOTHING, target)
 
 
 def item(frame: "Frame", node: Node) -> Values:
-    """`base[index]`."""
     values = base(frame, node[2])
     index = node[3]
     chosen = frame.expression(index)

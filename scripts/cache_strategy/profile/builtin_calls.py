@@ -170,7 +170,6 @@ def _set_attribute(frame: "Frame", arguments: Arguments) -> Values:
 
 
 def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values:
-    """A method of a container or of plain data."""
     if isinstance(receiver, Many):
         return _of_many(frame, receiver, name, arguments)
     if isinstance(receiver, Mapping):

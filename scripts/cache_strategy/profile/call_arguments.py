@@ -49,7 +49,6 @@ def evaluate_arguments(frame: "Frame", node: Node) -> Arguments:
 
 
 def assign_parameters(function: FunctionInfo, bound: bool, arguments: Arguments) -> dict[str, Values]:
-    """Which parameter gets which argument."""
     parameters = list(function.parameters)
     if bound and parameters and parameters[0][3] == 0:
         parameters = parameters[1:]

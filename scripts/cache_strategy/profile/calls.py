@@ -53,7 +53,6 @@ _SHORTEST_GUESSED_NAME = 5
 
 
 def call(frame: "Frame", node: Node) -> Values:
-    """A call expression."""
     callee = node[2]
     if callee[0] == "attr":
         if _is_super(callee[2]):
@@ -107,7 +106,6 @@ def _call_partial(frame: "Frame", value: Made, arguments: Arguments) -> Values:
 
 
 def call_method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values:
-    """`receiver.name(arguments)`."""
     analysis = frame.analysis
     if name == "_get_current_object":
         return one(receiver)
@@ -211,11 +209,12 @@ def _call_super(frame: "Frame", name: str, arguments: Arguments) -> Values:
 
 
 def construct(frame: "Frame", value: ClassRef, arguments: Arguments) -> Values:
-    """`Class(arguments)`."""
     analysis = frame.analysis
-    analysis.ask("method", frame, value, "()", arguments)
+    query = analysis.ask("method", frame, value, "()", arguments)
+    if query is not None and any(isinstance(v, Query) for v in query):
+        return query  # type: ignore[no-any-return]
     made: Instance | Made = Instance(value.index, value.index in analysis.mapped)
-    for path in analysis.mro(value.index)[1]:
+    for path in analysis.mro(value.index)[1] if value.index not in analysis.mapped else ():
         if external_calls.is_structural(frame, path + "()"):
             place = (frame.module.path, arguments.line)
             made = Made(path + "()", place, arguments.positional, arguments.keywords, value.index)
@@ -294,7 +293,6 @@ def run_query(frame: "Frame", query: Query, node: Node) -> Values:
 
 
 def enter(frame: "Frame", values: Values, node: Node) -> Values:
-    """What `with value as name` binds."""
     found: Values = NOTHING
     for value in values:
         if isinstance(value, Instance):

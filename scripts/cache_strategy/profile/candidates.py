@@ -56,8 +56,6 @@ MOST_WRITERS = 100
 
 @dataclass
 class Found:
-    """Candidates without ranks, and rejections."""
-
     candidates: list[Candidate]
     rejected: list[Rejected]
 
@@ -326,7 +324,6 @@ def _reason_of_kind(analysis: "Analysis", function: FunctionInfo) -> str | None:
 
 
 def annotated_parameters(analysis: "Analysis", function: FunctionInfo) -> dict[str, Values]:
-    """What the annotations of the parameters say."""
     module = analysis.modules[function.module]
     frame = Frame(analysis, module, None, None, {}, Facts(), outer=function.outer)
     return {name: frame.annotated(note) for name, note, _, _ in function.parameters if note is not None}

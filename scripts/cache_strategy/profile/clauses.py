@@ -52,7 +52,6 @@ def keys_of(parts: Iterable[Values]) -> frozenset[RowKey]:
 
 
 def _equality(columns: Values, others: Values) -> frozenset[RowKey]:
-    """The row key of `column == argument`."""
     value = next(iter(columns)) if len(columns) == 1 else None
     if (
         not isinstance(value, Clause)

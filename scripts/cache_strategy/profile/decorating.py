@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 
 def decorate(frame: "Frame", function: FunctionInfo, node: Node, found: "Decoration") -> None:
-    """Applies one decorator of a function: wrappers of the repository are followed, others asked of the plugins."""
     found.texts.append("@" + source_of(node))
     found.node = node
     callee, receiver, values, arguments = _taken_apart(frame, node)
@@ -58,7 +57,6 @@ def _taken_apart(frame: "Frame", node: Node) -> tuple[Node, Value | None, Values
 
 
 def decorate_class(frame: "Frame", index: int, node: Node) -> None:
-    """Tells the plugins of a decorator of a class."""
     _, receiver, values, arguments = _taken_apart(frame, node)
     for value in values:
         if isinstance(value, External | Made):

@@ -17,8 +17,6 @@ _MOST_LISTED = 40
 
 @dataclass(slots=True)
 class Total:
-    """The effects of one evaluation with those of everything it calls."""
-
     reads: set[Read] = field(default_factory=set)
     writes: set[str] = field(default_factory=set)
     context: set[ContextRead] = field(default_factory=set)
@@ -37,7 +35,6 @@ class Total:
         return sum(len(getattr(self, name)) for name in _SETS) + self.looped + self.aggregates + self.renders
 
     def tables(self) -> tuple[str, ...]:
-        """The tables read."""
         return tuple(sorted({table for table, _ in self.reads}))
 
 
@@ -46,7 +43,6 @@ _ALL_BUT_UNKNOWN = tuple(name for name in _SETS[1:] if name != "unknown")
 
 
 def own(index: int, facts: Facts) -> Total:
-    """What an evaluation does by itself."""
     return Total(
         reads=set(facts.reads),
         writes={table for table, _, _ in facts.writes},
@@ -64,7 +60,6 @@ def own(index: int, facts: Facts) -> Total:
 
 
 def solve(analysis: "Analysis") -> list[Total]:
-    """The total of every evaluation, by its index."""
     contexts = analysis.contexts
     totals = [own(context.index, context.facts) for context in contexts]
     callers: list[set[int]] = [set() for _ in contexts]
@@ -130,7 +125,6 @@ def _unite(total: Total, other: Total, names: tuple[str, ...]) -> None:
 
 
 def merged(totals: Iterable[Total]) -> Total:
-    """Several evaluations taken together."""
     found = Total()
     for total in totals:
         _unite(found, total, _SETS)
@@ -138,7 +132,6 @@ def merged(totals: Iterable[Total]) -> Total:
 
 
 def effects_of(total: Total) -> Effects:
-    """The model's noun."""
     return Effects(
         reads=total.tables(),
         writes=tuple(sorted(total.writes)),

@@ -103,7 +103,6 @@ class Frame:
             self.facts.queries.add((line, table, self.loops > 0))
 
     def note_write(self, table: str, how: WriterHow, node: Node) -> None:
-        """A statement changes `table`."""
         self.facts.writes.add((table or UNKNOWN_TABLE, how, line_of(node)))
 
     # --- parameters and scopes
@@ -134,18 +133,15 @@ class Frame:
             self.env[name] = values
 
     def annotated(self, node: Node) -> Values:
-        """What an annotation says."""
         return annotations.values_of(self, node)
 
     def publish_scope(self) -> None:
-        """Lets the functions defined inside see the variables."""
         if self.function is not None:
             scope = self.analysis.scopes.setdefault(self.function.index, {})
             for name, values in self.env.items():
                 scope[name] = join(scope.get(name, NOTHING), values)
 
     def name(self, name: str) -> Values:
-        """What a name stands for here."""
         found = self.env.get(name)
         if found is not None:
             return found
@@ -518,11 +514,9 @@ class Frame:
     def invoke(
         self, function: int, receiver: "ClassRef | Instance | Made | None", arguments: Arguments
     ) -> Values:
-        """Calls a function of the repository; an edge of the call graph."""
         return calls.invoke(self, function, receiver, arguments)
 
     def edge(self, context: Context, node: Node, arguments: tuple[tuple[str, str], ...] = ()) -> None:
-        """Notes that `context` runs as part of this evaluation."""
         self.facts.calls.add(Call(context.index, line_of(node), self.loops > 0, arguments))
 
     def within(self, module: ModuleInfo, facts: Facts, outer: int) -> "Frame":
@@ -530,7 +524,6 @@ class Frame:
         return Frame(self.analysis, module, None, None, {}, facts, outer=outer)
 
     def decorate(self, function: FunctionInfo, node: Node, found: "Decoration") -> None:
-        """Applies one decorator of a function."""
         decorating.decorate(self, function, node, found)
 
 

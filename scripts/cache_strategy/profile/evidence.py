@@ -32,7 +32,6 @@ _ROUNDS = 2
 
 
 def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started: float) -> Evidence:
-    """The evidence of a repository; see `profile`."""
     if not repo.is_dir():
         raise CacheStrategyError(
             f"{repo}: is no folder; name the folder of a repository. Run: cache-strategy profile PATH"
@@ -185,7 +184,6 @@ def parameters_of(analysis: Analysis, info: FunctionInfo) -> tuple[str, ...]:
 
 
 def tables_of(analysis: Analysis) -> tuple[Table, ...]:
-    """Every table that the code declares, by name."""
     found: dict[str, Table] = {}
     for mapped in analysis.mapped.values():
         known = found.get(mapped.table)

@@ -89,9 +89,7 @@ class Decoration:
 
     @property
     def contexts(self) -> list[int]:
-        """The evaluations of the wrappers."""
         return [index for index, _ in self.wrappers]
 
     def returned(self, values: Values) -> Values:
-        """What a call gives after the decorators."""
         return values if self.result is None else self.result

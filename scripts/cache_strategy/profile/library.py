@@ -130,12 +130,10 @@ def _longest(path: str) -> Known | None:
 
 
 def is_writing_call(path: str) -> bool:
-    """Whether the last part of a call's path says that the other side is changed (`requests.post`)."""
     return path.rstrip("()").rpartition(".")[2] in _WRITING_VERBS
 
 
 def package_of(path: str) -> str:
-    """The import root of an external path."""
     return path.partition(".")[0].rstrip("()")
 
 

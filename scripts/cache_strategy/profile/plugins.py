@@ -33,7 +33,6 @@ class Arguments:
         return next((values for key, values in self.keywords if key == name and name), frozenset())
 
     def all(self) -> list[Values]:
-        """Every argument, however it is given."""
         return [*self.positional, *(values for _, values in self.keywords)]
 
 

@@ -39,7 +39,6 @@ class FunctionInfo:
         return bool(self.flags & 2)
 
     def statements(self) -> Node:
-        """The body."""
         return tuple(marshal.loads(self.body))
 
 
@@ -87,7 +86,6 @@ class ModuleInfo:
     stars: list[tuple[str, int]] = field(default_factory=list)
 
     def statements(self) -> Node:
-        """The statements of the top level."""
         return tuple(marshal.loads(self.body))
 
 
@@ -186,7 +184,6 @@ class Program:
         return max(found, key=lambda i: (shared(self.modules[i].path, importer.path), -i))
 
     def is_package_prefix(self, dotted: str) -> bool:
-        """Whether modules of the repository lie below this dotted name (a package without __init__)."""
         if self._prefixes is None:
             self._prefixes = {
                 name[:end] for name in self.by_name for end, sign in enumerate(name) if sign == "."
@@ -194,11 +191,9 @@ class Program:
         return dotted in self._prefixes
 
     def import_base(self, base: str, level: int, importer: ModuleInfo) -> str:
-        """The absolute dotted name of `from <base>` with `level` dots."""
         return absolute(base, level, importer.name, importer.is_package)
 
     def production_functions(self) -> Iterator[FunctionInfo]:
-        """Every function that is not of a test file."""
         for function in self.functions:
             if not self.modules[function.module].is_test:
                 yield function

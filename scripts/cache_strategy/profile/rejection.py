@@ -54,6 +54,5 @@ def _order(read: ContextRead) -> tuple[str, str, int]:
 
 
 def listed(names: "set[str] | tuple[str, ...]") -> str:
-    """A few of the names, and how many there are besides."""
     found = ["an unknown table" if name == "?" else name for name in sorted(names)]
     return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")

@@ -7,7 +7,6 @@ _COMMIT = re.compile(r"^[0-9a-f]{40,64}$")
 
 
 def commit_of(repo: Path) -> str:
-    """The id of the checked-out commit, read from `.git` without running git; "" where it cannot be told."""
     try:
         git = repo / ".git"
         if git.is_file():

@@ -21,7 +21,6 @@ def attribute(frame: "Frame", mapped: Mapped, name: str, node: Node) -> Values |
 
 
 def follow(frame: "Frame", mapped: Mapped, name: str, relation: Relation, node: Node) -> Values:
-    """What `row.relationship` is, and the read that it costs."""
     tables = tables_of_relation(frame, relation)
     target = Instance(relation.target)
     if relation.lazy:
@@ -38,7 +37,6 @@ def follow(frame: "Frame", mapped: Mapped, name: str, relation: Relation, node: 
 
 
 def tables_of_relation(frame: "Frame", relation: Relation) -> frozenset[str]:
-    """The tables that loading a relationship reads."""
     target = frame.analysis.mapped.get(relation.target)
     tables = set(target.tables if target is not None else ())
     if relation.secondary:

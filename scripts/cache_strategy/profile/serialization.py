@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
 
 _SCHEMAS = frozenset(
-    {"Schema", "SQLAlchemySchema", "SQLAlchemyAutoSchema", "ModelSchema", "TableSchema", "HyperlinkModelSchema"}
-)  # fmt: skip
+    """Schema SQLAlchemySchema SQLAlchemyAutoSchema ModelSchema TableSchema HyperlinkModelSchema""".split()
+)
 _DUMP_HOOKS = frozenset({"post_dump", "pre_dump"})
 _FIELDS = ("marshmallow.fields.", "flask_restful.fields.")
 # Nested schemas of real applications stop long before; deeper ones are cycles.
@@ -42,7 +42,6 @@ _DEEPEST = 6
 
 
 def is_schema(frame: "Frame", value: Value) -> bool:
-    """Whether a value is a schema or its class."""
     if isinstance(value, Instance | ClassRef):
         return any(
             path.rstrip("()").rpartition(".")[2] in _SCHEMAS and "marshmallow" in path

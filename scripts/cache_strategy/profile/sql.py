@@ -36,7 +36,6 @@ _cache: dict[str, Statement | None] = {}
 
 
 def looks_like_sql(text: str) -> bool:
-    """Whether a text begins as an SQL statement does."""
     return _BEGINS.match(text) is not None and " " in text.strip()
 
 

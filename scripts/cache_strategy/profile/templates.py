@@ -58,7 +58,6 @@ class Templates:
                     self.files.setdefault("/".join([*parts[start:], name]), []).append(path)
 
     def find(self, name: str, near: str) -> str | None:
-        """The path of the template that a module at `near` means by `name`."""
         found = self.files.get(name.lstrip("/"))
         if not found:
             return None

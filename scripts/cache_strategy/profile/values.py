@@ -21,8 +21,6 @@ class Plain:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """A literal of the source."""
-
     value: str | int | float | bool | None
 
 
@@ -69,15 +67,11 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class ModuleRef:
-    """A module of the repository, by its index."""
-
     index: int
 
 
 @dataclass(frozen=True, slots=True)
 class ClassRef:
-    """A class of the repository, by its index."""
-
     index: int
 
 
@@ -126,7 +120,6 @@ class Mapping:
     rest: "Values" = frozenset()
 
     def all_values(self) -> "Values":
-        """What a value of the dictionary may be."""
         return self.rest.union(*(values for _, values in self.fields))
 
 
@@ -220,7 +213,6 @@ _DEEPEST = 4
 
 
 def one(value: Value) -> Values:
-    """The set of exactly this value."""
     return frozenset((value,))
 
 
@@ -281,10 +273,8 @@ def texts_in(values: Values) -> list[str]:
 
 
 def is_true(values: Values) -> bool:
-    """Whether these values are the literal True."""
     return values == one(Constant(True))
 
 
 def text_of(values: Values) -> str | None:
-    """The text, where these values are exactly one literal text."""
     return text_in(values) if len(values) == 1 else None

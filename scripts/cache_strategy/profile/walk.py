@@ -118,7 +118,6 @@ def _take(path: Path, root: Path, found: list[Found], unread: list[Unread]) -> N
 
 
 def is_test(path: str) -> bool:
-    """Whether a file belongs to the tests: by its folder or its name."""
     *folders, name = path.split("/")
     if name == "conftest.py" or name.startswith("test_") or name.endswith(("_test.py", "_tests.py")):
         return True

@@ -4,5 +4,4 @@ from cache_strategy.profile.frameworks._base import Framework
 
 
 def load_frameworks() -> list[Framework]:
-    """Every framework of this folder, in name order."""
     return Framework.load(__name__)

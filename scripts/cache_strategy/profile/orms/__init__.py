@@ -4,5 +4,4 @@ from cache_strategy.profile.orms._base import Orm
 
 
 def load_orms() -> list[Orm]:
-    """Every ORM of this folder, in name order."""
     return Orm.load(__name__)

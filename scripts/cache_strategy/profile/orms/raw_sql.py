@@ -78,7 +78,6 @@ def execute(frame: "Frame", arguments: Arguments) -> bool:
 
 
 def note(frame: "Frame", statement: sql.Statement, text: str, node: Node) -> None:
-    """Reads and writes of a statement."""
     line = line_of(node)
     frame.note_read(statement.reads, node)
     for table in statement.writes:

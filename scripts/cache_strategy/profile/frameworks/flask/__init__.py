@@ -20,7 +20,6 @@ _HOOKS = frozenset(
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
-    """Calls of Flask and its extensions."""
     for part in (pages.call, users.call, signals.call, routes.call):
         answer = part(frame, path, receiver, arguments)
         if answer is not None:
@@ -36,7 +35,6 @@ def decorated(
     arguments: Arguments | None,
     decoration: "Decoration",
 ) -> bool:
-    """Decorators of Flask and its extensions."""
     last = path.rpartition(".")[2]
     if routes.decorated(frame, function, path, receiver, arguments):
         return True

@@ -37,7 +37,6 @@ _FUNCTIONS = frozenset(
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
-    """Calls that write an answer out."""
     last = path.rpartition(".")[2]
     if path in _JSON:
         for values in arguments.all():

@@ -47,8 +47,6 @@ class _Rule:
 
 @dataclass
 class Notes:
-    """What was seen of routes so far."""
-
     rules: dict[_Rule, None] = field(default_factory=dict)
     registered: dict[tuple[Made, Made, str | None], None] = field(default_factory=dict)
     hooks: dict[tuple[int, str, Made | None], None] = field(default_factory=dict)
@@ -57,7 +55,6 @@ class Notes:
 
 
 def notes_of(analysis: "Analysis") -> Notes:
-    """This run's notes."""
     kept = analysis.notes.setdefault("flask routes", {})
     if "notes" not in kept:
         kept["notes"] = Notes()
@@ -113,13 +110,11 @@ def _add(
 
 
 def hook(frame: "Frame", function: int, name: str, receiver: Value | None) -> None:
-    """`@app.before_request` and its relatives."""
     owner = receiver if isinstance(receiver, Made) else None
     notes_of(frame.analysis).hooks[(function, name, owner)] = None
 
 
 def guard(frame: "Frame", function: int, text: str) -> None:
-    """A decorator that demands or looks up an identity."""
     found = notes_of(frame.analysis).guards.setdefault(function, [])
     if text not in found:
         found.append(text)

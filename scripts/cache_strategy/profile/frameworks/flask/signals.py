@@ -13,7 +13,6 @@ _PREFIXES = tuple(f"{path}." for path in SIGNALS)
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
-    """`signal.connect(function)` and `signal.send(…)`."""
     last = path.rpartition(".")[2]
     if not isinstance(receiver, Made) or not path.startswith(_PREFIXES):
         return None
@@ -31,7 +30,6 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
 
 
 def decorated(frame: "Frame", function: int, path: str, receiver: Value | None) -> bool:
-    """`@signal.connect`."""
     if not path.startswith(_PREFIXES) or not isinstance(receiver, Made):
         return False
     frame.analysis.store(receiver, "receivers", one(FunctionRef(function)))

@@ -132,7 +132,6 @@ def _load_user(frame: "Frame", path: str, node: Node) -> Values:
 
 
 def attribute(frame: "Frame", owner: Value, name: str, node: Node) -> Values | None:
-    """Attributes of `g`, of proxies of the user, of the running application."""
     if not isinstance(owner, External | Made):
         return None
     if owner.path == "flask.g":
@@ -173,7 +172,6 @@ def _kind_of_g(frame: "Frame", name: str, stored: Values) -> str:
 
 
 def store(frame: "Frame", path: str, values: Values, node: Node) -> bool:
-    """Assignments to `g`, `session` and response objects."""
     if path.startswith(("flask.g.", "flask.g[")):
         name = path[8:].rstrip("]")
         frame.analysis.store("flask.g", name, values)

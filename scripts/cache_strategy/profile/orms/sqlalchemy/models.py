@@ -67,7 +67,6 @@ def model_base(value: Made) -> Values:
 
 
 def start(analysis: "Analysis") -> None:
-    """Finds every table and every mapped class of production code."""
     _Reader(analysis).read()
 
 
@@ -185,7 +184,6 @@ class _Reader:
         return mapped
 
     def has_columns(self, index: int) -> bool:
-        """Whether a class that has a table's name, but no base that is known, has columns."""
         return any(
             name == "__table__" or _calls(value, "Column") or _calls(value, "mapped_column")
             for ancestor in self.analysis.mro(index)[0]

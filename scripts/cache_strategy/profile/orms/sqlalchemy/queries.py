@@ -172,12 +172,10 @@ def _of_table(value: Made, name: str) -> Values:
 
 
 def query_of(mapped: "Mapped") -> Query:
-    """`Model.query`."""
     return Query(ORM, "select", one(Instance(mapped.index)), frozenset(mapped.tables))
 
 
 def select(frame: "Frame", arguments: Arguments) -> Query:
-    """`select(…)` and `session.query(…)`."""
     tables: frozenset[str] = frozenset()
     inner: frozenset[str] = frozenset()
     aggregate = False
@@ -222,7 +220,6 @@ def selected(frame: "Frame", value: Value) -> tuple[Values, frozenset[str], bool
 
 
 def function_call(name: str, arguments: Arguments) -> Values:
-    """`func.count(User.id)`."""
     return one(clauses.merged(arguments.positional, aggregate=name in _AGGREGATES))
 
 
@@ -264,7 +261,6 @@ def build(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Valu
 
 
 def _with_columns(frame: "Frame", query: Query, arguments: Arguments) -> Values:
-    """What one result is after `add_columns(…)`."""
     parts: list[Values] = []
     for value in (*query.entities, *select(frame, arguments).entities):
         parts.extend(value.parts if isinstance(value, Parts) else [one(value)])
@@ -291,7 +287,6 @@ _TERMINAL = frozenset(
 
 
 def terminal(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values:
-    """A method that runs the query."""
     node = arguments.node
     if name in ("delete", "update"):
         return write(frame, query, name, arguments)
@@ -314,7 +309,6 @@ def scalar(values: Values) -> Values:
 
 
 def by_primary_key(frame: "Frame", query: Query, values: Values) -> Query:
-    """The query for the row whose primary key is given."""
     keys = set(query.keys)
     for value in query.entities:
         mapped = frame.analysis.row(value)

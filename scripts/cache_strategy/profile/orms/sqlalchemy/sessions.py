@@ -71,7 +71,6 @@ _RESULT_SCALAR = frozenset({"scalar", "scalar_one", "scalar_one_or_none"})
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
-    """Calls by path: of SQLAlchemy's functions, of sessions and connections."""
     if path.startswith(SESSION + "."):
         return session_call(frame, path[len(SESSION) + 1 :], arguments)
     if path == SESSION:
@@ -119,7 +118,6 @@ def _combined(arguments: Arguments, keep_keys: bool) -> Values:
 
 
 def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
-    """Methods of queries, clauses, tables, results, mapped classes and rows."""
     if isinstance(receiver, Query):
         if receiver.orm != ORM:
             return None
@@ -240,7 +238,6 @@ def text_statement(values: Values) -> Values:
 
 
 def query_of_statement(found: sql.Statement, text: str) -> Query:
-    """A statement of SQL text as a query."""
     if found.verb == "select":
         aggregated = text if found.aggregate and not found.parameters else ""
         return Query(
@@ -251,7 +248,6 @@ def query_of_statement(found: sql.Statement, text: str) -> Query:
 
 
 def execute(frame: "Frame", name: str, arguments: Arguments) -> Values:
-    """`session.execute(statement)` and its relatives."""
     found: Values = NOTHING
     given = arguments.get(0, "statement") or arguments.get(0, "clause")
     known = frozenset(v for v in given if isinstance(v, Query | Clause))
@@ -277,7 +273,6 @@ def execute(frame: "Frame", name: str, arguments: Arguments) -> Values:
 
 
 def session_call(frame: "Frame", name: str, arguments: Arguments) -> Values | None:
-    """A method of a session."""
     node = arguments.node
     if name == "query":
         return one(queries.select(frame, arguments))
@@ -319,7 +314,6 @@ def session_call(frame: "Frame", name: str, arguments: Arguments) -> Values | No
 
 
 def get_row(frame: "Frame", arguments: Arguments) -> Values:
-    """`session.get(Model, key)`."""
     found: Values = NOTHING
     for value in arguments.get(0, "entity"):
         entity, tables, _ = queries.selected(frame, value)
@@ -330,7 +324,6 @@ def get_row(frame: "Frame", arguments: Arguments) -> Values:
 
 
 def _database_call(frame: "Frame", name: str, arguments: Arguments) -> Values | None:
-    """Methods of Flask-SQLAlchemy's object."""
     if name == "get_or_404":
         return get_row(frame, arguments)
     if name in ("first_or_404", "one_or_404", "paginate"):
@@ -365,12 +358,10 @@ def deleted(frame: "Frame", value: Value, node: Node) -> None:
 
 
 def mapped_below(frame: "Frame", index: int) -> list[Mapped]:
-    """The mapped classes that derive from a mixin."""
     return [m for m in frame.analysis.mapped.values() if index in frame.analysis.mro(m.index)[0]]
 
 
 def tables_below(frame: "Frame", index: int) -> list[str]:
-    """The tables of the mapped classes that derive from a mixin."""
     return sorted({mapped.table for mapped in mapped_below(frame, index)})
 
 
