@@ -5,10 +5,11 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cache_strategy.model.evidence import Endpoint, Evidence, Function
+from cache_strategy.model.evidence import Candidate, Endpoint, Evidence, Function
 from cache_strategy.profile import profile
 
 MODELS = """
@@ -80,60 +81,49 @@ bp = Blueprint("blog", __name__)
 """
 
 
-def write(folder: Path, files: Mapping[str, str]) -> None:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(content), encoding="utf-8")
+class Seen:
+    """An evidence, and what it holds by name."""
+
+    def __init__(self, evidence: Evidence) -> None:
+        self.evidence = evidence
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.evidence, name)
+
+    def endpoint(self, name: str) -> Endpoint:
+        return next(e for e in self.evidence.endpoints if e.id == name)
+
+    def function(self, name: str) -> Function:
+        return next(f for f in self.evidence.functions if f.qualname == name)
+
+    def candidate(self, name: str) -> Candidate:
+        (found,) = [c for c in self.evidence.candidates if c.qualname == name]
+        return found
 
 
 @pytest.fixture
-def profiled(tmp_path: Path) -> Callable[[Mapping[str, str]], Evidence]:
-    """The evidence of a repository made of these files."""
+def profiled(tmp_path: Path) -> Callable[[Mapping[str, str]], Seen]:
+    """What is seen of a repository made of these files."""
 
-    def run(files: Mapping[str, str]) -> Evidence:
-        write(tmp_path, files)
-        return profile(tmp_path, jobs=1)
+    def run(files: Mapping[str, str]) -> Seen:
+        for name, content in files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(content), encoding="utf-8")
+        seen = Seen(profile(tmp_path, jobs=1))
+        assert not [u for u in seen.unread if "could not be followed" in u.reason]
+        return seen
 
     return run
 
 
 @pytest.fixture
-def blog(tmp_path: Path) -> Callable[..., Evidence]:
-    """The evidence of the blog with these views; further files by name."""
+def blog(profiled: Callable[[Mapping[str, str]], Seen]) -> Callable[..., Seen]:
+    """What is seen of the blog with these views; further files by name."""
 
-    def run(views: str = "", files: Mapping[str, str] | None = None) -> Evidence:
-        write(
-            tmp_path,
-            {
-                "blog/__init__.py": APPLICATION,
-                "blog/models.py": MODELS,
-                "blog/views.py": VIEWS + textwrap.dedent(views),
-                **(files or {}),
-            },
-        )
-        evidence = profile(tmp_path, jobs=1)
-        assert not [u for u in evidence.unread if "could not be followed" in u.reason]
-        return evidence
+    def run(views: str = "", files: Mapping[str, str] | None = None) -> Seen:
+        views = VIEWS + textwrap.dedent(views)
+        blog = {"blog/__init__.py": APPLICATION, "blog/models.py": MODELS, "blog/views.py": views}
+        return profiled(blog | (files or {}))
 
     return run
-
-
-@pytest.fixture
-def endpoint() -> Callable[[Evidence, str], Endpoint]:
-    """One endpoint by its id."""
-
-    def find(evidence: Evidence, name: str) -> Endpoint:
-        return next(e for e in evidence.endpoints if e.id == name)
-
-    return find
-
-
-@pytest.fixture
-def function() -> Callable[[Evidence, str], Function]:
-    """One function by its qualified name."""
-
-    def find(evidence: Evidence, name: str) -> Function:
-        return next(f for f in evidence.functions if f.qualname == name)
-
-    return find

@@ -32,83 +32,83 @@ class OnlyTitle(PostSchema):
 """
 
 
-def test_a_schema_decides_what_an_answer_reads(blog, endpoint):
+def test_a_schema_decides_what_an_answer_reads(blog):
     evidence = blog(
         """
-        from flask_apispec import marshal_with, use_kwargs
-        from marshmallow import fields
-        from .schemas import AuthorSchema, PostSchema, TitleSchema
+from flask_apispec import marshal_with, use_kwargs
+from marshmallow import fields
+from .schemas import AuthorSchema, PostSchema, TitleSchema
 
-        @bp.get("/posts")
-        @use_kwargs({"limit": fields.Int(), "offset": fields.Int()}, location="query")
-        @marshal_with(PostSchema(many=True))
-        def posts(limit=10, offset=0):
-            return Post.query.limit(limit).offset(offset).all()
+@bp.get("/posts")
+@use_kwargs({"limit": fields.Int(), "offset": fields.Int()}, location="query")
+@marshal_with(PostSchema(many=True))
+def posts(limit=10, offset=0):
+    return Post.query.limit(limit).offset(offset).all()
 
-        @bp.get("/titles")
-        @marshal_with(TitleSchema(many=True))
-        def titles():
-            return Post.query
+@bp.get("/titles")
+@marshal_with(TitleSchema(many=True))
+def titles():
+    return Post.query
 
-        @bp.get("/authors")
-        def authors():
-            return jsonify(AuthorSchema(many=True).dump(Author.query.all()))
-        """,
+@bp.get("/authors")
+def authors():
+    return jsonify(AuthorSchema(many=True).dump(Author.query.all()))
+""",
         {"blog/schemas.py": SCHEMAS},
     )
 
-    assert set(endpoint(evidence, "GET /posts").reads) == {
+    assert set(evidence.endpoint("GET /posts").reads) == {
         "posts",
         "authors",
         "tags",
         "post_tags",
         "comments",
     }
-    assert endpoint(evidence, "GET /titles").reads == ("posts",)
-    assert endpoint(evidence, "GET /authors").reads == ("authors",)
-    (candidate,) = [c for c in evidence.candidates if c.qualname == "posts"]
+    assert evidence.endpoint("GET /titles").reads == ("posts",)
+    assert evidence.endpoint("GET /authors").reads == ("authors",)
+    candidate = evidence.candidate("posts")
     assert [(k.name, k.source) for k in candidate.key] == [("limit", "query"), ("offset", "query")]
 
 
-def test_schemas_that_hold_each_other_end(blog, endpoint):
+def test_schemas_that_hold_each_other_end(blog):
     evidence = blog(
         """
-        from flask_apispec import marshal_with
-        from marshmallow import Schema, fields
+from flask_apispec import marshal_with
+from marshmallow import Schema, fields
 
-        class AuthorSchema(Schema):
-            posts = fields.Nested("PostSchema", many=True)
+class AuthorSchema(Schema):
+    posts = fields.Nested("PostSchema", many=True)
 
-        class PostSchema(Schema):
-            author = fields.Nested(AuthorSchema)
+class PostSchema(Schema):
+    author = fields.Nested(AuthorSchema)
 
-        @bp.get("/posts/<int:key>")
-        @marshal_with(PostSchema)
-        def post(key):
-            return Post.query.get(key)
-        """
+@bp.get("/posts/<int:key>")
+@marshal_with(PostSchema)
+def post(key):
+    return Post.query.get(key)
+"""
     )
 
-    assert endpoint(evidence, "GET /posts/{key}").reads == ("authors", "posts")
+    assert evidence.endpoint("GET /posts/{key}").reads == ("authors", "posts")
 
 
-def test_rows_given_to_an_unknown_encoder_read_whatever_hangs_on_them(blog, endpoint, function):
+def test_rows_given_to_an_unknown_encoder_read_whatever_hangs_on_them(blog):
     evidence = blog(
         """
-        @bp.get("/posts")
-        def posts():
-            return jsonify(Post.query.all())
-        """
+@bp.get("/posts")
+def posts():
+    return jsonify(Post.query.all())
+"""
     )
 
-    assert set(endpoint(evidence, "GET /posts").reads) == {
+    assert set(evidence.endpoint("GET /posts").reads) == {
         "posts",
         "authors",
         "tags",
         "post_tags",
         "comments",
     }
-    assert "how rows are written out" in function(evidence, "posts").effects.unknown
+    assert "how rows are written out" in evidence.function("posts").effects.unknown
 
 
 BASE = """
@@ -127,28 +127,28 @@ PAGE = """
 FOOTER = "{{ request.args.get('ref') }} {% for t in menu %}{{ t.name }}{% endfor %}"
 
 
-def test_a_template_reads_what_it_and_its_parents_touch(blog, endpoint):
+def test_a_template_reads_what_it_and_its_parents_touch(blog):
     evidence = blog(
         """
-        from flask_login import LoginManager
-        manager = LoginManager()
+from flask_login import LoginManager
+manager = LoginManager()
 
-        @manager.user_loader
-        def load(key):
-            return Author.query.get(key)
+@manager.user_loader
+def load(key):
+    return Author.query.get(key)
 
-        @bp.app_context_processor
-        def frame():
-            return {"menu": Tag.query.order_by(Tag.name)}
+@bp.app_context_processor
+def frame():
+    return {"menu": Tag.query.order_by(Tag.name)}
 
-        @bp.get("/")
-        def home():
-            return render_template("home.html", posts=Post.query.all())
+@bp.get("/")
+def home():
+    return render_template("home.html", posts=Post.query.all())
 
-        @bp.get("/plain")
-        def plain():
-            return render_template("plain.html", posts=Post.query.all())
-        """,
+@bp.get("/plain")
+def plain():
+    return render_template("plain.html", posts=Post.query.all())
+""",
         {
             "blog/templates/base.html": BASE,
             "blog/templates/home.html": PAGE,
@@ -158,11 +158,11 @@ def test_a_template_reads_what_it_and_its_parents_touch(blog, endpoint):
         },
     )
 
-    home, plain = endpoint(evidence, "GET /"), endpoint(evidence, "GET /plain")
+    home, plain = evidence.endpoint("GET /"), evidence.endpoint("GET /plain")
     assert set(home.reads) == {"posts", "authors", "tags"}
     assert home.context == ("query", "user")
     assert plain.context == ()
-    (candidate,) = [c for c in evidence.candidates if c.qualname == "home"]
+    candidate = evidence.candidate("home")
     assert candidate.per_user and {(k.name, k.source) for k in candidate.key} == {
         ("ref", "query"),
         ("user", "user"),
@@ -172,10 +172,10 @@ def test_a_template_reads_what_it_and_its_parents_touch(blog, endpoint):
 def test_a_form_holds_a_token_of_the_session_and_is_not_cached(blog):
     evidence = blog(
         """
-        @bp.get("/new")
-        def new():
-            return render_template("new.html", tags=Tag.query.all())
-        """,
+@bp.get("/new")
+def new():
+    return render_template("new.html", tags=Tag.query.all())
+""",
         {"blog/templates/new.html": "<input value='{{ csrf_token() }}'>{% for t in tags %}{{ t.name }}{% endfor %}"},
     )  # fmt: skip
 
@@ -183,24 +183,24 @@ def test_a_form_holds_a_token_of_the_session_and_is_not_cached(blog):
     assert "csrf_token" in rejected.reason
 
 
-def test_a_template_that_is_missing_or_broken_is_unknown(blog, function):
+def test_a_template_that_is_missing_or_broken_is_unknown(blog):
     evidence = blog(
         """
-        def missing():
-            return render_template("nowhere.html", posts=Post.query)
+def missing():
+    return render_template("nowhere.html", posts=Post.query)
 
-        def broken():
-            return render_template("broken.html", posts=Post.query.all())
-        """,
+def broken():
+    return render_template("broken.html", posts=Post.query.all())
+""",
         {"blog/templates/broken.html": "{% if %}"},
     )
 
-    assert function(evidence, "missing").effects.unknown == ("template nowhere.html",)
-    assert function(evidence, "missing").effects.reads == ("posts",)
-    assert function(evidence, "broken").effects.unknown == ("template blog/templates/broken.html",)
+    assert evidence.function("missing").effects.unknown == ("template nowhere.html",)
+    assert evidence.function("missing").effects.reads == ("posts",)
+    assert evidence.function("broken").effects.unknown == ("template blog/templates/broken.html",)
 
 
-def test_templates_that_include_each_other_end(blog, function):
+def test_templates_that_include_each_other_end(blog):
     evidence = blog(
         "def work():\n    return render_template('a.html', tag=Tag.query.first())\n",
         {
@@ -209,4 +209,4 @@ def test_templates_that_include_each_other_end(blog, function):
         },
     )
 
-    assert set(function(evidence, "work").effects.reads) == {"tags", "posts", "post_tags"}
+    assert set(evidence.function("work").effects.reads) == {"tags", "posts", "post_tags"}

@@ -48,10 +48,10 @@ def test_a_session_of_plain_sqlalchemy_is_the_session(profiled):
         {
             "shop/__init__.py": "from flask import Flask\n\ndef create_app():\n    return Flask(__name__)\n",
             "shop/base.py": """
-            from sqlalchemy import create_engine
-            from sqlalchemy.orm import scoped_session, sessionmaker
-            Session = scoped_session(sessionmaker(create_engine("sqlite://")))
-            """,
+from sqlalchemy import create_engine
+from sqlalchemy.orm import scoped_session, sessionmaker
+Session = scoped_session(sessionmaker(create_engine("sqlite://")))
+""",
         }
     )
 
@@ -62,16 +62,16 @@ def test_a_session_of_plain_sqlalchemy_is_the_session(profiled):
 def test_caches_in_use_are_listed(blog):
     evidence = blog(
         """
-        from functools import lru_cache
-        from flask_caching import Cache
-        cache = Cache()
+from functools import lru_cache
+from flask_caching import Cache
+cache = Cache()
 
-        @lru_cache(maxsize=1)
-        def one(): ...
+@lru_cache(maxsize=1)
+def one(): ...
 
-        @cache.memoize(60)
-        def two(): ...
-        """
+@cache.memoize(60)
+def two(): ...
+"""
     )
 
     assert evidence.application is not None

@@ -11,47 +11,47 @@ def test_paths_have_their_prefixes_and_braces(profiled):
     evidence = profiled(
         {
             "site/__init__.py": """
-            from flask import Flask
-            from .api import api
-            from .pages import pages
+from flask import Flask
+from .api import api
+from .pages import pages
 
-            def create_app():
-                app = Flask(__name__)
-                app.register_blueprint(api, url_prefix="/v2")
-                app.register_blueprint(pages)
+def create_app():
+    app = Flask(__name__)
+    app.register_blueprint(api, url_prefix="/v2")
+    app.register_blueprint(pages)
 
-                @app.route("/health")
-                def health():
-                    return "ok"
+    @app.route("/health")
+    def health():
+        return "ok"
 
-                return app
-            """,
+    return app
+""",
             "site/api.py": """
-            from flask import Blueprint
-            from .users import users
+from flask import Blueprint
+from .users import users
 
-            api = Blueprint("api", __name__, url_prefix="/v1")
-            api.register_blueprint(users, url_prefix="/users")
+api = Blueprint("api", __name__, url_prefix="/v1")
+api.register_blueprint(users, url_prefix="/users")
 
-            @api.route("/", methods=("GET", "PUT"))
-            def root(): ...
-            """,
+@api.route("/", methods=("GET", "PUT"))
+def root(): ...
+""",
             "site/users.py": """
-            from flask import Blueprint
-            users = Blueprint("users", __name__)
+from flask import Blueprint
+users = Blueprint("users", __name__)
 
-            @users.get("/<int:user_id>/files/<path:name>")
-            @users.delete('/<regex("[a-z]{2}"):code>')
-            def one(**parts): ...
-            """,
+@users.get("/<int:user_id>/files/<path:name>")
+@users.delete('/<regex("[a-z]{2}"):code>')
+def one(**parts): ...
+""",
             "site/pages.py": """
-            from flask import Blueprint
-            pages = Blueprint("pages", __name__, url_prefix="/pages/")
-            pages.add_url_rule("/about", view_func=lambda: "about")
+from flask import Blueprint
+pages = Blueprint("pages", __name__, url_prefix="/pages/")
+pages.add_url_rule("/about", view_func=lambda: "about")
 
-            def contact(): ...
-            pages.add_url_rule("/contact", "contact", contact, methods=["POST"])
-            """,
+def contact(): ...
+pages.add_url_rule("/contact", "contact", contact, methods=["POST"])
+""",
         }
     )
 
@@ -69,18 +69,18 @@ def test_paths_have_their_prefixes_and_braces(profiled):
 def test_view_classes_have_a_route_per_method(blog):
     evidence = blog(
         """
-        from flask.views import MethodView
+from flask.views import MethodView
 
-        class Tags(MethodView):
-            def get(self):
-                return jsonify([t.name for t in Tag.query])
+class Tags(MethodView):
+    def get(self):
+        return jsonify([t.name for t in Tag.query])
 
-            def post(self):
-                db.session.add(Tag())
-                db.session.commit()
+    def post(self):
+        db.session.add(Tag())
+        db.session.commit()
 
-        bp.add_url_rule("/tags", view_func=Tags.as_view("tags"))
-        """
+bp.add_url_rule("/tags", view_func=Tags.as_view("tags"))
+"""
     )
 
     assert {e.id: (e.reads, e.writes) for e in evidence.endpoints} == {
@@ -92,18 +92,18 @@ def test_view_classes_have_a_route_per_method(blog):
 def test_resources_are_routes(blog):
     evidence = blog(
         """
-        from flask_restful import Api, Resource, fields, marshal_with
+from flask_restful import Api, Resource, fields, marshal_with
 
-        api = Api(bp, prefix="/api")
-        shown = {"title": fields.String, "by": fields.String(attribute="author.name")}
+api = Api(bp, prefix="/api")
+shown = {"title": fields.String, "by": fields.String(attribute="author.name")}
 
-        class Posts(Resource):
-            @marshal_with(shown)
-            def get(self, key):
-                return Post.query.get(key)
+class Posts(Resource):
+    @marshal_with(shown)
+    def get(self, key):
+        return Post.query.get(key)
 
-        api.add_resource(Posts, "/posts/<int:key>", "/p/<int:key>")
-        """
+api.add_resource(Posts, "/posts/<int:key>", "/p/<int:key>")
+"""
     )
 
     assert ids(evidence) == ["GET /api/p/{key}", "GET /api/posts/{key}"]
@@ -114,53 +114,53 @@ def test_namespaces_are_prefixes(profiled):
     evidence = profiled(
         {
             "app.py": """
-            from flask import Flask, Blueprint
-            from flask_restx import Api, Namespace, Resource
+from flask import Flask, Blueprint
+from flask_restx import Api, Namespace, Resource
 
-            app = Flask(__name__)
-            v1 = Blueprint("v1", __name__, url_prefix="/v1")
-            api = Api(v1)
-            tags = Namespace("tags")
-            people = Namespace("people")
+app = Flask(__name__)
+v1 = Blueprint("v1", __name__, url_prefix="/v1")
+api = Api(v1)
+tags = Namespace("tags")
+people = Namespace("people")
 
-            @tags.route("/<key>")
-            class Tag(Resource):
-                def get(self, key): ...
+@tags.route("/<key>")
+class Tag(Resource):
+    def get(self, key): ...
 
-            @people.route("")
-            class People(Resource):
-                def post(self): ...
+@people.route("")
+class People(Resource):
+    def post(self): ...
 
-            api.add_namespace(tags)
-            api.add_namespace(people, path="/folk")
-            app.register_blueprint(v1)
-            """
+api.add_namespace(tags)
+api.add_namespace(people, path="/folk")
+app.register_blueprint(v1)
+"""
         }
     )
 
     assert ids(evidence) == ["POST /v1/folk", "GET /v1/tags/{key}"]
 
 
-def test_what_runs_before_each_request_belongs_to_every_endpoint(blog, endpoint):
+def test_what_runs_before_each_request_belongs_to_every_endpoint(blog):
     evidence = blog(
         """
-        @bp.before_app_request
-        def load_reader():
-            key = session.get("author_id")
-            g.author = Author.query.get(key) if key else None
+@bp.before_app_request
+def load_reader():
+    key = session.get("author_id")
+    g.author = Author.query.get(key) if key else None
 
-        @bp.get("/tags")
-        def tags():
-            return jsonify([t.name for t in Tag.query])
+@bp.get("/tags")
+def tags():
+    return jsonify([t.name for t in Tag.query])
 
-        @bp.get("/mine")
-        def mine():
-            return jsonify([p.title for p in g.author.posts])
-        """
+@bp.get("/mine")
+def mine():
+    return jsonify([p.title for p in g.author.posts])
+"""
     )
 
-    assert endpoint(evidence, "GET /tags").reads == ("authors", "tags")
-    assert endpoint(evidence, "GET /mine").reads == ("authors", "posts")
+    assert evidence.endpoint("GET /tags").reads == ("authors", "tags")
+    assert evidence.endpoint("GET /mine").reads == ("authors", "posts")
     shared, private = [
         next(c for c in evidence.candidates if c.qualname == name) for name in ("tags", "mine")
     ]
@@ -170,39 +170,39 @@ def test_what_runs_before_each_request_belongs_to_every_endpoint(blog, endpoint)
     ]
 
 
-def test_the_applications_own_guards_are_found_by_what_they_read(blog, endpoint):
+def test_the_applications_own_guards_are_found_by_what_they_read(blog):
     evidence = blog(
         """
-        from functools import wraps
+from functools import wraps
 
-        def members_only(view):
-            @wraps(view)
-            def inner(*args, **kwargs):
-                if Author.query.get(session["author_id"]) is None:
-                    abort(401)
-                return view(*args, **kwargs)
-            return inner
+def members_only(view):
+    @wraps(view)
+    def inner(*args, **kwargs):
+        if Author.query.get(session["author_id"]) is None:
+            abort(401)
+        return view(*args, **kwargs)
+    return inner
 
-        def timed(view):
-            @wraps(view)
-            def inner(*args, **kwargs):
-                return view(*args, **kwargs)
-            return inner
+def timed(view):
+    @wraps(view)
+    def inner(*args, **kwargs):
+        return view(*args, **kwargs)
+    return inner
 
-        @bp.get("/tags")
-        @timed
-        @members_only
-        def tags():
-            return jsonify([t.name for t in Tag.query])
+@bp.get("/tags")
+@timed
+@members_only
+def tags():
+    return jsonify([t.name for t in Tag.query])
 
-        @bp.get("/open")
-        @timed
-        def everybody():
-            return jsonify([t.name for t in Tag.query])
-        """
+@bp.get("/open")
+@timed
+def everybody():
+    return jsonify([t.name for t in Tag.query])
+"""
     )
 
-    guarded, open_to_all = endpoint(evidence, "GET /tags"), endpoint(evidence, "GET /open")
+    guarded, open_to_all = evidence.endpoint("GET /tags"), evidence.endpoint("GET /open")
     assert guarded.guards == ("@members_only",)
     assert (guarded.reads, guarded.context) == (("authors", "tags"), ("session",))
     assert (open_to_all.guards, open_to_all.reads, open_to_all.context) == ((), ("tags",), ())
@@ -213,12 +213,12 @@ def test_the_applications_own_guards_are_found_by_what_they_read(blog, endpoint)
 def test_a_route_registered_through_a_helper_is_found(blog):
     evidence = blog(
         """
-        def scoped(rule):
-            return "/<org>" + rule if abort else rule
+def scoped(rule):
+    return "/<org>" + rule if abort else rule
 
-        @bp.route(scoped("/tags"))
-        def tags(org=None): ...
-        """
+@bp.route(scoped("/tags"))
+def tags(org=None): ...
+"""
     )
 
     assert ids(evidence) == ["GET /tags", "GET /{org}/tags"]

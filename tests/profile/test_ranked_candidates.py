@@ -16,21 +16,21 @@ def reason(evidence, qualname):
 def test_helpers_are_ranked_among_the_endpoints_by_what_they_cost(blog):
     evidence = blog(
         """
-        def busiest_authors():
-            query = db.session.query(Author.name, func.count(Post.id)).join(Post).group_by(Author.name)
-            return [{"name": name, "posts": count} for name, count in query]
+def busiest_authors():
+    query = db.session.query(Author.name, func.count(Post.id)).join(Post).group_by(Author.name)
+    return [{"name": name, "posts": count} for name, count in query]
 
-        def tag_name(tag_id):
-            return db.session.get(Tag, tag_id).name
+def tag_name(tag_id):
+    return db.session.get(Tag, tag_id).name
 
-        @bp.get("/authors")
-        def authors():
-            return jsonify(busiest_authors())
+@bp.get("/authors")
+def authors():
+    return jsonify(busiest_authors())
 
-        @bp.get("/tags/<int:tag_id>")
-        def tag(tag_id):
-            return jsonify(tag_name(tag_id))
-        """
+@bp.get("/tags/<int:tag_id>")
+def tag(tag_id):
+    return jsonify(tag_name(tag_id))
+"""
     )
 
     assert names(evidence)[0] == "busiest_authors"
@@ -74,13 +74,13 @@ def test_what_must_not_be_cached_is_rejected_with_its_reason(blog, views, qualna
 def test_rows_are_rejected_with_the_endpoint_that_could_be_cached(blog):
     evidence = blog(
         """
-        def recent():
-            return Post.query.limit(5).all()
+def recent():
+    return Post.query.limit(5).all()
 
-        @bp.get("/recent")
-        def shown():
-            return jsonify([p.title for p in recent()])
-        """
+@bp.get("/recent")
+def shown():
+    return jsonify([p.title for p in recent()])
+"""
     )
 
     assert "GET /recent" in reason(evidence, "recent")
@@ -90,16 +90,16 @@ def test_rows_are_rejected_with_the_endpoint_that_could_be_cached(blog):
 def test_an_aggregate_in_sql_without_parameters_may_be_a_view(blog):
     evidence = blog(
         """
-        def totals():
-            rows = db.session.execute(text("SELECT author_id, COUNT(*) AS n FROM posts GROUP BY author_id"))
-            return [{"author": row.author_id, "n": row.n} for row in rows]
+def totals():
+    rows = db.session.execute(text("SELECT author_id, COUNT(*) AS n FROM posts GROUP BY author_id"))
+    return [{"author": row.author_id, "n": row.n} for row in rows]
 
-        def totals_of(author):
-            rows = db.session.execute(
-                text("SELECT COUNT(*) AS n FROM posts WHERE author_id = :author"), {"author": author}
-            )
-            return [row.n for row in rows]
-        """
+def totals_of(author):
+    rows = db.session.execute(
+        text("SELECT COUNT(*) AS n FROM posts WHERE author_id = :author"), {"author": author}
+    )
+    return [row.n for row in rows]
+"""
     )
 
     queries = [c for c in evidence.candidates if c.kind == "query"]
@@ -112,21 +112,21 @@ def test_an_aggregate_in_sql_without_parameters_may_be_a_view(blog):
 def test_nothing_that_depends_on_a_user_is_shared(blog):
     evidence = blog(
         """
-        from flask_jwt_extended import current_user, jwt_required
+from flask_jwt_extended import current_user, jwt_required
 
-        @bp.get("/public")
-        def public():
-            return jsonify(Tag.query.count())
+@bp.get("/public")
+def public():
+    return jsonify(Tag.query.count())
 
-        @bp.get("/guarded")
-        @jwt_required()
-        def guarded():
-            return jsonify(Tag.query.count())
+@bp.get("/guarded")
+@jwt_required()
+def guarded():
+    return jsonify(Tag.query.count())
 
-        @bp.get("/personal")
-        def personal():
-            return jsonify(Post.query.filter_by(author_id=current_user.id).count())
-        """
+@bp.get("/personal")
+def personal():
+    return jsonify(Post.query.filter_by(author_id=current_user.id).count())
+"""
     )
 
     shared = {c.qualname: ("http" in c.layers, c.per_user) for c in evidence.candidates}
@@ -139,14 +139,14 @@ def test_nothing_that_depends_on_a_user_is_shared(blog):
 def test_work_for_another_system_ranks_high_without_tables(blog):
     evidence = blog(
         """
-        import requests
+import requests
 
-        def exchange_rates():
-            return requests.get("https://example.org/rates").json()
+def exchange_rates():
+    return requests.get("https://example.org/rates").json()
 
-        def tag_name(tag_id):
-            return db.session.get(Tag, tag_id).name
-        """
+def tag_name(tag_id):
+    return db.session.get(Tag, tag_id).name
+"""
     )
 
     assert names(evidence) == ["exchange_rates", "tag_name"]

@@ -42,90 +42,90 @@ import pytest
         ("getattr(Post.query.first(), 'author')", {"posts", "authors"}),
     ],
 )  # fmt: skip
-def test_a_query_reads_its_tables(blog, function, body, tables):
+def test_a_query_reads_its_tables(blog, body, tables):
     evidence = blog(f"\ndef work():\n    return {body}\n")
 
-    assert set(function(evidence, "work").effects.reads) == tables
+    assert set(evidence.function("work").effects.reads) == tables
 
 
-def test_a_query_that_is_put_together_step_by_step_reads_what_each_step_adds(blog, function):
+def test_a_query_that_is_put_together_step_by_step_reads_what_each_step_adds(blog):
     evidence = blog(
         """
-        def work(tag=None, author=None):
-            found = Post.query
-            if tag:
-                found = found.filter(Post.tags.any(Tag.name == tag))
-            if author:
-                found = found.join(Post.author)
-            return [p.title for p in found.limit(10)]
-        """
+def work(tag=None, author=None):
+    found = Post.query
+    if tag:
+        found = found.filter(Post.tags.any(Tag.name == tag))
+    if author:
+        found = found.join(Post.author)
+    return [p.title for p in found.limit(10)]
+"""
     )
 
-    assert set(function(evidence, "work").effects.reads) == {"posts", "post_tags", "tags", "authors"}
+    assert set(evidence.function("work").effects.reads) == {"posts", "post_tags", "tags", "authors"}
 
 
-def test_rows_are_followed_through_functions_of_other_modules(blog, function):
+def test_rows_are_followed_through_functions_of_other_modules(blog):
     evidence = blog(
         """
-        from .texts import described
+from .texts import described
 
-        def work():
-            return [described(post) for post in Post.query]
-        """,
+def work():
+    return [described(post) for post in Post.query]
+""",
         {"blog/texts.py": "def described(thing):\n    return {'by': thing.author.name}\n"},
     )
 
-    assert set(function(evidence, "work").effects.reads) == {"posts", "authors"}
-    assert function(evidence, "work").effects.query_in_loop
-    assert function(evidence, "described").effects.reads == ("authors",)
+    assert set(evidence.function("work").effects.reads) == {"posts", "authors"}
+    assert evidence.function("work").effects.query_in_loop
+    assert evidence.function("described").effects.reads == ("authors",)
 
 
-def test_a_helper_for_any_class_reads_the_class_it_is_given(blog, function):
+def test_a_helper_for_any_class_reads_the_class_it_is_given(blog):
     evidence = blog(
         """
-        def find(model, key):
-            return db.session.get(model, key)
+def find(model, key):
+    return db.session.get(model, key)
 
-        def tag_name(key):
-            return find(Tag, key).name
+def tag_name(key):
+    return find(Tag, key).name
 
-        def author_name(key):
-            return find(Author, key).name
-        """
+def author_name(key):
+    return find(Author, key).name
+"""
     )
 
-    assert function(evidence, "tag_name").effects.reads == ("tags",)
-    assert function(evidence, "author_name").effects.reads == ("authors",)
+    assert evidence.function("tag_name").effects.reads == ("tags",)
+    assert evidence.function("author_name").effects.reads == ("authors",)
 
 
-def test_a_parameters_annotation_says_what_it_is(blog, function):
+def test_a_parameters_annotation_says_what_it_is(blog):
     evidence = blog("def work(post: Post):\n    return post.author.name\n")
 
-    assert function(evidence, "work").effects.reads == ("authors",)
+    assert evidence.function("work").effects.reads == ("authors",)
 
 
-def test_names_reach_through_packages_that_pass_them_on(blog, function):
+def test_names_reach_through_packages_that_pass_them_on(blog):
     evidence = blog(
         "from . import data\n\ndef work():\n    return data.Writer.query.all()\n",
         {"blog/data/__init__.py": "from .people import Writer\n", "blog/data/people.py": "from ..models import Author as Writer\n"},
     )  # fmt: skip
 
-    assert function(evidence, "work").effects.reads == ("authors",)
+    assert evidence.function("work").effects.reads == ("authors",)
 
 
 def test_the_row_that_an_argument_picks_is_known_through_calls(blog):
     evidence = blog(
         """
-        def load(key):
-            return db.session.get(Author, key)
+def load(key):
+    return db.session.get(Author, key)
 
-        def author_card(author_id):
-            author = load(author_id)
-            return {"name": author.name, "posts": len(author.posts)}
-        """
+def author_card(author_id):
+    author = load(author_id)
+    return {"name": author.name, "posts": len(author.posts)}
+"""
     )
 
-    (candidate,) = [c for c in evidence.candidates if c.qualname == "author_card"]
+    candidate = evidence.candidate("author_card")
     assert [(r.table, r.key) for r in candidate.rows] == [("authors", "author_id")]
     assert candidate.reads == ("authors", "posts")
 
@@ -135,52 +135,52 @@ def test_rows_picked_by_another_column_are_not_rows_by_key(blog):
         "def author_card(name):\n    return {'id': Author.query.filter_by(name=name).first().id}\n"
     )
 
-    (candidate,) = [c for c in evidence.candidates if c.qualname == "author_card"]
+    candidate = evidence.candidate("author_card")
     assert candidate.rows == ()
 
 
-def test_a_statement_put_together_at_run_time_reads_an_unknown_table(blog, function):
+def test_a_statement_put_together_at_run_time_reads_an_unknown_table(blog):
     evidence = blog("def work(table):\n    return db.session.execute(text('SELECT 1 FROM ' + table)).all()\n")
 
-    assert function(evidence, "work").effects.reads == ("?",)
+    assert evidence.function("work").effects.reads == ("?",)
 
 
-def test_aggregates_joins_and_loops_are_told_apart(blog, function):
+def test_aggregates_joins_and_loops_are_told_apart(blog):
     evidence = blog(
         """
-        def totals():
-            query = db.session.query(Author.name, func.count(Post.id)).join(Post).group_by(Author.name)
-            return [{"name": name, "posts": count} for name, count in query]
+def totals():
+    query = db.session.query(Author.name, func.count(Post.id)).join(Post).group_by(Author.name)
+    return [{"name": name, "posts": count} for name, count in query]
 
-        def pages():
-            return [Post.query.get(key).title for key in (1, 2, 3)]
-        """
+def pages():
+    return [Post.query.get(key).title for key in (1, 2, 3)]
+"""
     )
 
-    totals, pages = function(evidence, "totals").effects, function(evidence, "pages").effects
+    totals, pages = evidence.function("totals").effects, evidence.function("pages").effects
     assert totals.aggregates and totals.joins == 1 and not totals.query_in_loop
     assert pages.query_in_loop and not pages.aggregates
 
 
-def test_drivers_given_sql_are_read_too(profiled, function):
+def test_drivers_given_sql_are_read_too(profiled):
     evidence = profiled(
         {
             "shop.py": """
-            import sqlite3
+import sqlite3
 
-            def names(connection):
-                cursor = connection.cursor()
-                cursor.execute("SELECT name FROM people WHERE id = ?", (1,))
-                return cursor.fetchall()
+def names(connection):
+    cursor = connection.cursor()
+    cursor.execute("SELECT name FROM people WHERE id = ?", (1,))
+    return cursor.fetchall()
 
-            def prices():
-                return sqlite3.connect("x.db").execute("select price from goods").fetchall()
-            """
+def prices():
+    return sqlite3.connect("x.db").execute("select price from goods").fetchall()
+"""
         }
     )
 
-    assert function(evidence, "names").effects.reads == ("people",)
-    assert function(evidence, "prices").effects.reads == ("goods",)
+    assert evidence.function("names").effects.reads == ("people",)
+    assert evidence.function("prices").effects.reads == ("goods",)
 
 
 DECLARATIVE = """
@@ -236,7 +236,7 @@ class Special(Shelf):
         ("session.query(Shop).join(Shelf).all()", {"shops", "shelves"}),
     ],
 )
-def test_plain_sqlalchemy_models_are_read_as_flask_sqlalchemys(profiled, function, body, tables):
+def test_plain_sqlalchemy_models_are_read_as_flask_sqlalchemys(profiled, body, tables):
     evidence = profiled(
         {
             "models.py": DECLARATIVE,
@@ -254,7 +254,7 @@ def test_plain_sqlalchemy_models_are_read_as_flask_sqlalchemys(profiled, functio
         }
     )
 
-    assert set(function(evidence, "work").effects.reads) == tables
+    assert set(evidence.function("work").effects.reads) == tables
 
 
 def test_tables_are_as_the_code_declares_them(profiled):
@@ -274,22 +274,22 @@ def test_flask_sqlalchemys_automatic_table_names_are_known(profiled):
     evidence = profiled(
         {
             "models.py": """
-            from flask_sqlalchemy import SQLAlchemy
-            db = SQLAlchemy()
+from flask_sqlalchemy import SQLAlchemy
+db = SQLAlchemy()
 
-            class HTTPLogEntry(db.Model):
-                id = db.Column(db.Integer, primary_key=True)
+class HTTPLogEntry(db.Model):
+    id = db.Column(db.Integer, primary_key=True)
 
-            class Special(HTTPLogEntry):
-                note = db.Column(db.Text)
+class Special(HTTPLogEntry):
+    note = db.Column(db.Text)
 
-            class Abstract(db.Model):
-                __abstract__ = True
-                id = db.Column(db.Integer, primary_key=True)
+class Abstract(db.Model):
+    __abstract__ = True
+    id = db.Column(db.Integer, primary_key=True)
 
-            class OrderLine(Abstract):
-                pass
-            """
+class OrderLine(Abstract):
+    pass
+"""
         }
     )
 
@@ -299,53 +299,53 @@ def test_flask_sqlalchemys_automatic_table_names_are_known(profiled):
     }
 
 
-def test_sql_with_gaps_reads_the_tables_that_stand_in_it(blog, function):
+def test_sql_with_gaps_reads_the_tables_that_stand_in_it(blog):
     evidence = blog(
         """
-        def formatted(where):
-            return db.session.execute(text("SELECT * FROM posts {} ORDER BY id".format(where))).all()
+def formatted(where):
+    return db.session.execute(text("SELECT * FROM posts {} ORDER BY id".format(where))).all()
 
-        def joined(where):
-            return db.session.execute(text(f"SELECT p.id FROM posts p JOIN authors a ON true {where}")).all()
+def joined(where):
+    return db.session.execute(text(f"SELECT p.id FROM posts p JOIN authors a ON true {where}")).all()
 
-        def added(column):
-            return db.session.execute(text("SELECT id FROM tags ORDER BY " + column)).all()
-        """
+def added(column):
+    return db.session.execute(text("SELECT id FROM tags ORDER BY " + column)).all()
+"""
     )
 
-    reads = {name: function(evidence, name).effects.reads for name in ("formatted", "joined", "added")}
+    reads = {name: evidence.function(name).effects.reads for name in ("formatted", "joined", "added")}
     assert reads == {"formatted": ("posts",), "joined": ("authors", "posts"), "added": ("tags",)}
 
 
-def test_an_engine_that_a_function_keeps_in_its_module_is_known(profiled, function):
+def test_an_engine_that_a_function_keeps_in_its_module_is_known(profiled):
     evidence = profiled(
         {
             "db.py": """
-            from sqlalchemy import create_engine
-            engine = None
+from sqlalchemy import create_engine
+engine = None
 
-            def start(url):
-                global engine
-                engine = create_engine(url)
-            """,
+def start(url):
+    global engine
+    engine = create_engine(url)
+""",
             "work.py": """
-            import db
-            from sqlalchemy import text
+import db
+from sqlalchemy import text
 
-            def votes(key):
-                with db.engine.connect() as connection:
-                    row = connection.execute(text("SELECT count(*) AS n FROM votes WHERE id = :key"), {"key": key}).first()
-                    return dict(row._mapping)
+def votes(key):
+    with db.engine.connect() as connection:
+        row = connection.execute(text("SELECT count(*) AS n FROM votes WHERE id = :key"), {"key": key}).first()
+        return dict(row._mapping)
 
-            def vote(key):
-                with db.engine.begin() as connection:
-                    connection.execute(text("INSERT INTO votes (id) VALUES (:key)"), {"key": key})
-            """,
+def vote(key):
+    with db.engine.begin() as connection:
+        connection.execute(text("INSERT INTO votes (id) VALUES (:key)"), {"key": key})
+""",
         }
     )
 
-    assert function(evidence, "votes").effects.reads == ("votes",)
-    assert function(evidence, "votes").returns == "plain"
+    assert evidence.function("votes").effects.reads == ("votes",)
+    assert evidence.function("votes").returns == "plain"
     assert [(w.qualname, w.how) for w in evidence.writers] == [("vote", "raw-sql")]
 
 
@@ -394,6 +394,6 @@ def test_conditions_that_let_other_rows_through_pick_none(blog, body):
         f"def work(key):\n    return {body}\n"
     )
 
-    (candidate,) = [c for c in evidence.candidates if c.qualname == "work"]
+    candidate = evidence.candidate("work")
     assert "posts" in candidate.reads
     assert [r.table for r in candidate.rows if r.table == "posts"] == []

@@ -97,13 +97,13 @@ def test_saving_something_unknown_is_a_writer_of_an_unknown_table(blog):
 def test_who_commits_what_a_function_below_changed_is_a_writer_too(blog):
     evidence = blog(
         """
-        def rename(post, title):
-            post.title = title
+def rename(post, title):
+    post.title = title
 
-        def rename_first(title):
-            rename(Post.query.first(), title)
-            db.session.commit()
-        """
+def rename_first(title):
+    rename(Post.query.first(), title)
+    db.session.commit()
+"""
     )
 
     assert found(evidence, "rename") == found(evidence, "rename_first") == {("posts", "orm")}
@@ -115,7 +115,7 @@ def test_a_write_in_another_file_is_a_writer_of_the_candidate(blog):
         {"blog/jobs/clean.py": "from ..models import Tag, db\n\ndef clean():\n    Tag.query.delete()\n    db.session.commit()\n"},
     )  # fmt: skip
 
-    (candidate,) = [c for c in evidence.candidates if c.qualname == "tag_names"]
+    candidate = evidence.candidate("tag_names")
     assert [(w.path, w.qualname, w.how) for w in candidate.writers] == [
         ("blog/jobs/clean.py", "clean", "bulk")
     ]
@@ -132,38 +132,38 @@ def test_tests_are_no_writers(blog):
     assert evidence.writers == ()
 
 
-def test_a_signals_receiver_runs_where_the_signal_is_sent(blog, function):
+def test_a_signals_receiver_runs_where_the_signal_is_sent(blog):
     evidence = blog(
         """
-        from blinker import Namespace
-        published = Namespace().signal("published")
+from blinker import Namespace
+published = Namespace().signal("published")
 
-        @published.connect
-        def count(sender):
-            Tag.query.update({"name": "x"})
+@published.connect
+def count(sender):
+    Tag.query.update({"name": "x"})
 
-        def publish():
-            published.send(1)
-        """
+def publish():
+    published.send(1)
+"""
     )
 
-    assert function(evidence, "publish").effects.writes == ("tags",)
+    assert evidence.function("publish").effects.writes == ("tags",)
     assert found(evidence, "count") == {("tags", "bulk")}
 
 
-def test_a_form_that_is_only_posted_is_not_read_by_a_get(blog, endpoint):
+def test_a_form_that_is_only_posted_is_not_read_by_a_get(blog):
     evidence = blog(
         """
-        @bp.route("/tags", methods=["GET", "POST"])
-        def tags():
-            if request.method == "POST":
-                db.session.add(Tag(name=request.form["name"]))
-                db.session.commit()
-                return redirect("/tags")
-            return jsonify([t.name for t in Tag.query])
-        """
+@bp.route("/tags", methods=["GET", "POST"])
+def tags():
+    if request.method == "POST":
+        db.session.add(Tag(name=request.form["name"]))
+        db.session.commit()
+        return redirect("/tags")
+    return jsonify([t.name for t in Tag.query])
+"""
     )
 
-    got, posted = endpoint(evidence, "GET /tags"), endpoint(evidence, "POST /tags")
+    got, posted = evidence.endpoint("GET /tags"), evidence.endpoint("POST /tags")
     assert (got.reads, got.writes, got.context) == (("tags",), (), ())
     assert (posted.reads, posted.writes, posted.context) == ((), ("tags",), ("body",))
