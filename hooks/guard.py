@@ -20,25 +20,17 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def may_matter(raw: bytes) -> bool:
-    """Whether the event can have anything to do with caching or with a rule file of the user."""
-    if has_pattern_rules(os.environ.get("CLAUDE_PROJECT_DIR") or os.curdir):
-        return True
-    given = raw[max(raw.find(b'"tool_input"'), 0) :]
+    """Whether the event is a call that can have anything to do with caching."""
+    start = raw.find(b'"tool_input"')
+    if start < 0:
+        return False
+    given = raw[start:]
     path = path_in(given)
     if path is None or b"\\" in path:
         return has_word(given)
     if not path.lower().endswith(JUDGED):
         return False
     return has_word(given) or has_word(content_of(path))
-
-
-def has_pattern_rules(project: str) -> bool:
-    """Whether the project has files `.claude/hookify.<name>.local.md`."""
-    try:
-        names = os.listdir(os.path.join(project, ".claude"))
-    except (OSError, ValueError):
-        return False
-    return any(name.startswith("hookify.") and name.endswith(".local.md") for name in names)
 
 
 def has_word(data: bytes) -> bool:
@@ -67,8 +59,12 @@ def content_of(path: bytes) -> bytes:
         return b""
 
 
-def answer(raw: bytes) -> "dict | None":
-    """What to tell the client about the event, or None to let the call pass in silence."""
+def answer(raw: bytes, project: str, paths: "list[str] | None") -> "dict | None":
+    """
+    What to tell the client about the event, or None to let the call pass in silence.
+
+    `paths` are the user's rule files that may fire; None asks all, and notes what each needs for the next time.
+    """
     import gc
     import json
 
@@ -81,7 +77,19 @@ def answer(raw: bytes) -> "dict | None":
     sys.path.insert(0, os.path.join(ROOT, "scripts"))
     from cache_strategy.rules.verdict import verdict_on
 
-    return verdict_on(event, os.environ.get("CLAUDE_PROJECT_DIR") or "")
+    if paths == []:
+        return verdict_on(event, project)
+    import rule_gate
+    from cache_strategy.rules.pattern import load_files
+
+    files = rule_gate.rule_paths(project) if paths is None else paths
+    rules = load_files(files, rule_gate.config_folder())
+    noted = rule_gate.gate_file(project)
+    if paths is None and noted:
+        from cache_strategy.rules._gate_file import write_gate_file
+
+        write_gate_file(noted, rule_gate.stamp_of(files), rules)
+    return verdict_on(event, project, rules, noted)
 
 
 def set_budget(seconds: float) -> None:
@@ -143,10 +151,16 @@ def main() -> None:
     raw = b""
     try:
         raw = sys.stdin.buffer.read()
-        if not may_matter(raw):
+        sys.path.insert(0, os.path.join(ROOT, "hooks"))
+        import rule_gate
+
+        project = rule_gate.project_folder()
+        caching = may_matter(raw)
+        paths = rule_gate.may_fire(raw, project, caching)
+        if not caching and paths == []:
             return
         set_budget(BUDGET_SECONDS)
-        said = answer(raw)
+        said = answer(raw, project, paths)
         set_budget(0)
     except Exception as error:
         set_budget(0)

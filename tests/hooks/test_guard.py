@@ -246,13 +246,14 @@ def test_a_file_outside_the_project_is_judged_by_its_own_path(
     assert ask("Write", project, file_path=str(elsewhere), content=ACCOUNT).decision == "deny"
 
 
-def test_an_ordinary_call_costs_no_import_but_os(project: Path):
+def test_an_ordinary_call_costs_no_import_but_os_and_the_gate_of_rules(project: Path):
     passed = modules_after(
         event("Write", project, file_path=str(project / "a.py"), content="x = 1\n"), project
     )
     command = modules_after(event("Bash", project, command="pytest -q"), project)
 
     allowed = {
+        "rule_gate",
         "os",
         "os.path",
         "posixpath",

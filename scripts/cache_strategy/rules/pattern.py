@@ -21,10 +21,12 @@ from cache_strategy.rules._rule_file import (
     REGEX,
     REGEX_FAULTS,
     WARN,
+    Problem,
     is_rule_file,
     problems_of,
     read_rule,
 )
+from cache_strategy.rules._trust import is_foreign
 from cache_strategy.rules.event import FILE_TOOLS
 
 TYPE_CHECKING = False
@@ -35,10 +37,12 @@ if TYPE_CHECKING:
     from cache_strategy.rules._rule_file import Condition, PatternRule
     from cache_strategy.rules.event import Event
 
-__all__ = ["evaluate", "kind_of", "load_rules", "problems_of"]
+__all__ = ["evaluate", "kind_of", "load_files", "load_rules", "notice_of", "problems_of"]
 
 # Processor seconds for the patterns of one event; one that backtracks without end must not stop the session. Assumed.
 _BUDGET_SECONDS = 1.0
+_SHOWN = 10
+_FOREIGN = "came with the repository and stays off until you approve it: /optimize:hookify-configure."
 _TOO_SLOW = "The pattern of this rule takes too long and was not applied; simplify it."
 
 
@@ -57,7 +61,33 @@ def load_rules(project_dir: str) -> "list[PatternRule]":
         names = sorted(os.listdir(folder))
     except (OSError, ValueError):
         return []
-    return [read_rule(os.path.join(folder, name)) for name in names if is_rule_file(name)]
+    return load_files([os.path.join(folder, name) for name in names if is_rule_file(name)])
+
+
+def load_files(paths: "Sequence[str]", config: str = "") -> "list[PatternRule]":
+    """
+    These rule files, in this order.
+
+    `config` is the user's folder of the client: rules in it are the user's own. One that came with a repository is off
+    until it was approved, and says so in `problems`.
+    """
+    rules = []
+    for path in paths:
+        rule = read_rule(path)
+        if rule.enabled and config and os.path.dirname(path) != config and is_foreign(path, config):
+            rule = rule._replace(enabled=False, problems=(Problem("", _FOREIGN, ""), *rule.problems))
+        rules.append(rule)
+    return rules
+
+
+def notice_of(rules: "Sequence[PatternRule]") -> str:
+    """What the user should know of rules that cannot work, one line each; "" where all can."""
+    lines = [
+        f"{rule.path}: {problem.message} {problem.fix}".rstrip()
+        for rule in rules
+        for problem in problems_of(rule)
+    ]
+    return "\n".join(["optimize: rules that do not work as written:", *lines[:_SHOWN]]) if lines else ""
 
 
 def evaluate(rules: "Sequence[PatternRule]", event: "Event") -> "list[tuple[PatternRule, str, str]]":

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from cache_strategy.rules._base import Finding
     from cache_strategy.rules.event import Event
+    from cache_strategy.rules._rule_file import PatternRule
 
     Answer = dict[str, object]
 
@@ -20,18 +21,21 @@ SHOWN = 3
 LONGEST = 2_000
 
 
-def verdict_on(event: "Event", project: str) -> "Answer | None":
+def verdict_on(
+    event: "Event", project: str, rules: "Sequence[PatternRule]" = (), noted: str = ""
+) -> "Answer | None":
     """
     The hook's answer as the client reads it; None when the call passes in silence.
 
-    `project` is the folder of the session's project; "" means the event's `cwd`.
+    `project` is the folder of the session's project; "" means the event's `cwd`. `rules` are the user's own, `noted` a
+    file beside which it is remembered what was said of broken ones.
     """
     name = str(event.get("hook_event_name") or "PreToolUse")
     folder = project or str(event.get("cwd") or "")
     findings = check_event(event, folder) if name == "PreToolUse" else []
     errors = [finding for finding in findings if finding.severity == ERROR]
     warnings = [finding for finding in findings if finding.severity == WARNING]
-    fired = _fired_patterns(event, folder, {finding.name for finding in errors})
+    fired = _fired_patterns(event, rules, {finding.name for finding in errors})
     blocks = [text for action, text in fired if action == "block"]
     questions = [text for action, text in fired if action == "ask"]
     said = [text for action, text in fired if action == "warn"]
@@ -70,13 +74,14 @@ def _lines(findings: "Sequence[Finding]") -> "list[str]":
     return lines
 
 
-def _fired_patterns(event: "Event", folder: str, told: "set[str]") -> "list[tuple[str, str]]":
+def _fired_patterns(
+    event: "Event", rules: "Sequence[PatternRule]", told: "set[str]"
+) -> "list[tuple[str, str]]":
     """(action, text) of the user's own rules that fire; a check that was told already is left out."""
-    from cache_strategy.rules.pattern import evaluate, load_rules
-
-    rules = load_rules(folder) if folder else []
     if not rules:
         return []
+    from cache_strategy.rules.pattern import evaluate
+
     return [
         (action, f"[{rule.name}] {message}")
         for rule, action, message in evaluate(rules, event)
