@@ -52,24 +52,16 @@ PARTIAL = "functools.partial()"
 _SHORTEST_GUESSED_NAME = 5
 
 
-def call(frame: "Frame", node: Node) -> Values:
+def call(frame: "Frame", node: Node, arguments: Arguments | None = None) -> Values:
     callee = node[2]
+    if callee[0] == "attr" and _is_super(callee[2]):
+        return _call_super(frame, callee[3], call_arguments.evaluate_arguments(frame, node))
+    values = attributes.base(frame, callee[2] if callee[0] == "attr" else callee)
+    passed = call_arguments.evaluate_arguments(frame, node) if arguments is None else arguments
     if callee[0] == "attr":
-        if _is_super(callee[2]):
-            return _call_super(frame, callee[3], call_arguments.evaluate_arguments(frame, node))
-        receivers = attributes.base(frame, callee[2])
-        arguments = call_arguments.evaluate_arguments(frame, node)
-        found: Values = NOTHING
-        for receiver in receivers:
-            found = join(found, call_method(frame, receiver, callee[3], arguments))
-        nowhere = receivers <= NONE_VALUE
-        return UNKNOWN if nowhere else found
-    values = attributes.base(frame, callee)
-    arguments = call_arguments.evaluate_arguments(frame, node)
-    found = NOTHING
-    for value in values:
-        found = join(found, call_value(frame, value, arguments))
-    return found if values else UNKNOWN
+        found = join(*(call_method(frame, receiver, callee[3], passed) for receiver in values))
+        return UNKNOWN if values <= NONE_VALUE else found
+    return join(*(call_value(frame, value, passed) for value in values)) if values else UNKNOWN
 
 
 def call_value(frame: "Frame", value: Value, arguments: Arguments) -> Values:

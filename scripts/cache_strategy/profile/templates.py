@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cache_strategy.profile import attributes, calls
+from cache_strategy.profile.call_arguments import evaluate_arguments
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.lowering import NONE, Node
 from cache_strategy.profile.plugins import given
@@ -180,19 +181,17 @@ class _Page(Frame):
 
     def called(self, node: Node) -> Values:
         callee = node[2]
-        passed = [self.expression(argument) for argument in node[3]]
+        arguments = evaluate_arguments(self, node)
         # a form given to a macro is written out with its CSRF token, which is the session's
-        for value in NOTHING.union(*passed):
+        for value in NOTHING.union(*arguments.positional):
             if isinstance(value, Instance) and "flask_wtf.FlaskForm" in self.analysis.mro(value.index)[1]:
                 self.note_context("session", "csrf_token", node)
         macro = self.macros.get(callee[2]) if callee[0] == "name" else None
         if macro is None:
-            is_unknown = callee[0] == "name" and attributes.base(self, callee) <= UNKNOWN
-            return UNKNOWN if is_unknown else calls.call(self, node)
-        named = dict(zip(macro[3], passed, strict=False))
-        named.update({name: self.expression(value) for name, value in node[4]})
-        variables = {name: named.get(name) or UNKNOWN for name in macro[3]}
-        self.nested(macro[2], partial(self.scoped, macro[4], variables))
+            is_unknown = callee[0] == "name" and self.name(callee[2]) <= UNKNOWN
+            return UNKNOWN if is_unknown else calls.call(self, node, arguments)
+        named = {name: arguments.get(place, name) or UNKNOWN for place, name in enumerate(macro[3])}
+        self.nested(macro[2], partial(self.scoped, macro[4], named))
         return PLAIN
 
     def filtered(self, node: Node) -> Values:
