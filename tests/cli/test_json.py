@@ -108,6 +108,10 @@ SIMULATE = {
             "error": (NUMBER, None),
             "+requests": INT,
             "+keys": INT,
+            "+invalidation": TEXT,
+            "+byte_hit_rate": (NUMBER, None),
+            "+stale_age_s": (NUMBER, None),
+            "+origin_peak": (INT, None),
         }
     ],
     "+source": TEXT,

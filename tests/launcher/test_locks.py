@@ -16,6 +16,9 @@ LOCK = load(ROOT / "tests" / "lock")
 
 def lines_of(lock: Path) -> list[str]:
     text = lock.read_text().replace("\\\n", " ")
+    text = text.replace(
+        "-r requirements.lock", (lock.parent / "requirements.lock").read_text().replace("\\\n", " ")
+    )
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
@@ -26,8 +29,9 @@ def pinned(lock: Path) -> dict[str, str]:
     return {line.split("==")[0]: line.split("==")[1].split()[0] for line in lines}
 
 
-def test_what_users_install_is_known_by_its_hash():
-    lines = lines_of(ROOT / "scripts" / "requirements.lock")
+@pytest.mark.parametrize("name", ["requirements.lock", "engine.lock"])
+def test_what_users_install_is_known_by_its_hash(name):
+    lines = lines_of(ROOT / "scripts" / name)
 
     assert all(re.search(r" --hash=sha256:[0-9a-f]{64}( |$)", line) for line in lines)
 
@@ -36,7 +40,8 @@ def test_what_users_install_is_known_by_its_hash():
 def test_a_lock_answers_what_pyproject_asks_for(lock, groups):
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     asked = list(project["project"]["dependencies"])
-    asked += [requirement for group in groups for requirement in project["dependency-groups"][group]]
+    known = {**project["project"]["optional-dependencies"], **project["dependency-groups"]}
+    asked += [requirement for group in groups for requirement in known[group]]
     versions = pinned(lock)
 
     for requirement in map(Requirement, asked):
@@ -45,9 +50,9 @@ def test_a_lock_answers_what_pyproject_asks_for(lock, groups):
 
 
 def test_the_tests_run_on_what_users_get():
-    users, tests = (pinned(lock) for lock in LOCK.LOCKS)
+    users, engine, tests = (pinned(lock) for lock in LOCK.LOCKS)
 
-    assert users.items() <= tests.items()
+    assert users.items() <= engine.items() <= tests.items()
 
 
 @pytest.mark.parametrize("lock", LOCK.LOCKS, ids=lambda lock: lock.parent.name)

@@ -1,96 +1,90 @@
 """`simulate` against a reference that is too simple to be wrong, and the laws of caches."""
 
+import math
+import random
+
+import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.forecast import ForecastRow
 from cache_strategy.model.trace import Access, Trace, Write
 from cache_strategy.simulate import simulate
+from cache_strategy.simulate.columns import Requests, requests_of
+from cache_strategy.simulate.engine import Engine, compiled_engine, plain_engine
 from cache_strategy.simulate.policies import load_policies
-from cache_strategy.simulate.replay import Request, replay
+from cache_strategy.simulate.replay import Replay, replay_one, replay_ttls
+from simulate.brute_force import POLICIES, Asked, brute_force
 
 GROUP = "GET /a/{id}"
 
-REQUESTS = st.lists(
-    st.tuples(
-        st.integers(0, 40), st.sampled_from("abcdef"), st.integers(1, 4), st.sampled_from(["", "x", "y"])
-    ),
-    max_size=60,
-).map(lambda items: [Request(float(t), key, size, digest) for t, key, size, digest in sorted(items)])
-WRITES = st.none() | st.lists(st.integers(0, 40).map(float), max_size=6).map(sorted)
-TTLS = st.none() | st.integers(1, 30)
-CAPACITIES = st.none() | st.integers(1, 12)
+
+@pytest.fixture(params=["plain", "compiled"])
+def engine(request) -> Engine:
+    return plain_engine() if request.param == "plain" else compiled_engine()
 
 
-def reference(requests, ttl, capacity, policy, writes):
-    """A list of what is held, walked from the start for every question."""
-    held = []  # [key, stored, last used, size, digest]
-    served, stale, judged, peak = [], 0, 0, 0
-    for number, (now, key, size, digest) in enumerate(requests):
-        held = [item for item in held if ttl is None or now - item[1] < ttl]
-        found = [item for item in held if item[0] == key]
-        served.append(bool(found))
-        if found:
-            item = found[0]
-            item[2] = number
-            if item[4] and digest:
-                judged += 1
-                stale += item[4] != digest
-            elif writes is not None:
-                judged += 1
-                stale += any(item[1] < write <= now for write in writes)
-            continue
-        if capacity is not None and size > capacity:
-            continue
-        while capacity is not None and sum(item[3] for item in held) + size > capacity:
-            held.remove(min(held, key=lambda item: item[2]) if policy == "lru" else held[0])
-        held.append([key, now, number, size, digest])
-        peak = max(peak, sum(item[3] for item in held))
-    return served, stale, judged, peak
+def requests_in(asked: Asked) -> Requests:
+    times, keys, sizes, digests = (np.array(column) for column in zip(*asked.requests, strict=True))
+    writes = asked.writes and tuple(np.array(column) for column in zip(*asked.writes, strict=True))
+    writes = (np.zeros(0), np.zeros(0)) if asked.writes == [] else writes
+    return requests_of(times, keys, sizes, digests, writes)
 
 
-@settings(max_examples=500, deadline=None)
-@given(REQUESTS, TTLS, CAPACITIES, st.sampled_from(["lru", "fifo"]), WRITES)
-def test_a_replay_equals_brute_force(requests, ttl, capacity, policy, writes):
-    done = replay(
-        requests, ttl_seconds=ttl, capacity_bytes=capacity, policy=load_policies()[policy], writes_s=writes
+def figures(done: Replay) -> tuple[float, ...]:
+    return (done.hits, done.judged, done.stale, done.aged, done.age_s, done.peak_bytes, done.hit_bytes)
+
+
+def test_10_000_random_traces_give_what_brute_force_gives(engine):
+    chance = random.Random(8)
+    policies = load_policies()
+    for _ in range(10_000):
+        asked = Asked.random(chance)
+        requests = requests_in(asked)
+        ttl, capacity = chance.choice([math.inf, chance.randint(1, 20)]), chance.randint(1, 14)
+        policy, drops = chance.choice(list(POLICIES)), chance.random() < 0.3
+        ttls = [ttl, chance.randint(1, 30)]
+        done = replay_one(
+            requests, ttl=ttl, capacity=capacity, policy=policies[policy], drops=drops, engine=engine
+        )
+        found = [figures(done), *(figures(row) for row in replay_ttls(requests, ttls, engine))]
+        assert found == [
+            pytest.approx(brute_force(asked, ttl, capacity, policy, drops)),
+            *(pytest.approx(brute_force(asked, life, math.inf, "fifo", False)) for life in ttls),
+        ], (asked, ttls, capacity, policy, drops)
+        assert done.batches[-1] == done.hits
+
+
+def zipf(requests: int, keys: int) -> Requests:
+    chance = np.random.default_rng(1)
+    weights = 1 / np.arange(1, keys + 1)
+    return requests_of(np.arange(requests), chance.choice(keys, requests, p=weights / weights.sum()))
+
+
+@pytest.mark.parametrize("policy", sorted(load_policies()))
+def test_both_engines_agree_on_every_policy(policy):
+    asked = zipf(20_000, 2000)
+    plain, compiled = (
+        replay_one(asked, ttl=5000, capacity=200, policy=load_policies()[policy], engine=engine)
+        for engine in (plain_engine(), compiled_engine())
     )
-    assert (done.hits, done.stale, done.judged, done.peak_bytes) == reference(
-        requests, ttl, capacity, policy, writes
-    )
+    assert plain == compiled
+    assert plain.peak_bytes == 200
 
 
-@settings(max_examples=200, deadline=None)
-@given(REQUESTS, st.integers(1, 10), st.integers(1, 10))
-def test_hits_of_lru_never_fall_as_the_cache_grows(requests, capacity, more):
-    """Of values of one size that do not expire: a larger LRU holds all that a smaller one holds."""
-    equal = [request._replace(size=1) for request in requests]
-    lru = load_policies()["lru"]
-    small, large = (
-        replay(equal, ttl_seconds=None, capacity_bytes=size, policy=lru, writes_s=None)
-        for size in (capacity, capacity + more)
-    )
-    assert all(after or not before for before, after in zip(small.hits, large.hits, strict=True))
+def test_redis_is_near_to_what_it_approximates():
+    for capacity, requests in ((5, zipf(5000, 40)), (200, zipf(50_000, 2000))):
+        exact, lots = (
+            replay_one(requests, ttl=math.inf, capacity=capacity, policy=load_policies()[name]).hits
+            for name in ("lru", "redis_lru")
+        )
+        assert 0 < abs(lots - exact) < 0.02 * len(requests.time_s)
 
 
-@settings(max_examples=200, deadline=None)
-@given(REQUESTS, st.integers(1, 30), CAPACITIES, st.sampled_from(sorted(load_policies())))
-def test_no_served_value_is_older_than_its_time_to_live(requests, ttl, capacity, policy):
-    done = replay(
-        requests, ttl_seconds=ttl, capacity_bytes=capacity, policy=load_policies()[policy], writes_s=None
-    )
-    assert done.oldest_s < ttl
-
-
-@settings(max_examples=200, deadline=None)
-@given(REQUESTS, CAPACITIES.filter(lambda c: c is not None), st.sampled_from(sorted(load_policies())), TTLS)
-def test_no_more_is_held_than_the_capacity(requests, capacity, policy, ttl):
-    done = replay(
-        requests, ttl_seconds=ttl, capacity_bytes=capacity, policy=load_policies()[policy], writes_s=None
-    )
-    assert done.peak_bytes <= capacity
+def test_a_peak_is_counted_by_the_minute():
+    asked = requests_of([0, 59, 60, 61, 62, 130], [0, 1, 0, 2, 3, 0])
+    assert replay_ttls(asked, [math.inf])[0].origin_peak == 2
+    assert replay_ttls(asked, [1])[0].origin_peak == 3
 
 
 def read(time_s: float, key: str = "1", *, group: str = GROUP, **more: object) -> Access:
@@ -198,7 +192,7 @@ def test_one_cache_for_everything_competes_for_its_capacity():
     ("options", "said"),
     [
         ({"ttls": [0]}, "--ttl 0"),
-        ({"ttls": [60], "policies": ["best"]}, "fifo, lru"),
+        ({"ttls": [60], "policies": ["best"]}, "fifo, lfu, lru"),
         ({"ttls": [60], "capacities": [0]}, "--capacity 0"),
         ({"ttls": []}, "at least one time to live"),
     ],

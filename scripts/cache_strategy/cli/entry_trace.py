@@ -1,7 +1,6 @@
 """A trace as the entries of a contract see it: their requests under their keys, reads against writes."""
 
 import dataclasses
-from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 
 from cache_strategy.model.contract import Contract, Entry, endpoints_of
@@ -39,22 +38,6 @@ def trace_of(entry: Entry, evidence: Evidence, trace: Trace) -> Trace | None:
         cache_events=(),
         notes=(),
     )
-
-
-def under_versions(trace: Trace, tables: frozenset[str]) -> Trace:
-    """
-    The same requests, each key with the number of writes to the tables before it.
-
-    That is how an entry is kept: what was computed before a write is not found after it. Which row was written a trace
-    does not say, so that an entry that depends on rows loses more here than it will.
-    """
-    lower = {table.lower() for table in tables}
-    writes = [w.time_s for w in trace.writes if not lower.isdisjoint(t.lower() for t in w.tables)]
-    accesses = tuple(
-        dataclasses.replace(access, key=f"{access.key}@{bisect_right(writes, access.time_s)}")
-        for access in trace.accesses
-    )
-    return dataclasses.replace(trace, accesses=accesses)
 
 
 def measured_entries(contract: Contract, evidence: Evidence, trace: Trace) -> list[EndpointMeasurement]:

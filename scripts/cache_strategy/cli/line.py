@@ -191,37 +191,40 @@ def forecast_of(
     evidence: "Evidence",
     contract: "Contract | None",
     trace: "Trace",
-    grid: tuple[list[int | None], list[int | None], list[str]] | None = None,
+    grid: tuple[list[int | None], list[int | None], list[str], list[str]] | None = None,
 ) -> "Forecast":
     """What caches in front of the endpoints would do, and each entry of the contract under its own key."""
     from cache_strategy.simulate import simulate as replay
 
     if grid is None:
         ttls = sorted({entry.ttl_seconds for entry in contract.entries}) if contract else []
-        grid = ([*ttls] or [300], [None], ["lru"])
+        grid = ([*ttls] or [300], [None], ["lru"], ["ttl"])
     with progress() as say:
         say("Replaying the trace")
         found = replay(
-            trace, ttls=grid[0], capacities=grid[1], policies=grid[2], tables_of=tables_of(evidence)
+            trace,
+            ttls=grid[0],
+            capacities=grid[1],
+            policies=grid[2],
+            invalidations=grid[3],
+            tables_of=tables_of(evidence),
         )
         return dataclasses.replace(found, entries=tuple(_entry_rows(evidence, contract, trace)))
 
 
 def _entry_rows(evidence: "Evidence", contract: "Contract | None", trace: "Trace") -> "Iterator[ForecastRow]":
-    from cache_strategy.cli.entry_trace import trace_of, under_versions
+    from cache_strategy.cli.entry_trace import trace_of
     from cache_strategy.simulate import simulate as replay
 
     for entry in contract.entries if contract else ():
         own = trace_of(entry, evidence, trace)
         if own is None:
             continue
-        tables = frozenset(d.table for d in entry.depends_on)
-        (row,) = replay(own, ttls=[entry.ttl_seconds], per_user=()).rows
-        if trace.writes:
-            (kept,) = replay(under_versions(own, tables), ttls=[entry.ttl_seconds], per_user=()).rows
-            row = dataclasses.replace(row, stale_rate=row.hit_rate - kept.hit_rate, error=kept.error)
-        else:
-            row = dataclasses.replace(row, stale_rate=None)
+        tables = {entry.id: frozenset(d.table for d in entry.depends_on)}
+        kinds = ("ttl", "event") if trace.writes else ("ttl",)
+        rows = replay(own, ttls=[entry.ttl_seconds], invalidations=kinds, per_user=(), tables_of=tables).rows
+        stale = rows[0].hit_rate - rows[1].hit_rate if trace.writes else None
+        row = dataclasses.replace(rows[0], stale_rate=stale, error=rows[-1].error)
         yield row
 
 
@@ -375,6 +378,10 @@ def lint_root_of(paths: list[Path], kind: str) -> Path:
         if kind == "json" or not folder.is_relative_to(here):
             return folder
     return here
+
+
+def words_in(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def numbers_in(option: str, text: str) -> list[int | None]:

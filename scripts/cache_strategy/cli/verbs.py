@@ -133,6 +133,9 @@ def simulate(
         str, typer.Option(help="Capacities in bytes, separated by commas; empty is unbounded.")
     ] = "",
     policy: Annotated[str, typer.Option(help="Eviction policies, separated by commas.")] = "lru",
+    invalidation: Annotated[
+        str, typer.Option(help="ttl: values only expire; event: a write takes them out; or both.")
+    ] = "ttl",
     json_: JsonOption = False,
 ) -> None:
     """Forecast hit rate, stale share, origin load and memory from a trace or an access log."""
@@ -140,7 +143,8 @@ def simulate(
     grid = (
         line.numbers_in("--ttl", ttl),
         line.numbers_in("--capacity", capacity) or [None],
-        [name.strip() for name in policy.split(",") if name.strip()],
+        line.words_in(policy),
+        line.words_in(invalidation),
     )
     trace = trace or (None if access_log else line.newest_trace_of(repo))
     if not access_log and not trace:

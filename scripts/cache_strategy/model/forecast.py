@@ -8,8 +8,11 @@ class ForecastRow:
     """
     One group under one time to live, capacity and policy.
 
-    Shares are 0 to 1. What is not known is None, never 0: `stale_rate` without writes in the trace, `memory_bytes`
-    without sizes. `error` is the half-width of the 95 % interval of `hit_rate`, None where it was not estimated.
+    Shares are 0 to 1. What is not known is None, never 0: `stale_rate` without writes in the trace, `memory_bytes` and
+    `byte_hit_rate` without sizes. `error` is the half-width of the 95 % interval of `hit_rate`, None where it was not
+    estimated. `invalidation` is "ttl" (values only expire) or "event" (a write takes them out). `stale_age_s` is how
+    long stale values had been stale when they were served, on average; `origin_peak` the most requests that reach the
+    origin within one minute.
     """
 
     group: str
@@ -23,6 +26,10 @@ class ForecastRow:
     origin_requests: int
     memory_bytes: int | None
     error: float | None
+    invalidation: str = "ttl"
+    byte_hit_rate: float | None = None
+    stale_age_s: float | None = None
+    origin_peak: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,9 @@ A trace is a folder of JSON Lines files, one per process (`<pid>-<n>.jsonl`), wr
 object with `kind` and `t` (seconds, CLOCK_MONOTONIC, comparable between processes of one machine since boot).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, overload
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,6 +30,52 @@ class Access:
     statements: int | None = None
     size_bytes: int | None = None
     digest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Accesses(Sequence[Access]):
+    """
+    Accesses in columns, in time order: some 30 bytes each instead of 700. Reads like a tuple of Access.
+
+    Columns are arrays of numbers. `group`, `key`, `user` and `digest` are places in the tuples of their names; a key belongs
+    to one group alone, and the first user and digest are "". What is not known is -1 in `status` and `size_bytes`, not a
+    number in `duration_ms`.
+    """
+
+    time_s: Any
+    group: Any
+    key: Any
+    user: Any
+    status: Any
+    duration_ms: Any
+    size_bytes: Any
+    digest: Any
+    groups: Sequence[str]
+    keys: Sequence[str]
+    users: Sequence[str]
+    digests: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.time_s)
+
+    @overload
+    def __getitem__(self, at: int) -> Access: ...
+    @overload
+    def __getitem__(self, at: slice) -> tuple[Access, ...]: ...
+    def __getitem__(self, at: int | slice) -> Access | tuple[Access, ...]:
+        if isinstance(at, slice):
+            return tuple(self[i] for i in range(*at.indices(len(self))))
+        status, size, duration = int(self.status[at]), int(self.size_bytes[at]), float(self.duration_ms[at])
+        return Access(
+            time_s=float(self.time_s[at]),
+            group=self.groups[self.group[at]],
+            key=self.keys[self.key[at]],
+            user=self.users[self.user[at]],
+            status=None if status < 0 else status,
+            duration_ms=None if duration != duration else round(duration, 4),
+            size_bytes=None if size < 0 else size,
+            digest=self.digests[self.digest[at]],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +116,7 @@ class CacheEvent:
 class Trace:
     """All accesses, writes and cache events, each sorted by `time_s`. `bad_lines` could not be read."""
 
-    accesses: tuple[Access, ...] = ()
+    accesses: Sequence[Access] = ()
     writes: tuple[Write, ...] = ()
     cache_events: tuple[CacheEvent, ...] = ()
     seconds: float = 0.0

@@ -1,27 +1,22 @@
-"""The door: groups of a trace, each replayed under every time to live, capacity and policy."""
+"""The door: groups of a trace, each replayed under every time to live, capacity, policy and kind of invalidation."""
 
-import math
-import statistics
-from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import product
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
 
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import UNKNOWN_TABLE
 from cache_strategy.model.forecast import Forecast, ForecastRow
-from cache_strategy.model.trace import Access, Trace
-from cache_strategy.simulate.policies import Policy, load_policies
-from cache_strategy.simulate.replay import Replay, Request, replay
+from cache_strategy.model.trace import Accesses, Trace
+from cache_strategy.simulate.columns import Requests, cacheable, columns_of, private_groups, requests_of
+from cache_strategy.simulate.policies import load_policies
+from cache_strategy.simulate.replay import Replay, half_width, replays
 
-UNSAFE = ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT")
-KEPT_STATUS = (None, 200, 304)
-BATCHES = 20
-FEWEST_PER_BATCH = 10
-STUDENT_T = 2.093
-"""97.5 % quantile of Student's t with BATCHES - 1 = 19 degrees of freedom."""
 EVERYTHING = "*"
 """The group of a forecast for one cache that all groups share."""
+INVALIDATIONS = ("ttl", "event")
 
 
 def simulate(
@@ -30,6 +25,7 @@ def simulate(
     ttls: Sequence[int | None],
     capacities: Sequence[int | None] = (None,),
     policies: Sequence[str] = ("lru",),
+    invalidations: Sequence[str] = ("ttl",),
     by: Literal["group", "all"] = "group",
     tables_of: Mapping[str, frozenset[str]] | None = None,
     per_user: Collection[str] | None = None,
@@ -38,12 +34,13 @@ def simulate(
     What a cache in front of each group would have done with this trace, exactly.
 
     Both rates are shares of all cacheable requests of the group: `hit_rate` of those served from the cache,
-    `stale_rate` of those served a value that the origin would no longer have given. Invalidation is not simulated:
-    the time to live alone bounds the age, so `stale_rate` is what an invalidation has to save.
+    `stale_rate` of those served a value that the origin would no longer have given.
 
     Args:
         ttls: whole seconds from 1, None for no expiry.
         capacities: bytes of values, None for no limit; they need a trace with answer sizes.
+        invalidations: "ttl", where the time to live alone bounds the age, so that `stale_rate` is what an invalidation has to
+            save; "event", where a write takes out the values that it may have changed.
         by: "group" gives each group a cache of its own, "all" one cache to all of them together.
         tables_of: tables that a group's answers depend on; used where the trace has writes but no digests.
         per_user: groups whose key holds the user. None: found from the trace (a group is private unless digests show
@@ -53,42 +50,46 @@ def simulate(
         CacheStrategyError: an unknown policy, a time to live below 1, no cacheable request, a capacity without sizes.
     """
     known = load_policies()
-    _check(ttls, capacities, policies, known)
-    cacheable = [access for access in trace.accesses if _is_cacheable(access)]
-    if not cacheable:
+    _check(ttls, capacities, policies, invalidations, known)
+    accesses = columns_of(trace.accesses)
+    at = np.flatnonzero(cacheable(accesses))
+    if not len(at):
         raise CacheStrategyError(
             f"{trace.source or 'trace'}: has no request that a cache could answer (GET or HEAD, status 200 or 304). "
             "Record a load that reads: cache-strategy record -- CMD"
         )
     notes = list(trace.notes)
-    if len(cacheable) < len(trace.accesses):
-        left_out = len(trace.accesses) - len(cacheable)
+    if len(at) < len(accesses):
         notes.append(
-            f"{left_out} of {len(trace.accesses)} requests are left out: they write, or were answered with an error."
+            f"{len(accesses) - len(at)} of {len(accesses)} requests are left out: "
+            "they write, or were answered with an error."
         )
-    accesses = sorted(cacheable, key=lambda access: access.time_s)
-    private = _private_groups(accesses, per_user, notes)
-    tables = tables_of or {}
-    groups = _grouped(accesses, private, by)
+    private = private_groups(accesses, at, per_user)
+    if private and per_user is None:
+        notes.append(
+            f"Keyed by user as well, as their answers may differ between users: {', '.join(private)}"
+        )
     rows: list[ForecastRow] = []
-    for group, members in groups.items():
-        requests, sizes_known = _requests(group, members, private, by, notes)
-        writes = _writes(trace, {access.group for access in members}, tables)
-        for ttl, capacity, name in product(ttls, capacities, policies):
-            if capacity is not None and not sizes_known:
-                raise CacheStrategyError(
-                    f"{group}: its answers have no sizes in {trace.source or 'the trace'}; "
-                    "a capacity needs them. Leave the capacity away, or record a trace: cache-strategy record -- CMD"
-                )
-            done = replay(
-                requests, ttl_seconds=ttl, capacity_bytes=capacity, policy=known[name], writes_s=writes
+    keys = 0
+    for group, members, groups in _grouped(accesses, at, by):
+        requests = _requests(
+            group, accesses, members, private, _writes(trace, groups, tables_of or {}), notes
+        )
+        if not requests.sizes_known and any(capacities):
+            raise CacheStrategyError(
+                f"{group}: its answers have no sizes in {trace.source or 'the trace'}; "
+                "a capacity needs them. Leave the capacity away, or record a trace: cache-strategy record -- CMD"
             )
+        keys += requests.keys
+        done = replays(requests, ttls, capacities, {name: known[name] for name in policies}, invalidations)
+        for ttl, capacity, name, kind in product(ttls, capacities, policies, invalidations):
+            row = _row(group, requests, done[ttl, capacity, name, kind])
             rows.append(
-                _row(group, ttl, capacity, name, requests, done, sizes_known, _is_judged(members, writes))
+                ForecastRow(ttl_seconds=ttl, capacity_bytes=capacity, policy=name, invalidation=kind, **row)
             )
     return Forecast(
-        requests=len(trace.accesses),
-        keys=sum(len({_key(access, private, by) for access in members}) for members in groups.values()),
+        requests=len(accesses),
+        keys=keys,
         rows=tuple(rows),
         source=trace.source,
         seconds=trace.seconds,
@@ -100,11 +101,13 @@ def _check(
     ttls: Sequence[int | None],
     capacities: Sequence[int | None],
     policies: Sequence[str],
-    known: Mapping[str, Policy],
+    invalidations: Sequence[str],
+    known: Collection[str],
 ) -> None:
-    for name in policies:
-        if name not in known:
-            raise CacheStrategyError(f"--policy {name}: is not known; the policies are {', '.join(known)}.")
+    for option, names, among in (("policy", policies, known), ("invalidation", invalidations, INVALIDATIONS)):
+        for name in names:
+            if name not in among:
+                raise CacheStrategyError(f"--{option} {name}: is not known; choose of {', '.join(among)}.")
     for option, values, example in (
         ("ttl", ttls, "whole seconds, for example 300"),
         ("capacity", capacities, "bytes"),
@@ -112,78 +115,57 @@ def _check(
         for value in values:
             if value is not None and value < 1:
                 raise CacheStrategyError(f"--{option} {value}: is below 1; write {example}.")
-    if not ttls or not capacities or not policies:
+    if not (ttls and capacities and policies and invalidations):
         raise CacheStrategyError(
             "simulate: nothing to simulate; name at least one time to live, for example --ttl 60,300"
         )
 
 
-def _is_cacheable(access: Access) -> bool:
-    return access.status in KEPT_STATUS and access.group.partition(" ")[0] not in UNSAFE
-
-
-def _grouped(accesses: Sequence[Access], private: Collection[str], by: str) -> dict[str, list[Access]]:
-    """The busiest group first."""
-    groups: dict[str, list[Access]] = defaultdict(list)
-    for access in accesses:
-        groups[EVERYTHING if by == "all" else access.group].append(access)
-    return dict(sorted(groups.items(), key=lambda item: (-len(item[1]), item[0])))
-
-
-def _key(access: Access, private: Collection[str], by: str) -> str:
-    key = f"{access.user} {access.key}" if access.group in private else access.key
-    return f"{access.group} {key}" if by == "all" else key
-
-
-def _private_groups(
-    accesses: Sequence[Access], per_user: Collection[str] | None, notes: list[str]
-) -> frozenset[str]:
-    if per_user is not None:
-        return frozenset(per_user)
-    users: dict[str, set[str]] = defaultdict(set)
-    last: dict[tuple[str, str], Access] = {}
-    met: set[str] = set()
-    differ: set[str] = set()
-    for access in accesses:
-        users[access.group].add(access.user)
-        if not access.digest:
-            continue
-        before = last.get((access.group, access.key))
-        if before is not None and before.user != access.user:
-            met.add(access.group)
-            if before.digest != access.digest:
-                differ.add(access.group)
-        last[access.group, access.key] = access
-    private = {
-        group for group, found in users.items() if len(found) > 1 and (group in differ or group not in met)
-    }
-    if private:
-        notes.append(
-            f"Keyed by user as well, as their answers may differ between users: {', '.join(sorted(private))}"
-        )
-    return frozenset(private)
+def _grouped(accesses: Accesses, at: Any, by: str) -> Iterable[tuple[str, Any, list[str]]]:
+    """Name, members and groups of each cache; the busiest first."""
+    found = accesses.group[at]
+    if by == "all":
+        return [(EVERYTHING, at, [accesses.groups[number] for number in np.unique(found)])]
+    order = np.argsort(found, kind="stable")
+    numbers, starts = np.unique(found[order], return_index=True)
+    members = np.split(at[order], starts[1:])
+    names = [accesses.groups[number] for number in numbers]
+    caches = sorted(zip(names, members, strict=True), key=lambda item: (-len(item[1]), item[0]))
+    return [(name, places, [name]) for name, places in caches]
 
 
 def _requests(
-    group: str, members: Sequence[Access], private: Collection[str], by: str, notes: list[str]
-) -> tuple[list[Request], bool]:
-    """The requests, and whether their sizes are known; one that lacks its size gets the mean of the others."""
-    sizes = [access.size_bytes for access in members if access.size_bytes is not None]
-    mean = round(statistics.fmean(sizes)) if sizes else 0
-    if sizes and len(sizes) < len(members):
+    group: str,
+    accesses: Accesses,
+    members: Any,
+    private: Collection[str],
+    writes: list[float] | None,
+    notes: list[str],
+) -> Requests:
+    """The requests of one cache; one that lacks its size gets the mean of the others."""
+    size = accesses.size_bytes[members]
+    lacking = size < 0
+    if lacking.all():
+        size = None
+    elif lacking.any():
+        mean = round(float(size[~lacking].mean()))
+        size = np.where(lacking, mean, size)
         notes.append(
-            f"{group}: {len(members) - len(sizes)} answers without a size count with the mean, {mean} bytes (assumed)."
+            f"{group}: {int(lacking.sum())} answers without a size count with the mean, {mean} bytes (assumed)."
         )
-    requests = [
-        Request(
-            access.time_s,
-            _key(access, private, by),
-            mean if access.size_bytes is None else access.size_bytes,
-            access.digest,
+    key = accesses.key[members].astype("i8")
+    if private:
+        own = np.isin(
+            accesses.group[members], [n for n, name in enumerate(accesses.groups) if name in private]
         )
-        for access in members
-    ]
-    return requests, bool(sizes)
+        key = key * len(accesses.users) + np.where(own, accesses.user[members], 0)
+    return requests_of(
+        accesses.time_s[members],
+        np.unique(key, return_inverse=True)[1],
+        size,
+        accesses.digest[members],
+        None if writes is None else (np.array(writes), np.full(len(writes), -1)),
+    )
 
 
 def _writes(
@@ -202,53 +184,27 @@ def _writes(
     )
 
 
-def _is_judged(members: Sequence[Access], writes: Sequence[float] | None) -> bool:
-    return writes is not None or any(access.digest for access in members)
-
-
-def _row(
-    group: str,
-    ttl: int | None,
-    capacity: int | None,
-    policy: str,
-    requests: Sequence[Request],
-    done: Replay,
-    sizes_known: bool,
-    judged: bool,
-) -> ForecastRow:
-    hits = sum(done.hits)
-    hit_rate = hits / len(requests)
+def _row(group: str, requests: Requests, done: Replay) -> dict[str, Any]:
+    many = len(requests.time_s)
+    hit_rate = done.hits / many
     stale_rate: float | None = None
     if done.judged:
         # Hits that the trace says nothing about are taken to be like the others.
         stale_rate = hit_rate * done.stale / done.judged
-    elif judged and not hits:
+    elif requests.judged and not done.hits:
         stale_rate = 0.0
-    return ForecastRow(
-        group=group,
-        ttl_seconds=ttl,
-        capacity_bytes=capacity,
-        policy=policy,
-        requests=len(requests),
-        keys=len({request.key for request in requests}),
-        hit_rate=hit_rate,
-        stale_rate=stale_rate,
-        origin_requests=len(requests) - hits,
-        memory_bytes=done.peak_bytes if sizes_known else None,
-        error=half_width(done.hits),
-    )
-
-
-def half_width(flags: Sequence[bool]) -> float | None:
-    """
-    Half of the 95 % interval of the share of true flags; None for fewer than 200.
-
-    Source:
-        Batch means: consecutive requests are not independent, the means of 20 consecutive batches nearly are.
-        Law and Kelton, Simulation Modeling and Analysis, section 9.5.3.
-    """
-    size = len(flags) // BATCHES
-    if size < FEWEST_PER_BATCH:
-        return None
-    means = [sum(flags[i * size : (i + 1) * size]) / size for i in range(BATCHES)]
-    return STUDENT_T * statistics.stdev(means) / math.sqrt(BATCHES)
+    return {
+        "group": group,
+        "requests": many,
+        "keys": requests.keys,
+        "hit_rate": hit_rate,
+        "stale_rate": stale_rate,
+        "origin_requests": many - done.hits,
+        "memory_bytes": done.peak_bytes if requests.sizes_known else None,
+        "error": half_width(done.batches, many),
+        "byte_hit_rate": done.hit_bytes / total
+        if requests.sizes_known and (total := int(requests.size.sum(dtype="i8")))
+        else None,
+        "stale_age_s": done.age_s if done.aged else None,
+        "origin_peak": done.origin_peak,
+    }

@@ -1,7 +1,7 @@
 """Eviction policies: which value leaves a full cache, one file each."""
 
 from cache_strategy.siblings import load_siblings
-from cache_strategy.simulate.policies._base import Order, Policy
+from cache_strategy.simulate.policies._base import Policy
 
 
 def load_policies() -> dict[str, Policy]:
@@ -9,4 +9,4 @@ def load_policies() -> dict[str, Policy]:
     return {module.policy.name: module.policy for module in load_siblings(__name__)}
 
 
-__all__ = ["Order", "Policy", "load_policies"]
+__all__ = ["Policy", "load_policies"]

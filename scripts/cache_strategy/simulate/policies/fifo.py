@@ -1,27 +1,25 @@
 """First in, first out: what was stored first leaves, however often it is asked for."""
 
-from cache_strategy.simulate.policies._base import Policy
+from cache_strategy.simulate.policies._base import KEYS, OWN, Ints, Policy
+from cache_strategy.simulate.policies._queue import push, unlink
 
 
-class Fifo:
-    """Keys in the order in which they were stored."""
-
-    def __init__(self) -> None:
-        self._keys: dict[str, None] = {}
-
-    def add(self, key: str) -> None:
-        self._keys[key] = None
-
-    def use(self, key: str) -> None:
-        return
-
-    def remove(self, key: str) -> None:
-        del self._keys[key]
-
-    def evict(self) -> str:
-        key = next(iter(self._keys))
-        del self._keys[key]
-        return key
+def add(head: Ints, links: Ints, key: int, size: int, now: float) -> None:
+    push(head, OWN, links, head[KEYS], key)
 
 
-policy = Policy(__name__, order=Fifo)
+def use(head: Ints, links: Ints, key: int, now: float) -> None:
+    return
+
+
+def remove(head: Ints, links: Ints, key: int) -> None:
+    unlink(head, OWN, links, head[KEYS], key)
+
+
+def evict(head: Ints, links: Ints, now: float) -> int:
+    key = head[OWN]
+    unlink(head, OWN, links, head[KEYS], key)
+    return key
+
+
+policy = Policy(__name__, links=lambda keys, requests: 2 * keys)

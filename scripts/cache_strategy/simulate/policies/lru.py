@@ -1,27 +1,14 @@
-"""Least recently used: what was not asked for the longest leaves. Redis approximates it as `allkeys-lru`."""
+"""Least recently used: what was not asked for the longest leaves."""
 
-from collections import OrderedDict
-
-from cache_strategy.simulate.policies._base import Policy
-
-
-class Lru:
-    """Keys from the least to the most recently used."""
-
-    def __init__(self) -> None:
-        self._keys: OrderedDict[str, None] = OrderedDict()
-
-    def add(self, key: str) -> None:
-        self._keys[key] = None
-
-    def use(self, key: str) -> None:
-        self._keys.move_to_end(key)
-
-    def remove(self, key: str) -> None:
-        del self._keys[key]
-
-    def evict(self) -> str:
-        return self._keys.popitem(last=False)[0]
+from cache_strategy.simulate.policies._base import KEYS, OWN, Ints, Policy
+from cache_strategy.simulate.policies._queue import push, unlink
+from cache_strategy.simulate.policies.fifo import add, evict, remove
 
 
-policy = Policy(__name__, order=Lru)
+def use(head: Ints, links: Ints, key: int, now: float) -> None:
+    unlink(head, OWN, links, head[KEYS], key)
+    push(head, OWN, links, head[KEYS], key)
+
+
+__all__ = ["add", "evict", "policy", "remove", "use"]
+policy = Policy(__name__, links=lambda keys, requests: 2 * keys)

@@ -1,0 +1,186 @@
+"""
+The loops over a trace, in plain Python that numba can compile: `engine.py` decides which of the two runs.
+
+Every array is flat, so that lists do as well. Requests are in time order; `until` says of each how long its answer stays
+true: the time of the first write after it that may change it, infinity where none does. `digest` is of the origin's
+answer, 0 where it is not known, and empty where none is.
+"""
+
+from cache_strategy.simulate.policies.fifo import add, evict, remove, use
+
+Ints = list[int]
+Floats = list[float]
+HITS, JUDGED, STALE, AGED, COUNTS = 0, 1, 2, 3, 4
+"""Numbers kept per cache: hits, those that could be judged, the stale ones, and of these those whose age is known."""
+AGE_SUM, AGE_MOST, AGES = 0, 1, 2
+"""Seconds for which stale values had been stale when they were served."""
+BATCHES = 20
+BLOCK = 64
+FOREVER = float("inf")
+
+
+def until_next_write(
+    time_s: Floats, key: Ints, write_s: Floats, write_key: Ints, following: Floats, until: Floats
+) -> None:
+    """Fills `until`; a write to key -1 concerns all keys. `following` is infinity per key."""
+    at, all_keys = len(write_s) - 1, FOREVER
+    for i in range(len(time_s) - 1, -1, -1):
+        while at >= 0 and write_s[at] > time_s[i]:
+            if write_key[at] < 0:
+                all_keys = write_s[at]
+            else:
+                following[write_key[at]] = write_s[at]
+            at -= 1
+        until[i] = min(all_keys, following[key[i]])
+
+
+def many_ttls(
+    time_s: Floats,
+    key: Ints,
+    digest: Ints,
+    until: Floats,
+    judging: bool,
+    ttls: Floats,
+    stored: Floats,
+    true_until: Floats,
+    answer: Ints,
+    counts: Ints,
+    ages: Floats,
+    batches: Ints,
+    missed: Ints,
+) -> None:
+    """
+    A cache without a limit under up to 31 times to live at once.
+
+    Args:
+        judging: whether writes are known.
+        stored, true_until, answer: the value per key and time to live; -infinity, infinity and 0 at the beginning.
+        batches: hits up to the end of each twentieth of the requests.
+        missed: gets one bit per request and time to live.
+    """
+    many, width, batch = len(time_s), len(ttls), 0
+    for i in range(many):
+        now, place, bits = time_s[i], key[i] * width, 0
+        for j in range(width):
+            at = place + j
+            if now - stored[at] >= ttls[j]:
+                stored[at], true_until[at] = now, until[i]
+                if len(digest) > 0:
+                    answer[at] = digest[i]
+                bits |= 1 << j
+            elif len(digest) > 0:
+                count(j, now - true_until[at], answer[at], digest[i], judging, counts, ages)
+            else:
+                count(j, now - true_until[at], 0, 0, judging, counts, ages)
+        missed[i] = bits
+        while batch < BATCHES and (i + 1) * BATCHES >= many * (batch + 1):
+            for j in range(width):
+                batches[j * BATCHES + batch] = counts[j * COUNTS + HITS]
+            batch += 1
+
+
+def count(j: int, past: float, answer: int, asked: int, judging: bool, counts: Ints, ages: Floats) -> None:
+    """One hit of cache `j`, `past` seconds after its answer may have changed (negative: before)."""
+    counts[j * COUNTS + HITS] += 1
+    known = answer != 0 and asked != 0
+    if known or judging:
+        counts[j * COUNTS + JUDGED] += 1
+        if (known and answer != asked) or (not known and past >= 0):
+            counts[j * COUNTS + STALE] += 1
+            if past >= 0:
+                counts[j * COUNTS + AGED] += 1
+                ages[j * AGES + AGE_SUM] += past
+                if past > ages[j * AGES + AGE_MOST]:
+                    ages[j * AGES + AGE_MOST] = past
+
+
+def held_at_most(time_s: Floats, size: Ints, ttl: float, missed: Ints, bit: int, stored: Ints) -> int:
+    """
+    The most bytes that the cache of one time to live of `many_ttls` held at once.
+
+    Args:
+        stored: gets the bytes stored before each request, and behind them all. Blocks of requests that cannot exceed what was
+            found already are skipped by their sum.
+    """
+    many = len(time_s)
+    total = most = gone = 0
+    for i in range(many):
+        stored[i] = total
+        total += size[i] * ((missed[i] >> bit) & 1)
+    stored[many] = total
+    for start in range(0, many, BLOCK):
+        end = min(start + BLOCK, many)
+        while time_s[gone] <= time_s[start] - ttl:
+            gone += 1
+        if stored[end] - stored[gone] <= most:
+            continue
+        alive = gone
+        for i in range(start, end):
+            while time_s[alive] <= time_s[i] - ttl:
+                alive += 1
+            most = max(most, stored[i + 1] - stored[alive])
+    return most
+
+
+def one_cache(
+    time_s: Floats,
+    key: Ints,
+    size: Ints,
+    digest: Ints,
+    until: Floats,
+    judging: bool,
+    ttl: float,
+    capacity: int,
+    drops: bool,
+    where: Ints,
+    head: Ints,
+    links: Ints,
+    counts: Ints,
+    ages: Floats,
+    missed: Ints,
+) -> int:
+    """
+    A cache that holds `capacity` bytes, under the policy whose functions stand in for `add`, `use`, `remove` and `evict`.
+
+    Args:
+        drops: whether a write takes the value out (invalidation), or leaves it to its time to live.
+        where: per key the request that stored its value, -1 for none.
+        head, links: the policy's memory.
+        missed: gets 1 for a request that misses.
+
+    Returns:
+        The most bytes that were held at once.
+    """
+    held = most = gone = 0
+    for i in range(len(time_s)):
+        now, asked = time_s[i], key[i]
+        while time_s[gone] <= now - ttl:
+            if where[key[gone]] == gone:
+                where[key[gone]] = -1
+                held -= size[gone]
+                remove(head, links, key[gone])
+            gone += 1
+        old = where[asked]
+        if old >= 0 and drops and until[old] <= now:
+            held -= size[old]
+            remove(head, links, asked)
+            where[asked] = old = -1
+        if old >= 0:
+            use(head, links, asked, now)
+            if len(digest) > 0:
+                count(0, now - until[old], digest[old], digest[i], judging, counts, ages)
+            else:
+                count(0, now - until[old], 0, 0, judging, counts, ages)
+            continue
+        missed[i] = 1
+        if size[i] > capacity:
+            continue
+        while held + size[i] > capacity:
+            out = evict(head, links, now)
+            held -= size[where[out]]
+            where[out] = -1
+        add(head, links, asked, size[i], now)
+        where[asked] = i
+        held += size[i]
+        most = max(most, held)
+    return most
