@@ -23,6 +23,7 @@ from cache_strategy.profile.values import (
     Unknown,
     Value,
     Values,
+    contents,
 )
 
 _LONGEST_LITERAL = 200
@@ -70,10 +71,8 @@ def without_literals(values: Values) -> Values:
 
 
 def _is_literal(value: Value) -> bool:
-    if isinstance(value, Many):
-        return all(map(_is_literal, value.items))
-    if isinstance(value, Parts):
-        return all(_is_literal(v) for part in value.parts for v in part)
+    if isinstance(value, Many | Parts):
+        return all(_is_literal(v) for part in contents(value) for v in part)
     return isinstance(value, Constant)
 
 
@@ -94,12 +93,8 @@ def without_objects(
     def tells(value: Value) -> bool:
         if isinstance(value, Instance | ClassRef):
             return is_mapped(value.index)
-        if isinstance(value, Many):
-            return any(map(tells, value.items))
-        if isinstance(value, Parts):
-            return any(tells(v) for part in value.parts for v in part)
-        if isinstance(value, Mapping):
-            return any(map(tells, value.all_values()))
+        if isinstance(value, Many | Parts | Mapping):
+            return any(tells(v) for part in contents(value) for v in part)
         if isinstance(value, External):
             return is_known(value.path)
         return isinstance(value, Query | Clause | Made | Constant)

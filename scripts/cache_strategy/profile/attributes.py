@@ -135,10 +135,8 @@ def _get(frame: "Frame", value: Value, name: str, node: Node) -> Values:
         return _external(frame, f"{value.path}.{name}")
     if isinstance(value, ModuleRef):
         return analysis.module_attribute(analysis.modules[value.index], name)
-    if isinstance(value, Mapping) and name not in _MAPPING_METHODS:
-        for key, known_values in value.fields:
-            if key == name:
-                return known_values
+    if isinstance(value, Mapping) and name not in _MAPPING_METHODS and name in dict(value.fields):
+        return dict(value.fields)[name]
     if isinstance(value, Constant) and value.value is None:
         return NOTHING
     if isinstance(value, Plain | Constant):
@@ -332,10 +330,7 @@ def item(frame: "Frame", node: Node) -> Values:
     chosen = frame.expression(index)
     key = index[1] if index[0] == "const" else None
     is_slice = index[0] == "seq" and index[1] == "slice"
-    found: Values = NOTHING
-    for value in values:
-        found = join(found, _item(frame, value, key, is_slice, chosen, node))
-    return found
+    return join(*(_item(frame, value, key, is_slice, chosen, node) for value in values))
 
 
 def _item(frame: "Frame", value: Value, key: object, is_slice: bool, chosen: Values, node: Node) -> Values:

@@ -3,8 +3,8 @@
 import re
 from typing import TYPE_CHECKING
 
-from cache_strategy.profile import external_calls, sql
-from cache_strategy.profile.plugins import Arguments
+from cache_strategy.profile import external_calls, rows, sql
+from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
@@ -21,6 +21,7 @@ from cache_strategy.profile.values import (
     Value,
     Values,
     join,
+    literal,
     many,
     one,
     text_of,
@@ -34,12 +35,13 @@ _CHOOSING = frozenset("next min max anext".split())
 _CONVERTING = frozenset({"int", "str", "float"})
 _FIELD = re.compile(r"\{(\w*)\}")
 _LONGEST_TEXT = 20_000
+_CHANGING = frozenset("append remove add extend clear insert pop discard update".split())
 _GROWING = frozenset("append add insert extend update appendleft setdefault".split())
 
 
 def builtin(frame: "Frame", name: str, arguments: Arguments) -> Values:
     """What a built-in function gives; queries among its arguments are run."""
-    from cache_strategy.profile import attributes, calls
+    from cache_strategy.profile import attributes, calls, serialization
 
     first = arguments.get(0)
     if name in _CONVERTING:
@@ -70,7 +72,11 @@ def builtin(frame: "Frame", name: str, arguments: Arguments) -> Values:
     if name == "getattr":
         key = text_of(arguments.get(1))
         if key is None:
-            return join(*(_any_attribute(frame, v, arguments) for v in first)) or UNKNOWN
+            for value in first:
+                if isinstance(value, Instance):
+                    # any relationship may be meant
+                    serialization.close_over(frame, value, arguments.node)
+            return UNKNOWN
         return join(attributes.get(frame, first, key, arguments.node), *arguments.positional[2:])
     if name == "setattr":
         return _set_attribute(frame, arguments)
@@ -97,7 +103,7 @@ def _apply_key(frame: "Frame", items: Values, arguments: Arguments) -> None:
 
     frame.loops += 1
     for value in arguments.get(-1, "key"):
-        calls.call_value(frame, value, Arguments((items,), (), arguments.node))
+        calls.call_value(frame, value, given(arguments.node, items))
     frame.loops -= 1
 
 
@@ -107,11 +113,9 @@ def _mapped(frame: "Frame", name: str, arguments: Arguments) -> Values:
     items = join(*(frame.iterate(v, arguments.node) for v in arguments.positional[1:]))
     if name == "filter":
         return many(items, lazy=True)
-    found: Values = NOTHING
-    inner = Arguments((items,), (), arguments.node)
+    inner = given(arguments.node, items)
     frame.loops += 1
-    for value in arguments.get(0):
-        found = join(found, calls.call_value(frame, value, inner))
+    found = join(*(calls.call_value(frame, value, inner) for value in arguments.get(0)))
     frame.loops -= 1
     return many(found or UNKNOWN, lazy=True)
 
@@ -139,32 +143,17 @@ def _dictionary(frame: "Frame", arguments: Arguments) -> Values:
     return one(Mapping(tuple(fields.items()), rest))
 
 
-def _any_attribute(frame: "Frame", value: Value, arguments: Arguments) -> Values:
-    """`getattr(row, name)` with a name that is not known: any relationship may be meant."""
-    if isinstance(value, Instance) and frame.analysis.row(value) is not None:
-        from cache_strategy.profile.serialization import close_over
-
-        close_over(frame, value, arguments.node)
-        return UNKNOWN
-    return UNKNOWN
-
-
 def _set_attribute(frame: "Frame", arguments: Arguments) -> Values:
-
     key = text_of(arguments.get(1))
     for value in arguments.get(0):
-        if not isinstance(value, Instance):
-            continue
-        mapped = frame.analysis.mapped.get(value.index)
+        mapped = frame.analysis.row(value)
         if mapped is None:
-            if key is not None:
+            if key is not None and isinstance(value, Instance):
                 frame.analysis.store(value.index, key, arguments.get(2))
         elif key is None:
             if not mapped.explicit:
                 frame.note_write(mapped.table, "orm", arguments.node)
         else:
-            from cache_strategy.profile import rows
-
             rows.store(frame, mapped, key, arguments.get(2), arguments.node)
     return NOTHING
 
@@ -177,8 +166,9 @@ def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> 
     if isinstance(receiver, Query):
         frame.consume(one(receiver), arguments.node)
         return UNKNOWN
-    if isinstance(receiver, Constant) and isinstance(receiver.value, str):
-        return _of_text(frame, receiver.value, name, arguments)
+    text = literal(receiver)
+    if text is not None:
+        return _of_text(frame, text, name, arguments)
     if isinstance(receiver, Parts):
         return one(Mapping((), join(*receiver.parts) or PLAIN)) if name == "_asdict" else PLAIN
     if isinstance(receiver, Page):
@@ -189,11 +179,7 @@ def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> 
 
 
 def _of_many(frame: "Frame", receiver: Many, name: str, arguments: Arguments) -> Values:
-    if receiver.relation is not None and name in (
-        "append", "remove", "add", "extend", "clear", "insert", "pop", "discard", "update",
-    ):  # fmt: skip
-        from cache_strategy.profile import rows
-
+    if receiver.relation is not None and name in _CHANGING:
         mapped = frame.analysis.mapped[receiver.relation[0]]
         rows.write_relation(frame, mapped, mapped.relations[receiver.relation[1]], arguments.node)
         rows.write_new(frame, arguments.get(0), arguments.node)
@@ -211,7 +197,6 @@ def _of_many(frame: "Frame", receiver: Many, name: str, arguments: Arguments) ->
 
 
 def _of_mapping(frame: "Frame", receiver: Mapping, name: str, arguments: Arguments) -> Values:
-
     if name in ("get", "pop", "setdefault", "__getitem__"):
         key = text_of(arguments.get(0))
         found = receiver.rest
@@ -230,9 +215,8 @@ def _of_mapping(frame: "Frame", receiver: Mapping, name: str, arguments: Argumen
     if name == "copy":
         return one(receiver)
     if name == "update":
-        added: Values = join(*(v.all_values() for v in arguments.get(0) if isinstance(v, Mapping)))
-        for _, values in arguments.keywords:
-            added = join(added, values)
+        others = [v.all_values() for v in arguments.get(0) if isinstance(v, Mapping)]
+        added = join(*others, *(values for _, values in arguments.keywords))
         _grow(frame, receiver, None, added, arguments)
         return NOTHING
     return PLAIN
@@ -254,7 +238,6 @@ def _grow(frame: "Frame", receiver: Value, key: str | None, added: Values, argum
 
 
 def _of_text(frame: "Frame", text: str, name: str, arguments: Arguments) -> Values:
-
     if name == "format":
         fields = {str(i): text_of(v) for i, v in enumerate(arguments.positional)}
         fields.update({key: text_of(v) for key, v in arguments.keywords})

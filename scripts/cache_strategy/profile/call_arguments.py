@@ -12,7 +12,6 @@ from cache_strategy.profile.values import (
     Argument,
     Constant,
     Mapping,
-    Value,
     Values,
     join,
     one,
@@ -82,17 +81,12 @@ def arguments_of(given: dict[str, Values]) -> tuple[tuple[str, str], ...]:
     pairs = []
     for parameter, values in given.items():
         names = [v.name for v in values if isinstance(v, Argument)]
-        if len(names) == 1 and all(isinstance(v, Argument) or v == Constant(None) for v in values):
+        if len(names) == 1 and len(values - {Constant(None)}) == 1:
             pairs.append((parameter, names[0]))
     return tuple(sorted(pairs))
 
 
 def substituted(context: Context, given: dict[str, Values]) -> Values:
     """What the call gives: arguments that the callee returns are those of this call."""
-    found: set[Value] = set()
-    for value in context.returns:
-        if isinstance(value, Argument):
-            found.update(given.get(value.name, UNKNOWN))
-        else:
-            found.add(value)
-    return frozenset(found)
+    passed = (given.get(v.name, UNKNOWN) if isinstance(v, Argument) else one(v) for v in context.returns)
+    return NOTHING.union(*passed)

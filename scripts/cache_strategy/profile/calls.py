@@ -91,10 +91,7 @@ def _call_partial(frame: "Frame", value: Made, arguments: Arguments) -> Values:
     named = {name for name, _ in arguments.keywords}
     keywords = (*(k for k in value.keywords if k[0] not in named), *arguments.keywords)
     whole = Arguments((*value.args[1:], *arguments.positional), keywords, arguments.node)
-    found: Values = NOTHING
-    for inner in value.args[0] if value.args else NOTHING:
-        found = join(found, call_value(frame, inner, whole))
-    return found or UNKNOWN
+    return join(*(call_value(frame, inner, whole) for inner in value.arg(0))) or UNKNOWN
 
 
 def call_method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values:
@@ -110,19 +107,15 @@ def call_method(frame: "Frame", receiver: Value, name: str, arguments: Arguments
         if method is not None:
             return invoke(frame, method, receiver, arguments)
     if isinstance(receiver, ModuleRef):
-        found: Values = NOTHING
-        for value in analysis.module_attribute(analysis.modules[receiver.index], name):
-            found = join(found, call_value(frame, value, arguments))
-        return found or UNKNOWN
+        values = analysis.module_attribute(analysis.modules[receiver.index], name)
+        return join(*(call_value(frame, value, arguments) for value in values)) or UNKNOWN
     answer: Values | None = analysis.ask("method", frame, receiver, name, arguments)
     if answer is not None:
         return answer
     if isinstance(receiver, External | Made):
         if isinstance(receiver, External) and receiver.path.startswith("~"):
-            found = NOTHING
-            for value in attributes.get(frame, one(receiver), name, arguments.node):
-                found = join(found, call_value(frame, value, arguments))
-            return found
+            values = attributes.get(frame, one(receiver), name, arguments.node)
+            return join(*(call_value(frame, value, arguments) for value in values))
         return external_calls.call_path(
             frame, analysis.canonical(f"{receiver.path}.{name}"), receiver, arguments
         )

@@ -14,6 +14,7 @@ from cache_strategy.profile.values import (
     RowKey,
     Value,
     Values,
+    contents,
     one,
 )
 
@@ -69,7 +70,7 @@ def flattened(values: Values) -> list[Value]:
     found: list[Value] = []
     for value in values:
         if isinstance(value, Many | Parts):
-            for part in (value.items,) if isinstance(value, Many) else value.parts:
+            for part in contents(value):
                 found.extend(flattened(part))
         else:
             found.append(value)

@@ -17,6 +17,7 @@ from cache_strategy.profile.values import (
     Query,
     Value,
     Values,
+    contents,
 )
 
 if TYPE_CHECKING:
@@ -52,15 +53,9 @@ def _kind_of(analysis: "Analysis", value: Value, level: int, known: dict[object,
         return "orm" if value.index in analysis.mapped else "unknown"
     if isinstance(value, Query):
         return "lazy"
-    if isinstance(value, Many | Page):
-        inner = _inner(analysis, [value.items], level, known)
-        if isinstance(value, Many) and value.lazy and inner != "orm":
-            return "lazy"
-        return inner
-    if isinstance(value, Mapping):
-        return _inner(analysis, [*(v for _, v in value.fields), value.rest], level, known)
-    if isinstance(value, Parts):
-        return _inner(analysis, list(value.parts), level, known)
+    if isinstance(value, Many | Page | Mapping | Parts):
+        inner = _inner(analysis, contents(value), level, known)
+        return "lazy" if isinstance(value, Many) and value.lazy and inner != "orm" else inner
     if isinstance(value, External | Made):
         if value.path.startswith("flask.render_template"):
             return "template"
@@ -71,7 +66,9 @@ def _kind_of(analysis: "Analysis", value: Value, level: int, known: dict[object,
     return "unknown"
 
 
-def _inner(analysis: "Analysis", sets: list[Values], level: int, known: dict[object, Returned]) -> Returned:
+def _inner(
+    analysis: "Analysis", sets: tuple[Values, ...], level: int, known: dict[object, Returned]
+) -> Returned:
     if level > _DEEPEST:
         return "unknown"
     found = {_kind(analysis, value, level + 1, known) for values in sets for value in values}

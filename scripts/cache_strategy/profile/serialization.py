@@ -11,7 +11,6 @@ from cache_strategy.profile.values import (
     PLAIN,
     UNKNOWN,
     ClassRef,
-    Constant,
     FunctionRef,
     Instance,
     Made,
@@ -22,8 +21,10 @@ from cache_strategy.profile.values import (
     Query,
     Value,
     Values,
+    contents,
     is_true,
     join,
+    literal,
     one,
     text_in,
     texts_in,
@@ -52,24 +53,20 @@ def is_schema(frame: "Frame", value: Value) -> bool:
 
 def serialize(frame: "Frame", values: Values, schemas: Values, node: Node) -> None:
     """Notes what writing `values` out by a schema reads; a schema that cannot be resolved reads everything."""
-    known = False
     for schema in schemas:
         if is_schema(frame, schema) and isinstance(schema, Instance | ClassRef):
             dump(frame, values, schema.index, node)
-            known = True
-        elif isinstance(schema, Mapping):
-            _by_fields(frame, values, schema, node, 0)
-            known = True
         elif isinstance(schema, Made) and schema.path.startswith(_FIELDS):
             _field(frame, values, "", schema, schema.owner, node, 0, frozenset())
-            known = True
-        elif isinstance(schema, Made) and schema.path.endswith((".model()", ".clone()", ".inherit()")):
-            for argument in schema.args:
-                for inner in argument:
-                    if isinstance(inner, Mapping):
-                        _by_fields(frame, values, inner, node, 0)
-                        known = True
-    if not known:
+        else:
+            made = isinstance(schema, Made) and schema.path.endswith((".model()", ".clone()", ".inherit()"))
+            inner = NOTHING.union(*contents(schema)) if made else one(schema)
+            tables = [fields for fields in inner if isinstance(fields, Mapping)]
+            for fields in tables:
+                _by_fields(frame, values, fields, node, 0)
+            if not tables:
+                encode(frame, values, node)
+    if not schemas:
         encode(frame, values, node)
 
 
@@ -160,12 +157,12 @@ def _field(
         return
     named = text_in(made.keyword("attribute"))
     if named is None and made.path.startswith("flask_restful.") and kind not in ("Nested", "List"):
-        named = text_in(made.args[0]) if made.args else None
+        named = text_in(made.arg(0))
     found = values
     if name:
         for part in (named or name).split("."):
             found = _of_rows(frame, found, part, node)
-    inner = made.args[0] if made.args else made.keyword("nested") or made.keyword("cls_or_instance")
+    inner = made.arg(0, "nested") or made.keyword("cls_or_instance")
     if kind in ("Nested", "Pluck"):
         frame.loops += 1
         excluded = frozenset(texts_in(made.keyword("exclude")))
@@ -188,11 +185,11 @@ def _field(
 
 
 def _computed(frame: "Frame", values: Values, made: Made, schema: int, node: Node) -> None:
-    for value in (*(made.args[0] if made.args else NOTHING), *made.keyword("serialize")):
-        if isinstance(value, Constant) and isinstance(value.value, str) and schema >= 0:
-            method = frame.analysis.method(schema, value.value)
-            if method is not None:
-                frame.invoke(method, Instance(schema), given(node, values))
+    for value in made.arg(0, "serialize"):
+        name = literal(value)
+        method = frame.analysis.method(schema, name) if name is not None and schema >= 0 else None
+        if method is not None:
+            frame.invoke(method, Instance(schema), given(node, values))
         elif isinstance(value, FunctionRef):
             frame.invoke(value.index, value.receiver, given(node, values))
 
@@ -206,13 +203,11 @@ def _schemas_of(frame: "Frame", values: Values, schema: int) -> list[int]:
         elif isinstance(value, FunctionRef):
             context = analysis.generic(analysis.functions[value.index])
             found.extend(v.index for v in context.returns if isinstance(v, Instance | ClassRef))
-        elif isinstance(value, Constant) and isinstance(value.value, str):
-            if value.value == "self":
-                found.append(schema)
-            else:
-                last = value.value.rpartition(".")[2]
-                named = [c.index for c in analysis.classes if c.name == last]
-                found.extend(i for i in named[:3] if is_schema(frame, ClassRef(i)))
+        elif literal(value) == "self":
+            found.append(schema)
+        elif (name := literal(value)) is not None:
+            named = [c.index for c in analysis.classes if c.name == name.rpartition(".")[2]]
+            found.extend(i for i in named[:3] if is_schema(frame, ClassRef(i)))
     return found
 
 
@@ -231,24 +226,19 @@ def _by_fields(frame: "Frame", values: Values, fields: Mapping, node: Node, leve
 
 
 def _of_rows(frame: "Frame", values: Values, name: str, node: Node) -> Values:
-    found: Values = NOTHING
-    for value in values:
-        if isinstance(value, Instance | Made | Mapping):
-            found = join(found, attributes.get(frame, one(value), name, node))
-    return found
+    kept = (value for value in values if isinstance(value, Instance | Made | Mapping))
+    return join(*(attributes.get(frame, one(value), name, node) for value in kept))
 
 
 def rows_in(frame: "Frame", values: Values, node: Node) -> Values:
     """The single rows in values: lists, queries and pages are gone through."""
     found: Values = NOTHING
     for value in values:
-        if isinstance(value, Many | Page):
-            found = join(found, rows_in(frame, value.items, node))
+        if isinstance(value, Many | Page | Parts):
+            # parts: (body, status) of an endpoint
+            found = join(found, *(rows_in(frame, part, node) for part in contents(value)))
         elif isinstance(value, Query):
             found = join(found, frame.iterate(one(value), node))
-        elif isinstance(value, Parts):
-            # (body, status) of an endpoint
-            found = join(found, *(rows_in(frame, part, node) for part in value.parts))
         else:
             found = join(found, one(value))
     return found
@@ -260,18 +250,13 @@ def encode(frame: "Frame", values: Values, node: Node, level: int = 0) -> None:
     that hangs on it, since nobody can say what the encoder takes.
     """
     for value in values:
-        if isinstance(value, Instance):
-            if value.index in frame.analysis.mapped:
-                close_over(frame, value, node)
-                frame.facts.unknown.add("how rows are written out")
+        if isinstance(value, Instance) and frame.analysis.row(value) is not None:
+            close_over(frame, value, node)
+            frame.facts.unknown.add("how rows are written out")
         elif isinstance(value, Query):
             encode(frame, frame.iterate(one(value), node), node, level + 1)
-        elif isinstance(value, Many | Page) and level < _DEEPEST:
-            encode(frame, value.items, node, level + 1)
-        elif isinstance(value, Mapping) and level < _DEEPEST:
-            encode(frame, value.all_values(), node, level + 1)
-        elif isinstance(value, Parts) and level < _DEEPEST:
-            for part in value.parts:
+        elif level < _DEEPEST and not isinstance(value, Made):
+            for part in contents(value):
                 encode(frame, part, node, level + 1)
 
 

@@ -234,19 +234,20 @@ def many(items: Values, lazy: bool = False) -> Values:
 @lru_cache(maxsize=100_000)
 def depth(values: Values) -> int:
     """How deeply collections nest in these values."""
-    deepest = 0
-    for value in values:
-        inner: tuple[Values, ...] = ()
-        if isinstance(value, Many):
-            inner = (value.items,)
-        elif isinstance(value, Mapping):
-            inner = (value.all_values(),)
-        elif isinstance(value, Parts):
-            inner = (NOTHING, *value.parts)
-        elif isinstance(value, Made):
-            inner = (NOTHING, *value.args)
-        deepest = max(deepest, max((1 + depth(part) for part in inner), default=0))
-    return deepest
+    return max(
+        (1 + max(map(depth, contents(value)), default=0) for value in values if contents(value)), default=0
+    )
+
+
+def contents(value: Value) -> "tuple[Values, ...]":
+    """What a container holds, part by part; empty for everything else."""
+    if isinstance(value, Many | Page):
+        return (value.items,)
+    if isinstance(value, Mapping):
+        return (*(values for _, values in value.fields), value.rest)
+    if isinstance(value, Parts | Made):
+        return (NOTHING, *(value.parts if isinstance(value, Parts) else value.args))
+    return ()
 
 
 def literal(value: Value) -> str | None:
@@ -265,7 +266,7 @@ def texts_in(values: Values) -> list[str]:
     found: set[str] = set()
     for value in values:
         if isinstance(value, Many | Parts):
-            for part in (value.items,) if isinstance(value, Many) else value.parts:
+            for part in contents(value):
                 found.update(texts_in(part))
         elif (text := literal(value)) is not None:
             found.add(text)
