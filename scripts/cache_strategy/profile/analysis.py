@@ -1,6 +1,7 @@
 """The state of one run over a repository: what names stand for, how functions were evaluated, what is mapped."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from cache_strategy.profile import abstraction, library, serialization
@@ -117,12 +118,9 @@ class Analysis:
             return self._starred(module, name)
         if key in self._running:
             return NOTHING
-        self._running.add(key)
         frame = Frame(self, module, None, None, {}, self.facts_of(module))
-        try:
+        with self._during(key):
             found = join(*(self._bound(frame, binding) for binding in bound))
-        finally:
-            self._running.discard(key)
         # `global name` in a function
         found = join(found, self.stored(("module", module.index), name))
         self._globals[key] = found
@@ -130,10 +128,7 @@ class Analysis:
 
     def facts_of(self, module: ModuleInfo) -> Facts:
         """What importing the module does."""
-        found = self.module_facts.get(module.index)
-        if found is None:
-            found = self.module_facts[module.index] = Facts()
-        return found
+        return self.module_facts.setdefault(module.index, Facts())
 
     def _bound(self, frame: Frame, binding: Node) -> Values:
         kind = binding[0]
@@ -158,16 +153,21 @@ class Analysis:
         key = ("star", module.index, name)
         if key in self._running:
             return None
-        self._running.add(key)
-        try:
+        with self._during(key):
             for base, level in module.stars:
                 dotted = self.program.import_base(base, level, module)
                 index = self.program.find_module(dotted, module)
-                if index is not None:
-                    found = self.global_value(self.modules[index], name)
-                    if found is not None:
-                        return found
-            return None
+                found = None if index is None else self.global_value(self.modules[index], name)
+                if found is not None:
+                    return found
+        return None
+
+    @contextmanager
+    def _during(self, key: object) -> Iterator[None]:
+        """What leads back to itself sees that it is being looked at."""
+        self._running.add(key)
+        try:
+            yield
         finally:
             self._running.discard(key)
 
@@ -232,11 +232,8 @@ class Analysis:
             return self._mro[index]
         if ("mro", index) in self._running:
             return [index], []
-        self._running.add(("mro", index))
-        try:
+        with self._during(("mro", index)):
             classes, externals = self._linear(self.classes[index])
-        finally:
-            self._running.discard(("mro", index))
         if not any(isinstance(key, tuple) and key and key[0] == "mro" for key in self._running):
             self._mro[index] = (classes, externals)
         return classes, externals
@@ -287,16 +284,13 @@ class Analysis:
             return self._globals_of_classes[key]
         if key in self._running:
             return NOTHING
-        self._running.add(key)
         module = self.modules[info.module]
         frame = Frame(self, module, None, None, {}, self.facts_of(module), outer=info.outer, owner=index)
         value, annotation, _ = info.attributes[name]
-        try:
+        with self._during(key):
             found = NOTHING if value is None else frame.expression(value)
             if annotation is not None and (value is None or found <= UNKNOWN):
                 found = join(found, frame.annotated(annotation))
-        finally:
-            self._running.discard(key)
         self._globals_of_classes[key] = found
         return found
 

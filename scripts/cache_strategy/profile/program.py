@@ -4,7 +4,7 @@ import marshal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.lowering import NONE, Node
 from cache_strategy.profile.reading import Source
 from cache_strategy.syntax.module import absolute, module_name
 
@@ -243,24 +243,16 @@ def _bind(statements: Node, bindings: dict[str, list[Node]], stars: list[tuple[s
         if kind == "let":
             for target in statement[2]:
                 _bind_target(target, statement[3], bindings)
-        elif kind == "aug":
-            if statement[2][0] == "name" and statement[2][2] in bindings:
-                bindings[statement[2][2]].append(("value", statement[3]))
-        elif kind == "declare":
-            if statement[2][0] == "name":
-                bindings.setdefault(statement[2][2], []).append(("declared", statement[4], statement[3]))
+        elif kind == "declare" and statement[2][0] == "name":
+            bindings.setdefault(statement[2][2], []).append(("declared", statement[4], statement[3]))
         elif kind in ("def", "class"):
             bindings.setdefault("", []).append(statement)
-        elif kind == "import":
-            if statement[2]:
-                bindings.setdefault(statement[2], []).append(("import", statement[3]))
+        elif kind == "import" and statement[2]:
+            bindings.setdefault(statement[2], []).append(("import", statement[3]))
+        elif kind == "from" and statement[4] == "*":
+            stars.append((statement[2], statement[3]))
         elif kind == "from":
-            if statement[4] == "*":
-                stars.append((statement[2], statement[3]))
-            else:
-                bindings.setdefault(statement[5], []).append(
-                    ("from", statement[2], statement[3], statement[4])
-                )
+            bindings.setdefault(statement[5], []).append(("from", *statement[2:5]))
         elif kind in ("if", "while"):
             _bind(statement[3] + statement[4], bindings, stars)
         elif kind == "for":
@@ -268,8 +260,7 @@ def _bind(statements: Node, bindings: dict[str, list[Node]], stars: list[tuple[s
             _bind(statement[4], bindings, stars)
         elif kind == "with":
             for value, target in statement[2]:
-                if target is not None:
-                    _bind_target(target, value, bindings)
+                _bind_target(target or NONE, value, bindings)
             _bind(statement[3], bindings, stars)
         elif kind == "try":
             _bind(sum(statement[3], statement[2]) + statement[4] + statement[5], bindings, stars)

@@ -35,6 +35,8 @@ _FOLDERS = ("templates", "template", "jinja2")
 class Templates:
     """The template files of a repository, by the names under which `render_template` finds them."""
 
+    page: "type[Page]"
+
     def __init__(self, repo: Path) -> None:
         self.repo = repo
         self.files: dict[str, list[str]] = {}
@@ -67,11 +69,15 @@ class Templates:
                 full = self.repo / path
                 is_small = full.stat().st_size <= _LARGEST_BYTES
                 self.parsed[path] = (
-                    parse(full.read_text(encoding="utf-8", errors="replace")) if is_small else None
+                    self.parse(full.read_text(encoding="utf-8", errors="replace")) if is_small else None
                 )
             except OSError:
                 self.parsed[path] = None
         return self.parsed[path]
+
+    def parse(self, text: str) -> Node | None:
+        """The statements of a template; None where it cannot be parsed."""
+        return parse(text)
 
 
 def parse(text: str) -> Node | None:
@@ -95,7 +101,7 @@ def render(
     `variables` are those given to it, `outside` those of every template (request, session, globals).
     """
     frame.facts.renders = True
-    page = _Page(frame, templates, variables, outside)
+    page = templates.page(frame, templates, variables, outside)
     if text is not None:
         page.run(parse(text) or ())
         return
@@ -108,7 +114,7 @@ def render(
         frame.consume(values, node)
 
 
-class _Page(Frame):
+class Page(Frame):
     """The evaluation of a page: `outside` are the names that every template sees, `stack` what is being read."""
 
     def __init__(
@@ -214,8 +220,9 @@ class _Page(Frame):
         return many(items) if name in _COLLECTING or name == "map" else PLAIN
 
 
-_STATEMENTS: dict[str, Callable[[_Page, Node], None]] = {"other": _Page.other, "macro": _Page.macro}
-_EXPRESSIONS: dict[str, Callable[[_Page, Node], Values]] = {"call": _Page.called, "filter": _Page.filtered}
+Templates.page = Page
+_STATEMENTS: dict[str, Callable[[Page, Node], None]] = {"other": Page.other, "macro": Page.macro}
+_EXPRESSIONS: dict[str, Callable[[Page, Node], Values]] = {"call": Page.called, "filter": Page.filtered}
 
 
 def _block(nodes: Any) -> Node:

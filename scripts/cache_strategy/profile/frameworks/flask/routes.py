@@ -31,6 +31,10 @@ _APPS = ("flask.Flask()", "quart.Quart()")
 _BLUEPRINTS = ("flask.Blueprint()", "quart.Blueprint()")
 _NAMESPACE = "flask_restx.Namespace()"
 _RESOURCES = ("flask_restful.Api()", "flask_restx.Api()", _NAMESPACE)
+_NO_ROUTES = frozenset(
+    """errorhandler register_error_handler teardown_request teardown_appcontext shell_context_processor
+    app_errorhandler add_template_filter cli""".split()
+)
 _RULE_PART = re.compile(r"<(?:[^<>:]*(?:\([^()]*\))?:)?([^<>:]+)>")
 _DEEPEST = 8
 
@@ -55,11 +59,7 @@ class Notes:
 
 
 def notes_of(analysis: "Analysis") -> Notes:
-    kept = analysis.notes.setdefault("flask routes", {})
-    if "notes" not in kept:
-        kept["notes"] = Notes()
-    found = kept["notes"]
-    assert isinstance(found, Notes)
+    found: Notes = analysis.notes.setdefault("flask routes", {}).setdefault("notes", Notes())
     return found
 
 
@@ -138,18 +138,14 @@ def note_arguments(frame: "Frame", function: int, arguments: Arguments) -> None:
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     """`register_blueprint`, `add_url_rule`, `View.as_view`, `add_resource`, hooks given as calls."""
-    last = path.rpartition(".")[2]
-    owner = path[: -len(last) - 1]
+    owner, _, last = path.rpartition(".")
     if last == "as_view" and isinstance(receiver, ClassRef):
         return one(Made("flask.view()", (frame.module.path, arguments.line), (one(receiver),)))
-    if owner in _APPS or owner in _BLUEPRINTS:
-        if last in ("register_blueprint", "register_api"):
-            for child in arguments.get(0, "blueprint"):
-                if isinstance(child, Made) and isinstance(receiver, Made):
-                    given = arguments.get(1, "url_prefix")
-                    key = (receiver, child, text_in(given))
-                    notes_of(frame.analysis).registered[key] = None
+    if last in ("register_blueprint", "register_api", "add_namespace"):
+        if owner in (*_APPS, *_BLUEPRINTS, *_RESOURCES, "flask_smorest.Api()"):
+            _register(frame, receiver, last, arguments)
             return NOTHING
+    elif owner in _APPS or owner in _BLUEPRINTS:
         if last == "add_url_rule":
             _add_url_rule(frame, receiver, arguments)
             return NOTHING
@@ -158,30 +154,27 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
                 if isinstance(value, FunctionRef):
                     hook(frame, value.index, last, receiver)
             return NOTHING
-        if last in ("errorhandler", "register_error_handler", "teardown_request", "teardown_appcontext",
-                    "shell_context_processor", "app_errorhandler", "add_template_filter", "cli"):  # fmt: skip
+        if last in _NO_ROUTES:
             return NOTHING
-    if owner in ("flask_smorest.Api()",) and last == "register_blueprint":
-        for child in arguments.get(0):
-            if isinstance(child, Made):
-                app = next((v for v in (receiver.args[0] if isinstance(receiver, Made) and receiver.args else ())
-                            if isinstance(v, Made)), None)  # fmt: skip
-                key = (app or child, child, text_in(arguments.get(-1, "url_prefix")))
-                notes_of(frame.analysis).registered[key] = None
-        return NOTHING
-    if last == "add_resource" and owner in _RESOURCES:
+    elif last == "add_resource" and owner in _RESOURCES:
         for view in arguments.get(0):
-            if isinstance(view, ClassRef):
-                for urls in arguments.positional[1:]:
-                    _add_view(frame, view, receiver, texts_in(urls), [], arguments.line)
-        return NOTHING
-    if last == "add_namespace" and owner in _RESOURCES:
-        for child in arguments.get(0, "ns"):
-            if isinstance(child, Made) and isinstance(receiver, Made):
-                key = (receiver, child, text_in(arguments.get(1, "path")))
-                notes_of(frame.analysis).registered[key] = None
+            for urls in arguments.positional[1:] if isinstance(view, ClassRef) else ():
+                _add_view(frame, view, receiver, texts_in(urls), [], arguments.line)
         return NOTHING
     return None
+
+
+def _register(frame: "Frame", receiver: Value | None, last: str, arguments: Arguments) -> None:
+    """A blueprint or a namespace is put below an application, a blueprint or an API."""
+    given = arguments.get(1, "path" if last == "add_namespace" else "url_prefix")
+    parents: list[Value | None] = [receiver]
+    if isinstance(receiver, Made) and receiver.path == "flask_smorest.Api()":
+        given = arguments.get(-1, "url_prefix")
+        parents = [v for v in receiver.arg(0) if isinstance(v, Made)]
+    for child in arguments.get(0, "ns" if last == "add_namespace" else "blueprint"):
+        for parent in parents or [child]:
+            if isinstance(child, Made) and isinstance(parent, Made):
+                notes_of(frame.analysis).registered[parent, child, text_in(given)] = None
 
 
 def _add_url_rule(frame: "Frame", receiver: Value | None, arguments: Arguments) -> None:
@@ -199,17 +192,16 @@ def _add_url_rule(frame: "Frame", receiver: Value | None, arguments: Arguments) 
 def _add_view(
     frame: "Frame", view: ClassRef, receiver: Value | None, rules: list[str], methods: list[str], line: int
 ) -> None:
-    dispatch = frame.analysis.member(view.index, "dispatch_request")
-    verbs = [v for v in _VERBS if frame.analysis.member(view.index, v) is not None]
-    if dispatch is not None and dispatch[0] == "method" and not verbs:
-        _decorate_view(frame, view, dispatch[1])
-        _add(frame, dispatch[1], receiver, rules, methods or ["GET"], line, view)
-        return
-    for verb in _VERBS:
-        member = frame.analysis.member(view.index, verb)
-        if member is not None and member[0] == "method" and (not methods or verb.upper() in methods):
-            _decorate_view(frame, view, member[1])
-            _add(frame, member[1], receiver, rules, [verb], line, view)
+    method = frame.analysis.method
+    dispatch = method(view.index, "dispatch_request")
+    found = [(m, [verb]) for verb in _VERBS if (m := method(view.index, verb)) is not None]
+    if dispatch is not None and not found:
+        found = [(dispatch, methods or ["GET"])]
+    elif methods:
+        found = [(m, verbs) for m, verbs in found if verbs[0].upper() in methods]
+    for function, verbs in found:
+        _decorate_view(frame, view, function)
+        _add(frame, function, receiver, rules, verbs, line, view)
 
 
 def _decorate_view(frame: "Frame", view: ClassRef, function: int) -> None:
@@ -250,7 +242,7 @@ def routes(analysis: "Analysis") -> list[Route]:
                     continue
                 bound = {"request.method": one(Constant(method))}
                 receiver = Instance(rule.receiver.index) if rule.receiver is not None else None
-                if receiver is None and function.owner >= 0 and analysis.binding(function) == "":
+                if receiver is None and function.owner >= 0 and not analysis.binding(function):
                     receiver = Instance(function.owner)
                 context = analysis.context(function, receiver, bound)
                 found.append(
@@ -272,13 +264,9 @@ def routes(analysis: "Analysis") -> list[Route]:
 
 def _named(notes: Notes, function: int, method: str, parts: tuple[str, ...], query: bool) -> tuple[str, ...]:
     """The request's arguments that decorators name; webargs takes them from the URL in a GET unless told otherwise."""
-    names = []
-    for entry in notes.queries.get(function, {}):
-        where, _, name = entry.partition(":")
-        in_query = where in ("query", "querystring") or (where == "?" and method == "GET")
-        if in_query == query and name not in parts:
-            names.append(name)
-    return tuple(names)
+    found = (entry.partition(":") for entry in notes.queries.get(function, {}))
+    in_query = ("query", "querystring", "?" if method == "GET" else "")
+    return tuple(name for where, _, name in found if (where in in_query) == query and name not in parts)
 
 
 def _prefixes(notes: Notes, owner: Made | None, level: int) -> list[tuple[str, tuple[Made, ...]]]:
@@ -289,37 +277,26 @@ def _prefixes(notes: Notes, owner: Made | None, level: int) -> list[tuple[str, t
         return [("", (owner,))]
     if owner.path in ("flask_restful.Api()", "flask_restx.Api()"):
         prefix = text_in(owner.keyword("prefix")) or ""
-        above = [v for v in (owner.args[0] if owner.args else owner.keyword("app")) if isinstance(v, Made)]
-        return [
-            (_joined(outer, prefix), owners)
-            for parent in above
-            for outer, owners in _prefixes(notes, parent, level + 1)
-        ] or [(prefix, ())]
+        above = [v for v in owner.arg(0, "app") if isinstance(v, Made)]
+        outside = [place for parent in above for place in _prefixes(notes, parent, level + 1)]
+        return [(_joined(outer, prefix), owners) for outer, owners in outside or [("", ())]]
     if owner.path not in _BLUEPRINTS and owner.path != _NAMESPACE:
         return [("", (owner,))]
     own = text_in(owner.keyword("url_prefix")) or ""
     if owner.path == _NAMESPACE:
-        name = text_in(owner.args[0]) if owner.args else text_in(owner.keyword("name"))
-        own = text_in(owner.keyword("path")) or f"/{name or '?'}"
+        own = text_in(owner.keyword("path")) or f"/{text_in(owner.arg(0, 'name')) or '?'}"
     found: list[tuple[str, tuple[Made, ...]]] = []
     for parent, child, given in notes.registered:
         if child != owner:
             continue
         prefix = own if given is None else given
-        if parent == owner:
-            found.append((prefix, (owner,)))
-            continue
-        for outer, owners in _prefixes(notes, parent, level + 1):
-            found.append((_joined(outer, prefix), (*owners, owner)))
+        above_it = [("", ())] if parent == owner else _prefixes(notes, parent, level + 1)
+        found.extend((_joined(outer, prefix), (*owners, owner)) for outer, owners in above_it)
     return list(dict.fromkeys(found)) or [(own, (owner,))]
 
 
 def _joined(prefix: str, rule: str) -> str:
-    if not prefix:
-        return rule
-    if not rule:
-        return prefix
-    return prefix.rstrip("/") + "/" + rule.lstrip("/")
+    return prefix.rstrip("/") + "/" + rule.lstrip("/") if prefix and rule else prefix or rule
 
 
 def _around(analysis: "Analysis", notes: Notes, owners: tuple[Made, ...]) -> tuple[int, ...]:

@@ -55,6 +55,7 @@ _LOCALE_WORDS = re.compile(r"(locale|lang|babel|timezone|tz$)", re.I)
 _NO_CONTEXT = re.compile(
     r"(db|conn|connection|sqlite|engine|redis|cursor|start|timer|request_id|search_form)", re.I
 )
+_OF_APP = ("logger", "name", "debug", "testing")
 PROXY = "werkzeug.local.LocalProxy()"
 _SESSION_WRITES = frozenset("pop clear update setdefault popitem regenerate".split())
 
@@ -70,13 +71,16 @@ def value(frame: "Frame", proxy: Value, node: Node) -> Values | None:
 
 
 def _behind(frame: "Frame", proxy: Made, node: Node) -> Values:
-    found: Values = NOTHING
-    for inner in proxy.args[0] if proxy.args else NOTHING:
-        if isinstance(inner, FunctionRef):
-            context = frame.analysis.generic(frame.analysis.functions[inner.index])
-            frame.edge(context, node)
-            found = join(found, context.returns - one(Constant(None)))
-    return found or UNKNOWN
+    return join(*(_run(frame, inner, node) - one(Constant(None)) for inner in proxy.arg(0))) or UNKNOWN
+
+
+def _run(frame: "Frame", function: Value, node: Node) -> Values:
+    """What a function gives that runs as part of this evaluation."""
+    if not isinstance(function, FunctionRef):
+        return NOTHING
+    context = frame.analysis.generic(frame.analysis.functions[function.index])
+    frame.edge(context, node)
+    return context.returns
 
 
 def _note_user(frame: "Frame", path: str, node: Node) -> None:
@@ -115,20 +119,13 @@ def _identity_in_g(analysis: "Analysis", name: str) -> str:
 
 def _load_user(frame: "Frame", path: str, node: Node) -> Values:
     """The row that the package's user loader gives; the loader runs as part of this evaluation."""
-    found: Values = NOTHING
-    for loader in frame.analysis.stored("flask", f"user loader of {path.partition('.')[0]}"):
-        if isinstance(loader, FunctionRef):
-            function = frame.analysis.functions[loader.index]
-            context = frame.analysis.generic(function)
-            frame.edge(context, node)
-            found = join(found, frozenset(v for v in context.returns if isinstance(v, Instance)))
-    if not found:
-        found = frozenset(
-            Instance(index)
-            for index in frame.analysis.mapped
-            if any(base.endswith("UserMixin") for base in frame.analysis.mro(index)[1])
-        )
-    return found
+    loaders = frame.analysis.stored("flask", f"user loader of {path.partition('.')[0]}")
+    found = join(*(_run(frame, loader, node) for loader in loaders))
+    return frozenset(v for v in found if isinstance(v, Instance)) or frozenset(
+        Instance(index)
+        for index in frame.analysis.mapped
+        if any(base.endswith("UserMixin") for base in frame.analysis.mro(index)[1])
+    )
 
 
 def attribute(frame: "Frame", owner: Value, name: str, node: Node) -> Values | None:
@@ -138,12 +135,7 @@ def attribute(frame: "Frame", owner: Value, name: str, node: Node) -> Values | N
         return _of_g(frame, name[1:-1] if name.startswith("[") else name, node)
     if owner.path.rstrip("()") in USERS:
         return PLAIN
-    if owner.path in ("flask.current_app", "flask.Flask()") and name in (
-        "logger",
-        "name",
-        "debug",
-        "testing",
-    ):
+    if owner.path in ("flask.current_app", "flask.Flask()") and name in _OF_APP:
         return one(External(f"flask.current_app.{name}"))
     return None
 
@@ -231,11 +223,8 @@ def _call_on_g(frame: "Frame", name: str, arguments: Arguments) -> Values:
             frame.analysis.store("flask.g", key, arguments.get(1))
         return join(_of_g(frame, key, arguments.node) - UNKNOWN, arguments.get(1)) or UNKNOWN
     # a function or an object kept in g
-    found: Values = NOTHING
-    for value in _of_g(frame, name, arguments.node):
-        if isinstance(value, FunctionRef):
-            found = join(found, frame.invoke(value.index, value.receiver, arguments))
-    return found or UNKNOWN
+    kept = (value for value in _of_g(frame, name, arguments.node) if isinstance(value, FunctionRef))
+    return join(*(frame.invoke(value.index, value.receiver, arguments) for value in kept)) or UNKNOWN
 
 
 def _register_loaders(frame: "Frame", path: str, values: Values) -> None:
