@@ -9,8 +9,6 @@ from cache_strategy.model.contract import Contract
 from cache_strategy.model.evidence import Evidence
 from cache_strategy.siblings import load_siblings
 
-RUNTIME_FILE = Path(__file__).parent / "targets" / "runtime" / "files" / "runtime.py"
-
 
 def emit(contract: Contract, evidence: Evidence, repo: Path) -> ChangeSet:
     """
@@ -30,4 +28,6 @@ def emit(contract: Contract, evidence: Evidence, repo: Path) -> ChangeSet:
 
 def runtime_source() -> str:
     """The cache module alone, as `emit --runtime FILE` writes it."""
-    return RUNTIME_FILE.read_text(encoding="utf-8")
+    from cache_strategy.emit.targets.runtime.joined import joined
+
+    return joined()

@@ -5,6 +5,7 @@ import redis as redis_client
 from runtime_scene import WATCHED, Base, Clock, OtherProcess
 from sqlalchemy import create_engine
 
+from cache_strategy.emit import runtime_source
 from cache_strategy.emit.targets.runtime.files import sqlalchemy_events
 from cache_strategy.emit.targets.runtime.files.runtime import Cache
 
@@ -49,12 +50,13 @@ def events(cache):
 
 
 @pytest.fixture
-def other_processes(redis_url):
+def other_processes(redis_url, tmp_path):
     """`other_processes(**environment)`: one more process with the same cache."""
     started = []
 
     def start(**environment):
-        started.append(OtherProcess(redis_url, **environment))
+        (tmp_path / "caching.py").write_text(runtime_source())
+        started.append(OtherProcess(redis_url, str(tmp_path), **environment))
         return started[-1]
 
     yield start

@@ -2,7 +2,7 @@
 Another process with the same cache as the tests: reads orders from standard input, one line of JSON each.
 
 Usage:
-    python other_process.py REDIS_URL
+    python other_process.py REDIS_URL FOLDER_OF_CACHING
 """
 
 import json
@@ -10,16 +10,15 @@ import os
 import sys
 import threading
 import time
-from pathlib import Path
 
 import redis
 
-# as in the application it is written into: alone
-sys.path.insert(0, str(Path(__file__).parents[3] / "scripts/cache_strategy/emit/targets/runtime/files"))
-from runtime import Cache
+sys.path.insert(0, sys.argv[2])
+from caching import Cache  # as `emit --runtime` writes it: alone
 
 client = redis.Redis.from_url(sys.argv[1], protocol=2)
-cache = Cache(sys.argv[1], "shop", budget_ms=float(os.environ.get("BUDGET_MS", "5000")))
+push = bool(os.environ.get("PUSH", "yes"))
+cache = Cache(sys.argv[1], "shop", budget_ms=float(os.environ.get("BUDGET_MS", "5000")), push=push)
 page = cache.entry("page", ttl_seconds=60, depends_on=("products:{product_id}",))
 window = cache.entry("window", ttl_seconds=60, depends_on=("products",), window_seconds=30)
 

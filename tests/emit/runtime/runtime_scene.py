@@ -51,9 +51,9 @@ def eventually(condition, seconds=10):
 class OtherProcess:
     """`other_process.py`, which answers one line of JSON with another."""
 
-    def __init__(self, redis_url, **environment):
+    def __init__(self, *arguments, **environment):
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "other_process.py"), redis_url],
+            [sys.executable, str(HERE / "other_process.py"), *arguments],
             env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

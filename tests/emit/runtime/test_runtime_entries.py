@@ -97,7 +97,7 @@ def test_what_cannot_be_stored_is_refused_when_it_is_decorated(cache):
         yield 1
 
     entry = cache.entry("e", ttl_seconds=60)
-    for function, word in ((coroutine, "async"), (stream, "async"), (generator, "generator")):
+    for function, word in ((coroutine, "async"), (stream, "generator"), (generator, "generator")):
         with pytest.raises(TypeError, match=word):
             entry(function)
 

@@ -185,7 +185,7 @@ def test_the_end_of_one_commit_does_not_end_another_ones_hold(cache):
 
 
 def test_memory_is_trusted_for_its_window_and_no_longer(make_cache, clock):
-    cache, writer = make_cache(clock=clock), make_cache()
+    cache, writer = make_cache(clock=clock, push=False), make_cache()
     entry, origin = cache.entry("e", ttl_seconds=60, depends_on=("users",), window_seconds=5), Origin("old")
     entry.get_or_compute({}, origin)
     origin.value = "new"
@@ -197,7 +197,7 @@ def test_memory_is_trusted_for_its_window_and_no_longer(make_cache, clock):
 
 
 def test_the_window_begins_when_the_versions_were_read_not_when_the_value_was_stored(make_cache, clock):
-    cache, writer = make_cache(clock=clock), make_cache()
+    cache, writer = make_cache(clock=clock, push=False), make_cache()
     entry = cache.entry("e", ttl_seconds=60, depends_on=("users",), window_seconds=5)
 
     def slow():
@@ -211,7 +211,7 @@ def test_the_window_begins_when_the_versions_were_read_not_when_the_value_was_st
 
 
 def test_the_window_does_not_hide_what_this_process_invalidates(make_cache, clock):
-    cache = make_cache(clock=clock)
+    cache = make_cache(clock=clock, push=False)
     entry, origin = cache.entry("e", ttl_seconds=60, depends_on=("users",), window_seconds=5), Origin("old")
     entry.get_or_compute({}, origin)
     clock.pass_seconds(1)
@@ -221,7 +221,7 @@ def test_the_window_does_not_hide_what_this_process_invalidates(make_cache, cloc
 
 
 def test_another_process_with_a_window_asks_redis_again_after_it(cache, redis, other_processes):
-    other = other_processes()
+    other = other_processes(PUSH="")
     redis.set("origin", "old")
     assert other.ask(do="read-window") == "old"
     redis.set("origin", "new")

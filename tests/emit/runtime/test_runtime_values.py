@@ -15,12 +15,12 @@ from hypothesis import strategies as st
 from runtime_scene import Origin
 from test_runtime_keys import VALUES, typed
 
-from cache_strategy.emit.targets.runtime.files.runtime import GARBAGE, Record, encode_value
+from cache_strategy.emit.targets.runtime.files.values import GARBAGE, Record, encode_value
 
 
 def round_trip(value):
     payload, tagged = encode_value(value)
-    record = Record((b"1", b"2"), payload, tagged, 3, 4, 5, 0.0)
+    record = Record(b"1,2", payload, tagged, 3, 4, 5, 0.0)
     again = Record.from_bytes(record.to_bytes(), 0.0)
     assert again == record
     return again.value()

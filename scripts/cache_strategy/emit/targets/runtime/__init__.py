@@ -18,14 +18,14 @@ from cache_strategy.emit.edits import (
     replace_sql,
 )
 from cache_strategy.emit.edits._base import CannotEdit
-from cache_strategy.emit.targets._base import Target, python, render, require
-from cache_strategy.emit.targets.runtime.code import EntryCode, entry_code, imports_for
+from cache_strategy.emit.targets._base import Target, render, require
+from cache_strategy.emit.targets.runtime.code import ALIAS, EntryCode, entry_code, imports_for, statement_of
 from cache_strategy.model.contract import Contract, Entry, Invalidator
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import Endpoint, Evidence
 
 FILES = Path(__file__).parent / "files"
-ALIAS = "caches"
+RUNTIME = ("values.py", "wire.py", "link.py", "runtime.py")
 RELATIVE = re.compile(r"^from \.", re.M)
 
 
@@ -117,14 +117,9 @@ def _route_and_guards(entry: Entry, evidence: Evidence) -> tuple[str, ...]:
 
 def _wire_writer(entry: Entry, invalidator: Invalidator, contract: Contract, draft: Draft) -> None:
     path, _, qualname = invalidator.writer.rpartition(":")
-    name = entry.id.replace("-", "_")
-    if invalidator.how == "write-through":
-        statement = f"{ALIAS}.{name}.invalidate({invalidator.call})"
-        why = f"{qualname} drops the key of {entry.id} after its commit."
-    else:
-        tags = entry.tags or invalidator.tables
-        statement = f"{ALIAS}.cache.invalidate({', '.join(map(python, tags))})"
-        why = f"{qualname} drops the tag of {entry.id} after its commit."
+    statement = statement_of(entry, invalidator)
+    what = "key" if invalidator.how == "write-through" else "tag"
+    why = f"{qualname} drops the {what} of {entry.id} after its commit."
     draft.edit(
         path,
         lambda source: call_after_commit.apply(source, qualname=qualname, statement=statement),
@@ -166,7 +161,7 @@ def _write_package(wired: list[Entry], contract: Contract, evidence: Evidence, d
     codes = [entry_code(entry) for entry in wired]
     views = [c for c in codes if c.entry.kind == "view"]
     memoized = [c for c in codes if c.entry.emit == "flask-caching"]
-    names = ["runtime.py", "sqlalchemy_events.py", "flask_http.py"] + (["sql_views.py"] if views else [])
+    names = [*RUNTIME, "sqlalchemy_events.py", "flask_http.py"] + (["sql_views.py"] if views else [])
     for name in names:
         draft.write(f"{folder}/{name}", (FILES / name).read_text(encoding="utf-8"), "The cache itself.", ids)
     draft.write(

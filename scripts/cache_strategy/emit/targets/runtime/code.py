@@ -3,10 +3,13 @@
 import re
 from dataclasses import dataclass
 
-from cache_strategy.model.contract import Entry
+from cache_strategy.emit.targets._base import python
+from cache_strategy.model.contract import Entry, Invalidator
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import KeyPart
 
+ALIAS = "caches"
+"""What the application calls the module of the entries."""
 FLASK_NAMES = ("current_app", "g", "request", "session")
 
 
@@ -55,6 +58,13 @@ def entry_code(entry: Entry) -> EntryCode:
         view_body=body,
         view_order=order,
     )
+
+
+def statement_of(entry: Entry, invalidator: Invalidator) -> str:
+    """What a writer calls after its commit, where the contract says write-through or tag."""
+    if invalidator.how == "write-through":
+        return f"{ALIAS}.{entry.id.replace('-', '_')}.invalidate({invalidator.call})"
+    return f"{ALIAS}.cache.invalidate({', '.join(map(python, entry.tags or invalidator.tables))})"
 
 
 def cache_control_of(entry: Entry) -> str:

@@ -18,6 +18,9 @@ MODULE = ""
 METHODS = ("entry", "invalidate", "metrics", "metrics_prometheus")
 """What the class Cache of an emitted runtime has, by which it is known whatever its file is called."""
 EMITTED = (
+    "values.py",
+    "wire.py",
+    "link.py",
     "sqlalchemy_events.py",
     "flask_http.py",
     "flask_caching_entry.py",

@@ -14,14 +14,10 @@ A cache that is never wrong for longer than you allow: in the memory of the proc
 Without a URL, and with CACHE_MODE=off, every call computes. CACHE_MODE=shadow computes on every hit too, tells
 `cache.listeners` about each difference and returns the computed value. CACHE_NAMESPACE replaces the namespace.
 
-Why an old value is never stored as a new one: every table, row and tag has a version in Redis, the microsecond of its
-last invalidation. A reader notes the versions before it computes, and its value is good only while they stay the same.
-A reader in a database transaction that began before one of those versions may still see older rows: its value is
-returned, not stored. An invalidation that Redis did not take is repeated until it does, and until then this process
-does not read what depends on it.
-
-Redis may be slow or gone: nothing raises because of it, a request waits for it at most `budget_ms`, and after an error
-nobody asks again until a background thread got an answer.
+A reader in a database transaction that began before the last invalidation may still see older rows: its value is
+returned, not stored. Until Redis has taken an invalidation this process does not read what depends on it. Redis may be
+slow or gone: nothing raises because of it, a request waits for it at most `budget_ms`, and after an error nobody asks
+again until a background thread got an answer.
 
 The order to read in: Entry.get_or_compute, Entry._compute_and_store, NOTE_SCRIPT, Link.bump; the rest is detail.
 """
@@ -29,14 +25,10 @@ The order to read in: Entry.get_or_compute, Entry._compute_and_store, NOTE_SCRIP
 from __future__ import annotations
 
 import atexit
-import base64
 import contextlib
-import datetime
-import decimal
 import functools
 import hashlib
 import inspect
-import json
 import os
 import random
 import re
@@ -45,547 +37,47 @@ import time
 import uuid
 import warnings
 import weakref
-from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+
+from .link import MICROSECONDS, NOTE_SCRIPT, PRELUDE, STORE_SCRIPT, Link, Unavailable, pack, part
+from .values import GARBAGE, Memory, Record, encode_key, encode_value, json_text, row_text, to_json
+from .wire import IS_ASYNC, Signal, sleep, who_asks
+
+__all__ = ["Cache", "Entry", "Link", "Record", "Unavailable"]
 
 T = TypeVar("T")
 F = TypeVar("F", bound="Callable[..., Any]")
 if TYPE_CHECKING:
     Tag = str | tuple[str, object]
-    Versions = tuple[bytes | None, ...]
 
-REQUEST_SECONDS = 1.0  # assumed: the budget of a thread is whole again this long after its first use
-RETRY_SECONDS = 0.02, 0.25  # assumed: first and longest pause between two attempts to reach Redis again
-EXIT_SECONDS = 2.0  # assumed: a process that ends waits that long for its last invalidations to be delivered
 SETTLE_SECONDS = 0.05  # assumed: the longest from a commit to its invalidation; for judging in shadow mode
-SERVER_SECONDS = 30 * 86400  # how long Redis remembers which server it was; then everything is computed anew
-RECORD_BYTES = 600  # assumed: what a record costs in memory besides its name and its payload
-MICROSECONDS = 1_000_000
+MOST_SLOTS = 1000  # assumed: for how many calls of a function it is remembered where their values are
+# Arguments of these types are equal only if they are the same; floats are not: 0.0 and -0.0.
+PLAIN = frozenset((str, int, bool, bytes, uuid.UUID, type(None)))
+BLOCKED = "a write is not yet committed or not yet announced"
 COUNTS = (
     "hits misses stale_served computations waits errors bypasses invalidations stores mismatches bytes compute_ms hit_ms"
 ).split()
 
-# Begins every script. The time is Redis' own, so the clocks of the machines need not agree; what is no version is
-# overwritten.
-PRELUDE = """
-local t = redis.call('TIME')
-local now = t[1] * 1000000 + t[2]
-local function get(key) return redis.call('MGET', key)[1] end  -- nil for other types, too
-local function put(key, version, ms) redis.call('SET', key, string.format('%.0f', version), 'PX', ms) end
-"""
 
-# KEYS: value, lock, the latest version of all, versions... ARGV: ms a version lives, token of the lock or "", ms the lock
-# lives, when the value was stored that the caller knows. Gives the time, a good value that was stored later, 1 if the
-# lock was taken, the versions. A missing version becomes the latest of all: whatever Redis may have forgotten about the
-# tag was no later than that. A lock taken under other versions is taken over: what its holder computes is outdated.
-NOTE_SCRIPT = """
-local latest = tonumber(get(KEYS[3])) or now
-put(KEYS[3], latest, ARGV[1])
-local versions = {}
-for i = 4, #KEYS do
-  put(KEYS[i], tonumber(get(KEYS[i])) or latest, ARGV[1])
-  versions[i - 3] = get(KEYS[i])
-end
-local under, value, locked = table.concat(versions, ','), false, 0
-if ARGV[2] ~= '' then
-  value = get(KEYS[1])
-  local stored, seen = string.match(value or '', '^c1 %d %d+ (%d+) %d+ %d+ (%S+)')
-  if seen ~= under or tonumber(stored) <= tonumber(ARGV[4]) then
-    value = false
-    local holder = get(KEYS[2])
-    if not holder or string.match(holder, ' (.*)') ~= under or string.match(holder, '(.*) ') == ARGV[2] then
-      redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. under, 'PX', ARGV[3])
-      locked = 1
-    end
-  end
-end
-return {now, value, locked, unpack(versions)}
-"""
-
-# KEYS: the latest version of all, versions... ARGV: ms a version lives, microseconds to add, a version to replace by an
-# earlier one. Versions grow, except that one in the future, set before a commit, becomes the time after it.
-BUMP_SCRIPT = """
-local latest = tonumber(get(KEYS[1])) or 0
-for i = 2, #KEYS do
-  local old = tonumber(get(KEYS[i])) or 0
-  if old == tonumber(ARGV[3]) or old > now + 86400000000 then old = 0 end
-  local new = math.max(now + ARGV[2], old + 1)
-  put(KEYS[i], new, ARGV[1])
-  latest = math.max(latest, math.min(new, now + 1))
-end
-put(KEYS[1], latest, ARGV[1])
-return now + ARGV[2]
-"""
-
-# KEYS: value, lock. ARGV: value or "", ms it lives, token of the lock.
-STORE_SCRIPT = """
-if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
-if string.match(get(KEYS[2]) or '', '(.*) ') == ARGV[3] then redis.call('DEL', KEYS[2]) end
-return 1
-"""
-
-# KEYS: the remembered server, the version of everything, the latest version of all. ARGV: ms to remember it. A server
-# that restarted or took over may hold versions from before invalidations it never saw: all that is stored is invalid.
-GREET_SCRIPT = """
-local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
-if server and get(KEYS[1]) ~= server then
-  redis.call('SET', KEYS[1], server, 'PX', ARGV[1])
-  put(KEYS[2], math.max(now, (tonumber(get(KEYS[2])) or 0) + 1), ARGV[1])
-  redis.call('DEL', KEYS[3])
-end
-return now
-"""
-
-
-class Unavailable(Exception):
-    """Redis did not answer in time, refused, or is known to be gone. Never reaches the application."""
-
-
-# --- keys and values ---
-
-
-def _datetime_text(moment: datetime.datetime) -> str:
-    zone = moment.tzinfo
-    if zone is None or type(zone) is datetime.timezone:
-        return f"{moment.isoformat()} {moment.fold}"
-    if type(zone).__module__ != "zoneinfo" or not getattr(zone, "key", None):
-        raise TypeError("datetime with an unusual time zone")
-    return f"{moment.replace(tzinfo=None).isoformat()} {moment.fold} {zone.key}"  # type: ignore[attr-defined]
-
-
-def _datetime(text: str) -> datetime.datetime:
-    stamp, fold, *zone = text.split(" ")
-    moment = datetime.datetime.fromisoformat(stamp).replace(fold=int(fold))
-    if zone:
-        from zoneinfo import ZoneInfo  # Python 3.9, as the process that stored it
-
-        moment = moment.replace(tzinfo=ZoneInfo(zone[0]))
-    return moment
-
-
-def _time_text(value: datetime.time) -> str:
-    if value.tzinfo is not None:
-        raise TypeError("time with a time zone")
-    return f"{value.isoformat()} {value.fold}"
-
-
-def _time(text: str) -> datetime.time:
-    stamp, fold = text.split(" ")
-    return datetime.time.fromisoformat(stamp).replace(fold=int(fold))
-
-
-# Types whose values JSON does not know: to text and back, exactly. Subclasses are other types.
-SCALARS: dict[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
-    datetime.datetime: (_datetime_text, _datetime),
-    datetime.date: (datetime.date.isoformat, datetime.date.fromisoformat),
-    datetime.time: (_time_text, _time),
-    datetime.timedelta: (
-        lambda value: f"{value.days} {value.seconds} {value.microseconds}",
-        lambda text: datetime.timedelta(*map(int, text.split(" "))),
-    ),
-    decimal.Decimal: (str, decimal.Decimal),
-    uuid.UUID: (str, uuid.UUID),
-    bytes: (
-        lambda value: base64.b64encode(value).decode(),
-        functools.partial(base64.b64decode, validate=True),
-    ),
-}
-RESTORE: dict[str, Callable[[Any], Any]] = {f"~{kind.__name__}": back for kind, (_, back) in SCALARS.items()}
-RESTORE.update({"~tuple": tuple, "~set": set, "~frozenset": frozenset, "~dict": dict})
-MARKS: dict[type, str] = {tuple: "()", list: "[]", set: "<>", frozenset: "^$"}
-
-
-def _scalar_text(value: object) -> str:
-    kind = type(value)
-    if kind not in SCALARS:
-        raise TypeError(f"{kind.__module__}.{kind.__qualname__}")
-    return SCALARS[kind][0](value)
-
-
-def encode_key(value: object) -> str:
-    """
-    A text that two values share only if they are equal and of one type; the order of dicts and sets left out.
-
-    Raises:
-        TypeError: names a type that has no such text.
-    """
-    kind = type(value)
-    if value is None or kind is bool:
-        return str(value)[0]
-    if kind is int:
-        return f"i{value};"
-    if isinstance(value, str) and kind is str:
-        return f"s{len(value)}:{value}"
-    if isinstance(value, dict) and kind is dict:
-        return (
-            "{" + "".join(sorted(encode_key(name) + encode_key(item) for name, item in value.items())) + "}"
-        )
-    if kind in MARKS:
-        parts = [encode_key(item) for item in cast("Iterable[object]", value)]
-        return MARKS[kind][0] + "".join(parts if kind in (tuple, list) else sorted(parts)) + MARKS[kind][1]
-    text = repr(value) if kind is float else _scalar_text(value)
-    return f"x{kind.__name__}{len(text)}:{text}"
-
-
-INTEGER = re.compile(r"[+-]?[0-9]{1,40}(\.0*)?")
-UUID_TEXT = re.compile(r"\{?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\}?")
-
-
-def row_text(value: object) -> str | None:
-    """
-    The name of a row, one for all forms of a primary key (7, "7", "007"); None for other types.
-
-    Texts that a database might take for equal (case, spaces around) share a name: that only invalidates too much.
-    """
-    if isinstance(value, uuid.UUID):
-        return value.hex
-    if isinstance(value, int) or (
-        isinstance(value, decimal.Decimal) and value.is_finite() and value == int(value)
-    ):
-        return str(int(value))
-    if not isinstance(value, str):
-        return None
-    text = value.strip().casefold()
-    if INTEGER.fullmatch(text):
-        return str(int(text.split(".")[0]))
-    return text.strip("{}").replace("-", "") if UUID_TEXT.fullmatch(text) else text
-
-
-def tag_names(tag: Tag) -> set[str]:
-    """The tags to bump for a table and all its rows ("users"), or for one row (("users", 7))."""
-    table, row = (tag, None) if isinstance(tag, str) else (tag[0], row_text(tag[1]))
-    return {table, f"{table}:*" if row is None else f"{table}:{row}"}
-
-
-def to_json(value: object, tags: list[str]) -> Any:
-    """The value in JSON's own types, others as {"~type": ...}; the types are appended to `tags`."""
-    kind = type(value)
-    if value is None or kind in (str, int, bool, float):
-        return value
-    if isinstance(value, list) and kind is list:
-        return [to_json(item, tags) for item in value]
-    if isinstance(value, dict) and kind is dict:
-        if all(type(name) is str and name[:1] != "~" for name in value):
-            return {name: to_json(item, tags) for name, item in value.items()}
-        content: Any = [[to_json(name, tags), to_json(item, tags)] for name, item in value.items()]
-    elif kind in MARKS:
-        content = [to_json(item, tags) for item in cast("Iterable[object]", value)]
-        content = content if kind is tuple else sorted(content, key=json_text)
-    else:
-        content = _scalar_text(value)
-    tags.append(kind.__name__)
-    return {f"~{kind.__name__}": content}
-
-
-def json_text(data: object) -> str:
-    return json.dumps(data, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
-
-
-def encode_value(value: object) -> tuple[bytes, bool]:
-    """
-    The value as JSON, and whether it has tags.
-
-    Raises:
-        TypeError: names the type that would not come back exactly as it is.
-    """
-    tags: list[str] = []
-    try:
-        text = json.dumps(to_json(value, tags), ensure_ascii=False, separators=(",", ":"))
-    except (RecursionError, ValueError) as error:  # endless, or an integer beyond the interpreter's limit
-        raise TypeError(f"{type(value).__qualname__} ({error})") from None
-    return text.encode("utf-8", "surrogatepass"), bool(tags)
-
-
-def _restore(data: dict[str, Any]) -> Any:
-    name = next(iter(data), "")
-    return RESTORE[name](data[name]) if name[:1] == "~" else data
-
-
-# What decoding garbage may raise.
-GARBAGE = (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, ImportError)
-
-
-@dataclass
-class Record:
-    """
-    A stored value: its JSON, the versions it was computed under, and when, in microseconds of Redis' clock.
-
-    Between `soft_us` and `hard_us` it is still served while one caller computes the next. `checked_at` is the cache's
-    clock before the versions were last compared with those in Redis.
-    """
-
-    versions: tuple[bytes, ...]
-    payload: bytes
-    tagged: bool
-    stored_us: int
-    soft_us: int
-    hard_us: int
-    checked_at: float
-    shared_value: list[Any] = field(default_factory=list)
-
-    def to_bytes(self) -> bytes:
-        numbers = (self.tagged, len(self.payload), self.stored_us, self.soft_us, self.hard_us)
-        return b"c1 %d %d %d %d %d %s\n%s" % (*numbers, b",".join(self.versions), self.payload)
-
-    @staticmethod
-    def from_bytes(data: bytes | None, checked_at: float) -> Record | None:
-        """None for bytes that `to_bytes` did not write, or not whole."""
-        head, _, payload = (data or b"").partition(b"\n")
-        try:
-            magic, tagged, length, stored_us, soft_us, hard_us, versions = head.split(b" ")
-            if magic != b"c1" or int(length) != len(payload):
-                return None
-            times = int(stored_us), int(soft_us), int(hard_us)
-        except ValueError:
-            return None
-        return Record(tuple(versions.split(b",")), payload, tagged == b"1", *times, checked_at)
-
-    def value(self, shared: bool = False) -> Any:
-        """The value: the same object each time if `shared`, else a new one. Raises one of GARBAGE if it is none."""
-        if shared and self.shared_value:
-            return self.shared_value[0]
-        text = self.payload.decode("utf-8", "surrogatepass")
-        value = json.loads(text, object_hook=_restore) if self.tagged else json.loads(text)
-        if shared:
-            self.shared_value.append(value)
-        return value
-
-
-class Memory:
-    """Records of this process within a number and a size; the least recently used go first."""
-
-    def __init__(self, max_entries: int, max_bytes: int) -> None:
-        self.max_entries = max_entries
-        self.max_bytes = max_bytes
-        self.bytes = 0
-        self.lock = threading.Lock()
-        self.records: OrderedDict[str, Record] = OrderedDict()
-
-    def get(self, name: str) -> Record | None:
-        with self.lock:
-            if name in self.records:
-                self.records.move_to_end(name)
-            return self.records.get(name)
-
-    def put(self, name: str, record: Record) -> None:
-        with self.lock:
-            if name in self.records:
-                self.bytes -= self._size(name, self.records.pop(name))
-            if self._size(name, record) <= self.max_bytes:
-                self.records[name] = record
-                self.bytes += self._size(name, record)
-            while len(self.records) > self.max_entries or self.bytes > self.max_bytes:
-                self.bytes -= self._size(*self.records.popitem(last=False))
-
-    @staticmethod
-    def _size(name: str, record: Record) -> int:
-        return len(name) + len(record.payload) + RECORD_BYTES
-
-
-# --- Redis ---
-
-
-class Link:
-    """
-    Redis within a time budget.
-
-    A command is sent once, or again if the connection turns out to have been closed. After an error the link is
-    `broken`: every call fails at once, and one background thread tries to reach Redis, delivers the invalidations that
-    are due, and mends it.
-    """
-
-    def __init__(self, url: str, prefix: str, budget_seconds: float, clock: Callable[[], float]) -> None:
-        options: dict[str, Any] = {"protocol": 2, "decode_responses": False, "health_check_interval": 0}
-        options.update(
-            socket_timeout=budget_seconds, socket_connect_timeout=budget_seconds, retry=Retry(NoBackoff(), 0)
-        )
-        pool = redis.ConnectionPool.from_url(url, **options)
-        pool.connection_kwargs.update(options)  # against options in the URL
-        self._new_connection: Callable[[], Any] = lambda: pool.connection_class(**pool.connection_kwargs)
-        self._prefix = prefix
-        self._budget_seconds = budget_seconds
-        self._clock = clock
-        self.clock_offset = 0.0  # Redis' clock minus ours in seconds; too large by one round trip at most
-        self.version_ms = 3_600_000
-        self.latest = self.version_key("@latest")
-        self.reset()
-
-    def reset(self) -> None:
-        """Start anew in a forked process: connections, threads and locks belong to the other one."""
-        self._idle: deque[Any] = deque()
-        self._account = threading.local()
-        self._lock = threading.Lock()
-        self._recovery: threading.Thread | None = None
-        self.broken = False
-        self.last_error = ""
-        self.undelivered: frozenset[str] = frozenset()
-        # our clock at the last invalidation: what was checked before is checked again
-        self.distrusted_at = -1.0
-
-    def version_key(self, tag: str) -> bytes:
-        return f"{self._prefix}v:{tag}".encode("utf-8", "surrogatepass")
-
-    def now_us(self) -> int:
-        """Redis' clock in microseconds; never too early."""
-        return int((self._clock() + self.clock_offset) * MICROSECONDS)
-
-    def call(self, *command: Any) -> Any:
-        """The answer to one command; Unavailable when there is none within what is left of the thread's budget."""
-        if self.broken:
-            raise Unavailable(self.last_error)
-        started, account = time.monotonic(), self._account
-        if started - getattr(account, "since", -REQUEST_SECONDS) >= REQUEST_SECONDS:
-            account.since, account.spent = started, 0.0
-        left = self._budget_seconds - account.spent
-        if left < self._budget_seconds / 100:
-            raise Unavailable("Redis is slow")
-        try:
-            return self._exchange(command, started + left)
-        except redis.exceptions.NoScriptError:
-            raise
-        except redis.ResponseError as error:
-            raise Unavailable(str(error)) from None
-        except (redis.RedisError, OSError) as error:
-            self.give_up(error)
-            raise Unavailable(str(error)) from None
-        finally:
-            # a healthy answer is free: the budget is for waiting
-            account.spent += max(0.0, time.monotonic() - started - self._budget_seconds / 20)
-
-    def script(self, text: str, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
-        """The answer of a Lua script, which is sent whole only to a server that does not know it yet."""
-        try:
-            return self.call("EVALSHA", _sha1(text), len(keys), *keys, *arguments)
-        except redis.exceptions.NoScriptError:
-            return self.call("EVAL", PRELUDE + text, len(keys), *keys, *arguments)
-
-    def _exchange(self, command: Sequence[Any], deadline: float) -> Any:
-        while True:
-            is_reused = bool(self._idle)
-            try:
-                connection = self._idle.pop()
-            except IndexError:
-                connection = self._connect()
-            try:
-                connection.send_command(*command)
-                if not connection.can_read(timeout=max(0.001, deadline - time.monotonic())):
-                    raise redis.TimeoutError("Redis did not answer in time")
-                answer = connection.read_response()
-            except redis.ResponseError:
-                self._idle.append(connection)
-                raise
-            except redis.ConnectionError as error:
-                connection.disconnect()
-                if not is_reused or isinstance(error, redis.TimeoutError):
-                    raise
-            except BaseException:
-                connection.disconnect()
-                raise
-            else:
-                self._idle.append(connection)
-                return answer
-
-    def _connect(self) -> Any:
-        connection = self._new_connection()
-        try:
-            connection.connect()
-            asked_at = self._clock()
-            keys = (self._prefix + "server", self.version_key("@all"), self.latest)
-            with contextlib.suppress(redis.ResponseError):  # a read-only replica, or INFO is forbidden
-                now_us = _run_script(connection, GREET_SCRIPT, keys, (SERVER_SECONDS * 1000,))
-                self.clock_offset = int(now_us) / MICROSECONDS - asked_at
-        except BaseException:
-            connection.disconnect()
-            raise
-        return connection
-
-    def bump(self, tags: Collection[str], hold_us: int, release: int) -> int:
-        """Give tags new versions (see `Cache.bump`). Until Redis took them they are `undelivered`, and sent again."""
-        with self._lock:
-            self.undelivered |= frozenset(tags)
-        try:
-            return self._deliver(self.script, frozenset(tags), hold_us, release)
-        except Unavailable as error:
-            with self._lock:
-                self.undelivered |= frozenset(tags)  # another thread's success may have removed them
-            self.give_up(error)
-            return 0
-
-    def _deliver(
-        self, script: Callable[..., Any], tags: Collection[str], hold_us: int = 0, release: int = 0
-    ) -> int:
-        due = self.undelivered.union(tags)
-        keys = [self.latest, *map(self.version_key, sorted(due))]
-        held_until = int(script(BUMP_SCRIPT, keys, (self.version_ms, hold_us, release))) if due else 0
-        with self._lock:
-            self.distrusted_at = self._clock()
-            self.undelivered -= due
-        return held_until
-
-    def give_up(self, error: BaseException) -> None:
-        """Leave Redis alone until the background thread got an answer."""
-        with self._lock:
-            self.last_error = str(error)
-            if self._recovery is None:
-                self._recovery = threading.Thread(target=self._recover, name="cache-recovery", daemon=True)
-                with contextlib.suppress(
-                    RuntimeError
-                ):  # no more threads, or the interpreter is shutting down
-                    self._recovery.start()
-            self.broken = self._recovery.is_alive()
-            if not self.broken:
-                self._recovery = None
-
-    def _recover(self) -> None:
-        pause, longest = RETRY_SECONDS
-        while True:
-            self._idle.clear()
-            try:
-                connection = self._connect()
-                self._deliver(functools.partial(_run_script, connection), ())
-                with self._lock:
-                    if not self.undelivered:
-                        self._idle.append(connection)
-                        self._recovery, self.broken = None, False
-                        return
-            except (redis.RedisError, OSError) as error:
-                self.last_error = str(error)
-                time.sleep(pause)
-                pause = min(longest, pause * 2)
-
-    def at_exit(self) -> None:
-        recovery = self._recovery
-        if self.undelivered and recovery is not None:
-            recovery.join(EXIT_SECONDS)
-
-
-def _run_script(connection: Any, text: str, keys: Sequence[Any], arguments: Sequence[Any]) -> Any:
-    connection.send_command("EVAL", PRELUDE + text, len(keys), *keys, *arguments)
-    return connection.read_response()
-
-
-@functools.lru_cache(maxsize=16)
-def _sha1(text: str) -> str:
-    return hashlib.sha1((PRELUDE + text).encode()).hexdigest()  # Redis' name for a script
-
-
-# --- entries ---
-
-
-class Slot(NamedTuple):
+class Slot:
     """The place of one key: its name, what it stands for, the tags it depends on, and where their versions are."""
 
-    name: str
-    redis_name: bytes
-    parts: Mapping[str, object]
-    tags: tuple[str, ...]
-    version_keys: list[bytes]
+    __slots__ = ("ask", "ask_versions", "name", "parts", "redis_name", "tags", "version_keys")
+
+    def __init__(self, name: str, parts: Mapping[str, object], tags: tuple[str, ...], link: Link) -> None:
+        self.name = name
+        self.parts = parts
+        self.tags = tags
+        self.redis_name = name.encode("utf-8", "surrogatepass")
+        self.version_keys = [link.version_key(tag) for tag in tags]
+        versions = b"".join(map(part, self.version_keys))
+        self.ask_versions = b"*%d\r\n$4\r\nMGET\r\n%s" % (len(tags) + 1, versions)
+        self.ask = b"*%d\r\n$4\r\nMGET\r\n%s%s" % (len(tags) + 2, versions, part(self.redis_name))
 
     def readable(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.parts.items())
@@ -594,7 +86,7 @@ class Slot(NamedTuple):
 class Found:
     """What a reader saw of a key: the versions of now, a record, and a value to serve while one caller computes."""
 
-    def __init__(self, versions: Versions, record: Record | None, known_us: int = 0) -> None:
+    def __init__(self, versions: bytes, record: Record | None, known_us: int = 0) -> None:
         self.versions = versions
         self.record = record
         self.known_us = max(known_us, record.stored_us if record else 0)
@@ -602,20 +94,18 @@ class Found:
 
 
 class Flight:
-    """A computation that other threads wait for, and the versions it noted."""
+    """A computation that other callers wait for, and the versions it noted."""
 
     def __init__(self) -> None:
-        self.done = threading.Event()
-        self.owner = threading.get_ident()
-        self.noted: tuple[bytes, ...] | None = None
+        self.done = Signal()
+        self.owner = who_asks()
+        self.noted = b""
         self.record: Record | None = None
 
-    def is_as_new_as(self, versions: Versions) -> bool:
+    def is_as_new_as(self, versions: bytes) -> bool:
         """Whether nothing was invalidated between its beginning and these versions; it may not have begun yet."""
-        if self.noted is None:
-            return True
-        pairs = zip(self.noted, versions)  # noqa: B905 (Python 3.8)
-        return all(int(mine) >= int(other) for mine, other in pairs if other and other.isdigit())
+        pairs = zip(self.noted.split(b","), versions.split(b","))  # noqa: B905 (Python 3.8)
+        return not self.noted or all(int(mine) >= int(other) for mine, other in pairs if other.isdigit())
 
 
 @dataclass(eq=False)
@@ -628,7 +118,8 @@ class Entry:
         layers: "memory", "redis"; other words are somebody else's.
         depends_on: "products" for all rows of a table, "users:{user_id}" for the row whose primary key is that part
             of the key.
-        window_seconds: how long memory is served without asking Redis whether it still holds.
+        window_seconds: how long memory is served without asking Redis whether it still holds, at most; other processes'
+            invalidations are heard at once while the connection for them stands.
         staleness_bound_seconds: how old an invalidated value may be that others get while one caller computes the next.
         version: raise it when the meaning of the value changes.
         tags: more names to invalidate by, written as in `depends_on`.
@@ -674,10 +165,11 @@ class Entry:
             ValueError: the entry belongs to another function.
         """
         place = f"{function.__module__}.{function.__qualname__}"
-        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-            raise TypeError(f"{self.name}: {place} is async; this cache is for plain functions.")
-        if inspect.isgeneratorfunction(function):
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{self.name}: {place} is a generator; return a list instead.")
+        if inspect.iscoroutinefunction(function) != IS_ASYNC:
+            kinds = ("async", "plain") if IS_ASYNC else ("plain", "async")
+            raise TypeError(f"{self.name}: {place} is {kinds[1]}; this cache is for {kinds[0]} functions.")
         if self._function not in ("", place):
             raise ValueError(
                 f"{self.name}: caches {self._function} already; give {place} an entry of its own."
@@ -689,14 +181,30 @@ class Entry:
                 self._defaults[name] = () if parameter.kind is parameter.VAR_POSITIONAL else {}
             elif parameter.default is not parameter.empty:
                 self._defaults[name] = parameter.default
+        slots: dict[Any, Slot] = {}  # of the latest calls with plain positional arguments
 
         @functools.wraps(function)
         def cached(*args: Any, **kwargs: Any) -> Any:
+            shape, slot = (args, tuple(map(type, args))), None  # 1 and True are equal
+            with contextlib.suppress(TypeError):  # a list, or another thing without a hash
+                slot = None if kwargs else slots.get(shape)
+            if slot is not None:
+                record = self._at_hand(slot)
+                if record is not None:
+                    self.counts["hits"] += 1  # without the lock: one may be lost
+                    return record.value(self.shared)
+            compute = functools.partial(function, *args, **kwargs)
             if not self._is_on:
-                return function(*args, **kwargs)
-            return self.get_or_compute(
-                signature.bind(*args, **kwargs).arguments, lambda: function(*args, **kwargs)
-            )
+                return compute()
+            if slot is None:
+                slot = self._slot_or_refusal(signature.bind(*args, **kwargs).arguments)
+                if slot is None:
+                    return self._compute(compute)
+                if not kwargs and PLAIN.issuperset(shape[1]) and len(slot.name) < 300:
+                    if len(slots) >= MOST_SLOTS:
+                        slots.clear()
+                    slots[shape] = slot
+            return self._get(slot, compute)
 
         return cast("F", cached)
 
@@ -708,39 +216,8 @@ class Entry:
             TypeError: a part of the key, or the value, is of a type that cannot be stored exactly, and the cache is strict.
             Exception: what `compute` raises; it is never stored.
         """
-        if not self._is_on:
-            return self._compute(compute)
-        started = time.monotonic()
-        try:
-            slot = self.slot(key)
-        except TypeError as error:
-            self._refuse(error)
-            return self._compute(compute)
-        if self.is_blocked(slot):
-            return self._bypass(slot, compute, BLOCKED)
-        try:
-            found = self._look(slot)
-        except Unavailable as error:
-            return self._bypass(slot, compute, str(error), errors=1)
-        record = found.record
-        if record is not None:
-            with contextlib.suppress(*GARBAGE):
-                value: T = record.value(self.shared)
-                is_valid = record.versions == found.versions
-                if is_valid and (self.cache.mode == "shadow" or self.cache.link.now_us() < record.soft_us):
-                    return self._hit(slot, record, value, compute, started)
-                if is_valid or self.may_be_served_stale(record):
-                    found.may_serve.append(value)
-        return self._miss(slot, found, compute)
-
-    def _refuse(self, error: TypeError) -> None:
-        """Raise what cannot be stored; a cache that is not strict says it once and lets the call compute."""
-        if self.cache.strict:
-            raise error from None
-        self.count(errors=1)
-        if not self._has_refused:
-            self._has_refused = True
-            warnings.warn(f"{error} It is computed at each call.", RuntimeWarning, stacklevel=4)
+        slot = self._slot_or_refusal(key) if self._is_on else None
+        return self._compute(compute) if slot is None else self._get(slot, compute)
 
     def invalidate(self, **key: object) -> None:
         """Forget one key, now. Call it after the commit."""
@@ -771,46 +248,94 @@ class Entry:
             text = "#" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=20).hexdigest()
         place = f"{self.name}/{self.version}/{text}"
         tags = ["@all", f"@entry/{self.name}", f"@key/{place}"]
-        for table, part in self._dependencies:
-            if part and part not in parts:
+        for table, row_part in self._dependencies:
+            if row_part and row_part not in parts:
                 raise TypeError(
-                    f'{self.name}: depends on "{table}:{{{part}}}"; its key has no part "{part}".'
+                    f'{self.name}: depends on "{table}:{{{row_part}}}"; its key has no part "{row_part}".'
                 )
-            row = row_text(parts[part]) if part else None
+            row = row_text(parts[row_part]) if row_part else None
             tags += [table] if row is None else [f"{table}:*", f"{table}:{row}"]
-        name = f"{self.cache.prefix}e:{place}"
-        version_keys = [self.cache.link.version_key(tag) for tag in tags]
-        return Slot(name, name.encode("utf-8", "surrogatepass"), parts, tuple(tags), version_keys)
+        return Slot(f"{self.cache.prefix}e:{place}", parts, tuple(tags), self.cache.link)
+
+    def _slot_or_refusal(self, key: Mapping[str, object]) -> Slot | None:
+        try:
+            return self.slot(key)
+        except TypeError as error:
+            self._refuse(error)
+            return None
+
+    def _refuse(self, error: TypeError) -> None:
+        """Raise what cannot be stored; a cache that is not strict says it once and lets the call compute."""
+        if self.cache.strict:
+            raise error from None
+        self.count(errors=1)
+        if not self._has_refused:
+            self._has_refused = True
+            warnings.warn(f"{error} It is computed at each call.", RuntimeWarning, stacklevel=4)
 
     # Reading.
 
     def is_blocked(self, slot: Slot) -> bool:
         return not self.cache.blocked_tags().isdisjoint(slot.tags)
 
+    def _at_hand(self, slot: Slot) -> Record | None:
+        """What this process may serve without asking or telling anybody."""
+        cache = self.cache
+        if not self.window_seconds or cache.listeners or cache.pending_tags is not _no_tags:
+            return None
+        record, now = cache.memory.get(slot.name), cache.clock()
+        if record is None or not (record.copies or record.shared_value) or cache.mode != "on":
+            return None
+        is_young = (now + cache.link.clock_offset) * MICROSECONDS < record.soft_us
+        return (
+            record
+            if is_young and cache.link.is_trusted(record, slot.tags, self.window_seconds, now)
+            else None
+        )
+
+    def _get(self, slot: Slot, compute: Callable[[], T]) -> T:
+        started = time.monotonic()
+        if self.is_blocked(slot):
+            return self._bypass(slot, compute, BLOCKED)
+        try:
+            found = self._look(slot)
+        except Unavailable as error:
+            return self._bypass(slot, compute, str(error), errors=1)
+        record = found.record
+        if record is not None:
+            with contextlib.suppress(*GARBAGE):
+                value: T = record.value(self.shared)
+                is_valid, is_shadow = record.versions == found.versions, self.cache.mode == "shadow"
+                if is_valid and (is_shadow or self.cache.link.now_us() < record.soft_us):
+                    self.count(hits=1, hit_ms=(time.monotonic() - started) * 1000)
+                    self.tell("hit", slot, record)
+                    return self._judge(slot, record, compute) if is_shadow else value
+                if is_valid or self.may_be_served_stale(record):
+                    found.may_serve.append(value)
+        return self._miss(slot, found, compute)
+
     def _look(self, slot: Slot) -> Found:
         """What is stored, and the versions of now, in one round trip; in none while memory may be trusted."""
-        link, asked_at = self.cache.link, self.cache.clock()
+        link, asked_at, epoch = self.cache.link, self.cache.clock(), self.cache.link.epoch
         record = self.cache.memory.get(slot.name) if self._in_memory else None
         known_us = record.stored_us if record else 0
         if record is not None and link.now_us() < (record.soft_us if self._in_redis else record.hard_us):
-            if asked_at - record.checked_at < self.window_seconds and record.checked_at > link.distrusted_at:
-                return Found(record.versions, record)
-            versions = tuple(link.call("MGET", *slot.version_keys))
+            if self.window_seconds:
+                if self.cache.push:
+                    link.listen(self.window_seconds)
+                if link.is_trusted(record, slot.tags, self.window_seconds, asked_at):
+                    return Found(record.versions, record)
+            versions = _joined(link.send(slot.ask_versions))
             if record.versions == versions:
-                record.checked_at = asked_at
+                record.checked_at, record.epoch = asked_at, epoch
                 return Found(versions, record)
         if not self._in_redis:
-            return Found(tuple(link.call("MGET", *slot.version_keys)), None, known_us)
-        *seen, data = link.call("MGET", *slot.version_keys, slot.redis_name)
-        record, versions = Record.from_bytes(data, asked_at), tuple(seen)
+            return Found(_joined(link.send(slot.ask_versions)), None, known_us)
+        *seen, data = link.send(slot.ask)
+        record, versions = Record.from_bytes(data, asked_at, epoch), _joined(seen)
         if record is not None and self._in_memory and record.versions == versions:
             self.cache.memory.put(slot.name, record)
         return Found(versions, record, known_us)
-
-    def _hit(self, slot: Slot, record: Record, value: T, compute: Callable[[], T], started: float) -> T:
-        self.count(hits=1, hit_ms=(time.monotonic() - started) * 1000)
-        self.tell("hit", slot, record)
-        return self._judge(slot, record, compute) if self.cache.mode == "shadow" else value
 
     def may_be_served_stale(self, record: Record) -> bool:
         """
@@ -825,7 +350,7 @@ class Entry:
     # Computing.
 
     def _miss(self, slot: Slot, found: Found, compute: Callable[[], T]) -> T:
-        """One thread computes; the others take what may be served, else wait for it."""
+        """One caller computes; the others take what may be served, else wait for it."""
         cache, mine = self.cache, Flight()
         with cache.lock:
             flight = cache.flights.get(slot.name)
@@ -845,12 +370,13 @@ class Entry:
         if found.may_serve:
             self.count(stale_served=1)
             return cast("T", found.may_serve[0])
-        if flight.owner != threading.get_ident():
+        if flight.owner != who_asks():
             self.count(waits=1)
             flight.done.wait(self.wait_seconds)
             if flight.record is not None and flight.is_as_new_as(found.versions):
                 return cast("T", flight.record.value(self.shared))
-        return self._compute_and_store(slot, found, compute, mine)[0]
+        value, _ = self._compute_and_store(slot, found, compute, mine)
+        return value
 
     def _compute_and_store(
         self, slot: Slot, found: Found, compute: Callable[[], T], flight: Flight, patience_seconds: float = 0
@@ -859,23 +385,25 @@ class Entry:
         cache, link = self.cache, self.cache.link
         token = uuid.uuid4().hex if self._in_redis else ""
         keys = (slot.redis_name, slot.redis_name + b":lock", link.latest, *slot.version_keys)
-        patience = time.monotonic() + patience_seconds
+        patience, wait_ms = time.monotonic() + patience_seconds, max(1, int(self.wait_seconds * 1000))
         while True:
-            asked_at, began = cache.clock(), cache.snapshot_began()
+            asked_at, epoch, began = cache.clock(), link.epoch, cache.snapshot_began()
             try:
-                arguments = (link.version_ms, token, max(1, int(self.wait_seconds * 1000)), found.known_us)
-                now_us, data, is_locked, *noted = link.script(NOTE_SCRIPT, keys, arguments)
+                now_us, data, is_locked, versions = link.script(
+                    NOTE_SCRIPT, keys, link.version_ms, token, wait_ms, found.known_us
+                )
             except Unavailable as error:
-                return self._bypass(slot, compute, str(error), errors=1), None
+                value: T = self._bypass(slot, compute, str(error), errors=1)
+                return value, None
             seen_us = now_us if began is None else now_us - int((cache.clock() - began) * MICROSECONDS)
             link.clock_offset = now_us / MICROSECONDS - asked_at
-            versions = flight.noted = tuple(noted)
-            late = Record.from_bytes(data, asked_at) or (
-                cache.memory.get(slot.name) if self._in_memory else None
-            )
+            flight.noted = versions
+            late = Record.from_bytes(data, asked_at, epoch)
+            if late is None and self._in_memory:
+                late = cache.memory.get(slot.name)
             if late is not None and late.versions == versions and late.stored_us > found.known_us:
                 with contextlib.suppress(*GARBAGE):
-                    value: T = late.value(self.shared)
+                    value = late.value(self.shared)
                     self.count(hits=1)
                     return value, late
             if is_locked or not token or time.monotonic() >= patience:
@@ -891,35 +419,44 @@ class Entry:
         try:
             self.count(misses=1)
             self.tell("miss", slot)
+            started = time.monotonic()
             value = self._compute(compute)
             # What an open transaction sees may be as old as its beginning: good only if nothing has changed since.
-            if any(int(version) > seen_us for version in versions):
+            if any(int(version) > seen_us for version in versions.split(b",")):
                 self.skipped(slot, "the open transaction is older than the last change")
             elif self.is_blocked(slot):
                 self.skipped(slot, BLOCKED)
             else:
-                record = self._record(slot, value, versions, now_us, asked_at)
+                life, early = self._life_us(time.monotonic() - started)
+                times = now_us, now_us + life - early, now_us + life
+                record = self._record(slot, value, versions, times, asked_at, epoch)
             return value, record
         finally:
             self._store(slot, record, token)
 
+    def _life_us(self, seconds: float) -> tuple[int, int]:
+        """How long a value lives that took so many seconds, and how much earlier one caller computes the next."""
+        life = self.ttl_seconds * random.uniform(0.9, 1)  # what is stored together expires apart
+        early = min(life / 2, max(life / 10, seconds * 1.5))
+        return int(life * MICROSECONDS), int(early * MICROSECONDS)
+
     def _record(
-        self, slot: Slot, value: object, versions: tuple[bytes, ...], now_us: int, asked_at: float
+        self,
+        slot: Slot,
+        value: object,
+        versions: bytes,
+        times: tuple[int, int, int],
+        asked_at: float,
+        epoch: int,
     ) -> Record | None:
         try:
             payload, tagged = encode_value(value)
         except TypeError as error:
             what = f"{self.name}: the value for {slot.readable() or 'no arguments'} holds a {error}"
-            self._refuse(
-                TypeError(f"{what}, which cannot be restored exactly. Return plain data, for example a dict.")
-            )
+            way_out = "which cannot be restored exactly. Return plain data, for example a dict."
+            self._refuse(TypeError(f"{what}, {way_out}"))
             return None
-        life_us = (
-            self.ttl_seconds * MICROSECONDS * random.uniform(0.9, 1)
-        )  # what is stored together expires apart
-        return Record(
-            versions, payload, tagged, now_us, now_us + int(life_us * 0.9), now_us + int(life_us), asked_at
-        )
+        return Record(versions, payload, tagged, *times, asked_at, epoch)
 
     def _store(self, slot: Slot, record: Record | None, token: str) -> None:
         """Put a record into its layers, and open the lock."""
@@ -933,30 +470,31 @@ class Entry:
             self.tell("store", slot, record)
         if token:
             try:
-                keys = (slot.redis_name, slot.redis_name + b":lock")
-                self.cache.link.script(STORE_SCRIPT, keys, (data, max(1, life_ms), token))
+                arguments = (2, slot.redis_name, slot.redis_name + b":lock", data, max(1, life_ms), token)
+                self.cache.link.send(pack("EVAL", PRELUDE + STORE_SCRIPT, *arguments), await_answer=False)
             except Unavailable as error:
                 self.count(errors=1)
                 self.tell("error", slot, reason=str(error))
 
-    def _await_other_process(self, slot: Slot, versions: tuple[bytes, ...], patience: float) -> Record | None:
+    def _await_other_process(self, slot: Slot, versions: bytes, patience: float) -> Record | None:
         """What the holder of the lock stores; None when it gave up or took too long, or the versions have changed."""
         self.count(waits=1)
-        pause = 0.002
-        keys = (*slot.version_keys, slot.redis_name, slot.redis_name + b":lock")
+        pause, epoch = 0.002, self.cache.link.epoch
         while time.monotonic() < patience:
-            time.sleep(pause)
+            sleep(pause)
             pause = min(0.02, pause * 1.5)
             try:
-                *seen, data, lock = self.cache.link.call("MGET", *keys)
+                *seen, data, lock = self.cache.link.call(
+                    "MGET", *slot.version_keys, slot.redis_name, slot.redis_name + b":lock"
+                )
             except Unavailable:
                 return None
-            record = Record.from_bytes(data, self.cache.clock())
-            if record is not None and record.versions == versions == tuple(seen):
+            record = Record.from_bytes(data, self.cache.clock(), epoch)
+            if record is not None and record.versions == versions == _joined(seen):
                 with contextlib.suppress(*GARBAGE):
                     record.value()
                     return record
-            if lock is None or tuple(seen) != versions:
+            if lock is None or _joined(seen) != versions:
                 return None
         return None
 
@@ -981,40 +519,35 @@ class Entry:
 
     def _judge(self, slot: Slot, record: Record, compute: Callable[[], T]) -> T:
         """The origin's value, after telling the listeners if the stored one differs, or why it could not be compared."""
-        began = self.cache.snapshot_began()
+        began, served = self.cache.snapshot_began(), json_text(to_json(record.value(), []))
         try:
             origin = self._compute(compute)
         except Exception as error:
-            self.compare(
-                slot,
-                record,
-                json_text(to_json(record.value(), [])),
-                f"{type(error).__qualname__}: {error}",
-                began,
-            )
+            self.compare(slot, record, served, f"{type(error).__qualname__}: {error}", began)
             raise
         try:
             origin_text = json_text(to_json(origin, []))
         except (TypeError, ValueError, RecursionError) as error:
             self.tell("uncompared", slot, reason=str(error))
         else:
-            self.compare(slot, record, json_text(to_json(record.value(), [])), origin_text, began)
+            self.compare(slot, record, served, origin_text, began)
         return origin
 
     def compare(
         self, slot: Slot, record: Record, served: str, origin: str, began: float | None = None
     ) -> None:
         """Tell "mismatch" if two texts differ, or "uncompared" if they may: a change announced since, a transaction open before."""
-        link = self.cache.link
         if served == origin:
             return
-        open_us = 0 if began is None else int((self.cache.clock() - began + SETTLE_SECONDS) * MICROSECONDS)
-        if began is not None and record.stored_us > link.now_us() - open_us:
-            self.tell("uncompared", slot, reason="the open transaction is older than the value")
-            return
-        time.sleep(SETTLE_SECONDS)
+        link = self.cache.link
+        if began is not None:
+            open_us = int((self.cache.clock() - began + SETTLE_SECONDS) * MICROSECONDS)
+            if record.stored_us > link.now_us() - open_us:
+                self.tell("uncompared", slot, reason="the open transaction is older than the value")
+                return
+        sleep(SETTLE_SECONDS)
         try:
-            if tuple(link.call("MGET", *slot.version_keys)) != record.versions:
+            if _joined(link.send(slot.ask_versions)) != record.versions:
                 self.tell("uncompared", slot, reason="a write was announced meanwhile")
                 return
         except Unavailable as error:
@@ -1033,19 +566,14 @@ class Entry:
             return
         if record is not None:
             more["stored_t"] = record.stored_us / MICROSECONDS - self.cache.link.clock_offset
-            more["stored_us"], more["versions"] = (
-                record.stored_us,
-                [int(version) for version in record.versions],
-            )
+            more["stored_us"] = record.stored_us
+            more["versions"] = [int(version) for version in record.versions.split(b",")]
         self.cache.notify(event, self.name, slot.readable(), **more)
 
     def count(self, **amounts: float) -> None:
         with self.cache.lock:
             for name, amount in amounts.items():
                 self.counts[name] += amount
-
-
-BLOCKED = "a write is not yet committed or not yet announced"
 
 
 class Cache:
@@ -1058,6 +586,7 @@ class Cache:
         budget_ms: the most that one request waits for Redis.
         memory_entries, memory_bytes: bounds of what this process keeps.
         strict: raise for what cannot be stored exactly; otherwise warn once and compute it at each call.
+        push: hear other processes' invalidations, on a connection of their own, where an entry has a window.
         clock: seconds that never go back.
 
     Attributes:
@@ -1080,25 +609,26 @@ class Cache:
         memory_entries: int = 10_000,
         memory_bytes: int = 64 * 1024 * 1024,
         strict: bool = True,
+        push: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         mode = os.environ.get("CACHE_MODE") or "on"
         if mode not in ("on", "off", "shadow"):
             raise ValueError(f'CACHE_MODE is "{mode}"; it can be on, off or shadow.')
         if url and int(redis.__version__.partition(".")[0]) < 5:
-            warnings.warn(
-                f"redis-py {redis.__version__} is too old, 5.0 is needed: every cache is off.", stacklevel=2
-            )
+            old = f"redis-py {redis.__version__} is too old, 5.0 is needed: every cache is off."
+            warnings.warn(old, stacklevel=2)
             url = None
         self.mode = mode if url else "off"
         self.is_on = self.mode != "off"
         self.prefix = (os.environ.get("CACHE_NAMESPACE") or namespace) + ":"
         self.strict = strict
+        self.push = push
         self.clock = clock
         self.entries: dict[str, Entry] = {}
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self.snapshot_began: Callable[[], float | None] = lambda: None
-        self.pending_tags: Callable[[], Collection[str]] = lambda: ()
+        self.pending_tags: Callable[[], Collection[str]] = _no_tags
         self.after_commit: Callable[[Any, Callable[[], None]], None] = _no_session
         self.link = Link(url or "redis://", self.prefix, budget_ms / 1000, clock)
         self.memory = Memory(memory_entries, memory_bytes)
@@ -1190,10 +720,28 @@ class Cache:
             lines += [f"# TYPE cache_{gauge} gauge", f"cache_{gauge} {value}"]
         return "\n".join(lines) + "\n"
 
+    def close(self) -> None:
+        """End the threads that wait for Redis; the caches go on without them."""
+        self.link.is_closed = True
+
+
+def tag_names(tag: Tag) -> set[str]:
+    """The tags to bump for a table and all its rows ("users"), or for one row (("users", 7))."""
+    table, row = (tag, None) if isinstance(tag, str) else (tag[0], row_text(tag[1]))
+    return {table, f"{table}:*" if row is None else f"{table}:{row}"}
+
+
+def _joined(versions: Sequence[bytes | None]) -> bytes:
+    return b",".join([version or b"" for version in versions])
+
 
 def _with(cache: Cache | None, function: Callable[[Cache], None]) -> None:
     if cache is not None:
         function(cache)
+
+
+def _no_tags() -> Collection[str]:
+    return ()
 
 
 def _no_session(session: Any, function: Callable[[], None]) -> None:

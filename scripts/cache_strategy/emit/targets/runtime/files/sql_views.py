@@ -21,7 +21,8 @@ from typing import Any
 from sqlalchemy import MetaData, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from .runtime import BLOCKED, NOTE_SCRIPT, STORE_SCRIPT, Cache, Record, Unavailable
+from .link import NOTE_SCRIPT, STORE_SCRIPT, Unavailable
+from .runtime import BLOCKED, Cache, Record
 
 REFRESH_SECONDS = 600  # assumed: no refresh takes longer; after that another process may start one
 KEPT_SECONDS = 7 * 86400  # how long it is known what a refresh has seen; later the view is refreshed again
@@ -109,13 +110,13 @@ class View:
         statement = text(f"REFRESH MATERIALIZED VIEW {concurrently}{_quoted(self.view_name)}")
         slot, link, token = self.entry.slot({}), self.cache.link, uuid.uuid4().hex
         lock = slot.redis_name + b":lock"
-        versions: list[bytes] = []
+        versions = b""
         now_us = 0
         if self.cache.is_on:
             try:
-                arguments = (link.version_ms, token, REFRESH_SECONDS * 1000, 1 << 60)
                 names = (slot.redis_name, lock, link.latest, *slot.version_keys)
-                now_us, _, locked, *versions = link.script(NOTE_SCRIPT, names, arguments)
+                arguments = (link.version_ms, token, REFRESH_SECONDS * 1000, 1 << 60)
+                now_us, _, locked, versions = link.script(NOTE_SCRIPT, names, *arguments)
             except Unavailable:
                 locked = True  # nobody can be asked; the database lets one refresh wait for the other
             if not locked:
@@ -126,13 +127,13 @@ class View:
             with engine.begin() as connection:
                 connection.execute(statement)
             hard_us = now_us + KEPT_SECONDS * 1_000_000
-            data = Record(tuple(versions), b"1", False, now_us, hard_us, hard_us, 0.0).to_bytes()
+            data = Record(versions, b"1", False, now_us, hard_us, hard_us, 0.0).to_bytes()
             return True
         finally:
             self.entry.count(computations=1, compute_ms=(time.monotonic() - started) * 1000)
             if versions:
                 try:
-                    link.script(STORE_SCRIPT, (slot.redis_name, lock), (data, KEPT_SECONDS * 1000, token))
+                    link.script(STORE_SCRIPT, (slot.redis_name, lock), data, KEPT_SECONDS * 1000, token)
                 except Unavailable as error:
                     self.entry.tell("error", slot, reason=str(error))
 
@@ -155,14 +156,16 @@ class View:
         if self.entry.is_blocked(slot):
             return BLOCKED
         try:
-            *versions, data = link.call("MGET", *slot.version_keys, slot.redis_name)
+            *versions, data = link.send(slot.ask)
             record = Record.from_bytes(data, 0.0)
             populated, isolation = self._state_of_view(session)
             if not populated:
                 return f"no materialized view {self.view_name}"
             if isolation != "read committed":
                 return f"isolation level {isolation}"  # its snapshot may be older than the refresh
-            is_fresh = record is not None and record.versions == tuple(versions)
+            is_fresh = record is not None and record.versions == b",".join(
+                version or b"" for version in versions
+            )
             if record is not None and (is_fresh or self.entry.may_be_served_stale(record)):
                 self.entry.count(**{"hits" if is_fresh else "stale_served": 1})
                 self.entry.tell("hit", slot, record)

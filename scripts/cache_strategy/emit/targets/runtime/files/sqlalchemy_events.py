@@ -32,7 +32,8 @@ from sqlalchemy.pool import Pool
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.expression import BindParameter, Delete, Insert, Update
 
-from .runtime import Cache, row_text
+from .runtime import Cache
+from .values import row_text
 
 T = TypeVar("T")
 MAX_ROWS = 100  # assumed: a transaction that writes more rows of a table invalidates all of it

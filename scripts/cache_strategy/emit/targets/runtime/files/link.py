@@ -1,0 +1,446 @@
+"""
+Redis within a time budget: versions of tags, their changes as other processes announce them, and what to do without.
+
+Why an old value is never stored as a new one: every table, row and tag has a version in Redis, the microsecond of its
+last invalidation. A reader notes the versions before it computes (NOTE_SCRIPT), and its value is good only while they
+stay the same; an invalidation gives new ones (BUMP_SCRIPT). One that Redis did not take is repeated until it does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import functools
+import hashlib
+import json
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+import redis
+
+from .values import Record
+from .wire import Address, Wire, in_background, sleep
+
+REQUEST_SECONDS = 1.0  # assumed: the budget of a caller is whole again this long after its first use
+RETRY_SECONDS = 0.02, 0.25  # assumed: first and longest pause between two attempts to reach Redis again
+EXIT_SECONDS = 2.0  # assumed: a process that ends waits that long for its last invalidations to be delivered
+BEAT_SECONDS = (
+    1.0  # assumed: how often it is made sure that announcements still arrive; more often for short windows
+)
+SERVER_SECONDS = 30 * 86400  # how long Redis remembers which server it was; then everything is computed anew
+MOST_CHANGES = 10_000  # assumed: the latest changed tags that a process remembers
+MICROSECONDS = 1_000_000
+
+# Begins every script. The time is Redis' own, so the clocks of the machines need not agree; what is no version is
+# overwritten.
+PRELUDE = """
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local function get(key) return redis.call('MGET', key)[1] end  -- nil for other types, too
+local function put(key, version, ms) redis.call('SET', key, string.format('%.0f', version), 'PX', ms) end
+"""
+
+# KEYS: value, lock, the latest version of all, versions... ARGV: ms a version lives, token of the lock or "", ms the lock
+# lives, when the value was stored that the caller knows. Gives the time, a good value that was stored later, 1 if the
+# lock was taken, the versions. A missing version becomes the latest of all: whatever Redis may have forgotten about the
+# tag was no later than that. A lock taken under other versions is taken over: what its holder computes is outdated.
+NOTE_SCRIPT = """
+local seen = redis.call('MGET', unpack(KEYS, 3))
+local latest = tonumber(seen[1]) or now
+for i = 1, #KEYS - 2 do
+  if seen[i] and string.match(seen[i], '^%d+$') then
+    redis.call('PEXPIRE', KEYS[i + 2], ARGV[1])
+  else
+    put(KEYS[i + 2], latest, ARGV[1])
+    seen[i] = string.format('%.0f', latest)
+  end
+end
+local under, value, locked = table.concat(seen, ',', 2), false, 0
+if ARGV[2] ~= '' then
+  value = get(KEYS[1])
+  local stored, at = string.match(value or '', '^c1 %d %d+ (%d+) %d+ %d+ (%S+)')
+  if at ~= under or tonumber(stored) <= tonumber(ARGV[4]) then
+    value = false
+    local holder = get(KEYS[2])
+    if not holder or string.match(holder, ' (.*)') ~= under or string.match(holder, '(.*) ') == ARGV[2] then
+      redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. under, 'PX', ARGV[3])
+      locked = 1
+    end
+  end
+end
+return {now, value, locked, under}
+"""
+
+# KEYS: the latest version of all, versions... ARGV: ms a version lives, microseconds to add, a version to replace by an
+# earlier one, a channel, the tags as JSON to announce there. Versions grow, except that one in the future, set before a
+# commit, becomes the time after it.
+BUMP_SCRIPT = """
+local latest = tonumber(get(KEYS[1])) or 0
+for i = 2, #KEYS do
+  local old = tonumber(get(KEYS[i])) or 0
+  if old == tonumber(ARGV[3]) or old > now + 86400000000 then old = 0 end
+  local new = math.max(now + ARGV[2], old + 1)
+  put(KEYS[i], new, ARGV[1])
+  latest = math.max(latest, math.min(new, now + 1))
+end
+put(KEYS[1], latest, ARGV[1])
+redis.pcall('PUBLISH', ARGV[4], ARGV[5])
+return now + ARGV[2]
+"""
+
+# KEYS: value, lock. ARGV: value or "", ms it lives, token of the lock.
+STORE_SCRIPT = """
+if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
+if string.match(get(KEYS[2]) or '', '(.*) ') == ARGV[3] then redis.call('DEL', KEYS[2]) end
+return 1
+"""
+
+# KEYS: the remembered server, the version of everything, the latest version of all. ARGV: ms to remember it. A server
+# that restarted or took over may hold versions from before invalidations it never saw: all that is stored is invalid.
+GREET_SCRIPT = """
+local server = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
+if server and get(KEYS[1]) ~= server then
+  redis.call('SET', KEYS[1], server, 'PX', ARGV[1])
+  put(KEYS[2], math.max(now, (tonumber(get(KEYS[2])) or 0) + 1), ARGV[1])
+  redis.call('DEL', KEYS[3])
+end
+return now
+"""
+
+
+class Unavailable(Exception):
+    """Redis did not answer in time, refused, or is known to be gone. Never reaches the application."""
+
+
+class Link:
+    """
+    Redis within a time budget.
+
+    A command is sent once, or again if the connection turns out to have been closed. After an error the link is
+    `broken`: every call fails at once, and one background thread tries to reach Redis, delivers the invalidations that
+    are due, and mends it.
+    """
+
+    def __init__(self, url: str, prefix: str, budget_seconds: float, clock: Callable[[], float]) -> None:
+        self._address = Address(url, budget_seconds)
+        self._prefix = prefix
+        self._budget_seconds = budget_seconds
+        self._clock = clock
+        self._channel = prefix + "changes"
+        self._spent: contextvars.ContextVar[list[float]] = contextvars.ContextVar("spent")
+        self.clock_offset = 0.0  # Redis' clock minus ours in seconds; too large by one round trip at most
+        self.version_ms = 3_600_000
+        self.latest = self.version_key("@latest")
+        self.beat_seconds = BEAT_SECONDS
+        self.reset()
+
+    def reset(self) -> None:
+        """Start anew in a forked process: connections, threads and locks belong to the other one."""
+        self._idle: deque[Wire] = deque()
+        self._lock = threading.Lock()
+        self._recovery: threading.Thread | None = None
+        self._ear: threading.Thread | None = None
+        self.is_closed = False
+        self.broken = False
+        self.last_error = ""
+        self.undelivered: frozenset[str] = frozenset()
+        # What has changed, as far as this process knows: an epoch counts the changes, each tag has its latest.
+        self.epoch = 1
+        self._changed: OrderedDict[str, int] = OrderedDict()
+        self._forgotten = 0
+        # By our clock: since when every change is announced to us, and until when all announcements were heard.
+        self._covered_from = float("inf")
+        self._heard_at = 0.0
+
+    def version_key(self, tag: str) -> bytes:
+        return f"{self._prefix}v:{tag}".encode("utf-8", "surrogatepass")
+
+    def now_us(self) -> int:
+        """Redis' clock in microseconds; never too early."""
+        return int((self._clock() + self.clock_offset) * MICROSECONDS)
+
+    # Commands.
+
+    def call(self, *command: Any) -> Any:
+        """The answer to one command; Unavailable when there is none within what is left of the caller's budget."""
+        return self.send(pack(*command))
+
+    def script(self, text: str, keys: Sequence[bytes], *arguments: Any) -> Any:
+        """The answer of a Lua script, which is sent whole only to a server that does not know it yet."""
+        try:
+            return self.call("EVALSHA", _sha1(text), len(keys), *keys, *arguments)
+        except Unavailable as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+        return self.call("EVAL", PRELUDE + text, len(keys), *keys, *arguments)
+
+    def send(self, packed: bytes, await_answer: bool = True) -> Any:
+        """As `call`, for a command that is packed already. An answer that is not awaited is passed over later."""
+        if self.broken:
+            raise Unavailable(self.last_error)
+        started = time.monotonic()
+        account = self._spent.get(None)  # since when, and how much
+        if account is None or started - account[0] >= REQUEST_SECONDS:
+            account = [started, 0.0]
+            self._spent.set(account)
+        left = self._budget_seconds - account[1]
+        if left < self._budget_seconds / 100:
+            raise Unavailable("Redis is slow")
+        try:
+            answer = self._exchange(packed, started + left, await_answer)
+        except (redis.RedisError, OSError) as error:
+            self.give_up(error)
+            raise Unavailable(str(error)) from None
+        finally:
+            # a healthy answer is free: the budget is for waiting
+            account[1] += max(0.0, time.monotonic() - started - self._budget_seconds / 20)
+        if isinstance(answer, redis.ResponseError):
+            raise Unavailable(str(answer))
+        return answer
+
+    def _exchange(self, packed: bytes, deadline: float, await_answer: bool) -> Any:
+        while True:
+            try:
+                wire, is_reused = self._idle.pop(), True
+                if not wire.is_usable():
+                    continue
+            except IndexError:
+                wire, is_reused = self._connect(), False
+            try:
+                wire.send(packed)
+                if not await_answer:
+                    wire.owed += 1
+                    answer = None
+                else:
+                    while wire.owed:
+                        read_answer(wire, deadline)
+                        wire.owed -= 1
+                    answer = read_answer(wire, deadline)
+            except (redis.ConnectionError, OSError):
+                wire.close()
+                if not is_reused:
+                    raise
+            except BaseException:
+                wire.close()
+                raise
+            else:
+                self._idle.append(wire)
+                return answer
+
+    def _connect(self) -> Wire:
+        wire = self._address.connect()
+        asked_at = self._clock()
+        keys = (self._prefix + "server", self.version_key("@all"), self.latest)
+        # nothing from a read-only replica, or where INFO is forbidden
+        now_us = self._run_script(wire, GREET_SCRIPT, keys, SERVER_SECONDS * 1000)
+        if isinstance(now_us, int):
+            self.clock_offset = now_us / MICROSECONDS - asked_at
+        return wire
+
+    def _run_script(self, wire: Wire, text: str, keys: Sequence[Any], *arguments: Any) -> Any:
+        try:
+            wire.send(pack("EVAL", PRELUDE + text, len(keys), *keys, *arguments))
+            return read_answer(wire, time.monotonic() + self._budget_seconds)
+        except BaseException:
+            wire.close()
+            raise
+
+    # Invalidations.
+
+    def bump(self, tags: Collection[str], hold_us: int, release: int) -> int:
+        """Give tags new versions (see `Cache.bump`). Until Redis took them they are `undelivered`, and sent again."""
+        with self._lock:
+            self.undelivered |= frozenset(tags)
+        self.learn(tags)
+        try:
+            due, arguments = self._due(tags, hold_us, release)
+            held_until = int(self.script(BUMP_SCRIPT, *arguments))
+        except Unavailable as error:
+            with self._lock:
+                self.undelivered |= frozenset(tags)  # another caller's success may have removed them
+            self.give_up(error)
+            return 0
+        self._delivered(due)
+        return held_until
+
+    def _due(self, tags: Collection[str], hold_us: int = 0, release: int = 0) -> tuple[frozenset[str], Any]:
+        """All tags that Redis has to be told of, and the arguments of the script that does."""
+        due = self.undelivered.union(tags)
+        keys = [self.latest, *map(self.version_key, sorted(due))]
+        told = json.dumps(sorted(due))
+        return due, (keys, self.version_ms, hold_us, release, self._channel, told)
+
+    def _delivered(self, due: frozenset[str]) -> None:
+        self.learn(due)
+        with self._lock:
+            self.undelivered -= due
+
+    def give_up(self, error: BaseException) -> None:
+        """Leave Redis alone until the background thread got an answer."""
+        with self._lock:
+            self.last_error = str(error)
+            if self._recovery is None:
+                with contextlib.suppress(
+                    RuntimeError
+                ):  # no more threads, or the interpreter is shutting down
+                    self._recovery = in_background(self._recover, "cache-recovery")
+            self.broken = self._recovery is not None
+
+    def _recover(self) -> None:
+        pause, longest = RETRY_SECONDS
+        while not self.is_closed:
+            self._idle.clear()
+            try:
+                wire = self._connect()
+                if self.undelivered:
+                    due, arguments = self._due(())
+                    answer = self._run_script(wire, BUMP_SCRIPT, *arguments)
+                    if isinstance(answer, redis.ResponseError):
+                        raise answer
+                    self._delivered(due)
+                wire.close()
+                with self._lock:
+                    if not self.undelivered:
+                        self._recovery, self.broken = None, False
+                        return
+            except Exception as error:  # nobody else mends the link
+                self.last_error = str(error)
+                sleep(pause)
+                pause = min(longest, pause * 2)
+
+    def at_exit(self) -> None:
+        recovery = self._recovery
+        if self.undelivered and recovery is not None:
+            recovery.join(EXIT_SECONDS)
+
+    # What this process knows of changes.
+
+    def learn(self, tags: Collection[str]) -> None:
+        with self._lock:
+            epoch = self.epoch + 1
+            for tag in tags:
+                self._changed.pop(tag, None)
+                self._changed[tag] = epoch
+            while len(self._changed) > MOST_CHANGES:
+                self._forgotten = self._changed.popitem(last=False)[1]
+            self.epoch = epoch  # last: who sees it sees the tags
+
+    def is_trusted(self, record: Record, tags: Sequence[str], window: float, now: float) -> bool:
+        """Whether a record was compared with Redis, or not announced to have changed, within the last `window` seconds."""
+        if now - record.checked_at >= window and (
+            record.checked_at < self._covered_from or now - self._heard_at >= window
+        ):
+            return False
+        epoch = self.epoch
+        if record.epoch != epoch:
+            if record.epoch < self._forgotten or any(
+                self._changed.get(tag, 0) > record.epoch for tag in tags
+            ):
+                return False
+            record.epoch = epoch
+        return True
+
+    def listen(self, window: float) -> None:
+        """Hear from now on what other processes change, so that records are trusted without asking."""
+        with self._lock:
+            self.beat_seconds = min(self.beat_seconds, window / 4)
+            if self._ear is None:
+                with contextlib.suppress(RuntimeError):
+                    self._ear = in_background(self._listen, "cache-changes")
+
+    def _listen(self) -> None:
+        while not self.is_closed:
+            with contextlib.suppress(redis.RedisError, OSError):
+                wire = self._address.connect()
+                try:
+                    self._hear(wire)
+                finally:
+                    wire.close()
+            self._covered_from = float("inf")
+            sleep(RETRY_SECONDS[1])
+
+    def _hear(self, wire: Wire) -> None:
+        wire.send(pack("SUBSCRIBE", self._channel))
+        read_answer(wire, time.monotonic() + self._budget_seconds)
+        self._covered_from = self._clock()
+        while not self.is_closed:
+            asked_at, deadline = self._clock(), time.monotonic() + self.beat_seconds
+            wire.send(pack("PING"))
+            has_answered = False
+            with contextlib.suppress(redis.TimeoutError):
+                while time.monotonic() < deadline:
+                    kind, *rest = read_answer(wire, deadline)
+                    if kind == b"message":
+                        self.learn(_tags_in(rest[-1]))
+                    else:
+                        has_answered, self._heard_at = True, asked_at
+            if not has_answered:
+                raise redis.TimeoutError("Redis is silent")
+
+
+def _tags_in(message: bytes) -> list[str]:
+    try:
+        return [str(tag) for tag in json.loads(message)]
+    except (ValueError, TypeError):
+        return ["@all"]  # somebody else's: to be on the safe side
+
+
+@functools.lru_cache(maxsize=16)
+def _sha1(text: str) -> str:
+    return hashlib.sha1((PRELUDE + text).encode()).hexdigest()  # Redis' name for a script
+
+
+# The protocol.
+# Source: redis.io/docs/latest/develop/reference/protocol-spec (RESP2).
+
+
+def pack(*command: Any) -> bytes:
+    return b"*%d\r\n%s" % (len(command), b"".join(map(part, command)))
+
+
+def part(value: Any) -> bytes:
+    """One word of a command."""
+    data = value if type(value) is bytes else str(value).encode("utf-8", "surrogatepass")
+    return b"$%d\r\n%s\r\n" % (len(data), data)
+
+
+class _Incomplete(Exception):
+    pass
+
+
+def read_answer(wire: Wire, deadline: float) -> Any:
+    """The next answer; what Redis refuses is a ResponseError, returned and not raised."""
+    while True:
+        try:
+            answer, end = _parse(wire.rest, 0)
+        except _Incomplete:
+            wire.rest += wire.receive(deadline)
+        else:
+            wire.rest = wire.rest[end:]
+            return answer
+
+
+def _parse(data: bytes, at: int) -> tuple[Any, int]:
+    end = data.find(b"\r\n", at)
+    if end < 0:
+        raise _Incomplete
+    kind, text, end = data[at : at + 1], data[at + 1 : end], end + 2
+    if kind == b"$":
+        stop = end + int(text)
+        if stop < end:
+            return None, end
+        if len(data) < stop + 2:
+            raise _Incomplete
+        return data[end:stop], stop + 2
+    if kind == b"*":
+        items = []
+        for _ in range(int(text)):
+            item, end = _parse(data, end)
+            items.append(item)
+        return items, end
+    if kind == b":":
+        return int(text), end
+    return redis.ResponseError(text.decode("utf-8", "replace")) if kind == b"-" else text, end

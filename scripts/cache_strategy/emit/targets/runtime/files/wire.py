@@ -1,0 +1,80 @@
+"""How this cache waits: a connection to Redis, and what stands still until something happens."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+IS_ASYNC = False
+sleep = time.sleep
+Signal = threading.Event
+who_asks = threading.get_ident
+
+
+def in_background(work: Callable[[], Any], name: str) -> threading.Thread:
+    """Work that nobody waits for."""
+    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+class Address:
+    """Where Redis is, as redis-py takes its URL."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        options: dict[str, Any] = {"protocol": 2, "decode_responses": False, "health_check_interval": 0}
+        options.update(socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0))
+        pool = redis.ConnectionPool.from_url(url, **options)
+        self._connection_class: Any = pool.connection_class
+        self._options = {**pool.connection_kwargs, **options}  # against options in the URL
+
+    def connect(self) -> Wire:
+        connection = self._connection_class(**self._options)
+        connection.connect()
+        return Wire(connection)
+
+
+class Wire:
+    """A connection that redis-py has opened; bytes go over its socket as they are."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._socket = connection._sock
+        self.rest = b""  # received, but not yet read
+        self.owed = 0  # answers that nobody awaits
+
+    def is_usable(self) -> bool:
+        return True
+
+    def send(self, data: bytes) -> None:
+        self._socket.sendall(data)
+
+    def receive(self, deadline: float) -> bytes:
+        """
+        Whatever comes next.
+
+        Raises:
+            redis.TimeoutError: nothing came in time.
+            redis.ConnectionError: nothing will come.
+        """
+        self._socket.settimeout(max(0.001, deadline - time.monotonic()))
+        try:
+            data: bytes = self._socket.recv(65536)
+        except TIMEOUTS:
+            raise redis.TimeoutError("Redis did not answer in time") from None
+        if not data:
+            raise redis.ConnectionError("Redis has closed the connection")
+        return data
+
+    def close(self) -> None:
+        self._connection.disconnect()
+
+
+TIMEOUTS = (TimeoutError, socket.timeout)  # two things before Python 3.10
