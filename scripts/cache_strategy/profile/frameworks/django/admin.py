@@ -13,13 +13,11 @@ from cache_strategy.profile.source_text import last_name
 from cache_strategy.profile.values import (
     NOTHING,
     ClassRef,
-    Constant,
     FunctionRef,
     Instance,
     Value,
     Values,
     one,
-    text_in,
     texts_in,
 )
 
@@ -156,6 +154,3 @@ def _migrated(analysis: "Analysis", index: int) -> list[str]:
                 if statement is not None and statement.verb != "ddl":
                     found.extend(statement.writes)
     return found
-
-
-_ = (Constant, text_in)

@@ -8,7 +8,7 @@ from cache_strategy.profile import calls
 from cache_strategy.profile.frameworks.django import settings, urls
 from cache_strategy.profile.frameworks.django.knowledge import KNOWN, REQUEST, is_request
 from cache_strategy.profile.lowering import Node
-from cache_strategy.profile.orms.django import models, queries, receiver_decorated, saving
+from cache_strategy.profile.orms.django import models, receiver_decorated, saving
 from cache_strategy.profile.orms.django.models import Model
 from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.source_text import source_of
@@ -20,7 +20,6 @@ from cache_strategy.profile.values import (
     External,
     FunctionRef,
     Instance,
-    Made,
     Value,
     Values,
     one,
@@ -142,7 +141,7 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
         frame.note_context("tenant", "", node)
         frame.note_read(("django_site",), node)
         return one(Instance(site.index)) if site is not None else UNKNOWN
-    if path.startswith(_TEXT) and not _is_localized(frame.analysis):
+    if path.startswith(_TEXT) and not is_localized(frame.analysis):
         return PLAIN
     if path.startswith(_CACHING):
         _note_cache(frame, path, node)
@@ -198,7 +197,7 @@ def _log_in(frame: "Frame", name: str, arguments: Arguments) -> Values:
     return PLAIN
 
 
-def _is_localized(analysis: "Analysis") -> bool:
+def is_localized(analysis: "Analysis") -> bool:
     names = settings.middleware(analysis)
     return not names or any("Locale" in name or "lang" in name.lower() for name in names)
 
@@ -359,6 +358,3 @@ def parameter(frame: "Frame", name: str) -> Values | None:
     if found is None and len(named) == 1 and len(plain) > 3:
         found = named[0]
     return one(Instance(found.index)) if isinstance(found, Model) else None
-
-
-_ = (queries, Made)
