@@ -1,5 +1,5 @@
 """
-The PreToolUse hook: stops an edit or a command that makes caching unsafe, and is silent otherwise.
+The hook: stops an edit or a command that makes caching unsafe, asks the user's own rules, and is silent otherwise.
 
 Standard input: the hook event of the client, as JSON. Standard output: nothing, or one JSON object with the
 decision. Exit code: always 0; whatever goes wrong in here lets the call pass and says so once per session.
@@ -83,13 +83,14 @@ def answer(raw: bytes, project: str, paths: "list[str] | None") -> "dict | None"
     from cache_strategy.rules.pattern import load_files
 
     files = rule_gate.rule_paths(project) if paths is None else paths
-    rules = load_files(files, rule_gate.config_folder())
+    config = rule_gate.config_folder()
+    rules = load_files(files, config)
     noted = rule_gate.gate_file(project)
     if paths is None and noted:
         from cache_strategy.rules._gate_file import write_gate_file
 
         write_gate_file(noted, rule_gate.stamp_of(files), rules)
-    return verdict_on(event, project, rules, noted)
+    return verdict_on(event, project, rules, config, noted)
 
 
 def set_budget(seconds: float) -> None:
@@ -155,7 +156,7 @@ def main() -> None:
         import rule_gate
 
         project = rule_gate.project_folder()
-        caching = may_matter(raw)
+        caching = rule_gate.kinds_of(raw) in (None, [b"b"], [b"f"]) and may_matter(raw)
         paths = rule_gate.may_fire(raw, project, caching)
         if not caching and paths == []:
             return

@@ -8,7 +8,7 @@ text of which one must be there for it to fire. Rules of which no piece is there
 import os
 
 # Letters of other alphabets that a pattern without regard to case takes for i, k and s.
-ODD = (b"\xc4\xb0", b"\xc4\xb1", b"\xc5\xbf", b"\xe2\x84\xaa", b"\\u0")
+ODD = (b"\xc4\xb0", b"\xc4\xb1", b"\xc5\xbf", b"\xe2\x84\xaa", b"\\u0", b"\\u2")
 KINDS = {
     b"Bash": b"b",
     b"Write": b"f",
@@ -110,9 +110,9 @@ def may_fire(raw: bytes, project: str, caching: bool) -> "list[str] | None":
     found = []
     for line in known[len(stamp) :].split(b"\n")[:-1]:
         asked, path, pieces = line.split(b"\t")
-        if not any(kind in asked for kind in kinds) or (b"c" in asked and not caching):
-            continue
-        if not pieces or any(piece in text for piece in pieces.split(b"\x1f")):
+        fits = not pieces or any(piece in text for piece in pieces.split(b"\x1f"))
+        told = b"n" in asked and b"n" in kinds
+        if told or (fits and any(kind in asked for kind in kinds) and (caching or b"c" not in asked)):
             found.append(path.decode("utf-8", "surrogateescape"))
     return found
 

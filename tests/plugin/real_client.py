@@ -57,8 +57,13 @@ class Conversation(NamedTuple):
 
     @property
     def hook_outputs(self) -> list[str]:
-        """What each run of a hook printed, in order."""
-        return [event.get("output", "") for event in self.events if event.get("subtype") == "hook_response"]
+        """What the hook printed at each tool call, in order."""
+        return self.outputs_at("PreToolUse")
+
+    def outputs_at(self, hook_event: str) -> list[str]:
+        """What the hook printed at each event of a kind, in order."""
+        runs = [event for event in self.events if event.get("subtype") == "hook_response"]
+        return [run.get("output", "") for run in runs if run["hook_event"] == hook_event]
 
 
 class Client:

@@ -68,3 +68,36 @@ def test_what_the_user_corrected_once_is_stopped_the_next_time(client):
     assert list((client.project / ".claude").glob("hookify.*.local.md"))
     assert [answer.is_error for answer in again.answers] == [False, True]
     assert catalog.read_text() == CATALOG
+
+
+def rule(client, name: str, *lines: str) -> None:
+    text = "\n".join(["---", f"name: {name}", *lines, "---", f"Say {name}.", ""])
+    client.file(f".claude/hookify.{name}.local.md", text)
+
+
+def test_rules_are_asked_at_every_event_and_a_broken_one_is_told(client):
+    secret, new = client.file("settings.env", "x"), client.project / "a.py"
+    rule(client, "broken", "event: bash", "pattern: (")
+    rule(client, "hint", "event: prompt", "pattern: deploy")
+    rule(client, "unread", "event: all", "action: block", "tool_matcher: Read", "conditions:",
+         "  - field: file_path", "    operator: ends_with", "    pattern: .env")  # fmt: skip
+    rule(client, "tested", "event: stop", "action: block", "conditions:",
+         "  - field: commands_since_edit", "    operator: not_regex_match", "    pattern: pytest")  # fmt: skip
+    turns = [
+        call("Write", file_path=str(new), content="x = 1\n"),
+        call("Read", file_path=str(secret)),
+        "finished too early",
+        call("Bash", command="echo pytest"),
+        "done",
+    ]
+
+    talk = client.converse("deploy it", turns=turns, plugin=ROOT, allowed=["Bash"])
+
+    assert [(a.is_error, "[unread]" in a.text) for a in talk.answers] == [
+        (False,) * 2,
+        (True,) * 2,
+        (False,) * 2,
+    ]
+    assert [len(talk.outputs_at(e)) for e in ("SessionStart", "UserPromptSubmit", "Stop")] == [1, 1, 2]
+    assert "hookify.broken.local.md" in talk.outputs_at("SessionStart")[0]
+    assert "[hint] Say hint." in talk.requests[0].text and "[tested] Say tested." in talk.requests[-1].text

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from cache_strategy.rules._rule_file import REGEX_FAULTS
+from cache_strategy.rules._rule_file import REGEX_FAULTS, problems_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def write_gate_file(path: str, stamp: bytes, rules: "Sequence[PatternRule]") -> 
     lines = []
     for rule in rules:
         kinds = "".join(_KINDS.get(event, "") for event in rule.events) if rule.enabled else ""
-        kinds += "c" * bool(rule.check) + "n" * bool(rule.problems)
+        kinds += "c" * bool(rule.check) + "n" * bool(problems_of(rule))
         pieces = "\x1f".join(_pieces_of(rule))
         lines.append(f"{kinds}\t{rule.path}\t{pieces}\n")
     try:

@@ -8,10 +8,14 @@ Source: its behaviour on 107 inputs (hookify 0.1.0).
 
 from __future__ import annotations
 
+import os
 import re
+
+from cache_strategy.rules.event import read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any, Optional, Union
 
     from cache_strategy.rules.event import Event
@@ -77,6 +81,35 @@ def _scalar(value: str) -> "Union[str, bool]":
     return value.lower() == "true" if value.lower() in ("true", "false") else value
 
 
+def said_by_hookify(paths: "list[str]", event: "Event", folders: "Sequence[str]") -> "set[str]":
+    """
+    The rule files that the hookify plugin speaks of on this event, too; none where it is not enabled.
+
+    `folders` are the user's folder of the client and the project's.
+    """
+    config, project = folders
+    own = os.path.join(project, ".claude")
+    enabled = False
+    for place in (config, own):
+        for name in ("settings.json", "settings.local.json"):
+            text = read_text(os.path.join(place, name)) if place else None
+            if text and '"hookify@' in text:
+                enabled = _enabled_in(text, enabled)
+    # It reads the rules of the folder that it is started in, and no others.
+    ours = [path for path in paths if enabled and os.path.dirname(path) == own]
+    return {path for path in ours if hookify_fires(read_text(path) or "", event)}
+
+
+def _enabled_in(settings: str, before: bool) -> bool:
+    import json
+
+    try:
+        plugins = json.loads(settings)["enabledPlugins"]
+        return any([bool(on) for name, on in plugins.items() if name.startswith("hookify@")] or [before])
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return before
+
+
 def hookify_fires(raw: str, event: "Event") -> bool:
     """Whether the hookify plugin, where it is enabled, speaks of this rule on this event too."""
     fields = read_like_hookify(raw)
@@ -125,8 +158,6 @@ def _field(field: str, tool: str, event: "Event") -> "Optional[str]":
     if field in ("reason", "user_prompt"):
         return str(event.get(field, ""))
     if field == "transcript":
-        from cache_strategy.rules.event import read_text
-
         return read_text(str(event.get("transcript_path"))) or ""
     if tool in ("Write", "Edit"):
         if field == "content":

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import namedtuple
 
-from cache_strategy.rules.event import read_text, resolved_path
+from cache_strategy.rules.event import FILE_TOOLS, read_text, resolved_path
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, NamedTuple
+    from typing import Any, NamedTuple, Optional
 
     from cache_strategy.rules.event import Event
 
@@ -19,7 +20,7 @@ else:
     # A text, and the text that it replaces ("" where it replaces nothing): what is in both was there before.
     Operand = namedtuple("Operand", "text replaced")
 
-_NEW = frozenset(("new_text", "new_string", "content"))
+_NEW = frozenset(("new_text", "new_string", "content", "added_code"))
 _OLD = frozenset(("old_text", "old_string"))
 _SIMPLE = {
     "bash": "command",
@@ -29,6 +30,14 @@ _SIMPLE = {
     "other": "content",
 }
 _TRANSCRIPT_LIMIT = 8_000_000
+_QUOTED = r"\"\"\"(?:.*?\"\"\"|.*\Z)|'''(?:.*?'''|.*\Z)|\"(?:[^\"\\\n]|\\.)*\"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`"
+_SLASHES = dict.fromkeys(
+    "js jsx ts tsx mjs cjs java kt go rs c h cc cpp hpp cs swift scala php dart vue svelte".split(), "//"
+)
+_HASHES = dict.fromkeys("py pyi ipynb rb sh bash zsh yml yaml toml pl r ex exs tf".split(), "#")
+_MARKS = {**_SLASHES, **_HASHES, "sql": "--", "lua": "--", "css": "(?!)", "scss": "//"}
+# Files whose text is no code at all.
+_PROSE = frozenset("md markdown rst txt adoc log csv".split())
 
 
 def operands_of(field: str, kind: str, event: "Event") -> "list[Operand]":
@@ -58,8 +67,9 @@ def operands_of(field: str, kind: str, event: "Event") -> "list[Operand]":
     if field == "last_assistant_message":
         text = event.get(field)
         return [Operand(text if isinstance(text, str) else "", "")] if kind == "stop" or not simple else []
-    if field == "transcript" and event.get("transcript_path"):
-        return [Operand(_tool_calls(str(event["transcript_path"])), "")]
+    if field in ("transcript", "commands_since_edit") and event.get("transcript_path"):
+        calls = _tool_calls(str(event["transcript_path"]))
+        return _commands_since_edit(calls) if field != "transcript" else [Operand(_told(calls), "")]
     return []
 
 
@@ -75,6 +85,9 @@ def _of_a_file_tool(field: str, tool: str, given: "dict[str, Any]", event: "Even
     pairs = list(_replacements(tool, given, event))
     if field in _OLD:
         return [Operand(old, "") for _, old in pairs] if tool != "Write" else [Operand("", "")]
+    if field == "added_code":
+        path = str(given.get("notebook_path" if tool == "NotebookEdit" else "file_path"))
+        return [Operand(code_of(new, path), code_of(old, path)) for new, old in pairs]
     return [Operand(new, old) for new, old in pairs]
 
 
@@ -98,9 +111,24 @@ def _string(mapping: "dict[str, Any]", key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
-def _tool_calls(path: str) -> str:
+def code_of(text: str, path: str) -> str:
+    """A text without comments and the content of strings, by the kind of file; prose and data have none."""
+    kind = path.rpartition(".")[2].lower()
+    marks = _MARKS.get(kind)
+    if marks is None:
+        return "" if kind in _PROSE else text
+    return re.sub(rf"{_QUOTED}|(?:{marks})[^\n]*|/\*.*?(?:\*/|\Z)", _emptied, text, flags=re.DOTALL)
+
+
+def _emptied(found: "re.Match[str]") -> str:
+    """Two quotation marks for a string, white space for a comment."""
+    mark = found.group()[:1]
+    return mark * 2 if mark in "\"'`" else " "
+
+
+def _tool_calls(path: str) -> "list[tuple[str, Any]]":
     """
-    What the agent did, from the end of a transcript: names and inputs of its tool calls, one per line.
+    What the agent did, from the end of a transcript: (name, input) of its tool calls; ("", text) of foreign lines.
 
     Prompts and answers are left out: a rule that asks for tests must not be content with the word in a prompt.
     """
@@ -112,15 +140,15 @@ def _tool_calls(path: str) -> str:
             file.seek(max(0, os.fstat(file.fileno()).st_size - _TRANSCRIPT_LIMIT))
             lines = file.read(_TRANSCRIPT_LIMIT).decode("utf-8", "replace").splitlines()
     except (OSError, ValueError):
-        return ""
-    said = []
+        return []
+    calls: "list[tuple[str, Any]]" = []
     for line in lines:
         try:
             record = json.loads(line)
         except (ValueError, RecursionError):
             record = None
         if not isinstance(record, dict) or "type" not in record:
-            said.append(line)
+            calls.append(("", line))
             continue
         message = record.get("message")
         blocks = (
@@ -128,9 +156,27 @@ def _tool_calls(path: str) -> str:
         )
         for block in blocks if isinstance(blocks, list) else ():
             if isinstance(block, dict) and block.get("type") == "tool_use":
-                said.append(str(block.get("name")))
-                said.extend(_strings(block.get("input")))
-    return "\n".join(said)
+                calls.append((str(block.get("name")), block.get("input")))
+    return calls
+
+
+def _told(calls: "list[tuple[str, Any]]") -> str:
+    """The names and texts of calls, one per line."""
+    rows = []
+    for name, given in calls:
+        rows += [name, *_strings(given)] if name else _strings(given)
+    return "\n".join(rows)
+
+
+def _commands_since_edit(calls: "list[tuple[str, Any]]") -> "list[Operand]":
+    """The commands that were run after the last change of a file, one per line; nothing where no file was changed."""
+    commands: "Optional[list[str]]" = None
+    for name, given in calls:
+        if name in FILE_TOOLS:
+            commands = []
+        elif name == "Bash" and commands is not None and isinstance(given, dict):
+            commands.append(_string(given, "command"))
+    return [] if commands is None else [Operand("\n".join(commands), "")]
 
 
 def _strings(value: "Any") -> "list[str]":

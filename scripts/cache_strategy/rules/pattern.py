@@ -80,14 +80,35 @@ def load_files(paths: "Sequence[str]", config: str = "") -> "list[PatternRule]":
     return rules
 
 
-def notice_of(rules: "Sequence[PatternRule]") -> str:
-    """What the user should know of rules that cannot work, one line each; "" where all can."""
+def notice_of(rules: "Sequence[PatternRule]", noted: str, *, always: bool) -> str:
+    """
+    What the user should know of rules that cannot work, one line each; "" where all can.
+
+    The same is said once: it is remembered beside the file `noted`. Without one, or with `always`, it is not.
+    """
     lines = [
-        f"{rule.path}: {problem.message} {problem.fix}".rstrip()
+        f"{os.path.basename(rule.path)}: {problem.message} {problem.fix}".rstrip()
         for rule in rules
         for problem in problems_of(rule)
     ]
-    return "\n".join(["optimize: rules that do not work as written:", *lines[:_SHOWN]]) if lines else ""
+    text = "\n".join(["optimize: rules that do not work as written:", *lines[:_SHOWN]]) if lines else ""
+    news = bool(noted) and _is_news(text, noted + ".told")
+    return text if always or news else ""
+
+
+def _is_news(text: str, path: str) -> bool:
+    try:
+        with open(path, encoding="utf-8") as file:
+            before = file.read()
+    except (OSError, ValueError):
+        before = ""
+    if text != before:
+        try:
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(text)
+        except (OSError, ValueError):
+            return False
+    return text != before
 
 
 def evaluate(rules: "Sequence[PatternRule]", event: "Event") -> "list[tuple[PatternRule, str, str]]":
@@ -102,13 +123,14 @@ def evaluate(rules: "Sequence[PatternRule]", event: "Event") -> "list[tuple[Patt
     if kind is None:
         return []
     fired = []
+    seen: "dict[str, list[Operand]]" = {}
     budget = _Budget(_BUDGET_SECONDS)
     for rule in rules:
         if not rule.enabled or not _is_about(rule, kind, event):
             continue
         try:
             with budget:
-                message = _fires(rule, kind, event)
+                message = _fires(rule, kind, event, seen)
         except TooSlow:
             fired.append((rule, WARN, _TOO_SLOW))
             continue
@@ -138,12 +160,15 @@ def _is_about(rule: "PatternRule", kind: str, event: "Event") -> bool:
     return event.get("tool_name") in rule.tool_matcher.split("|")
 
 
-def _fires(rule: "PatternRule", kind: str, event: "Event") -> "str | None":
-    """The message when a rule fires, else None."""
+def _fires(rule: "PatternRule", kind: str, event: "Event", seen: "dict[str, list[Operand]]") -> "str | None":
+    """The message when a rule fires, else None; `seen` keeps the texts of the event's fields for the next rule."""
     if not rule.conditions and not rule.check:
         return None
-    if not all(_is_true(condition, kind, event) for condition in rule.conditions):
-        return None
+    for condition in rule.conditions:
+        if condition.field not in seen:
+            seen[condition.field] = operands_of(condition.field, kind, event)
+        if not _is_true(condition, seen[condition.field]):
+            return None
     if not rule.check:
         return rule.message
     from cache_strategy.rules.event import check_event
@@ -155,12 +180,9 @@ def _fires(rule: "PatternRule", kind: str, event: "Event") -> "str | None":
     return "\n".join(filter(None, [rule.message, *texts]))
 
 
-def _is_true(condition: "Condition", kind: str, event: "Event") -> bool:
+def _is_true(condition: "Condition", operands: "list[Operand]") -> bool:
     pattern, operator = condition.pattern, condition.operator
-    if pattern is None or operator not in OPERATORS:
-        return False
-    operands = operands_of(condition.field, kind, event)
-    if not operands:
+    if pattern is None or operator not in OPERATORS or not operands:
         return False
     if operator == "not_contains":
         return all(pattern not in operand.text for operand in operands)

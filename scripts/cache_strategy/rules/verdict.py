@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cache_strategy.rules._base import Finding
-    from cache_strategy.rules.event import Event
     from cache_strategy.rules._rule_file import PatternRule
+    from cache_strategy.rules.event import Event
 
     Answer = dict[str, object]
 
@@ -22,23 +22,24 @@ LONGEST = 2_000
 
 
 def verdict_on(
-    event: "Event", project: str, rules: "Sequence[PatternRule]" = (), noted: str = ""
+    event: "Event", project: str, rules: "Sequence[PatternRule]" = (), config: str = "", noted: str = ""
 ) -> "Answer | None":
     """
     The hook's answer as the client reads it; None when the call passes in silence.
 
-    `project` is the folder of the session's project; "" means the event's `cwd`. `rules` are the user's own, `noted` a
-    file beside which it is remembered what was said of broken ones.
+    `project` is the folder of the session's project; "" means the event's `cwd`. `rules` are the user's own, `config`
+    the user's folder of the client, `noted` a file beside which it is remembered what was said of broken rules.
     """
     name = str(event.get("hook_event_name") or "PreToolUse")
     folder = project or str(event.get("cwd") or "")
     findings = check_event(event, folder) if name == "PreToolUse" else []
     errors = [finding for finding in findings if finding.severity == ERROR]
     warnings = [finding for finding in findings if finding.severity == WARNING]
-    fired = _fired_patterns(event, rules, {finding.name for finding in errors})
-    blocks = [text for action, text in fired if action == "block"]
-    questions = [text for action, text in fired if action == "ask"]
-    said = [text for action, text in fired if action == "warn"]
+    fired = _fired_patterns(event, rules, {finding.name for finding in errors}, [config, folder])
+    blocks = [text for action, text, _ in fired if action == "block"]
+    questions = [text for action, text, _ in fired if action == "ask"]
+    said = [text for action, text, _ in fired if action == "warn"]
+    seen = [text for action, text, hookify in fired if action == "warn" and not hookify]
     if errors:
         thing = "command" if event.get("tool_name") == "Bash" else "edit"
         blocks.insert(0, reason_for(errors, thing))
@@ -47,7 +48,13 @@ def verdict_on(
     if questions:
         return _blocked(name, "ask", "\n\n".join(questions))
     if warnings or said:
-        return _warned(name, "\n\n".join([*_lines(warnings), *said]))
+        told = _lines(warnings)
+        return _warned(name, "\n\n".join([*told, *said]), "\n\n".join([*told, *seen]))
+    if name in ("SessionStart", "UserPromptSubmit") and rules:
+        from cache_strategy.rules.pattern import notice_of
+
+        notice = notice_of(rules, noted, always=name == "SessionStart")
+        return {"systemMessage": notice} if notice else None
     return None
 
 
@@ -75,17 +82,32 @@ def _lines(findings: "Sequence[Finding]") -> "list[str]":
 
 
 def _fired_patterns(
-    event: "Event", rules: "Sequence[PatternRule]", told: "set[str]"
-) -> "list[tuple[str, str]]":
-    """(action, text) of the user's own rules that fire; a check that was told already is left out."""
+    event: "Event", rules: "Sequence[PatternRule]", told: "set[str]", folders: "Sequence[str]"
+) -> "list[tuple[str, str, bool]]":
+    """
+    (action, text, whether the hookify plugin tells the user too) of the user's own rules that fire.
+
+    A check that was told already is left out, and outside of calls what the hookify plugin says: nothing is said twice.
+    """
     if not rules:
         return []
     from cache_strategy.rules.pattern import evaluate
 
-    return [
-        (action, f"[{rule.name}] {message}")
+    fired = [
+        (rule, action, message)
         for rule, action, message in evaluate(rules, event)
         if not rule.check or rule.check not in told
+    ]
+    doubled: "set[str]" = set()
+    if fired:
+        from cache_strategy.rules._hookify_plugin import said_by_hookify
+
+        doubled = said_by_hookify([rule.path for rule, _, _ in fired], event, folders)
+    is_call = (event.get("hook_event_name") or "PreToolUse") == "PreToolUse"
+    return [
+        (action, f"[{rule.name}] {message}", rule.path in doubled)
+        for rule, action, message in fired
+        if is_call or rule.path not in doubled
     ]
 
 
@@ -98,11 +120,12 @@ def _blocked(name: str, decision: str, reason: str) -> "Answer":
     return {"systemMessage": reason}
 
 
-def _warned(name: str, text: str) -> "Answer":
-    text = text[:LONGEST]
+def _warned(name: str, text: str, seen: str) -> "Answer":
+    """`text` for the model where it listens, `seen` for the user."""
+    answer: "Answer" = {"systemMessage": seen[:LONGEST]} if seen else {}
     if name in ("PreToolUse", "UserPromptSubmit"):
-        return {**_specific(name, additionalContext=text), "systemMessage": text}
-    return {"systemMessage": text}
+        answer.update(_specific(name, additionalContext=text[:LONGEST]))
+    return answer
 
 
 def _specific(name: str, **fields: str) -> "Answer":
