@@ -243,6 +243,9 @@ def _bind(statements: Node, bindings: dict[str, list[Node]], stars: list[tuple[s
         if kind == "let":
             for target in statement[2]:
                 _bind_target(target, statement[3], bindings)
+        elif kind == "aug" and statement[2][0] == "name" and statement[2][2] in bindings:
+            # `urlpatterns += […]` of Django
+            bindings[statement[2][2]].append(("value", statement[3]))
         elif kind == "declare" and statement[2][0] == "name":
             bindings.setdefault(statement[2][2], []).append(("declared", statement[4], statement[3]))
         elif kind in ("def", "class"):
