@@ -89,6 +89,8 @@ def check_change(before: "str | None", after: str, path: str) -> "list[Finding]"
         change = Change(old, new)
         judged = () if is_test(new) else rules
         taken = [f for rule in judged for visitor in rule.change_visitors for f in visitor(change)]
+        told = {(finding.rule, finding.line) for finding in taken}
+        found = [finding for finding in found if (finding.rule, finding.line) not in told]
         found = found + suppress_text([f._replace(path=path) for f in taken], after, path, only_findings=True)
     return in_order(found)
 

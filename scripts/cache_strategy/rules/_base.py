@@ -56,9 +56,9 @@ class Rule:
         module: str,
         *,
         code: str,
-        since: str,
-        keywords: "tuple[str, ...]",
         severity: str,
+        since: str = "0.2",
+        keywords: "tuple[str, ...]" = ("cach", "redis", "memoize"),
         concerns: "Callable[[Edit], bool] | None" = None,
     ) -> None:
         self.module = module

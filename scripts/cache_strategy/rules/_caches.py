@@ -31,6 +31,10 @@ _BY_ARGUMENTS = frozenset(
     "aiocache.decorators.cached fastapi_cache.decorator.cache cacheops.cached cacheops.cached_as "
     "cacheops.simple.cached".split()
 )
+# Memoisers in the process: the arguments are the key, and nothing is told when data changes.
+MEMOISERS = frozenset(
+    name for name in _BY_ARGUMENTS if name.startswith(("functools", "cachetools", "async_lru", "methodtools"))
+)
 _BY_PATH = frozenset(
     (
         "django.views.decorators.cache.cache_page",
@@ -55,7 +59,7 @@ KEY_KEYWORDS = frozenset(
 
 READS = frozenset("get get_many mget get_or_set get_or_create get_or_compute hget hgetall get_dict".split())
 STORES = frozenset("set add setex psetex set_many get_or_set get_or_create get_or_compute hset write".split())
-_REMOVES = frozenset(
+REMOVES = frozenset(
     "delete delete_many delete_dict delete_memoized delete_memoized_verhash delete_pattern "
     "delete_keys_by_pattern delete_by_pattern delete_key pop unlink clear clear_prefix clear_keys "
     "invalidate invalidate_all purge evict remove expire_key hdel".split()
@@ -168,7 +172,7 @@ def invalidation(call: "ast.AST", module: "IndexedModule") -> str:
         written = text_of(callee) or callee.attr
         if callee.attr in _ANYWHERE:
             return written
-        if callee.attr in _REMOVES and is_cache(callee.value, module):
+        if callee.attr in REMOVES and is_cache(callee.value, module):
             # `cache_entry.delete()` deletes a row; a cache is told what to delete.
             given = not isinstance(call, ast.Call) or call.args or call.keywords
             return written if given or callee.attr in _WITHOUT_KEY else ""

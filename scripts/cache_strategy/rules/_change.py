@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cache_strategy.rules._index import Function, IndexedModule
@@ -27,6 +29,22 @@ class Change:
     def pairs(self) -> "list[tuple[Function, Function]]":
         """(as it is, as it will be) of the functions that the edit changes."""
         return [(node, self.new[name]) for name, node in self.old.items() if name in self.new]
+
+    @property
+    def classes(self) -> "list[tuple[ast.ClassDef, ast.ClassDef]]":
+        """(as it is, as it will be) of the classes whose decorators or bases the edit changes."""
+        old = {
+            self.before.qualname(node): node for node in self.before.nodes if isinstance(node, ast.ClassDef)
+        }
+        found = []
+        for node in self.after.nodes:
+            was = old.get(self.after.qualname(node)) if isinstance(node, ast.ClassDef) else None
+            if was is not None and [*map(ast.dump, was.decorator_list), *map(ast.dump, was.bases)] != [
+                *map(ast.dump, node.decorator_list),  # type: ignore[attr-defined]
+                *map(ast.dump, node.bases),  # type: ignore[attr-defined]
+            ]:
+                found.append((was, node))
+        return found  # type: ignore[return-value]
 
 
 def _by_name(module: "IndexedModule") -> "dict[str, Function]":

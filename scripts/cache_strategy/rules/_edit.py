@@ -12,6 +12,9 @@ import re
 _TOP_LEVEL = re.compile(r"(?:def|class|async|@)\b|@")
 _DEFINED = re.compile(r"\bdef\s+(\w+)")
 _WORD = re.compile(r"\w+")
+_HEADERS = re.compile(
+    r"cache|vary|etag|max-?age|last_modified|condition|private|public|no-store|allow-origin|@", re.I
+)
 
 
 class Edit:
@@ -41,6 +44,14 @@ class Edit:
         while end < len(old) and not _TOP_LEVEL.match(old[end]):
             end += 1
         self.removed_around = "\n".join(old[begin:end])
+
+    def takes_away(self) -> bool:
+        """Whether lines of an existing file go or change."""
+        return self.before is not None and bool(self.removed.strip())
+
+    def touches_headers(self) -> bool:
+        """Whether a line that differs is about caching headers, or decorates something."""
+        return bool(_HEADERS.search(self.removed) or _HEADERS.search(self.added))
 
     def mentions_a_function(self) -> bool:
         """Whether the added lines use a function or method that the file defines."""

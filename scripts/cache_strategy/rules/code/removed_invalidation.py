@@ -61,13 +61,15 @@ from cache_strategy.syntax.names import text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from typing import NamedTuple
-
-    from cache_strategy.rules._base import Finding
-    from cache_strategy.rules._change import Change
-    from cache_strategy.rules._edit import Edit
-    from cache_strategy.rules._index import Function, IndexedModule
+    from cache_strategy.rules._types import (
+        Change,
+        Edit,
+        Finding,
+        Function,
+        IndexedModule,
+        Iterator,
+        NamedTuple,
+    )
 
     class Invalidation(NamedTuple):
         text: str
@@ -95,6 +97,7 @@ _NO_VALUE = re.compile(
     r"(?:^|[^a-z])(?:locks?|mutex|queue|throttle|rate|ratelimit|lease|nonce|otp|csrf|semaphore)(?:[^a-z]|$)",
     re.I,
 )
+_LATER = re.compile(r"on_?commit|after_|call_later|add_done", re.I)
 _CACHE = re.compile(r"cach(?:e|ing)|redis", re.I)
 _BUMPS = frozenset("incr incr_version touch set set_many setex add write expire".split())
 
@@ -160,6 +163,9 @@ def _invalidations(function: "Function", module: "IndexedModule") -> "Calls":
             text = invalidation(node, module)
             if text:
                 add(node, text + "(...)")
+            for argument in node.args if _LATER.search(text_of(node.func)) else ():
+                if isinstance(argument, (ast.Name, ast.Attribute)) and invalidation(argument, module):
+                    add(node, text_of(node.func) + "(...)")
     reads = next(cache_calls(function, module, READS), None) is not None
     for place, text, stored in item_changes(function, module):
         if not (stored and reads):

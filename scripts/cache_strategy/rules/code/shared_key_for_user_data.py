@@ -46,7 +46,6 @@ import re
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import (
     ARGUMENTS,
-    KEY_KEYWORDS,
     PATH,
     STORES,
     CachedFunction,
@@ -57,17 +56,12 @@ from cache_strategy.rules._context import USER_WORD, parameters_of
 from cache_strategy.rules._keys import Taint, key_argument, stem_of, user_parts, value_argument
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
-from cache_strategy.syntax.names import literal, text_of
+from cache_strategy.syntax.names import literal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from cache_strategy.rules._base import Finding
-    from cache_strategy.rules._change import Change
-    from cache_strategy.rules._context import Function, UserReaders
-    from cache_strategy.rules._edit import Edit
-    from cache_strategy.rules._index import IndexedModule
+    from cache_strategy.rules._context import UserReaders
+    from cache_strategy.rules._types import Edit, Finding, Function, IndexedModule, Iterator
 
 _READ = re.compile(
     r"current_user|current_identity|jwt|get_user|\.(?:user|session|auth|authorization|user_id)\b|\bsession\b|"
@@ -272,113 +266,4 @@ def _is_for_anonymous_only(node: ast.AST) -> bool:
     return any(
         isinstance(part, ast.Attribute) and part.attr in ("is_anonymous", "is_authenticated")
         for part in ast.walk(node)
-    )
-
-
-@rule.change
-def visit_change(change: "Change") -> "Iterator[Finding]":
-    """The user was part of a key and is not any more, while the function still deals with the user."""
-    before, after = change.before, change.after
-    for earlier, node in change.pairs:
-        yield from _key_function_lost_user(earlier, node, before, after)
-        yield from _key_lost_user(earlier, node, before, after)
-        yield from _decorator_lost_user(earlier, node, before, after)
-
-
-def _key_function_lost_user(
-    earlier: "Function", node: "Function", before: "IndexedModule", after: "IndexedModule"
-) -> "Iterator[Finding]":
-    if not _KEY_FUNCTION.search(node.name) and node.name not in _key_functions(after):
-        return
-    text = before.readers.read_in(earlier)
-    readers = after.readers
-    if not text or readers.read_in(node) or any(user_parts(statement) for statement in node.body):
-        return
-    if _calls_elsewhere(node, readers) and not _calls_elsewhere(earlier, before.readers):
-        return
-    yield rule.finding(
-        (node.lineno, node.col_offset, node.lineno),
-        f"the key that {node.name}() builds no longer holds {text}: one user's value is served to all.",
-        fix=f"Keep {text} in the key, or take the cache off if the answer became the same for everybody.",
-    )
-
-
-def _key_functions(module: "IndexedModule") -> "frozenset[str]":
-    """The names that calls and decorators of a file are given as `key=`, `make_cache_key=` and the like."""
-    return frozenset(
-        keyword.value.id
-        for call in module.calls_below(module.tree)
-        for keyword in call.keywords
-        if keyword.arg in KEY_KEYWORDS and isinstance(keyword.value, ast.Name)
-    )
-
-
-def _key_lost_user(
-    earlier: "Function", node: "Function", before: "IndexedModule", after: "IndexedModule"
-) -> "Iterator[Finding]":
-    old_taint, new_taint = Taint(earlier, before), Taint(node, after)
-    carried: "dict[str, str]" = {}
-    for call in cache_calls(earlier, before, STORES):
-        key = key_argument(call)
-        if key is not None:
-            parts = old_taint.user_parts(key)
-            if parts:
-                carried[old_taint.stem(key)] = parts[0]
-    if not carried:
-        return
-    for call in cache_calls(node, after, STORES):
-        key = key_argument(call)
-        if key is None or not new_taint.is_open(key):
-            continue
-        part = carried.get(new_taint.stem(key))
-        if part and _still_used(part, node, call):
-            yield rule.finding(
-                call,
-                f"the key {new_taint.shown(key)} no longer holds {part}, but {node.name}() still computes with it: "
-                "one user's value is served to all.",
-                fix=f"Keep {part} in the key, in get, set and delete alike.",
-            )
-            return
-
-
-def _still_used(part: str, node: "Function", store: ast.Call) -> bool:
-    inside = {id(child) for child in ast.walk(store.args[0])} if store.args else set()
-    root = part.partition(".")[0].partition("[")[0]
-    for child in ast.walk(node):
-        if (
-            isinstance(child, ast.Name)
-            and child.id == root
-            and isinstance(child.ctx, ast.Load)
-            and id(child) not in inside
-        ):
-            return True
-    return False
-
-
-def _decorator_lost_user(
-    earlier: "Function", node: "Function", before: "IndexedModule", after: "IndexedModule"
-) -> "Iterator[Finding]":
-    was, now = caching_decorator(earlier, before), caching_decorator(node, after)
-    if was is None or now is None or was.decorator.last != now.decorator.last:
-        return
-    old_names = {text_of(e) or ast.dump(e) for e in was.key_expressions}
-    lost = [e for e in was.key_expressions if _names_user(e)]
-    if not lost or any(_names_user(e) for e in now.key_expressions):
-        return
-    if {text_of(e) or ast.dump(e) for e in now.key_expressions} - old_names or _is_private(node, now, after):
-        return
-    if next(after.readers.reads(node), None) is not None:
-        return  # the rule for the whole file says so already
-    yield rule.finding(
-        now.decorator.node,
-        f"the key of {node.name}() held the user and no longer does.",
-        fix="Keep the key function, or take the cache off if the answer became the same for everybody.",
-    )
-
-
-def _names_user(expression: ast.AST) -> bool:
-    return any(
-        (isinstance(part, ast.Name) and USER_WORD.search(part.id))
-        or (isinstance(part, ast.Attribute) and USER_WORD.search(part.attr))
-        for part in ast.walk(expression)
     )
