@@ -7,7 +7,9 @@ entry, a call after a commit where the contract says write-through or tag, and o
 
 import posixpath
 import re
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.edits import (
@@ -22,10 +24,12 @@ from cache_strategy.emit.targets._base import Target, render, require
 from cache_strategy.emit.targets.runtime.code import ALIAS, EntryCode, entry_code, imports_for, statement_of
 from cache_strategy.model.contract import Contract, Entry, Invalidator
 from cache_strategy.model.errors import CacheStrategyError
-from cache_strategy.model.evidence import Endpoint, Evidence
+from cache_strategy.model.evidence import Evidence
 
 FILES = Path(__file__).parent / "files"
 RUNTIME = ("values.py", "wire.py", "link.py", "runtime.py")
+ENTRIES = "The entries of the contract."
+ROUTES = ("route", "get", "post", "put", "patch", "delete")
 RELATIVE = re.compile(r"^from \.", re.M)
 
 
@@ -57,25 +61,17 @@ def _wire(entry: Entry, contract: Contract, evidence: Evidence, draft: Draft) ->
             raise CannotEdit(
                 f"{entry.target}: no database session is known; name it under application.session."
             )
-        expression = f"{ALIAS}.{name}.query({session})"
-        draft.edit(
-            path,
-            lambda source: replace_sql.apply(
-                source, qualname=qualname, sql=entry.view_sql, expression=expression
-            ),
-            f"{qualname} reads from the materialized view of {entry.id}.",
-            (entry.id,),
+        edit = partial(
+            replace_sql.apply,
+            qualname=qualname,
+            sql=entry.view_sql,
+            expression=f"{ALIAS}.{name}.query({session})",
         )
+        draft.edit(path, edit, f"{qualname} reads from the materialized view of {entry.id}.", (entry.id,))
     else:
         for decorator, below in _decorators(entry, name, evidence):
-            draft.edit(
-                path,
-                lambda source, d=decorator, b=below: add_decorator.apply(
-                    source, qualname=qualname, decorator=d, below=b
-                ),  # type: ignore[misc]
-                f"{qualname} is kept by {entry.id}.",
-                (entry.id,),
-            )
+            edit = partial(add_decorator.apply, qualname=qualname, decorator=decorator, below=below)
+            draft.edit(path, edit, f"{qualname} is kept by {entry.id}.", (entry.id,))
     _import_entries(path, contract, (entry.id,), draft)
     for invalidator in entry.invalidated_by:
         if invalidator.how in ("write-through", "tag"):
@@ -96,22 +92,19 @@ def _decorators(entry: Entry, name: str, evidence: Evidence) -> list[tuple[str, 
 
 
 def _route_and_guards(entry: Entry, evidence: Evidence) -> tuple[str, ...]:
-    own: list[Endpoint] = [e for e in evidence.endpoints if f"{e.path}:{e.qualname}" == entry.target]
+    own = [e for e in evidence.endpoints if f"{e.path}:{e.qualname}" == entry.target]
     function = next((f for f in evidence.functions if f"{f.path}:{f.qualname}" == entry.target), None)
     if not own or function is None:
         raise CannotEdit(
             f"{entry.target}: is not an endpoint of this application any more; make a new contract."
         )
     guards = {g for e in own for g in e.guards}
-    routes = ("route", "get", "post", "put", "patch", "delete")
+    heads = guards | {g.split("(")[0] for g in guards}
     names = [d.split("(")[0].lstrip("@").strip() for d in function.decorators]
     return tuple(
-        n
-        for n, d in zip(names, function.decorators, strict=True)
-        if n.rpartition(".")[2] in routes
-        or n in guards
-        or d in guards
-        or any(g.split("(")[0] == n for g in guards)
+        name
+        for name, decorator in zip(names, function.decorators, strict=True)
+        if name.rpartition(".")[2] in ROUTES or name in heads or decorator in guards
     )
 
 
@@ -119,40 +112,22 @@ def _wire_writer(entry: Entry, invalidator: Invalidator, contract: Contract, dra
     path, _, qualname = invalidator.writer.rpartition(":")
     statement = statement_of(entry, invalidator)
     what = "key" if invalidator.how == "write-through" else "tag"
-    why = f"{qualname} drops the {what} of {entry.id} after its commit."
-    draft.edit(
-        path,
-        lambda source: call_after_commit.apply(source, qualname=qualname, statement=statement),
-        why,
-        (entry.id,),
-    )
+    edit = partial(call_after_commit.apply, qualname=qualname, statement=statement)
+    draft.edit(path, edit, f"{qualname} drops the {what} of {entry.id} after its commit.", (entry.id,))
     _import_entries(path, contract, (entry.id,), draft)
 
 
 def _import_entries(path: str, contract: Contract, ids: tuple[str, ...], draft: Draft) -> None:
     """The import in the style of the file: relative where its imports of the package are."""
-    application = contract.application
-    module = f"{application.package}.caching"
-    source = draft.text(path) or ""
-    folder = posixpath.dirname(path)
-    inside = (folder + "/").startswith(application.package_path.rstrip("/") + "/")
-    if (
-        inside
-        and RELATIVE.search(source)
-        and not re.search(rf"^from {re.escape(application.package)}\b", source, re.M)
-    ):
-        depth = (
-            len(posixpath.relpath(folder, application.package_path).split("/"))
-            if folder != application.package_path
-            else 0
-        )
+    package, root = contract.application.package, contract.application.package_path
+    module, source, folder = f"{package}.caching", draft.text(path) or "", posixpath.dirname(path)
+    is_inside = (folder + "/").startswith(root.rstrip("/") + "/")
+    is_absolute = re.search(rf"^from {re.escape(package)}\b", source, re.M)
+    if is_inside and RELATIVE.search(source) and not is_absolute:
+        depth = 0 if folder == root else len(posixpath.relpath(folder, root).split("/"))
         module = "." * (depth + 1) + "caching"
-    draft.edit(
-        path,
-        lambda text: add_import.apply(text, module=module, name="entries", alias=ALIAS),
-        "The entries of the contract.",
-        ids,
-    )
+    edit = partial(add_import.apply, module=module, name="entries", alias=ALIAS)
+    draft.edit(path, edit, ENTRIES, ids)
 
 
 def _write_package(wired: list[Entry], contract: Contract, evidence: Evidence, draft: Draft) -> None:
@@ -170,25 +145,21 @@ def _write_package(wired: list[Entry], contract: Contract, evidence: Evidence, d
         "The package of the caches.",
         ids,
     )
-    values = {
+    warmed = [c for c in codes if c.entry.warming]
+    values: dict[str, Any] = {
         "contract": contract,
         "codes": codes,
         "views": views,
         "memoized": memoized,
         "watched": _watched(wired, evidence),
         "imports": imports_for(codes),
-        "warmed": [c for c in codes if c.entry.warming],
+        "warmed": warmed,
         "http_names": _http_names(codes),
         "uses_any": any(c.entry.kind == "endpoint" and c.keeps for c in codes),
     }
-    draft.write(
-        f"{folder}/entries.py",
-        render(__file__, "entries.py.j2", **values),
-        "The entries of the contract.",
-        ids,
-    )
-    if values["warmed"]:
-        text = render(__file__, "warm.py.j2", targets=_warm_targets(values["warmed"]), **values)  # type: ignore[arg-type]
+    draft.write(f"{folder}/entries.py", render(__file__, "entries.py.j2", **values), ENTRIES, ids)
+    if warmed:
+        text = render(__file__, "warm.py.j2", targets=_warm_targets(warmed), **values)
         draft.write(f"{folder}/warm.py", text, "Fills entries before the first reader comes.", ids)
 
 
@@ -235,14 +206,10 @@ def _write_application(wired: list[Entry], contract: Contract, draft: Draft) -> 
         module, _, name = place.partition(":")
         path = _path_of(module, application.package, application.package_path, draft)
         argument = {"factory": name} if application.factory else {"instance": name}
+        edit = partial(init_application.apply, call=f"{ALIAS}.init_app", **argument)
         why = f"{contract.infrastructure.metrics_route} and the commands of the caches."
         try:
-            draft.edit(
-                path,
-                lambda source: init_application.apply(source, call=f"{ALIAS}.init_app", **argument),
-                why,
-                ids,
-            )
+            draft.edit(path, edit, why, ids)
             _import_entries(path, contract, ids, draft)
         except CacheStrategyError as error:
             draft.withhold("metrics", str(error))
