@@ -243,7 +243,7 @@ def test_what_cannot_be_written_gets_one_line(project, tmp_path):
         ([], project, r"No proposal was named; name those you accept, of no-push\."),
         (["no-push"], tmp_path / "nowhere", "is no folder"),
         (["no-push"], tmp_path, r"\.claude: is a file; a folder is needed"),
-        (["no-push"], Path("/proc/self"), "cannot be created"),
+        (["no-push"], Path("/proc/self"), "cannot be written"),
     ):
         with pytest.raises(CacheStrategyError, match=wrong):
             hookify.write_rules(proposed(), names, folder)

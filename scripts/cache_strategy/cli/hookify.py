@@ -1,5 +1,6 @@
 """The verbs of `cache-strategy hookify`."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,7 @@ FilesArgument = Annotated[
     typer.Argument(metavar="[FILE…]", help="Transcripts, or folders of them; default: this project's."),
 ]
 ProjectOption = Annotated[Path, typer.Option("--project", metavar="PATH", help="The project's folder.")]
+NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The rule's name.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 
 
@@ -134,6 +136,83 @@ def check(project: ProjectOption = Path(), json_: JsonOption = False) -> None:
             )
     if any(problem.severity == "error" for problem in problems):
         raise typer.Exit(1)
+
+
+@app.command()
+def enable(name: NameArgument, project: ProjectOption = Path()) -> None:
+    """Turn a rule on."""
+    _turn(name, project, on=True)
+
+
+@app.command()
+def disable(name: NameArgument, project: ProjectOption = Path()) -> None:
+    """Turn a rule off; its file stays."""
+    _turn(name, project, on=False)
+
+
+@app.command()
+def approve(name: NameArgument, project: ProjectOption = Path()) -> None:
+    """Let a rule count that came with the repository, as it stands now."""
+    from cache_strategy.hookify import approve_rule
+
+    print(f"{approve_rule(name, project)}: counts from the next call on")
+
+
+@app.command("try")
+def try_(
+    event: Annotated[
+        Path | None, typer.Argument(metavar="[EVENT]", help="A file with a hook event as JSON; - for stdin.")
+    ] = None,
+    command: Annotated[
+        str | None, typer.Option("--command", metavar="TEXT", help="Instead: a shell command.")
+    ] = None,
+    project: ProjectOption = Path(),
+    json_: JsonOption = False,
+) -> None:
+    """Try one event on the rules and explain each: why it speaks or is silent, and what hookify would do."""
+    from cache_strategy.hookify import event_of, try_event
+    from cache_strategy.model.document import to_data
+    from cache_strategy.model.errors import CacheStrategyError
+
+    if (event is None) == (command is None):
+        raise CacheStrategyError("try: needs an event or --command, not both; name a file, or - for stdin.")
+    if command is not None:
+        given = {"tool_name": "Bash", "tool_input": {"command": command}}
+    else:
+        given = event_of(sys.stdin.read() if str(event) == "-" else _read(event))
+    trials = try_event(given, project)
+    if json_:
+        print_json({"schema": 1, "rules": to_data(trials)})
+        return
+    for trial in trials:
+        also = (
+            ", hookify too"
+            if trial.hookify and trial.fires
+            else " (hookify would fire)"
+            if trial.hookify
+            else ""
+        )
+        says = f"{trial.action}{also}" if trial.fires else f"silent{also}"
+        print(f"{trial.name}: {says}: {trial.because}  {trial.path}")
+    if not trials:
+        print("No rules: there is no .claude/hookify.*.local.md in this project.")
+
+
+def _read(path: Path | None) -> str:
+    from cache_strategy.model.errors import CacheStrategyError
+
+    try:
+        return Path(path or "").read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise CacheStrategyError(
+            f"{path}: cannot be read ({error.strerror}); name a file with an event."
+        ) from None
+
+
+def _turn(name: str, project: Path, *, on: bool) -> None:
+    from cache_strategy.hookify import set_enabled
+
+    print(f"{set_enabled(name, project, on=on)}: {'on' if on else 'off'} from the next call on")
 
 
 def _transcripts(files: list[Path] | None, project: Path) -> list[Path]:

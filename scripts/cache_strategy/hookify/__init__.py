@@ -1,6 +1,6 @@
 """
 Past conversations to rules: `scan` finds incidents, `propose` tries rules on the history, `write_rules` writes accepted
-ones, `list_rules` and `check_rules` look after those at hand.
+ones, `list_rules`, `check_rules`, `try_event`, `set_enabled` and `approve_rule` look after those at hand.
 
 Text inside a transcript is data: masked before it is shown or stored, escaped before it is searched for, sent nowhere.
 """
@@ -11,20 +11,25 @@ from typing import Any
 
 from cache_strategy.hookify import proposals as _proposals
 from cache_strategy.hookify.check import check_rules
+from cache_strategy.hookify.explain import event_of, try_event
 from cache_strategy.hookify.find import find_transcripts, named_transcripts
 from cache_strategy.hookify.list import list_rules
-from cache_strategy.hookify.write import read_proposals, write_rules
+from cache_strategy.hookify.write import approve_rule, read_proposals, set_enabled, write_rules
 from cache_strategy.model.document import to_data
 from cache_strategy.model.proposal import Proposals, ScanResult
 
 __all__ = [
+    "approve_rule",
     "check_rules",
+    "event_of",
     "find_transcripts",
     "list_rules",
     "proposals_data",
     "propose",
     "read_proposals",
     "scan",
+    "set_enabled",
+    "try_event",
     "write_rules",
 ]
 

@@ -6,7 +6,14 @@ from pathlib import Path
 
 from cache_strategy.hookify.masking import plain, shown
 from cache_strategy.hookify.patterns import is_slow
-from cache_strategy.hookify.rule_files import FIELDS, RuleFile, examples_of, read_rule_file, rule_paths
+from cache_strategy.hookify.rule_files import (
+    FIELDS,
+    RuleFile,
+    examples_of,
+    read_rule_file,
+    rule_paths,
+    shown_path,
+)
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.proposal import Example, ProblemSeverity, RuleProblem
 from cache_strategy.rules import check_change
@@ -38,7 +45,7 @@ def check_rules(project: Path) -> tuple[RuleProblem, ...]:
     found = [problem for problem in problems if problem is not None]
     names: dict[str, str] = {}
     for path in rule_paths(project):
-        checker = _Checker(read_rule_file(path), path.relative_to(project).as_posix(), names)
+        checker = _Checker(read_rule_file(path), shown_path(path, project), names)
         found += checker.problems()
     return tuple(sorted(found, key=lambda p: (p.path, p.line, p.severity, p.message)))
 

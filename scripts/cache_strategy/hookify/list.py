@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from cache_strategy.hookify.find import config_folder
 from cache_strategy.hookify.masking import shown
-from cache_strategy.hookify.rule_files import RuleFile, read_rule_file, rule_paths
+from cache_strategy.hookify.rule_files import RuleFile, read_rule_file, rule_paths, shown_path, stem_of
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.proposal import RuleState
+from cache_strategy.rules._trust import is_foreign
 
 
 def list_rules(project: Path) -> tuple[RuleState, ...]:
@@ -21,18 +23,19 @@ def list_rules(project: Path) -> tuple[RuleState, ...]:
 
 
 def _state(rule: RuleFile, project: Path) -> RuleState:
-    path = rule.path.relative_to(project).as_posix()
-    stem = rule.path.name.removeprefix("hookify.").removesuffix(".local.md")
+    path, stem = shown_path(rule.path, project), stem_of(rule.path)
     if rule.problem:
         return RuleState(name=stem, path=path, enabled=False, event="", action="", what=rule.problem)
+    config = config_folder()
+    waits = rule.path.parent != config and is_foreign(str(rule.path), str(config))
     events = rule.fields.get("event") or "all"
     return RuleState(
         name=shown(rule.text("name") or stem, 80),
         path=path,
-        enabled=rule.parsed.enabled,
+        enabled=rule.parsed.enabled and not waits,
         event=shown(", ".join(map(str, events)) if isinstance(events, list) else str(events), 40),
         action=shown(rule.text("action") or "warn", 20),
-        what=_what(rule),
+        what="came with the repository, not approved: " * waits + _what(rule),
     )
 
 

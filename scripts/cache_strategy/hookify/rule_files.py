@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from cache_strategy.hookify.find import config_folder
 from cache_strategy.model.document import from_data
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.proposal import Example
@@ -49,8 +50,19 @@ class RuleFile:
 
 
 def rule_paths(project: Path) -> list[Path]:
-    """The rule files of a project, in name order."""
-    return sorted((project / ".claude").glob("hookify.*.local.md"))
+    """The rule files of a project and of the user, each in name order."""
+    folders = dict.fromkeys((project / ".claude", config_folder()))
+    return [path for folder in folders for path in sorted(folder.glob("hookify.*.local.md"))]
+
+
+def stem_of(path: Path) -> str:
+    """The name in a rule file's own name."""
+    return path.name.removeprefix("hookify.").removesuffix(".local.md")
+
+
+def shown_path(path: Path, project: Path) -> str:
+    """From the project's folder where it is below it."""
+    return path.relative_to(project).as_posix() if path.is_relative_to(project) else str(path)
 
 
 def read_rule_file(path: Path) -> RuleFile:

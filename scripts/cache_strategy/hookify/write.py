@@ -1,22 +1,34 @@
-"""Writes accepted proposals as rule files: whole or not at all, never over a file that is there."""
+"""
+Writes accepted proposals as rule files, whole or not at all, never over a file that is there; turns rules on and off,
+and notes which rules of a repository the user approved.
+"""
 
 import contextlib
 import errno
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cache_strategy.hookify.derive import ANY_CHANGE
+from cache_strategy.hookify.find import config_folder
 from cache_strategy.hookify.masking import masked, plain
 from cache_strategy.hookify.patterns import why_unsafe
-from cache_strategy.hookify.rule_files import examples_of, rule_file
+from cache_strategy.hookify.rule_files import (
+    RuleFile,
+    examples_of,
+    read_rule_file,
+    rule_file,
+    rule_paths,
+    stem_of,
+)
 from cache_strategy.model.document import read_json
 from cache_strategy.model.errors import CacheStrategyError, Refusal
 from cache_strategy.model.proposal import Example, Proposal, Proposals
 from cache_strategy.rules import all_rules
 from cache_strategy.rules._hookify_plugin import read_like_hookify
+from cache_strategy.rules._trust import approve, is_foreign
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,58}[a-z0-9])?\Z")
 _MESSAGE_LIMIT = 2_000
@@ -60,7 +72,62 @@ def write_rules(proposals: Proposals, names: Sequence[str], project: Path) -> tu
             raise _already_there(path)
     for path, text in texts:
         _write_new(path, text)
+        _note_own(path)
     return tuple(path for path, _ in texts)
+
+
+def set_enabled(name: str, project: Path, *, on: bool) -> Path:
+    """
+    Turns a rule on or off: only the line `enabled:` of its file changes.
+
+    Raises:
+        CacheStrategyError: there is no such rule, it is a link, or its file cannot be read or written.
+    """
+    rule = _rule_named(name, project)
+    if rule.problem or rule.path.is_symlink():
+        why = rule.problem or "is a link"
+        raise CacheStrategyError(f"{rule.path}: {why}; a rule file is needed. Repair it first.")
+    lines = rule.raw.split("\n")
+    number = rule.lines.get("enabled", 0)
+    lines[number - 1 : number] = [f"enabled: {'true' if on else 'false'}"] if number else []
+    if not number:
+        lines.insert(1, f"enabled: {'true' if on else 'false'}")
+    known = not is_foreign(str(rule.path), str(config_folder()))
+    _replace(rule.path, "\n".join(lines))
+    if known:
+        _note_own(rule.path)
+    return rule.path
+
+
+def _note_own(path: Path) -> None:
+    """So that a rule made here still counts once the user has committed it."""
+    with contextlib.suppress(OSError):
+        approve(str(path), str(config_folder()))
+
+
+def approve_rule(name: str, project: Path) -> Path:
+    """
+    Notes that the user wants a rule that came with the repository, as it stands now.
+
+    Raises:
+        CacheStrategyError: there is no such rule, or the user's own folder cannot be written.
+    """
+    path = _rule_named(name, project).path
+    try:
+        approve(str(path), str(config_folder()))
+    except OSError as error:
+        raise _unwritable(config_folder(), error) from error
+    return path
+
+
+def _rule_named(name: str, project: Path) -> RuleFile:
+    rules = [read_rule_file(path) for path in rule_paths(project)]
+    named = [rule for rule in rules if name in (rule.text("name"), stem_of(rule.path))]
+    if len(named) != 1:
+        which = "names several rules" if named else "is no rule here"
+        known = ", ".join(stem_of(rule.path) for rule in rules) or "none"
+        raise CacheStrategyError(f"{plain(name)[:80]}: {which}; there are {known}. Name one of them.")
+    return named[0]
 
 
 def file_name(proposal: Proposal) -> str:
@@ -192,9 +259,7 @@ def _folder_of(project: Path) -> Path:
             f"{folder}: is a file; a folder is needed for the rules. Move it away."
         ) from None
     except OSError as error:
-        raise CacheStrategyError(
-            f"{folder}: cannot be created ({error.strerror}); the rules need a writable folder. Change its permissions."
-        ) from error
+        raise _unwritable(folder, error) from error
     if not folder.resolve().is_relative_to(project.resolve()):
         raise CacheStrategyError(
             f"{folder}: leads out of the project; rules are written inside it only. Replace the link."
@@ -205,27 +270,46 @@ def _folder_of(project: Path) -> Path:
 def _write_new(path: Path, text: str) -> None:
     """A new file in one step: written beside, then linked to its name, which fails where the name is taken."""
     try:
-        handle, name = tempfile.mkstemp(prefix=".hookify-", dir=path.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
-            Path(name).chmod(0o644)
+        with _written_beside(path, text) as beside:
             try:
-                os.link(name, path)
+                os.link(beside, path)
             except OSError as error:
                 if error.errno not in _NO_LINKS:
                     raise
                 with path.open("x", encoding="utf-8", newline="\n") as stream:
                     stream.write(text)
-        finally:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
     except FileExistsError:
         raise _already_there(path) from None
     except OSError as error:
-        raise CacheStrategyError(
-            f"{path}: cannot be written ({error.strerror}); a writable .claude folder is needed. Change its permissions."
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _replace(path: Path, text: str) -> None:
+    try:
+        with _written_beside(path, text) as beside:
+            beside.replace(path)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+@contextlib.contextmanager
+def _written_beside(path: Path, text: str) -> Iterator[Path]:
+    """A file of this text in the same folder; gone afterwards."""
+    handle, name = tempfile.mkstemp(prefix=".hookify-", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
+            stream.write(text)
+        Path(name).chmod(0o644)
+        yield Path(name)
+    finally:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+
+
+def _unwritable(path: Path, error: OSError) -> CacheStrategyError:
+    return CacheStrategyError(
+        f"{path}: cannot be written ({error.strerror}); rules need a writable folder. Change its permissions."
+    )
 
 
 def _already_there(path: Path) -> Refusal:

@@ -149,6 +149,21 @@ class RuleState:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RuleTrial:
+    """
+    What one rule makes of one event: whether it fires, with which action, its message or why it is silent. `hookify` is
+    whether the hookify plugin, given the same file and event, would speak.
+    """
+
+    name: str
+    path: str
+    fires: bool
+    action: str
+    because: str
+    hookify: bool
+
+
+@dataclass(frozen=True, kw_only=True)
 class RuleProblem:
     """
     Something wrong in a rule file, at `line` from 1.

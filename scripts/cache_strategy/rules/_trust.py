@@ -27,14 +27,14 @@ def is_foreign(path: str, config: str) -> bool:
 
 def approve(path: str, config: str) -> None:
     """
-    Remembers the text of a rule file as approved.
+    Remembers the text of a rule file in a repository as approved.
 
     Raises:
         OSError: the file cannot be read, or the user's folder cannot be written.
     """
     with open(path, "rb") as file:
         name = _blob_names(file.read())[0]
-    if not _is_approved(name, config):
+    if _index_above(path) and not _is_approved(name, config):
         os.makedirs(config, exist_ok=True)
         with open(os.path.join(config, _APPROVED), "a", encoding="utf-8") as file:
             file.write(f"{name.hex()} {path!r}\n")

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from cache_strategy.rules._rule_file import Condition, PatternRule
     from cache_strategy.rules.event import Event
 
-__all__ = ["evaluate", "kind_of", "load_files", "load_rules", "notice_of", "problems_of"]
+__all__ = ["evaluate", "kind_of", "load_files", "load_rules", "notice_of", "problems_of", "why_silent"]
 
 # Processor seconds for the patterns of one event; one that backtracks without end must not stop the session. Assumed.
 _BUDGET_SECONDS = 1.0
@@ -150,6 +150,25 @@ def kind_of(event: "Event") -> "str | None":
         return None
     tool = event.get("tool_name")
     return "bash" if tool == "Bash" else "file" if tool in FILE_TOOLS else "other"
+
+
+def why_silent(rule: "PatternRule", event: "Event") -> str:
+    """Why a rule does not fire on an event: the first thing that keeps it; "" where it fires."""
+    kind = kind_of(event)
+    if kind is None:
+        return "no rule is asked on this event"
+    if not rule.enabled:
+        return rule.problems[0].message if rule.problems else "it is off"
+    if not _is_about(rule, kind, event):
+        asked = f"{'|'.join(rule.events)} {rule.tool_matcher}".strip()
+        return f"it is about {asked}, this is {kind} {event.get('tool_name') or ''}".strip()
+    for condition in rule.conditions:
+        operands = operands_of(condition.field, kind, event)
+        if not _is_true(condition, operands):
+            field = condition.field or "the text"
+            has = "is not there" if not operands else f"is {operands[0].text[:200]!r}"
+            return f"{field} {has}: not {condition.operator} {condition.pattern!r}"
+    return "" if evaluate([rule], event) else f"the safety check {rule.check} finds nothing"
 
 
 def _is_about(rule: "PatternRule", kind: str, event: "Event") -> bool:
