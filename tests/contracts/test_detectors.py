@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from cache_strategy.hookify.detectors._base import Detector, Sighting
 from cache_strategy.hookify.stream import Transcripts
 from cache_strategy.hookify.transcripts import Session
 
-TRANSCRIPTS = Path(__file__).parents[1] / "hookify" / "transcripts"
+sys.path.insert(0, str(Path(__file__).parents[1] / "hookify"))
+from conversation import TRANSCRIPTS
+
 DETECTORS = all_detectors()
 
 

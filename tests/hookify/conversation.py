@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
+
+from talks import TALKS
 
 REJECTED = (
     "The user doesn't want to proceed with this tool use. The tool use was rejected (eg. if it was a file edit, "
     "the new_string was NOT written to the file). "
 )
-TRANSCRIPTS = Path(__file__).parent / "transcripts"
 
 
 class Conversation:
@@ -31,7 +35,7 @@ class Conversation:
         self.lines += 1
         return self.lines
 
-    def record(self, **fields: Any) -> int:
+    def record(self, type: str, **fields: Any) -> int:
         self.records += 1
         common: dict[str, Any] = {
             "parentUuid": None,
@@ -41,7 +45,7 @@ class Conversation:
             "version": "1.0.117" if self.old else "2.1.330",
             "uuid": f"{self.session}-{self.records:04d}",
         }
-        text = json.dumps({**common, **fields}, ensure_ascii=False, separators=(",", ":"))
+        text = json.dumps({**common, "type": type, **fields}, ensure_ascii=False, separators=(",", ":"))
         return self.raw(text.encode() + b"\n")
 
     def say(self, text: str, **fields: Any) -> int:
@@ -81,8 +85,15 @@ class Conversation:
     def run(self, command: str, result: str = "ok", *, error: bool = False) -> int:
         return self.call("Bash", {"command": command}, result, error=error)
 
+    def client(self, fields: dict[str, Any], text: str) -> int:
+        """Text that the client put there itself."""
+        return self.record(type="user", message={"content": [{"type": "text", "text": text}]}, **fields)
+
+    def write(self, path: str, content: str) -> int:
+        return self.call("Write", {"file_path": path, "content": content}, "created")
+
     def edit(
-        self, path: str, old: str, new: str, *, original: str | None = None, modified: bool = False
+        self, path: str, old: str, new: str, original: str | None = None, *, modified: bool = False
     ) -> int:
         details = {"filePath": path, "oldString": old, "newString": new, "userModified": modified}
         if original is not None:
@@ -106,3 +117,18 @@ class Conversation:
             block = {"type": "text", "text": "[Request interrupted by user for tool use]"}
             self.record(type="user", message={"role": "user", "content": [block]})
         return line
+
+
+def _written() -> Path:
+    """A folder with every talk as a transcript, beside the one that the README shows."""
+    folder = Path(tempfile.mkdtemp(prefix="talks-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    shutil.copy(Path(__file__).parent / "transcripts" / "caching.jsonl", folder)
+    for name, steps in TALKS.items():
+        talk = Conversation(folder / f"{name}.jsonl", old=name == "wiped_redis", session=name)
+        for step, *given in steps:
+            getattr(talk, step)(*given)
+    return folder
+
+
+TRANSCRIPTS = _written()
