@@ -4,97 +4,76 @@ Reads a shell command as the programs it runs.
 `invocations(text)` gives every program with its arguments after quotes, wrappers (`sudo`, `env`, `xargs`,
 `docker exec`, `bash -c`, `ssh`, ...), pipes, substitutions and here-documents are resolved. Quoted text, the
 arguments of `echo` or `git commit -m` and the data of a here-document are never programs, unless they are fed
-to something that runs them. Nothing is expanded but variables that the same text sets to a constant.
+to something that runs them. Nothing is expanded but variables that the same text sets to a constant, and nothing
+raises: what is not closed ends with the text.
 """
 
 from __future__ import annotations
 
 import re
 
-from cache_strategy.rules._shell_grammar import ASSIGNMENT, MAX_DEPTH, Scanner, Simple, Word
+from cache_strategy.rules._shell_grammar import ASSIGNMENT, MAX_DEPTH, Invocation, Scanner, Word
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    Runs = Iterator[Invocation]
+
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{(\w+)\})\Z")
-
-
-class Invocation:
-    """
-    One program that the shell will run.
-
-    `argv[0]` is the program's base name, `stdin` its literal standard input where the command holds it,
-    `before` the invocations whose output is piped into it.
-    """
-
-    __slots__ = ("argv", "before", "col_offset", "end_lineno", "lineno", "stdin")
-
-    def __init__(self, argv: "list[str]", stdin: "str | None", line: int, column: int) -> None:
-        self.argv = argv
-        self.stdin = stdin
-        self.lineno = line
-        self.end_lineno = line
-        self.col_offset = column
-        self.before: "list[Invocation]" = []
-
-
 _KEYWORDS = frozenset("! if then elif else do while until time coproc".split())
 _SHELLS = frozenset("sh bash zsh dash ash ksh fish busybox".split())
-_REDIS_CLIENTS = frozenset(("redis-cli", "valkey-cli", "keydb-cli"))
-_PYTHON = re.compile(r"(?:python|pypy|ipython)[\d.]*(?:\.exe)?\Z")
-
-# Programs that run the rest of their arguments: the options that take a value, then how many words to skip.
-_WRAPPERS = {
-    "builtin": ("", 0),
-    "caffeinate": ("-t -w", 0),
-    "chroot": ("", 1),
-    "command": ("", 0),
-    "doas": ("-u -C", 0),
-    "env": ("-u --unset -C --chdir", 0),
-    "exec": ("-a", 0),
-    "flock": ("-w -E --timeout", 1),
-    "gosu": ("", 1),
-    "ionice": ("-c -n", 0),
-    "nice": ("-n --adjustment", 0),
-    "nohup": ("", 0),
-    "rtk": ("", 0),
-    "runuser": ("-u -g -G", 0),
-    "setsid": ("", 0),
-    "stdbuf": ("-i -o -e", 0),
-    "strace": ("-e -o -s -p", 0),
-    "su-exec": ("", 1),
-    "sudo": ("-u -g -h -p -C -T -R -D -U -r -t --user --group --host", 0),
-    "time": ("-f -o", 0),
-    "timeout": ("-s -k --signal --kill-after", 1),
-    "unbuffer": ("", 0),
-}
-_XARGS_VALUES = "-a -d -E -I -L -n -P -s --max-args --max-procs --max-lines --replace --delimiter --arg-file"
-_SSH_VALUES = "-b -c -D -E -e -F -I -i -J -L -l -m -O -o -p -Q -R -S -W -w -B"
-# Programs that run something found further right among their arguments, inside a container or an environment.
-_CARRIERS: "dict[str, tuple[str, ...]]" = {
-    "conda": ("run",),
-    "docker": ("exec", "run"),
-    "docker-compose": ("exec", "run"),
-    "fly": ("ssh",),
-    "flyctl": ("ssh",),
-    "heroku": ("run",),
-    "hatch": ("run",),
-    "kubectl": ("exec", "run"),
-    "lxc": ("exec",),
-    "nerdctl": ("exec", "run"),
-    "oc": ("exec", "run", "rsh"),
-    "pdm": ("run",),
-    "pipenv": ("run",),
-    "podman": ("exec", "run"),
-    "poetry": ("run",),
-    "rye": ("run",),
-    "uv": ("run",),
-    "uvx": (),
-    "vagrant": ("ssh",),
-}
-_KNOWN_SCRIPTS = ("manage.py", "django-admin", "flask")
+_NAMED = re.compile(
+    r"(?:(?:redis|valkey|keydb)-cli|(?:python|pypy|ipython)[\d.]*(?:\.exe)?|manage\.py|django-admin|flask)\Z"
+)
 _COMMAND_OPTION = re.compile(r"[-+][a-zA-Z]*c[a-zA-Z]*\Z")
+
+# Programs that run the rest of their arguments: how many words to skip, then the options that take a value.
+_WRAPPERS = {
+    name: (int(skip), options.split())
+    for name, skip, options in (
+        line.strip().split(" ", 2) if line.strip().count(" ") > 1 else [*line.split(), ""]
+        for line in """
+        builtin 0
+        caffeinate 0 -t -w
+        chroot 1
+        command 0
+        doas 0 -u -C
+        env 0 -u --unset -C --chdir
+        exec 0 -a
+        flock 1 -w -E --timeout
+        gosu 1
+        ionice 0 -c -n
+        nice 0 -n --adjustment
+        nohup 0
+        rtk 0
+        runuser 0 -u -g -G
+        setsid 0
+        stdbuf 0 -i -o -e
+        strace 0 -e -o -s -p
+        su-exec 1
+        sudo 0 -u -g -h -p -C -T -R -D -U -r -t --user --group --host
+        time 0 -f -o
+        timeout 1 -s -k --signal --kill-after
+        unbuffer 0
+        """.strip().split("\n")
+    )
+}
+_XARGS_VALUES = (
+    "-a -d -E -I -L -n -P -s --max-args --max-procs --max-lines --replace --delimiter --arg-file".split()
+)
+_SSH_VALUES = "-b -c -D -E -e -F -I -i -J -L -l -m -O -o -p -Q -R -S -W -w -B".split()
+# Programs that run something found further right among their arguments, inside a container or an environment.
+_RUN = ("run",)
+_EXEC = ("exec", "run")
+_CARRIERS: "dict[str, tuple[str, ...]]" = {
+    **dict.fromkeys("conda heroku hatch pdm pipenv poetry rye uv".split(), _RUN),
+    **dict.fromkeys("docker docker-compose kubectl nerdctl podman".split(), _EXEC),
+    **dict.fromkeys("fly flyctl vagrant".split(), ("ssh",)),
+    "lxc": ("exec",),
+    "oc": ("exec", "run", "rsh"),
+    "uvx": (),
+}
 
 
 def comments_of(text: str) -> "list[tuple[int, str]]":
@@ -120,17 +99,14 @@ def _resolve(
     found: "list[Invocation]" = []
     runs: "dict[int, list[Invocation]]" = {}
     for simple in scanner.commands:
-        stdin = simple.stdin
         before: "list[Invocation]" = []
-        if stdin is None and simple.feeders:
-            before = [run for feeder in simple.feeders for run in runs.get(id(feeder), ())]
+        if simple.stdin is None:
+            before = [run for feeder in simple.before for run in runs.get(id(feeder), ())]
             known = [output for output in map(_output, before) if output is not None]
-            stdin = "".join(known) if known else None
-        elif stdin is None:
-            stdin = inherited
+            simple.stdin = "".join(known) if known else None if before else inherited
         if depth:
-            simple.line, simple.column = line, 0
-        own = list(_unwrap(list(simple.words), stdin, simple, depth, variables))
+            simple.lineno, simple.col_offset = line, 0
+        own = list(_unwrap(simple.argv, simple, depth, variables))
         for run in own:
             run.before = run.before or before
         runs[id(simple)] = own
@@ -149,8 +125,7 @@ def _output(run: Invocation) -> "str | None":
         out = " ".join(args) + "\n"
         return _escapes(out) if interprets or "\\n" in out else out
     if name == "printf" and args:
-        if args[0] == "--":
-            args = args[1:]
+        args = args[1:] if args[0] == "--" else args
         form, rest = _escapes(args[0]) if args else "", args[1:]
         if "%" not in form:
             return form
@@ -164,22 +139,15 @@ def _escapes(text: str) -> str:
     return text.replace("\\r", "\r").replace("\\n", "\n").replace("\\t", "\t")
 
 
-def _after_options(args: "list[Word]", with_value: str, skip: int = 0) -> "list[Word]":
-    values = with_value.split()
+def _after_options(args: "list[Word]", values: "list[str]", skip: int = 0) -> "list[Word]":
     index = 0
     while index < len(args) and args[index].startswith("-") and args[index] != "-":
-        option = args[index]
         index += 1
-        if option == "--":
+        if args[index - 1] == "--":
             break
-        if option in values:
+        if args[index - 1] in values:
             index += 1
     return args[index + skip :]
-
-
-def _interesting(word: str) -> bool:
-    name = word.rpartition("/")[2]
-    return name in _REDIS_CLIENTS or name in _SHELLS or bool(_PYTHON.match(name)) or name in _KNOWN_SCRIPTS
 
 
 class _Call:
@@ -188,38 +156,27 @@ class _Call:
     __slots__ = ("args", "depth", "name", "simple", "stdin", "variables")
 
     def __init__(
-        self,
-        words: "list[Word]",
-        stdin: "str | None",
-        simple: Simple,
-        depth: int,
-        variables: "dict[str, str]",
+        self, words: "list[Word]", simple: Invocation, depth: int, variables: "dict[str, str]"
     ) -> None:
         self.name = words[0].replace("\\", "/").rpartition("/")[2]
         self.args = words[1:]
-        self.stdin = stdin
         self.simple = simple
+        self.stdin = simple.stdin
         self.depth = depth
         self.variables = variables
 
-    def again(self, words: "list[Word]", *, fed: bool = True) -> "Iterator[Invocation]":
+    def again(self, words: "list[Word]", *, fed: bool = True) -> "Runs":
         """What these words run, with the same standard input if `fed`."""
-        stdin = self.stdin if fed else None
-        return _unwrap(words, stdin, self.simple, self.depth + 1, self.variables)
+        simple = self.simple if fed else Invocation([], None, self.simple.lineno, self.simple.col_offset)
+        return _unwrap(words, simple, self.depth + 1, self.variables)
 
     def script(self, text: str) -> "list[Invocation]":
         """What a text runs that is handed to a shell, with the same standard input."""
         stdin = None if text is self.stdin else self.stdin
-        return _resolve(text, self.simple.line, self.depth + 1, dict(self.variables), stdin)
+        return _resolve(text, self.simple.lineno, self.depth + 1, dict(self.variables), stdin)
 
 
-def _unwrap(
-    words: "list[Word]",
-    stdin: "str | None",
-    simple: Simple,
-    depth: int,
-    variables: "dict[str, str]",
-) -> "Iterator[Invocation]":
+def _unwrap(words: "list[Word]", simple: Invocation, depth: int, variables: "dict[str, str]") -> "Runs":
     while words and words[0].plain and words[0] in _KEYWORDS:
         words = words[1:]
     while words and ASSIGNMENT.match(words[0]):
@@ -233,7 +190,7 @@ def _unwrap(
         words = [*map(Word, value.split()), *words[1:]]
     if not words or depth > MAX_DEPTH:
         return
-    call = _Call(words, stdin, simple, depth, variables)
+    call = _Call(words, simple, depth, variables)
     if call.name in _WRAPPERS:
         yield from _wrapped(call)
     elif call.name in _SHELLS:
@@ -243,10 +200,12 @@ def _unwrap(
     elif call.name in _RUNNERS:
         yield from _RUNNERS[call.name](call)
     else:
-        yield Invocation([call.name, *call.args], stdin, simple.line, simple.column)
+        run = Invocation([Word(call.name), *call.args], simple.stdin, simple.lineno, simple.col_offset)
+        run.writes = simple.writes
+        yield run
 
 
-def _wrapped(call: _Call) -> "Iterator[Invocation]":
+def _wrapped(call: _Call) -> "Runs":
     args = call.args
     if call.name == "command" and args and args[0] in ("-v", "-V"):
         return
@@ -255,10 +214,11 @@ def _wrapped(call: _Call) -> "Iterator[Invocation]":
     elif call.name == "flock" and "-c" in args[:-1]:
         yield from call.script(args[args.index(Word("-c")) + 1])
     else:
-        yield from call.again(_after_options(args, *_WRAPPERS[call.name]))
+        skip, values = _WRAPPERS[call.name]
+        yield from call.again(_after_options(args, values, skip))
 
 
-def _shell(call: _Call) -> "Iterator[Invocation]":
+def _shell(call: _Call) -> "Runs":
     args = call.args
     if call.name == "busybox":
         yield from call.again(args)
@@ -266,8 +226,7 @@ def _shell(call: _Call) -> "Iterator[Invocation]":
     for index, arg in enumerate(args):
         if _COMMAND_OPTION.match(arg) and index + 1 < len(args):
             rest = args[index + 1 :]
-            rest = rest[1:] if rest[0] == "--" and len(rest) > 1 else rest
-            yield from call.script(rest[0])
+            yield from call.script(rest[1] if rest[0] == "--" and len(rest) > 1 else rest[0])
             return
         if not arg.startswith(("-", "+")) and (index == 0 or args[index - 1] not in ("-o", "+o", "-O", "+O")):
             return
@@ -275,7 +234,7 @@ def _shell(call: _Call) -> "Iterator[Invocation]":
         yield from call.script(call.stdin)
 
 
-def _carried(call: _Call) -> "Iterator[Invocation]":
+def _carried(call: _Call) -> "Runs":
     """What `docker exec`, `kubectl exec`, `poetry run` and their kind run."""
     verbs = _CARRIERS[call.name]
     start = next((i for i, arg in enumerate(call.args) if arg in verbs), None) if verbs else -1
@@ -289,37 +248,13 @@ def _carried(call: _Call) -> "Iterator[Invocation]":
         if arg in ("-C", "-c", "--command") and index + 1 < len(rest) and verbs == ("ssh",):
             yield from call.script(rest[index + 1])
             return
-        if _interesting(arg):
+        name = arg.rpartition("/")[2]
+        if name in _SHELLS or _NAMED.match(name):
             yield from call.again(rest[index:])
             return
 
 
-def _xargs(call: _Call) -> "Iterator[Invocation]":
-    rest = _after_options(call.args, _XARGS_VALUES)
-    yield from call.again([*rest, *map(Word, (call.stdin or "").split())], fed=False)
-
-
-def _eval(call: _Call) -> "Iterator[Invocation]":
-    yield from call.script(" ".join(call.args))
-
-
-def _trap(call: _Call) -> "Iterator[Invocation]":
-    if len(call.args) > 1:
-        yield from call.script(call.args[0])
-
-
-def _watch(call: _Call) -> "Iterator[Invocation]":
-    yield from call.script(" ".join(_after_options(call.args, "-n --interval")))
-
-
-def _su(call: _Call) -> "Iterator[Invocation]":
-    for index, option in enumerate(call.args[:-1]):
-        if option in ("-c", "--command"):
-            yield from call.script(call.args[index + 1])
-            return
-
-
-def _ssh(call: _Call) -> "Iterator[Invocation]":
+def _ssh(call: _Call) -> "Runs":
     # Options may follow the host.
     rest = _after_options(_after_options(call.args, _SSH_VALUES, 1), _SSH_VALUES)
     text = " ".join(rest) if rest else call.stdin
@@ -327,7 +262,7 @@ def _ssh(call: _Call) -> "Iterator[Invocation]":
         yield from call.script(text)
 
 
-def _find(call: _Call) -> "Iterator[Invocation]":
+def _find(call: _Call) -> "Runs":
     args = call.args
     for index, arg in enumerate(args):
         if arg in ("-exec", "-execdir", "-ok", "-okdir"):
@@ -335,12 +270,21 @@ def _find(call: _Call) -> "Iterator[Invocation]":
             yield from call.again(args[index + 1 : stop], fed=False)
 
 
-_RUNNERS: "dict[str, Callable[[_Call], Iterator[Invocation]]]" = {
-    "eval": _eval,
+def _su(call: _Call) -> "Runs":
+    for index, option in enumerate(call.args[:-1]):
+        if option in ("-c", "--command"):
+            yield from call.script(call.args[index + 1])
+            return
+
+
+_RUNNERS: "dict[str, Callable[[_Call], Runs]]" = {
+    "eval": lambda call: iter(call.script(" ".join(call.args))),
     "find": _find,
     "ssh": _ssh,
     "su": _su,
-    "trap": _trap,
-    "watch": _watch,
-    "xargs": _xargs,
+    "trap": lambda call: iter(call.script(call.args[0]) if len(call.args) > 1 else ()),
+    "watch": lambda call: iter(call.script(" ".join(_after_options(call.args, ["-n", "--interval"])))),
+    "xargs": lambda call: call.again(
+        [*_after_options(call.args, _XARGS_VALUES), *map(Word, (call.stdin or "").split())], fed=False
+    ),
 }

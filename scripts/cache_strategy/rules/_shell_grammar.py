@@ -2,7 +2,7 @@
 The grammar of a shell command: words after quote removal, pipes, groups, substitutions, here-documents.
 
 `Scanner(text, 1, 0).scan()` fills `commands` (in the order in which they end, those inside a substitution first)
-and `comments`. Nothing is expanded and nothing raises: what is not closed ends with the text.
+and `comments`.
 
 Source: POSIX.1-2017, Shell Command Language, sections 2.2 to 2.10 (quoting, tokens, redirection, grammar).
 """
@@ -14,13 +14,16 @@ import re
 # Deeper nesting than this is not a command that somebody wrote.
 MAX_DEPTH = 12
 
-_PLAIN = re.compile(r"[^\s'\"\\$`;&|<>()#]+")
-_BLANK = re.compile(r"(?:[ \t\r]|\\\r?\n)+")
-_REDIRECTION = re.compile(r"(?:\d*|\{\w+\})(<<<|<<-?|<>|<&|>>|>\||>&|<|>)|(&>>?)")
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=")
-_IN_DOUBLE = re.compile(r"[^\"\\$`]+")
-_NAME = re.compile(r"\w+|[@*#?$!-]")
-_SPACE = re.compile(r"\s+")
+_BLANK = re.compile(r"(?:[ \t\r]|\\\r?\n)+")
+_REDIRECTION = re.compile(r"(?:\d*|\{\w+\})(<<<|<<-?|<>|<&|>>|>\||>&|<(?!\()|>(?!\())|(&>>?)")
+# What a word is made of, but for double quotes and what is run to get it.
+_PIECE = re.compile(
+    r"(?P<bare>[^\s'\"\\$`;&|<>()#]+)|'(?P<single>[^']*)'?|\$'(?P<ansi>(?:[^'\\]|\\[\s\S])*)'?|\\(?P<escaped>[\s\S]?)"
+)
+_IN_DOUBLE = re.compile(r"(?P<bare>[^\"\\$`]+)|\\(?P<escaped>[\s\S]?)")
+_DOLLAR = re.compile(r"\$\(\([\s\S]*?(?:\)\)|\Z)|\$\{[^}]*\}?|\$(?!\()(?:\w+|[@*#?$!-])?")
+_ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 
 
 class Word(str):
@@ -29,41 +32,48 @@ class Word(str):
     plain: bool = True
 
 
-class Simple:
-    """A simple command as written: words, literal standard input where it is known, place."""
+class Invocation:
+    """
+    One program that the shell will run.
 
-    __slots__ = ("column", "feeders", "line", "stdin", "words")
+    `argv[0]` is the program's base name, `stdin` its literal standard input where the command holds it, `before` the
+    invocations whose output is piped into it, `writes` the (operator, file) of its redirections.
+    """
 
-    def __init__(self, line: int, column: int) -> None:
-        self.words: "list[Word]" = []
-        self.stdin: "str | None" = None
-        self.line = line
-        self.column = column
-        self.feeders: "list[Simple]" = []
+    __slots__ = ("argv", "before", "col_offset", "end_lineno", "lineno", "stdin", "writes")
+
+    def __init__(self, argv: "list[Word]", stdin: "str | None", line: int, column: int) -> None:
+        self.argv = argv
+        self.stdin = stdin
+        self.lineno = line
+        self.end_lineno = line
+        self.col_offset = column
+        self.before: "list[Invocation]" = []
+        self.writes: "list[tuple[str, str]]" = []
 
 
 class _Level:
     """What is open between two parentheses of a substitution: a command, its feeders, groups in braces or parentheses."""
 
-    def __init__(self, commands: "list[Simple]") -> None:
+    def __init__(self, commands: "list[Invocation]") -> None:
         self.commands = commands
-        self.current: "Simple | None" = None
-        self.feeders: "list[Simple]" = []
+        self.current: "Invocation | None" = None
+        self.feeders: "list[Invocation]" = []
         self.groups: "list[int]" = []
-        self.closed: "list[Simple]" = []
+        self.closed: "list[Invocation]" = []
         self.piped = False
 
-    def command(self, scanner: "Scanner") -> Simple:
+    def command(self, scanner: "Scanner") -> Invocation:
         """The command that words and redirections go to."""
         if self.current is None:
-            self.current = Simple(*scanner.place())
-            self.current.feeders = self.feeders
+            self.current = Invocation([], None, *scanner.place())
+            self.current.before = self.feeders
         return self.current
 
     def end(self, pipe: bool = False) -> None:
         """Ends the command; with `pipe` it, or the group just closed, feeds the next one."""
         ended = self.current
-        if ended is not None and (ended.words or ended.stdin is not None):
+        if ended is not None and (ended.argv or ended.stdin is not None):
             self.commands.append(ended)
         source = self.closed if ended is None else [ended]
         self.feeders = source if pipe else []
@@ -90,17 +100,22 @@ class Scanner:
         self.counted = 0
         self.lines_passed = 0
         self.depth = depth
-        self.commands: "list[Simple]" = []
+        self.commands: "list[Invocation]" = []
         self.comments: "list[tuple[int, str]]" = []
-        self.pending: "list[tuple[Simple, str, bool, bool]]" = []
+        self.pending: "list[tuple[Invocation, str, bool, bool]]" = []
 
     def place(self) -> "tuple[int, int]":
         """Line (from 1) and column (from 0) of the position, which only ever moves on."""
         self.lines_passed += self.text.count("\n", self.counted, self.position)
         self.counted = self.position
-        return self.first_line + self.lines_passed, self.position - (
-            self.text.rfind("\n", 0, self.position) + 1
-        )
+        return self.first_line + self.lines_passed, self.position - self.text.rfind(
+            "\n", 0, self.position
+        ) - 1
+
+    def upto(self, mark: str, start: int) -> int:
+        """Where a mark comes next, or the end of the text."""
+        stop = self.text.find(mark, start)
+        return len(self.text) if stop < 0 else stop
 
     def scan(self, until: str = "") -> None:
         """Reads commands up to `until` (a closing parenthesis) or the end."""
@@ -114,14 +129,16 @@ class Scanner:
                 level.end()
                 return
             redirection = _REDIRECTION.match(self.text, self.position)
-            if redirection and not self.text.startswith(("<(", ">("), self.position):
+            if redirection:
                 command = level.command(self)
                 self.position = redirection.end()
                 self.redirect(redirection.group(1) or redirection.group(2), command)
             elif character in "\n;|&()":
                 self.separator(character, level)
             elif character == "#":
-                self.comment()
+                stop = self.upto("\n", self.position)
+                self.comments.append((self.place()[0], self.text[self.position : stop]))
+                self.position = stop
             else:
                 self.add_word(level)
         level.end()
@@ -134,40 +151,27 @@ class Scanner:
         return bool(blank)
 
     def separator(self, character: str, level: _Level) -> None:
-        text = self.text
+        double = self.text[self.position : self.position + 2]
+        self.position += 2 if double in ("||", "&&", "|&") else 1
         if character == "\n":
             # A pipe at the end of a line goes on in the next one.
             if level.current is not None or not level.piped:
                 level.end()
-            self.position += 1
             self.read_here_documents()
-        elif character == "|":
-            double = text.startswith("||", self.position)
-            level.end(pipe=not double)
-            self.position += 2 if double or text.startswith("|&", self.position) else 1
         elif character == "(":
             if level.current is not None:
                 level.end()
             level.open_group()
-            self.position += 1
         elif character == ")":
             level.close_group()
-            self.position += 1
         else:
-            level.end()
-            self.position += 2 if text.startswith("&&", self.position) else 1
-
-    def comment(self) -> None:
-        stop = self.text.find("\n", self.position)
-        stop = len(self.text) if stop < 0 else stop
-        self.comments.append((self.place()[0], self.text[self.position : stop]))
-        self.position = stop
+            level.end(pipe=character == "|" and double != "||")
 
     def add_word(self, level: _Level) -> None:
         command = level.command(self)
         word = self.word()
-        if command.words or not word.plain or word not in ("{", "}"):
-            command.words.append(word)
+        if command.argv or not word.plain or word not in ("{", "}"):
+            command.argv.append(word)
             return
         level.current = None
         if word == "{":
@@ -175,7 +179,7 @@ class Scanner:
         else:
             level.close_group()
 
-    def redirect(self, operator: str, command: Simple) -> None:
+    def redirect(self, operator: str, command: Invocation) -> None:
         self.skip_blank()
         if self.position >= len(self.text) or self.text[self.position] == "\n":
             return
@@ -184,6 +188,8 @@ class Scanner:
             command.stdin = target + "\n"
         elif operator in ("<<", "<<-"):
             self.pending.append((command, target, target.plain, operator == "<<-"))
+        elif ">" in operator:
+            command.writes.append((operator, target))
 
     def read_here_documents(self) -> None:
         pending, self.pending = self.pending, []
@@ -191,8 +197,7 @@ class Scanner:
             line = self.place()[0]
             body = []
             while self.position < len(self.text):
-                stop = self.text.find("\n", self.position)
-                stop = len(self.text) if stop < 0 else stop
+                stop = self.upto("\n", self.position)
                 row = self.text[self.position : stop]
                 self.position = min(stop + 1, len(self.text))
                 if (row.lstrip("\t") if strips_tabs else row).rstrip("\r") == delimiter:
@@ -211,37 +216,25 @@ class Scanner:
         plain = True
         start = self.position
         while self.position < len(text):
-            run = _PLAIN.match(text, self.position)
-            if run:
-                parts.append(run.group())
-                self.position = run.end()
-                continue
+            piece = _PIECE.match(text, self.position)
             character = text[self.position]
-            if character == "'":
-                plain = False
-                stop = text.find("'", self.position + 1)
-                stop = len(text) if stop < 0 else stop
-                parts.append(text[self.position + 1 : stop])
-                self.position = stop + 1
+            if piece:
+                self.position = piece.end()
+                kind = piece.lastgroup
+                value = piece.group(kind or 0)
+                if kind == "ansi":
+                    value = re.sub(
+                        r"\\([\s\S])", lambda found: _ESCAPED.get(found.group(1), found.group(1)), value
+                    )
+                if kind == "bare" or value != "\n" or kind != "escaped":
+                    plain = plain and kind == "bare"
+                    parts.append(value)
             elif character == '"':
                 plain = False
                 self.position += 1
                 self.double_quoted(parts)
-            elif character == "\\":
-                following = text[self.position + 1 : self.position + 2]
-                self.position += 2
-                if following != "\n":
-                    plain = False
-                    parts.append(following)
-            elif character == "$":
-                if text.startswith("$'", self.position):
-                    plain = False
-                    self.position += 2
-                    self.ansi_quoted(parts)
-                else:
-                    parts.append(self.dollar())
-            elif character == "`":
-                parts.append(self.backquoted())
+            elif character in "$`":
+                parts.append(self.expansion())
             elif character in "<>" and text.startswith("(", self.position + 1) and self.position == start:
                 self.position += 2
                 parts.append(self.substitution(start))
@@ -259,62 +252,34 @@ class Scanner:
         return word
 
     def double_quoted(self, parts: "list[str]") -> None:
-        text = self.text
-        while self.position < len(text):
-            run = _IN_DOUBLE.match(text, self.position)
-            if run:
-                parts.append(run.group())
-                self.position = run.end()
-                continue
-            character = text[self.position]
-            if character == '"':
+        while self.position < len(self.text):
+            piece = _IN_DOUBLE.match(self.text, self.position)
+            if piece:
+                self.position = piece.end()
+                value = piece.group(piece.lastgroup or 0)
+                if piece.lastgroup == "escaped":
+                    value = (
+                        "" if value == "\n" else value if value in ('"', "\\", "$", "`", "") else "\\" + value
+                    )
+                parts.append(value)
+            elif self.text[self.position] == '"':
                 self.position += 1
                 return
-            if character == "\\":
-                following = text[self.position + 1 : self.position + 2]
-                if following not in ("\n", "", '"', "\\", "$", "`"):
-                    parts.append("\\")
-                if following != "\n":
-                    parts.append(following)
-                self.position += 2
-            elif character == "$":
-                parts.append(self.dollar())
             else:
-                parts.append(self.backquoted())
+                parts.append(self.expansion())
 
-    def ansi_quoted(self, parts: "list[str]") -> None:
-        escapes = {"n": "\n", "r": "\r", "t": "\t"}
-        text = self.text
-        while self.position < len(text):
-            character = text[self.position]
-            if character == "'":
-                self.position += 1
-                return
-            if character == "\\":
-                following = text[self.position + 1 : self.position + 2]
-                parts.append(escapes.get(following, following))
-                self.position += 2
-            else:
-                parts.append(character)
-                self.position += 1
-
-    def dollar(self) -> str:
-        """`$name`, `${...}`, `$((...))` or `$(...)` as raw text; what runs inside is kept as a command."""
-        text, start = self.text, self.position
-        if text.startswith("$((", start):
-            stop = text.find("))", start)
-            self.position = len(text) if stop < 0 else stop + 2
-        elif text.startswith("$(", start):
+    def expansion(self) -> str:
+        """`$name`, `${...}`, `$((...))`, `$(...)` or back quotes as raw text; what runs inside is kept as a command."""
+        start = self.position
+        found = _DOLLAR.match(self.text, start)
+        if found:
+            self.position = found.end()
+        elif self.text.startswith("$(", start):
             self.position += 2
             return self.substitution(start)
-        elif text.startswith("${", start):
-            stop = text.find("}", start)
-            self.position = len(text) if stop < 0 else stop + 1
         else:
-            self.position += 1
-            name = _NAME.match(text, self.position)
-            self.position = name.end() if name else self.position
-        return text[start : self.position]
+            self.back_quoted()
+        return self.text[start : self.position]
 
     def substitution(self, start: int) -> str:
         """The script up to the closing parenthesis; `position` stands after the opening one."""
@@ -328,18 +293,16 @@ class Scanner:
         self.depth -= 1
         return self.text[start : self.position]
 
-    def backquoted(self) -> str:
-        text, start = self.text, self.position
-        stop = start + 1
+    def back_quoted(self) -> None:
+        text, stop = self.text, self.position + 1
         while stop < len(text) and text[stop] != "`":
             stop += 2 if text[stop] == "\\" else 1
         if self.depth < MAX_DEPTH:
-            body = re.sub(r"\\([`\\$])", r"\1", text[start + 1 : stop])
+            body = re.sub(r"\\([`\\$])", r"\1", text[self.position + 1 : stop])
             inner = Scanner(body, self.place()[0], self.depth + 1)
             inner.scan()
             self.commands.extend(inner.commands)
         self.position = min(stop + 1, len(text))
-        return text[start : self.position]
 
     def array(self) -> str:
         """`(a b c)` of an assignment, as raw text."""
@@ -347,10 +310,7 @@ class Scanner:
         self.position += 1
         self.depth += 1
         while self.position < len(self.text) and self.text[self.position] != ")":
-            blank = _SPACE.match(self.text, self.position)
-            if blank:
-                self.position = blank.end()
-            elif self.text[self.position] in "(;&|":
+            if self.text[self.position].isspace() or self.text[self.position] in "(;&|":
                 self.position += 1
             else:
                 self.word()
