@@ -421,20 +421,25 @@ class Analysis:
     def live_contexts(self) -> list[Context]:
         """
         The evaluations that stand for a use. One for any arguments, made only because nothing had called the
-        function yet, says less than those that came later with the real arguments, and is left out for them.
+        function yet, says less than those that came later with the real arguments, and is left out for them, with
+        what only it calls.
         """
-        called = {call.callee for context in self.contexts for call in context.facts.calls}
-        called |= {i for d in self.decorations.values() for i in d.contexts}
-        called |= {call.callee for f in self.module_facts.values() for call in f.calls}
-        live = []
-        for context in self.contexts[: self.solved]:
-            if (
-                context.bound
-                or context.index in called
-                or not any(other.bound for other in self.contexts_of(context.function.index))
-            ):
-                live.append(context)
-        return live
+        outside = {i for d in self.decorations.values() for i in d.contexts}
+        outside |= {call.callee for f in self.module_facts.values() for call in f.calls}
+        called = {call.callee for context in self.contexts for call in context.facts.calls} - outside
+        spare = {
+            c.index
+            for c in self.contexts
+            if not c.bound and any(other.bound for other in self.contexts_of(c.function.index))
+        } - outside
+        queue = [c.index for c in self.contexts if c.index not in called and c.index not in spare]
+        live = set(queue)
+        for index in queue:
+            new = {call.callee for call in self.contexts[index].facts.calls} - live
+            live |= new
+            queue.extend(new)
+        known = {self.contexts[index].function.index for index in live}
+        return [c for c in self.contexts[: self.solved] if c.index in live or c.function.index not in known]
 
     def generic(self, function: FunctionInfo) -> Context:
         """The evaluation of a function for any arguments."""

@@ -215,7 +215,7 @@ def _stored(frame: "Frame", index: int, name: str) -> Values:
         info = analysis.classes[ancestor]
         writers = [m for m in info.methods.values() if name in analysis.functions[m].stores]
         for method in writers:
-            if not analysis.contexts_of(method):
+            if not analysis.contexts_of(method) and not analysis.modules[info.module].is_test:
                 analysis.generic(analysis.functions[method])
         if writers or (ancestor, name) in analysis.stores:
             found = join(found, analysis.stored(ancestor, name))

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from cache_strategy.model.evidence import Writer, WriterHow
 from cache_strategy.profile.facts import Context
 from cache_strategy.profile.lowering import LAMBDA
-from cache_strategy.profile.values import ClassRef, Instance
+from cache_strategy.profile.values import ClassRef, Instance, Made
 
 if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
@@ -68,6 +68,13 @@ def _places(analysis: "Analysis", context: Context, callers: dict[int, set[int]]
                 queue.append(caller)
             else:
                 found.append(above)
+    if not found:
+        # nothing but the class says so: a view that inherits all of its handler
+        receivers = [c for i in seen if isinstance(c := analysis.contexts[i].receiver, Made) and c.owner >= 0]
+        for receiver in receivers:
+            if not analysis.modules[analysis.classes[receiver.owner].module].is_test:
+                for table, how, _ in context.facts.writes:
+                    analysis.notes.setdefault("class writers", {})[receiver.owner, table, how] = None
     return found
 
 

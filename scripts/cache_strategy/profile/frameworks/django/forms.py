@@ -160,7 +160,11 @@ def show(frame: "Frame", form: Value, node: Node) -> None:
             relation = model.relation(name)
             if relation is not None and relation.target in analysis.mapped:
                 frame.note_read(analysis.mapped[relation.target].tables, node)
-                if relation.secondary:
+                if (
+                    relation.secondary
+                    and isinstance(form, Made)
+                    and form.keyword("instance") - one(Constant(None))
+                ):
                     frame.note_read((relation.secondary,), node)
     for ancestor in analysis.mro(index)[0] if index >= 0 else ():
         for name in analysis.classes[ancestor].attributes:

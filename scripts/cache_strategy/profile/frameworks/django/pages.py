@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile import attributes, calls
-from cache_strategy.profile.frameworks.django import forms, requests, settings
+from cache_strategy.profile.frameworks.django import forms, requests
 from cache_strategy.profile.frameworks.django.knowledge import REQUEST
 from cache_strategy.profile.lowering import NONE, Node
+from cache_strategy.profile.orms.django import settings
 from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.templates import Page, Templates
 from cache_strategy.profile.templates import render as render_page

@@ -5,10 +5,11 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import ContextRead
 from cache_strategy.profile import calls
-from cache_strategy.profile.frameworks.django import settings, urls
+from cache_strategy.profile.evaluation import Frame
+from cache_strategy.profile.frameworks.django import urls
 from cache_strategy.profile.frameworks.django.knowledge import KNOWN, REQUEST, is_request
 from cache_strategy.profile.lowering import Node
-from cache_strategy.profile.orms.django import models, receiver_decorated, saving
+from cache_strategy.profile.orms.django import models, receiver_decorated, saving, settings
 from cache_strategy.profile.orms.django.models import Model
 from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.source_text import source_of
@@ -29,8 +30,7 @@ from cache_strategy.profile.values import (
 
 if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
-    from cache_strategy.profile.evaluation import Frame
-    from cache_strategy.profile.facts import Decoration
+    from cache_strategy.profile.facts import Context, Decoration
 
 STORED = "django request"
 _USER_WORDS = re.compile(
@@ -309,6 +309,13 @@ def asked(frame: "Frame", path: str, arguments: Arguments | None, node: Node) ->
             calls.call_method(frame, value, "has_perm", given(node))
         for test in arguments.get(0) if arguments is not None and "passes_test" in path else NOTHING:
             calls.call_value(frame, test, given(node, one(value)))
+
+
+def guarded(analysis: "Analysis", context: "Context", text: str) -> None:
+    """A guard around a view looks up who asks."""
+    module = analysis.modules[context.function.module]
+    frame = Frame(analysis, module, context.function, context.receiver, {}, context.facts, context=context)
+    asked(frame, text, None, ("name", context.function.line, text))
 
 
 def guard_class(frame: "Frame", function: int, value: Value, node: Node) -> None:

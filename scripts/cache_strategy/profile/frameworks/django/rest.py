@@ -3,16 +3,17 @@
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile import attributes, calls
-from cache_strategy.profile.frameworks.django import forms, settings
+from cache_strategy.profile.frameworks.django import forms
 from cache_strategy.profile.frameworks.django.knowledge import REST_REQUEST
 from cache_strategy.profile.lowering import Node
-from cache_strategy.profile.orms.django import queries, saving
+from cache_strategy.profile.orms.django import queries, saving, settings
 from cache_strategy.profile.orms.django.models import Model
 from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
     UNKNOWN,
+    Argument,
     ClassRef,
     Constant,
     External,
@@ -25,6 +26,7 @@ from cache_strategy.profile.values import (
     Page,
     Parts,
     Query,
+    Unknown,
     Value,
     Values,
     is_true,
@@ -79,17 +81,21 @@ def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | N
 
 
 def _given(made: Made) -> Values:
-    return ((made.args[0] if made.args else NOTHING) | made.keyword("instance")) - one(Constant(None))
+    """The rows that a serializer was given."""
+    found = (made.args[0] if made.args else NOTHING) | made.keyword("instance")
+    return frozenset(v for v in found if not isinstance(v, Constant | Argument | Unknown))
 
 
 def _created(frame: "Frame", made: Made) -> Values:
+    """A row of the serializer's model, where none is known."""
     model = forms.model_behind(frame, one(made))
-    return one(Instance(model.index)) if model is not None and made.keyword("data") else NOTHING
+    return one(Instance(model.index)) if model is not None else NOTHING
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     """`serializer.is_valid()`, `serializer.save(…)`, what `super()` does in a serializer, responses."""
     if path == "rest_framework.response.Response":
+        frame.consume(arguments.get(0, "data"), arguments.node)
         return one(External(path + "()"))
     last = path.rpartition(".")[2]
     if last == "register" and isinstance(receiver, Made):

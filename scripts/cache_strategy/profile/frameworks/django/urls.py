@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Facts
-from cache_strategy.profile.frameworks.django import settings
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.orms.django import settings
 from cache_strategy.profile.program import ModuleInfo
 from cache_strategy.profile.source_text import last_name, source_of
 from cache_strategy.profile.values import (

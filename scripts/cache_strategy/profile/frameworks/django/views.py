@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.profile import attributes, calls
 from cache_strategy.profile.frameworks._base import Route
-from cache_strategy.profile.frameworks.django import forms, pages, requests, settings, urls
+from cache_strategy.profile.frameworks.django import forms, pages, requests, urls
 from cache_strategy.profile.frameworks.django.knowledge import REQUEST, REST_REQUEST
 from cache_strategy.profile.lowering import Node
-from cache_strategy.profile.orms.django import queries
+from cache_strategy.profile.orms.django import queries, settings
 from cache_strategy.profile.orms.django.models import Model
 from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.source_text import source_of
@@ -76,6 +76,8 @@ def routes(analysis: "Analysis") -> list[Route]:
 def _route(analysis: "Analysis", pattern: urls.Pattern, method: str, context: int, guards: tuple[str, ...],
            owner: int = -1, around: tuple[int, ...] = (), shown: int = -1) -> Route:  # fmt: skip
     function = analysis.contexts[context].function
+    if pattern.guards:
+        requests.guarded(analysis, analysis.contexts[context], " ".join(pattern.guards))
     for value in pattern.around:
         if isinstance(value, FunctionRef):
             wrapper = analysis.context(analysis.functions[value.index], value.receiver, {})
@@ -326,6 +328,12 @@ def _answer(frame: "Frame", view: Value, arguments: Arguments) -> Values:
         return UNKNOWN
     function = analysis.functions[method]
     decoration = analysis.decoration(function)
+    for text in (
+        t
+        for c in analysis.mro(view.owner)[0]
+        for t in analysis.notes.get("django class guards", {}).get(c, ())
+    ):
+        requests.asked(frame, text, None, arguments.node)
     frame.facts.context |= decoration.facts.context
     frame.facts.reads |= decoration.facts.reads
     names = [p[0] for p in function.parameters[2:] if p[3] in (0, 2) and p[2] is None]

@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING
 
-from cache_strategy.profile.frameworks.django import settings
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms._base import Orm
-from cache_strategy.profile.orms.django import models, queries, saving
+from cache_strategy.profile.orms.django import models, queries, saving, settings
 from cache_strategy.profile.orms.django.models import MANAGER, ORM, QUERYSET, Model
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.rows import attribute as row_attribute
@@ -236,6 +235,10 @@ def unresolved(frame: "Frame", receiver: Value, name: str, arguments: Arguments)
         )
     ):
         frame.note_write("?", "orm", arguments.node)
+        return UNKNOWN
+    if name in ("add", "merge", "remove") and any(
+        isinstance(frame.analysis.row(v), Model) for v in arguments.get(0)
+    ):
         return UNKNOWN
     if name == "get_model" and arguments.positional:
         return call(frame, "django.apps.apps.get_model", None, arguments)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cache_strategy.profile.frameworks.django.settings import names_in
 from cache_strategy.profile.orms._base import Mapped, Relation, TableFound
+from cache_strategy.profile.orms.django.settings import names_in
 from cache_strategy.profile.program import ClassInfo
 from cache_strategy.profile.source_text import last_name
 from cache_strategy.profile.values import (
@@ -244,9 +244,9 @@ class Reader:
         """The class whose methods a manager has; -1 for a plain one, None for what is no manager."""
         if isinstance(value, Instance) and is_manager(self.analysis, value.index):
             return value.index
+        if isinstance(value, Made) and value.owner >= 0 and is_query_class(self.analysis, value.owner):
+            return value.owner
         if isinstance(value, Made) and value.path == MANAGER + "()":
-            if value.owner >= 0:
-                return value.owner
             return next((v.index for a in value.args for v in a if isinstance(v, ClassRef)), -1)
         return -1 if isinstance(value, External) and value.path.endswith("Manager()") else None
 
@@ -375,14 +375,12 @@ QUERYSET = "django.db.models.QuerySet"
 
 def is_manager(analysis: "Analysis", index: int) -> bool:
     """Whether a class is a manager."""
-    return any(
-        path.rstrip("()").rpartition(".")[2].endswith("Manager") for path in analysis.mro(index)[1]
-    ) and (not analysis.mro(index)[1][0].startswith("taggit"))
+    return any("Manager" in path and not path.startswith("taggit") for path in analysis.mro(index)[1])
 
 
 def is_query_class(analysis: "Analysis", index: int) -> bool:
     """Whether a class is a manager or a query set."""
-    return any(path.rstrip("()").endswith(("Manager", "QuerySet")) for path in analysis.mro(index)[1])
+    return is_manager(analysis, index) or any("QuerySet" in path for path in analysis.mro(index)[1])
 
 
 def fields_of(model: Model) -> list[str]:

@@ -152,8 +152,9 @@ class _Reader:
 
     def map_class(self, info: ClassInfo) -> Mapped | None:
         analysis = self.analysis
-        if info.index in self.done:
-            return analysis.mapped.get(info.index)
+        known = analysis.mapped.get(info.index)
+        if info.index in self.done or known is not None:
+            return known if known is not None and known.orm == "sqlalchemy" else None
         self.done.add(info.index)
         classes, externals = analysis.mro(info.index)
         parents = [m for m in (self.map_class(analysis.classes[c]) for c in classes[1:]) if m is not None]
