@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cache_strategy.rules._base import Finding
-    from cache_strategy.rules._shell import Invocation
+    from cache_strategy.rules._shell_grammar import Invocation
 
 rule = Rule(
     __name__,
@@ -74,7 +74,7 @@ _ENTRIES = "Delete the keys that are wrong: cache.delete(key), cache.delete_many
 
 @rule.command
 def visit_invocation(run: "Invocation") -> "Iterator[Finding]":
-    name, args = run.argv[0], run.argv[1:]
+    name, *args = map(str, run.argv)
     if name in _CLIENTS:
         yield from _redis_client(run, name, args)
     elif name in ("nc", "ncat", "netcat", "socat", "telnet") and run.stdin:
@@ -141,19 +141,20 @@ def _statement(run: "Invocation", name: str, words: "list[str]") -> "Iterator[Fi
             yield from _statement(run, name + " EVAL", [called.group(1), "*"])
 
 
-def _unbounded_delete(run: "Invocation", words: "list[str]") -> "Iterator[Finding]":
+def _unbounded_delete(run: "Invocation", deleted: "list[str]") -> "Iterator[Finding]":
     """`--scan` of everything, piped into a delete, is a wipe by another name."""
-    if words[0].upper() not in _DELETES:
+    if deleted[0].upper() not in _DELETES:
         return
     for source in run.before:
         if source.argv[0] not in _CLIENTS or "--scan" not in source.argv:
             continue
-        position = source.argv.index("--pattern") if "--pattern" in source.argv else -1
-        pattern = source.argv[position + 1] if 0 <= position < len(source.argv) - 1 else "*"
+        words = list(map(str, source.argv))
+        position = words.index("--pattern") if "--pattern" in words else -1
+        pattern = words[position + 1] if 0 <= position < len(words) - 1 else "*"
         if pattern == "*":
             yield rule.finding(
                 run,
-                f"{source.argv[0]} --scan without a pattern, piped into {words[0].upper()}, deletes every key.",
+                f"{source.argv[0]} --scan without a pattern, piped into {deleted[0].upper()}, deletes every key.",
                 fix=_NARROWER,
             )
 
