@@ -17,7 +17,7 @@ def programs(command: str) -> list[list[str]]:
     scanner.scan()
     found: list[list[str]] = []
     for simple in scanner.commands:
-        words = [str(word) for word in simple.words]
+        words = [str(word) for word in simple.argv]
         while words and (words[0] in _WRAPPERS or ASSIGNMENT.match(words[0])):
             words = words[2:] if words[0] == "timeout" else words[1:]
         if words:
