@@ -27,7 +27,7 @@ from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import Evidence
 
 FILES = Path(__file__).parent / "files"
-RUNTIME = ("values.py", "wire.py", "link.py", "runtime.py")
+RUNTIME = ("values.py", "wire.py", "link.py", "watching.py", "runtime.py")
 ENTRIES = "The entries of the contract."
 ROUTES = ("route", "get", "post", "put", "patch", "delete")
 RELATIVE = re.compile(r"^from \.", re.M)

@@ -4,7 +4,7 @@ import ast
 from pathlib import Path
 
 FILES = Path(__file__).parent / "files"
-PARTS = ("values", "wire", "link", "runtime")
+PARTS = ("values", "wire", "link", "watching", "runtime")
 
 
 def joined() -> str:

@@ -21,6 +21,7 @@ EMITTED = (
     "values.py",
     "wire.py",
     "link.py",
+    "watching.py",
     "sqlalchemy_events.py",
     "flask_http.py",
     "flask_caching_entry.py",

@@ -16,13 +16,13 @@ import json
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import redis
 
 from .values import Record
-from .wire import Address, Wire, in_background, sleep
+from .wire import Address, Signal, Wire, in_background, sleep, who_asks
 
 REQUEST_SECONDS = 1.0  # assumed: the budget of a caller is whole again this long after its first use
 RETRY_SECONDS = 0.02, 0.25  # assumed: first and longest pause between two attempts to reach Redis again
@@ -379,6 +379,54 @@ class Link:
                         has_answered, self._heard_at = True, asked_at
             if not has_answered:
                 raise redis.TimeoutError("Redis is silent")
+
+
+class Slot:
+    """The place of one key: its name, what it stands for, the tags it depends on, and where their versions are."""
+
+    __slots__ = ("ask", "ask_versions", "name", "parts", "redis_name", "tags", "version_keys")
+
+    def __init__(self, name: str, parts: Mapping[str, object], tags: tuple[str, ...], link: Link) -> None:
+        self.name = name
+        self.parts = parts
+        self.tags = tags
+        self.redis_name = name.encode("utf-8", "surrogatepass")
+        self.version_keys = [link.version_key(tag) for tag in tags]
+        versions = b"".join(map(part, self.version_keys))
+        self.ask_versions = b"*%d\r\n$4\r\nMGET\r\n%s" % (len(tags) + 1, versions)
+        self.ask = b"*%d\r\n$4\r\nMGET\r\n%s%s" % (len(tags) + 2, versions, part(self.redis_name))
+
+    def readable(self) -> str:
+        return ", ".join(f"{name}={value!r}" for name, value in self.parts.items())
+
+
+class Found:
+    """What a reader saw of a key: the versions of now, a record, and a value to serve while one caller computes."""
+
+    def __init__(self, versions: bytes, record: Record | None, known_us: int = 0) -> None:
+        self.versions = versions
+        self.record = record
+        self.known_us = max(known_us, record.stored_us if record else 0)
+        self.may_serve: list[Any] = []
+
+
+class Flight:
+    """A computation that other callers wait for, and the versions it noted."""
+
+    def __init__(self) -> None:
+        self.done = Signal()
+        self.owner = who_asks()
+        self.noted = b""
+        self.record: Record | None = None
+
+    def is_as_new_as(self, versions: bytes) -> bool:
+        """Whether nothing was invalidated between its beginning and these versions; it may not have begun yet."""
+        pairs = zip(self.noted.split(b","), versions.split(b","))  # noqa: B905 (Python 3.8)
+        return not self.noted or all(int(mine) >= int(other) for mine, other in pairs if other.isdigit())
+
+
+def joined(versions: Sequence[bytes | None]) -> bytes:
+    return b",".join([version or b"" for version in versions])
 
 
 def _tags_in(message: bytes) -> list[str]:

@@ -43,9 +43,22 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import redis
 
-from .link import MICROSECONDS, NOTE_SCRIPT, PRELUDE, STORE_SCRIPT, Link, Unavailable, pack, part
+from .link import (
+    MICROSECONDS,
+    NOTE_SCRIPT,
+    PRELUDE,
+    STORE_SCRIPT,
+    Flight,
+    Found,
+    Link,
+    Slot,
+    Unavailable,
+    joined,
+    pack,
+)
 from .values import GARBAGE, Memory, Record, encode_key, encode_value, json_text, row_text, to_json
-from .wire import IS_ASYNC, Signal, sleep, who_asks
+from .watching import COUNTS, Telling, Watched
+from .wire import IS_ASYNC, sleep, who_asks
 
 __all__ = ["Cache", "Entry", "Link", "Record", "Unavailable"]
 
@@ -54,62 +67,14 @@ F = TypeVar("F", bound="Callable[..., Any]")
 if TYPE_CHECKING:
     Tag = str | tuple[str, object]
 
-SETTLE_SECONDS = 0.05  # assumed: the longest from a commit to its invalidation; for judging in shadow mode
 MOST_SLOTS = 1000  # assumed: for how many calls of a function it is remembered where their values are
 # Arguments of these types are equal only if they are the same; floats are not: 0.0 and -0.0.
 PLAIN = frozenset((str, int, bool, bytes, uuid.UUID, type(None)))
 BLOCKED = "a write is not yet committed or not yet announced"
-COUNTS = (
-    "hits misses stale_served computations waits errors bypasses invalidations stores mismatches bytes compute_ms hit_ms"
-).split()
-
-
-class Slot:
-    """The place of one key: its name, what it stands for, the tags it depends on, and where their versions are."""
-
-    __slots__ = ("ask", "ask_versions", "name", "parts", "redis_name", "tags", "version_keys")
-
-    def __init__(self, name: str, parts: Mapping[str, object], tags: tuple[str, ...], link: Link) -> None:
-        self.name = name
-        self.parts = parts
-        self.tags = tags
-        self.redis_name = name.encode("utf-8", "surrogatepass")
-        self.version_keys = [link.version_key(tag) for tag in tags]
-        versions = b"".join(map(part, self.version_keys))
-        self.ask_versions = b"*%d\r\n$4\r\nMGET\r\n%s" % (len(tags) + 1, versions)
-        self.ask = b"*%d\r\n$4\r\nMGET\r\n%s%s" % (len(tags) + 2, versions, part(self.redis_name))
-
-    def readable(self) -> str:
-        return ", ".join(f"{name}={value!r}" for name, value in self.parts.items())
-
-
-class Found:
-    """What a reader saw of a key: the versions of now, a record, and a value to serve while one caller computes."""
-
-    def __init__(self, versions: bytes, record: Record | None, known_us: int = 0) -> None:
-        self.versions = versions
-        self.record = record
-        self.known_us = max(known_us, record.stored_us if record else 0)
-        self.may_serve: list[Any] = []
-
-
-class Flight:
-    """A computation that other callers wait for, and the versions it noted."""
-
-    def __init__(self) -> None:
-        self.done = Signal()
-        self.owner = who_asks()
-        self.noted = b""
-        self.record: Record | None = None
-
-    def is_as_new_as(self, versions: bytes) -> bool:
-        """Whether nothing was invalidated between its beginning and these versions; it may not have begun yet."""
-        pairs = zip(self.noted.split(b","), versions.split(b","))  # noqa: B905 (Python 3.8)
-        return not self.noted or all(int(mine) >= int(other) for mine, other in pairs if other.isdigit())
 
 
 @dataclass(eq=False)
-class Entry:
+class Entry(Watched):
     """
     One cache. Made by `Cache.entry`.
 
@@ -140,7 +105,7 @@ class Entry:
     wait_seconds: float = 2  # assumed
 
     def __post_init__(self) -> None:
-        self.counts: dict[str, float] = dict.fromkeys(COUNTS, 0)
+        self.counts = dict.fromkeys(COUNTS, 0.0)
         self._in_memory = "memory" in self.layers
         self._in_redis = "redis" in self.layers
         self._is_on = self.cache.is_on and (self._in_memory or self._in_redis)
@@ -325,14 +290,14 @@ class Entry:
                     link.listen(self.window_seconds)
                 if link.is_trusted(record, slot.tags, self.window_seconds, asked_at):
                     return Found(record.versions, record)
-            versions = _joined(link.send(slot.ask_versions))
+            versions = joined(link.send(slot.ask_versions))
             if record.versions == versions:
                 record.checked_at, record.epoch = asked_at, epoch
                 return Found(versions, record)
         if not self._in_redis:
-            return Found(_joined(link.send(slot.ask_versions)), None, known_us)
+            return Found(joined(link.send(slot.ask_versions)), None, known_us)
         *seen, data = link.send(slot.ask)
-        record, versions = Record.from_bytes(data, asked_at, epoch), _joined(seen)
+        record, versions = Record.from_bytes(data, asked_at, epoch), joined(seen)
         if record is not None and self._in_memory and record.versions == versions:
             self.cache.memory.put(slot.name, record)
         return Found(versions, record, known_us)
@@ -490,11 +455,11 @@ class Entry:
             except Unavailable:
                 return None
             record = Record.from_bytes(data, self.cache.clock(), epoch)
-            if record is not None and record.versions == versions == _joined(seen):
+            if record is not None and record.versions == versions == joined(seen):
                 with contextlib.suppress(*GARBAGE):
                     record.value()
                     return record
-            if lock is None or _joined(seen) != versions:
+            if lock is None or joined(seen) != versions:
                 return None
         return None
 
@@ -509,11 +474,6 @@ class Entry:
         self.count(errors=errors)
         self.skipped(slot, reason)
         return self._compute(compute)
-
-    def skipped(self, slot: Slot, reason: str) -> None:
-        """Count and tell that a value was not read, or not stored."""
-        self.count(bypasses=1)
-        self.tell("bypass", slot, reason=reason)
 
     # Shadow mode.
 
@@ -533,50 +493,8 @@ class Entry:
             self.compare(slot, record, served, origin_text, began)
         return origin
 
-    def compare(
-        self, slot: Slot, record: Record, served: str, origin: str, began: float | None = None
-    ) -> None:
-        """Tell "mismatch" if two texts differ, or "uncompared" if they may: a change announced since, a transaction open before."""
-        if served == origin:
-            return
-        link = self.cache.link
-        if began is not None:
-            open_us = int((self.cache.clock() - began + SETTLE_SECONDS) * MICROSECONDS)
-            if record.stored_us > link.now_us() - open_us:
-                self.tell("uncompared", slot, reason="the open transaction is older than the value")
-                return
-        sleep(SETTLE_SECONDS)
-        try:
-            if _joined(link.send(slot.ask_versions)) != record.versions:
-                self.tell("uncompared", slot, reason="a write was announced meanwhile")
-                return
-        except Unavailable as error:
-            self.tell("uncompared", slot, reason=str(error))
-            return
-        self.count(mismatches=1)
-        bound = self.staleness_bound_seconds
-        texts = {"served": served[:2000], "origin": origin[:2000]}
-        self.tell("mismatch", slot, record, **texts, tags=slot.tags[3:], staleness_bound_seconds=bound)
 
-    # Being watched.
-
-    def tell(self, event: str, slot: Slot, record: Record | None = None, **more: Any) -> None:
-        """Notify the listeners; of a record, when its computation began (our clock; Redis' in us) and its versions."""
-        if not self.cache.listeners:
-            return
-        if record is not None:
-            more["stored_t"] = record.stored_us / MICROSECONDS - self.cache.link.clock_offset
-            more["stored_us"] = record.stored_us
-            more["versions"] = [int(version) for version in record.versions.split(b",")]
-        self.cache.notify(event, self.name, slot.readable(), **more)
-
-    def count(self, **amounts: float) -> None:
-        with self.cache.lock:
-            for name, amount in amounts.items():
-                self.counts[name] += amount
-
-
-class Cache:
+class Cache(Telling):
     """
     The caches of an application: one Redis, one memory, one mode.
 
@@ -691,35 +609,6 @@ class Cache:
         """Tags of writes that are not committed (in this thread) or not delivered to Redis (in this process)."""
         return self.link.undelivered.union(self.pending_tags())
 
-    def notify(self, event: str, entry: str, key: str, **more: Any) -> None:
-        message = {"event": event, "entry": entry, "key": key, "t": self.clock(), **more}
-        for listener in list(self.listeners):
-            with contextlib.suppress(Exception):  # who only watches must not break what is watched
-                listener(message)
-
-    def metrics(self) -> dict[str, dict[str, float]]:
-        """What this process has counted, by entry. compute_ms and hit_ms are sums; bytes are those stored."""
-        with self.lock:
-            return {name: dict(entry.counts) for name, entry in self.entries.items()}
-
-    def state(self) -> dict[str, int]:
-        """Whether Redis answers, what memory holds, how many invalidations are due."""
-        kept = {"memory_entries": len(self.memory.records), "memory_bytes": self.memory.bytes}
-        is_up = int(self.is_on and not self.link.broken)
-        return {"redis_up": is_up, **kept, "undelivered": len(self.link.undelivered)}
-
-    def metrics_prometheus(self) -> str:
-        """Metrics and state in Prometheus' text format."""
-        lines, metrics = [], self.metrics()
-        for count in COUNTS:
-            lines.append(f"# TYPE cache_{count}_total counter")
-            for name, counts in metrics.items():
-                label = name.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-                lines.append(f'cache_{count}_total{{entry="{label}"}} {counts[count]:.17g}')
-        for gauge, value in self.state().items():
-            lines += [f"# TYPE cache_{gauge} gauge", f"cache_{gauge} {value}"]
-        return "\n".join(lines) + "\n"
-
     def close(self) -> None:
         """End the threads that wait for Redis; the caches go on without them."""
         self.link.is_closed = True
@@ -729,10 +618,6 @@ def tag_names(tag: Tag) -> set[str]:
     """The tags to bump for a table and all its rows ("users"), or for one row (("users", 7))."""
     table, row = (tag, None) if isinstance(tag, str) else (tag[0], row_text(tag[1]))
     return {table, f"{table}:*" if row is None else f"{table}:{row}"}
-
-
-def _joined(versions: Sequence[bytes | None]) -> bytes:
-    return b",".join([version or b"" for version in versions])
 
 
 def _with(cache: Cache | None, function: Callable[[Cache], None]) -> None:
