@@ -48,9 +48,9 @@ def require(requirement: str, why: str, ids: tuple[str, ...], contract: Contract
 
 
 def python(value: Any) -> str:
-    """A literal as formatters of Python write it: double quotes, and a comma only where a tuple needs it."""
+    """A literal as formatters of Python write it: double quotes where it holds none, and a comma only where a tuple needs it."""
     if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
+        return repr(value) if '"' in value and "'" not in value else json.dumps(value, ensure_ascii=False)
     if isinstance(value, tuple | list):
         return "(" + ", ".join(map(python, value)) + ("," if len(value) == 1 else "") + ")"
     return repr(value)
