@@ -148,7 +148,7 @@ def requirements_of(repo: Path) -> tuple[str, ...]:
 
 def existing_caches(analysis: "Analysis") -> tuple[str, ...]:
     """Caches that the code uses already, as "path:line what"."""
-    found: set[tuple[str, int, str]] = set()
+    found: set[tuple[str, int, str]] = {*analysis.notes.get("caches", ())}
     for function in analysis.program.production_functions():
         decoration = analysis.decorations.get(function.index)
         path = analysis.modules[function.module].path

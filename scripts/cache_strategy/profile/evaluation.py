@@ -202,10 +202,15 @@ class Frame:
         values = NONE_VALUE if node[2] is None else self.expression(node[2])
         if self.context is not None:
             for value in values:
-                if isinstance(value, Query) and value.verb == "select":
+                if isinstance(value, Query) and value.verb == "select" and not self.of_query():
                     calls.run_query(self, value, node)
             self.context.returns = join(self.context.returns, values)
         return True
+
+    def of_query(self) -> bool:
+        """Whether this is the method of a query class, whose first argument is the query: what it returns runs later."""
+        first = self.function.parameters[:1] if self.function is not None else ()
+        return any(isinstance(v, Query) for name, *_ in first for v in self.env.get(name, NOTHING))
 
     def _if(self, node: Node) -> bool:
         self.expression(node[2])

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
 
 _RESPONSES = ("flask.jsonify", "flask.make_response", "flask.Response", "flask.redirect", "flask.serialized",
-              "flask.send_file", "flask.send_from_directory", "flask.stream_with_context", "werkzeug.", "fastapi.")  # fmt: skip
+              "flask.send_file", "flask.send_from_directory", "flask.stream_with_context", "werkzeug.", "django.http.", "django.shortcuts.redirect", "rest_framework.response.", "fastapi.")  # fmt: skip
 _DEEPEST = 6
 # The kind that makes the whole answer what it is comes first.
 _ORDER: tuple[Returned, ...] = ("orm", "lazy", "response", "template", "unknown", "plain", "none")
@@ -57,7 +57,7 @@ def _kind_of(analysis: "Analysis", value: Value, level: int, known: dict[object,
         inner = _inner(analysis, contents(value), level, known)
         return "lazy" if isinstance(value, Many) and value.lazy and inner != "orm" else inner
     if isinstance(value, External | Made):
-        if value.path.startswith("flask.render_template"):
+        if value.path.startswith(("flask.render_template", "django.shortcuts.render")):
             return "template"
         if value.path.startswith(_RESPONSES):
             return "response"

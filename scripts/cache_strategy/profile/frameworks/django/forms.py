@@ -189,7 +189,7 @@ def save(frame: "Frame", form: Value, arguments: Arguments) -> Values:
         for name in names_of(frame.analysis, index, model):
             relation = model.relation(name)
             if relation is not None and relation.secondary:
-                frame.note_write(relation.secondary, "many-to-many", arguments.node)
+                saving.replace_between(frame, relation, arguments.node)
     return join(row, one(Instance(model.index)))
 
 

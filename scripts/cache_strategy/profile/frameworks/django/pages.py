@@ -206,9 +206,8 @@ class DjangoPage(Page):
     def note(self, node: Node) -> None:
         _, line, kind, name, words = node
         if kind == "cache":
-            self.analysis.notes.setdefault("caches", {})[
-                f"{self.place}:{line} {{% cache {' '.join(words)} %}}"
-            ] = None
+            text = f"{{% cache {' '.join(words)} %}}"
+            self.analysis.notes.setdefault("caches", {})[self.place, line, text] = None
         elif kind != "locale" or requests.is_localized(self.analysis):
             self.note_context(kind, name if kind == "session" else "", ("name", line, name))
 

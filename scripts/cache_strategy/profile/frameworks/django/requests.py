@@ -205,7 +205,7 @@ def is_localized(analysis: "Analysis") -> bool:
 def _note_cache(frame: "Frame", path: str, node: Node) -> None:
     line = node[1] if len(node) > 1 and isinstance(node[1], int) else 0
     if not frame.module.is_test:
-        frame.analysis.notes.setdefault("caches", {})[f"{frame.module.path}:{line} {source_of(node)}"] = None
+        frame.analysis.notes.setdefault("caches", {})[frame.module.path, line, source_of(node)] = None
 
 
 # --- middleware

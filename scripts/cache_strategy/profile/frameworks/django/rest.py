@@ -332,7 +332,7 @@ def _write(frame: "Frame", serializer: Made, rows: Values, node: Node) -> Values
             and relation.secondary
             and not (made is not None and is_true(made.keyword("read_only")))
         ):
-            frame.note_write(relation.secondary, "many-to-many", node)
+            saving.replace_between(frame, relation, node)
     return one(Instance(model.index))
 
 

@@ -109,7 +109,12 @@ def _of_function(analysis: "Analysis", pattern: urls.Pattern, index: int) -> lis
             1 if function.owner >= 0 and analysis.binding(function) != "static" else 0
         ][0]
         context = analysis.context(function, None, {parameter: one(request)})
-        found.append(_route(analysis, pattern, verb, context.index, guards))
+        around = _authenticated(analysis, _base_view(analysis), one(request)) if is_rest else ()
+        if is_rest and not guards:
+            guards = tuple(_guards(analysis, _base_view(analysis), verb))
+        if is_rest and guards:
+            requests.guarded(analysis, context, "")
+        found.append(_route(analysis, pattern, verb, context.index, guards, around=around))
     return found
 
 
@@ -167,18 +172,14 @@ def _of_class(analysis: "Analysis", pattern: urls.Pattern, index: int, initial: 
         )
         view = Made(SELF, ("", 0), (), (*told, *initial), index)
         context = analysis.context(analysis.functions[dispatch], view, {"request": one(request)})
-        around = []
-        if is_rest:
-            check = analysis.method(index, "perform_authentication")
-            assert check is not None
-            around.append(analysis.context(analysis.functions[check], view, {"request": one(request)}).index)
+        around = _authenticated(analysis, index, one(request), view) if is_rest else ()
         if of_library and is_rest:
             # `post` of the package calls `create` of the application
             inner = [m for a in _ACTIONS.get(handler, ()) if (m := analysis.method(index, a)) is not None]
             method = next((m for m in inner if analysis.functions[m].module not in library), method)
             of_library = analysis.functions[method].module in library
         guards = (
-            *_guards(analysis, index, verb, handler),
+            *_guards(analysis, index, verb),
             *analysis.notes.get("django guards", {}).get(method, ()),
         )
         found.append(
@@ -189,18 +190,36 @@ def _of_class(analysis: "Analysis", pattern: urls.Pattern, index: int, initial: 
                 context.index,
                 guards,
                 index if of_library else -1,
-                tuple(around),
+                around,
                 method,
             )
         )
     return found
 
 
+def _authenticated(
+    analysis: "Analysis", index: int, request: Values, view: Made | None = None
+) -> tuple[int, ...]:
+    """REST framework finds out who asks before the view runs."""
+    check = analysis.method(index, "perform_authentication")
+    view = view or Made(SELF, ("", 0), (), (("request", request),), index)
+    return (
+        (analysis.context(analysis.functions[check], view, {"request": request}).index,)
+        if check is not None
+        else ()
+    )
+
+
+def _base_view(analysis: "Analysis") -> int:
+    """REST framework's own view, which `@api_view` makes of a function."""
+    return next(v.index for v in analysis.library["APIView"][1] if isinstance(v, ClassRef))
+
+
 def _is_rest(analysis: "Analysis", index: int) -> bool:
     return any(analysis.classes[c].name == "APIView" for c in analysis.mro(index)[0])
 
 
-def _guards(analysis: "Analysis", index: int, verb: str, handler: str) -> list[str]:
+def _guards(analysis: "Analysis", index: int, verb: str) -> list[str]:
     """What demands an identity before a class-based view answers, as written."""
     found = [*analysis.notes.get("django class guards", {}).get(index, ())]
     library = analysis.notes["library modules"]

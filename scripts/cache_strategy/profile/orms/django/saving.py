@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import WriterHow
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.orms._base import Relation
 from cache_strategy.profile.orms.django.models import Model
 from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.values import (
@@ -42,9 +43,18 @@ def delete(frame: "Frame", model: Model, node: Node, *, how: WriterHow = "orm", 
         frame.note_write(table, how, node)
     for child in sorted(cascades(frame, model)):
         frame.note_write(child, "cascade", node)
-        if frame.analysis.cascades(child):
-            # their rows are loaded first, to find what hangs on them
-            frame.note_read((child,), node)
+        for other in frame.analysis.mapped.values():
+            if other.table == child and isinstance(other, Model) and "CASCADE" in other.on_delete.values():
+                gone = [f"django.db.models.signals.{name}" for name in ("pre_delete", "post_delete")]
+                if (
+                    frame.analysis.cascades(child)
+                    or other.bases
+                    or any(listening(frame, name, other) for name in gone)
+                ):
+                    # their rows are loaded first, to find what hangs on them and to tell who listens
+                    frame.note_read((child,), node)
+                for name in gone:
+                    send(frame, name, other, node)
     method = frame.analysis.method(model.index, "delete") if own else None
     if method is not None:
         frame.invoke(method, Instance(model.index), given(node))
@@ -64,6 +74,8 @@ def cascades(frame: "Frame", model: Model) -> set[str]:
                 generic = [r.target for r in mapped.relations.values() if r.cascades]
                 tables = {analysis.mapped[i].table for i in generic} - found - set(queue)
                 queue.extend(tables)
+                if generic:
+                    frame.note_read(("django_content_type",), ("none",))
                 found |= tables
     return found - set(model.tables)
 
@@ -106,6 +118,12 @@ def _through(frame: "Frame", query: Query, node: Node) -> str:
     return ""
 
 
+def replace_between(frame: "Frame", relation: Relation, node: Node) -> None:
+    """The rows of a many-to-many table are replaced by others: `row.relation.set(…)`."""
+    frame.note_read((*frame.analysis.mapped[relation.target].tables, relation.secondary), node)
+    frame.note_write(relation.secondary, "many-to-many", node)
+
+
 def change_relation(frame: "Frame", query: Query, model: Model, name: str, arguments: Arguments) -> Values:
     """`row.relation.add(…)` and its like."""
     node = arguments.node
@@ -115,7 +133,7 @@ def change_relation(frame: "Frame", query: Query, model: Model, name: str, argum
     if between:
         if name == "set":
             frame.note_read((*model.tables, between), node)
-        elif name == "add":
+        elif name == "add" and listening(frame, "django.db.models.signals.m2m_changed", None):
             frame.note_read((between,), node)
         send(frame, "django.db.models.signals.m2m_changed", None, node)
     else:
@@ -137,15 +155,19 @@ def connect(frame: "Frame", signal: str, senders: Values, receivers: Values) -> 
         )
 
 
+def listening(frame: "Frame", signal: str, model: Model | None) -> Values:
+    """Who listens to a signal of a model, or of any."""
+    analysis = frame.analysis
+    if model is None:
+        return join(*(v for (o, _), v in list(analysis.stores.items()) if o == (SIGNALS, signal)))
+    kinds = [str(c) for c in analysis.mro(model.index)[0]]
+    return join(*(analysis.stored((SIGNALS, signal), kind) for kind in (*kinds, "*")))
+
+
 def send(frame: "Frame", signal: str, model: Model | None, node: Node, sent: Arguments | None = None) -> None:
     """What listens to a signal runs."""
-    analysis = frame.analysis
-    kinds = [str(c) for c in analysis.mro(model.index)[0]] if model is not None else []
-    found = join(*(analysis.stored((SIGNALS, signal), kind) for kind in (*kinds, "*")))
-    if model is None:
-        found = join(found, *(v for (o, _), v in list(analysis.stores.items()) if o == (SIGNALS, signal)))
     row: Values = one(Instance(model.index)) if model is not None else NOTHING
     keywords = sent.keywords if sent is not None else (("instance", row),) if row else ()
-    for value in sorted(found, key=repr):
+    for value in sorted(listening(frame, signal, model), key=repr):
         if isinstance(value, FunctionRef):
             frame.invoke(value.index, value.receiver, Arguments((), keywords, node))

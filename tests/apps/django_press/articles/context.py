@@ -1,0 +1,5 @@
+from .models import Notice
+
+
+def notices(request):
+    return {"notices": Notice.objects.all()}
