@@ -6,8 +6,6 @@ import pytest
 from conversation import TRANSCRIPTS, Conversation
 
 from cache_strategy import hookify
-from cache_strategy.model.document import from_data
-from cache_strategy.model.proposal import Proposals
 
 
 def proposals_of(*paths):
@@ -188,14 +186,6 @@ def test_the_json_has_the_fields_that_others_rely_on():
         assert {"tool_calls", "fired", "fired_on_incidents"} <= set(proposal["backtest"])
     names = [proposal["name"] for proposal in data["proposals"]]
     assert len(names) == len(set(names)) == 7
-
-
-def test_proposals_come_back_from_their_json():
-    proposals = hookify.propose([TRANSCRIPTS])
-
-    again = from_data(Proposals, json.loads(json.dumps(hookify.proposals_data(proposals))), "proposals.json")
-
-    assert again == proposals
 
 
 def test_secrets_are_in_nothing_that_is_shown_or_stored(tmp_path):

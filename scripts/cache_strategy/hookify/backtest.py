@@ -1,14 +1,15 @@
 """Tries drafts on every tool call of a history: which calls would have been stopped, and was that wanted."""
 
+import itertools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from cache_strategy.hookify.changes import change_of, newly_matches
-from cache_strategy.hookify.derive import ANY_CHANGE, Draft, example_of
+from cache_strategy.hookify.draft import ANY_CHANGE, Draft, example_of
 from cache_strategy.hookify.masking import shown
 from cache_strategy.hookify.stream import Transcripts
-from cache_strategy.hookify.transcripts import ToolCall
+from cache_strategy.hookify.transcripts import Session, ToolCall
 from cache_strategy.model.proposal import Backtest, Example, Quote
 from cache_strategy.rules import check_change, check_command
 
@@ -46,6 +47,13 @@ def backtest(drafts: Sequence[Draft], transcripts: Transcripts) -> list[Trial]:
     trials = [Trial(draft) for draft in drafts]
     judges = [(trial, _judge_of(trial.draft), set(trial.draft.calls)) for trial in trials]
     for session in transcripts.sessions():
+        for turn in _turns(session):
+            for trial, fires, incident_calls in judges:
+                last = next((call for call in reversed(turn) if call.path), None)
+                if trial.draft.event == "stop" and last is not None:
+                    done = turn[turn.index(last) + 1 :]
+                    if not any(fires(call) for call in done):
+                        _count(trial, last, any(call.key in incident_calls for call in turn))
         for call in session.calls:
             kind = "bash" if call.command else "file" if call.path else ""
             if not kind:
@@ -54,11 +62,7 @@ def backtest(drafts: Sequence[Draft], transcripts: Transcripts) -> list[Trial]:
                 if trial.draft.event != kind:
                     continue
                 if fires(call):
-                    trial.fired += 1
-                    if call.key in incident_calls:
-                        trial.fired_on_incidents += 1
-                    elif len(trial.wrongly) < _SHOWN:
-                        trial.wrongly.append(_place_of(call))
+                    _count(trial, call, call.key in incident_calls)
                 elif len(trial.passed) < _NEAR_MISSES and _is_near(trial.draft, call):
                     example = example_of(call, expect="pass")
                     if example is not None and example not in trial.passed:
@@ -66,6 +70,21 @@ def backtest(drafts: Sequence[Draft], transcripts: Transcripts) -> list[Trial]:
     for trial in trials:
         trial.tool_calls = transcripts.tool_calls
     return trials
+
+
+def _turns(session: Session) -> Iterator[list[ToolCall]]:
+    """The calls between one prompt and the next."""
+    ends = sorted({prompt.calls_before for prompt in session.prompts} | {len(session.calls)})
+    for start, end in itertools.pairwise([0, *ends]):
+        yield session.calls[start:end]
+
+
+def _count(trial: Trial, call: ToolCall, on_incident: bool) -> None:
+    trial.fired += 1
+    if on_incident:
+        trial.fired_on_incidents += 1
+    elif len(trial.wrongly) < _SHOWN:
+        trial.wrongly.append(_place_of(call))
 
 
 def _place_of(call: ToolCall) -> Quote:
@@ -81,7 +100,7 @@ def _judge_of(draft: Draft) -> Callable[[ToolCall], bool]:
     if draft.check:
         return _command_check(draft.check) if draft.event == "bash" else _change_check(draft.check)
     pattern = re.compile(draft.pattern, re.I)
-    if draft.event == "bash":
+    if draft.event != "file":
         return lambda call: bool(pattern.search(call.command[:_COMMAND_LIMIT]))
     files = re.compile(draft.files, re.I)
     if draft.pattern == ANY_CHANGE:

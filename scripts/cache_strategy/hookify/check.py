@@ -23,8 +23,8 @@ from cache_strategy.rules.pattern import evaluate
 
 _FIELDS_OF = {
     "bash": "command description timeout run_in_background".split(),
-    "file": "file_path notebook_path new_text new_string content old_text old_string replace_all".split(),
-    "stop": "reason transcript last_assistant_message".split(),
+    "file": "file_path notebook_path added_code new_text new_string content old_text old_string replace_all".split(),
+    "stop": "reason transcript commands_since_edit last_assistant_message".split(),
     "prompt": "user_prompt prompt".split(),
 }
 """The fields that an event has; a condition on another one is never true. `tool_name` is there on every call."""
@@ -199,6 +199,9 @@ class _Checker:
         if rule.text("action") == "ask":
             yield self._at("action", "info", "hookify knows no ask: it warns.")
         for index, condition in enumerate(conditions):
+            ours = condition.get("field") in ("added_code", "commands_since_edit")
+            if ours or condition.get("operator") == "not_regex_match":
+                yield self._at(f"conditions[{index}]", "info", "hookify never finds this condition true.")
             if self.event == "file" and condition.get("field") in ("new_text", "new_string"):
                 fires = "always" if condition.get("operator") == "not_contains" else "never"
                 unseen = f"hookify sees no {condition['field']} when Write creates a file, so this condition is {fires} true there."

@@ -1,7 +1,7 @@
 """From sessions to incidents: all detectors, one sighting per place, masked for people."""
 
-from cache_strategy.hookify.derive import Draft
 from cache_strategy.hookify.detectors import Sighting, all_detectors
+from cache_strategy.hookify.draft import Draft
 from cache_strategy.hookify.masking import shown
 from cache_strategy.hookify.transcripts import Session
 from cache_strategy.model.proposal import Incident, RuleEvent

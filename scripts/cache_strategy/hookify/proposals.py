@@ -5,14 +5,20 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from cache_strategy.hookify.backtest import Trial, backtest
-from cache_strategy.hookify.derive import ANY_CHANGE, Draft, draft_for
+from cache_strategy.hookify.derive import draft_for
 from cache_strategy.hookify.detectors import Sighting
+from cache_strategy.hookify.draft import ANY_CHANGE, Draft
+from cache_strategy.hookify.find import named_transcripts
 from cache_strategy.hookify.incidents import incident_of, quote_of, sightings_in
 from cache_strategy.hookify.masking import masked
 from cache_strategy.hookify.stream import Transcripts
+from cache_strategy.model.document import to_data
 from cache_strategy.model.proposal import Proposal, Proposals, Quote, RuleAction, ScanResult
+
+Progress = Callable[[str], None]
 
 FALSE_FIRES_ALLOWED = 0.01
 """Share of all calls that a blocking rule may stop without an objection. Source: the blueprint's back-test, issue 7."""
@@ -53,15 +59,15 @@ def _slim(sighting: Sighting) -> Sighting:
     return sighting
 
 
-def scan(files: Iterable[Path], progress: Callable[[str], None] | None = None) -> ScanResult:
+def scan(files: Sequence[Path], *, progress: Progress | None = None) -> ScanResult:
     """
-    Reads transcripts and lists the incidents, by file and line.
+    Every incident in transcripts (files, or folders with all below them), with the counts of what was read.
 
     Raises:
-        CacheStrategyError: none of the files is a transcript.
+        CacheStrategyError: a path is not there, a folder holds no transcript, or nothing given is a transcript.
     """
     started = time.perf_counter()
-    transcripts = Transcripts(files, progress)
+    transcripts = Transcripts(named_transcripts(files), progress)
     incidents = []
     for session in transcripts.sessions():
         for sighting in sightings_in(session):
@@ -80,14 +86,14 @@ def scan(files: Iterable[Path], progress: Callable[[str], None] | None = None) -
     )
 
 
-def propose(files: Iterable[Path], progress: Callable[[str], None] | None = None) -> Proposals:
+def propose(files: Sequence[Path], *, progress: Progress | None = None) -> Proposals:
     """
-    Proposes rules for the incidents of a history, each tried on all of its calls. Writes nothing.
+    Rules for the incidents in transcripts, strongest first, each tried on every call of the history. Writes nothing.
 
     Raises:
-        CacheStrategyError: none of the files is a transcript.
+        CacheStrategyError: as `scan`.
     """
-    paths = tuple(files)
+    paths = named_transcripts(files)
     transcripts = Transcripts(paths, progress)
     clusters, without_rule = _clustered(transcripts)
     trials = (
@@ -230,3 +236,16 @@ def _name(wanted: str, taken: Sequence[str]) -> str:
     while name in taken:
         name, number = f"{stem}-{number}", number + 1
     return name
+
+
+def proposals_data(proposals: Proposals) -> dict[str, Any]:
+    """The proposals as JSON of schema 1: a rule has `pattern` or `check`, and no empty fields."""
+    data: dict[str, Any] = to_data(proposals)
+    for proposal in data["proposals"]:
+        for name in ("pattern", "check", "files", "because", "examples"):
+            if not proposal[name]:
+                del proposal[name]
+        for example in proposal.get("examples", ()):
+            for name in [name for name, value in example.items() if value == ""]:
+                del example[name]
+    return data

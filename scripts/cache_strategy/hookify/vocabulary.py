@@ -150,6 +150,39 @@ TEXTS: tuple[Spoken, ...] = (
 )
 
 
+_FORGOTTEN = r"\b(?:forg[eo]t\w*|you\s+(?:did\s*n[o'’]t|did\s+not|never|skipped)|without|always|every\s+time|make\s+sure|remember)\b"
+_DUTIES = (
+    (
+        r"tests?\b|test\s+suite|pytest|jest|vitest",
+        r"\b(?:pytest|unittest|tox|nox|jest|vitest|mocha|rspec|phpunit|ctest)\b"
+        r"|\b(?:npm|pnpm|yarn|bun|go|cargo|mix|dotnet|make|gradle|mvn)[ \t]+(?:run[ \t]+)?test",
+        "tests",
+    ),
+    (
+        r"lint\w*|ruff|eslint|prettier",
+        r"\b(?:ruff|flake8|pylint|black|eslint|prettier|biome|golangci-lint|clippy|rubocop|lint|fmt)\b",
+        "linter",
+    ),
+    (r"type\s*-?check\w*|mypy|tsc", r"\b(?:mypy|pyright|tsc|type-?check)\b", "type-checker"),
+)
+DUTIES: tuple[Spoken, ...] = tuple(
+    _spoken(
+        rf"{_FORGOTTEN}[^.!?\n]{{0,30}}\b(?:run|ran|running)\b[^.!?\n]{{0,30}}?(?:{said})"
+        rf"|\brun\b[^.!?\n]{{0,30}}?(?:{said})[^.!?\n]{{0,30}}\bbefore\s+(?:you|saying|finishing|committing)",
+        pattern,
+        f"{name}-before-the-end",
+        f"Run the {name.replace('-', ' ')} after the last change.",
+    )
+    for said, pattern, name in _DUTIES
+)
+"""What must have been done when a turn ends: the pattern finds the command that does it."""
+
+
+def spoken_duty(sentence: str) -> Spoken | None:
+    """The duty that a sentence says was, or must not be, forgotten."""
+    return next((duty for duty in DUTIES if duty.said.search(sentence)), None)
+
+
 def spoken_command(sentence: str) -> re.Pattern[str] | None:
     """The pattern of the deed that a sentence names, as it is searched in commands."""
     spoken = spoken_deed(sentence)

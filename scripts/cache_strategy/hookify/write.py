@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cache_strategy.hookify.derive import ANY_CHANGE
+from cache_strategy.hookify.draft import ANY_CHANGE
 from cache_strategy.hookify.find import config_folder
 from cache_strategy.hookify.masking import masked, plain
 from cache_strategy.hookify.patterns import why_unsafe
@@ -189,15 +189,25 @@ def _what_lines(proposal: Proposal) -> list[str]:
             raise CacheStrategyError(
                 f"{proposal.name}: the pattern {plain(pattern)[:80]!r} {problem}. Write another."
             )
-    if not proposal.files:
+    conditions = _conditions_of(proposal)
+    if not conditions:
         return [f"pattern: {proposal.pattern}"]
-    conditions = [("file_path", proposal.files)]
-    if proposal.pattern != ANY_CHANGE:
-        conditions.append(("new_text", proposal.pattern))
     lines = ["conditions:"]
-    for field, pattern in conditions:
-        lines += [f"  - field: {field}", "    operator: regex_match", f"    pattern: {pattern}"]
+    for condition in conditions:
+        lines += [f"  {'- ' if key == 'field' else '  '}{key}: {value}" for key, value in condition.items()]
     return lines
+
+
+def _conditions_of(proposal: Proposal) -> list[dict[str, str]]:
+    """The conditions of a rule that a pattern alone cannot say."""
+    if proposal.event == "stop":
+        ran = {"field": "commands_since_edit", "operator": "not_regex_match", "pattern": proposal.pattern}
+        return [ran]
+    if not proposal.files:
+        return []
+    where = {"field": "file_path", "operator": "regex_match", "pattern": proposal.files}
+    what = {"field": "new_text", "operator": "regex_match", "pattern": proposal.pattern}
+    return [where] if proposal.pattern == ANY_CHANGE else [where, what]
 
 
 def _example_lines(example: Example) -> list[str]:
@@ -234,13 +244,12 @@ def _read_back(proposal: Proposal, text: str) -> None:
     rule = rule_file(Path(file_name(proposal)), text)
     theirs = read_like_hookify(text) or {}
     wanted = {"name": proposal.name, "event": proposal.event, "action": proposal.action}
-    if proposal.pattern and not proposal.files:
+    conditions = _conditions_of(proposal)
+    if proposal.pattern and not conditions:
         wanted["pattern"] = proposal.pattern
     same = all(rule.fields.get(key) == value == theirs.get(key) for key, value in wanted.items())
     same = same and rule.text("enabled") == "true" and theirs.get("enabled") is True
-    if proposal.files:
-        patterns = [condition.get("pattern") for condition in rule.conditions()]
-        same = same and patterns[:1] == [proposal.files] and theirs.get("conditions") == rule.conditions()
+    same = same and rule.conditions() == theirs.get("conditions", []) == conditions
     if not same or len(examples_of(rule)) != len(proposal.examples):
         raise CacheStrategyError(
             f"{proposal.name}: cannot be written so that every reader of rules reads the same. Write another pattern."

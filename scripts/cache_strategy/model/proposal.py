@@ -102,7 +102,8 @@ class Proposal:
     """
     A rule that would have caught its incidents. Proposed, not written.
 
-    Exactly one of `pattern` (a regular expression, as hookify searches it) and `check` (a safety rule's name) is set.
+    Exactly one of `pattern` (a regular expression, as hookify searches it; on event stop what must have been run since
+    the turn's last edit) and `check` (a safety rule's name) is set.
     `files` narrows event file to paths that match it. `because` says what was changed after the back-test, "" where
     nothing was.
     """

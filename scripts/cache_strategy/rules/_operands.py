@@ -128,7 +128,8 @@ def _emptied(found: "re.Match[str]") -> str:
 
 def _tool_calls(path: str) -> "list[tuple[str, Any]]":
     """
-    What the agent did, from the end of a transcript: (name, input) of its tool calls; ("", text) of foreign lines.
+    What the agent did, from the end of a transcript: (name, input) of its tool calls; ("", text) of foreign lines and
+    ("", None) where a prompt begins a new turn.
 
     Prompts and answers are left out: a rule that asks for tests must not be content with the word in a prompt.
     """
@@ -151,9 +152,10 @@ def _tool_calls(path: str) -> "list[tuple[str, Any]]":
             calls.append(("", line))
             continue
         message = record.get("message")
-        blocks = (
-            message.get("content") if isinstance(message, dict) and record["type"] == "assistant" else None
-        )
+        said = message.get("content") if isinstance(message, dict) else None
+        if record["type"] == "user" and isinstance(said, str) and record.get("isMeta") is not True:
+            calls.append(("", None))
+        blocks = said if record["type"] == "assistant" else None
         for block in blocks if isinstance(blocks, list) else ():
             if isinstance(block, dict) and block.get("type") == "tool_use":
                 calls.append((str(block.get("name")), block.get("input")))
@@ -169,10 +171,12 @@ def _told(calls: "list[tuple[str, Any]]") -> str:
 
 
 def _commands_since_edit(calls: "list[tuple[str, Any]]") -> "list[Operand]":
-    """The commands that were run after the last change of a file, one per line; nothing where no file was changed."""
+    """The commands that were run after the turn's last change of a file, one per line; nothing where none was changed."""
     commands: "Optional[list[str]]" = None
     for name, given in calls:
-        if name in FILE_TOOLS:
+        if given is None and not name:
+            commands = None
+        elif name in FILE_TOOLS:
             commands = []
         elif name == "Bash" and commands is not None and isinstance(given, dict):
             commands.append(_string(given, "command"))
