@@ -24,26 +24,28 @@ if TYPE_CHECKING:
 
 _DRIVERS = (
     "sqlite3.", "psycopg2.", "psycopg.", "psycopg2cffi.", "pymysql.", "MySQLdb.", "mysql.connector.", "asyncpg.",
-    "aiosqlite.", "aiomysql.", "aiopg.", "oracledb.", "cx_Oracle.", "pyodbc.", "pymssql.", "records.", "databases.",
+    "aiosqlite.", "aiomysql.", "aiopg.", "asyncmy.", "psycopg_pool.", "oracledb.", "cx_Oracle.", "pyodbc.", "pymssql.",
+    "records.", "databases.",
 )  # fmt: skip
 _RUNNING = frozenset(
     """execute executemany executescript mogrify fetch fetchrow fetchval fetch_all fetch_one fetch_val
-    read_sql read_sql_query execute_values query""".split()
+    read_sql read_sql_query execute_values query execute_fetchall execute_insert iterate cursor stream""".split()
 )
-_ALL = frozenset("fetchall fetchmany fetchone all fetch iterate".split())
+_ONE = frozenset("fetchrow fetchval fetch_one fetch_val fetchone".split())
+_ALL = frozenset("fetchall fetchmany fetchone all fetch iterate fetch_all execute_fetchall".split())
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     """`cursor.execute("SELECT …")`, `pandas.read_sql("SELECT …", connection)`."""
     last = path.rpartition(".")[2]
     if path.startswith(_DRIVERS):
-        if last in _RUNNING:
-            if not execute(frame, arguments):
-                frame.facts.unknown.add("a statement that is put together at run time")
-                frame.note_read(("?",), arguments.node)
-            return one(External(path.partition("()")[0] + "()"))
+        if last in _RUNNING and not execute(frame, arguments) and (arguments.positional or last != "cursor"):
+            frame.facts.unknown.add("a statement that is put together at run time")
+            frame.note_read(("?",), arguments.node)
+        if last in _ONE:
+            return PLAIN
         if last in _ALL:
-            return many(PLAIN) if last != "fetchone" else PLAIN
+            return many(PLAIN)
         if last in ("commit", "rollback", "close"):
             frame.facts.commits = frame.facts.commits or last == "commit"
             return NOTHING
@@ -72,12 +74,16 @@ def execute(frame: "Frame", arguments: Arguments) -> bool:
             if statement is not None:
                 note(frame, statement, text or "", arguments.node)
                 found = True
-            elif isinstance(value, Clause | Query):
+            elif isinstance(value, Query):
+                frame.consume(one(value), arguments.node)
+                found = True
+            elif isinstance(value, Clause):
                 return False
     return found
 
 
 def note(frame: "Frame", statement: sql.Statement, text: str, node: Node) -> None:
+    """Notes what a statement reads and writes."""
     line = line_of(node)
     frame.note_read(statement.reads, node)
     for table in statement.writes:
