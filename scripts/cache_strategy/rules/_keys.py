@@ -1,5 +1,5 @@
 """
-What a cache key is made of, and what a stored value depends on, inside one function.
+What cache keys are made of, and what a stored value depends on, inside one function.
 
 Order of statements and conditions are left out: a name stands for everything that the function assigns to it.
 That can only make a key look as if it held more, and a value as if it depended on more.
@@ -10,29 +10,34 @@ from __future__ import annotations
 import ast
 import re
 
-from cache_strategy.rules._caches import READS, cache_calls
+from cache_strategy.rules._caches import READS, REMOVES, STORES, cache_calls, is_cache
 from cache_strategy.rules._context import USER_WORD, parameters_of
 from cache_strategy.syntax.names import text_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from cache_strategy.rules._context import Function
-    from cache_strategy.rules._index import IndexedModule
+    from cache_strategy.rules._index import Function, IndexedModule
 
+# Names that hold a key, or what a key varies by; functions that build keys.
+KEY_NAME = re.compile(r"(?:^|_)(?:c?key|cachekey|keys|vary)(?:_|$|\d)|cache_?key", re.I)
+KEY_FUNCTION = re.compile(
+    r"cache_?key|make_key|gen(?:erate)?_key|key_for|_key$|^key_|key_?func|key_builder", re.I
+)
 _MUTATORS = frozenset("append add extend update insert setdefault".split())
+# Calls that change how a part is written, not which parts there are.
 _TRANSPARENT = frozenset(
-    "str repr int hash len sorted tuple list dict sum min max bool bytes format join encode decode "
-    "hexdigest digest lower upper strip replace isoformat md5 sha1 sha256 dumps quote slugify items "
-    "strftime get_full_path getlist".split()
+    "str repr int hash len sorted tuple list dict sum min max bool bytes format join encode decode hexdigest digest lower "
+    "upper strip replace isoformat md5 sha1 sha256 dumps quote slugify items strftime get_full_path getlist".split()
 )
 # Names that may stand for a user or for anything else.
 _UNTOLD = frozenset(
-    "id pk uuid key cache_key ckey cachekey k obj object instance self cls kwargs args ctx context data "
-    "params prefix suffix name identifier".split()
+    "id pk uuid key cache_key ckey cachekey k obj object instance self cls kwargs args ctx context data params prefix "
+    "suffix name identifier".split()
 )
 _OPEN_REQUEST = frozenset("path full_path url base_url args GET method query_string view_args host".split())
+_BUILDERS = frozenset("format join encode hexdigest".split())
 _DEEPEST = 12
 
 
@@ -40,56 +45,44 @@ def key_argument(call: ast.Call) -> "ast.expr | None":
     """The key expression of a cache call."""
     if call.args:
         return None if isinstance(call.args[0], ast.Starred) else call.args[0]
-    for keyword in call.keywords:
-        if keyword.arg in ("key", "name"):
-            return keyword.value
-    return None
+    return next((keyword.value for keyword in call.keywords if keyword.arg in ("key", "name")), None)
 
 
 def value_argument(call: ast.Call) -> "ast.expr | None":
     """The value expression of a call that stores."""
-    method = call.func.attr if isinstance(call.func, ast.Attribute) else ""
-    position = 2 if method in ("setex", "psetex", "hset") else 1
+    position = 2 if getattr(call.func, "attr", "") in ("setex", "psetex", "hset") else 1
     if len(call.args) > position:
         return call.args[position]
-    for keyword in call.keywords:
-        if keyword.arg in ("value", "default", "creator", "compute"):
-            return keyword.value
-    return None
+    named = ("value", "default", "creator", "compute")
+    return next((keyword.value for keyword in call.keywords if keyword.arg in named), None)
 
 
-def stem_of(key: "ast.AST") -> str:
-    """The literal words of a key, joined by colons: `f"cart:{user.id}:v2"` is "cart:v2"."""
-    words = []
-    for part in ast.walk(key):
-        if isinstance(part, ast.Constant) and isinstance(part.value, str):
-            words.extend(
-                re.findall(r"[A-Za-z][A-Za-z0-9]*", re.sub(r"%\(?\w*\)?[sdr]|\{[^}]*\}", " ", part.value))
-            )
-    return ":".join(words)
+def words_of(key: "ast.AST") -> "list[str]":
+    """The literal words of a key: `f"cart:{user.id}:v2"` has "cart" and "v2"."""
+    return [
+        word
+        for part in ast.walk(key)
+        if isinstance(part, ast.Constant) and isinstance(part.value, str)
+        for word in re.findall(r"[A-Za-z][A-Za-z0-9]*", re.sub(r"%\(?\w*\)?[sdr]|\{[^}]*\}", " ", part.value))
+    ]
 
 
-def user_parts(key: "ast.AST", module: "IndexedModule | None" = None) -> "list[str]":
-    """The names in an expression that carry a user, as written."""
-    found = []
-    inside: "set[int]" = set()
-    for part in ast.walk(key):
-        if id(part) in inside:
-            continue
-        text = text_of(part) if isinstance(part, (ast.Name, ast.Attribute)) else ""
-        if text and any(USER_WORD.search(word) for word in text.split(".")):
-            found.append(text)
-            inside.update(id(child) for child in ast.walk(part))
-    return found
+def role_of(call: ast.Call, module: "IndexedModule") -> str:
+    """What a call does with a cache: "read", "store", "remove", or ""."""
+    callee = call.func
+    if not isinstance(callee, ast.Attribute) or not is_cache(callee.value, module):
+        return ""
+    if callee.attr in STORES:
+        return "store"
+    return "read" if callee.attr in READS else "remove" if callee.attr in REMOVES else ""
 
 
-class Taint:
+class Names:
     """The names of one function and what they stand for."""
 
     def __init__(self, function: "Function", module: "IndexedModule") -> None:
         self.function = function
         self.module = module
-        self.readers = module.readers
         self.parameters = frozenset(parameters_of(function))
         self.values: "dict[str, list[ast.expr]]" = {}
         self.mutations: "dict[str, list[ast.expr]]" = {}
@@ -99,15 +92,20 @@ class Taint:
         for name, value in _mutations(module.below(function)):
             self.mutations.setdefault(name, []).append(value)
 
+    def every(self, name: str) -> "list[ast.expr]":
+        """All that flows into a name; a constant of the module for its name."""
+        bound = self.module.bindings.get(name)
+        if name not in self.values and isinstance(bound, ast.Constant):
+            return [bound]
+        return [*self.values.get(name, ()), *self.mutations.get(name, ())]
+
     def resolve(self, key: "ast.expr") -> "ast.expr":
         """The expression behind a name that is assigned once; a constant of the module for its name."""
         for _ in range(_DEEPEST):
             if not isinstance(key, ast.Name) or key.id in self.parameters:
                 return key
-            values = self.values.get(key.id)
-            if values is None and isinstance(self.module.bindings.get(key.id), ast.Constant):
-                return self.module.bindings[key.id]
-            if values is None or len(values) != 1 or values[0] is key:
+            values = self.values.get(key.id) or self.every(key.id)
+            if len(values) != 1 or values[0] is key:
                 return key
             key = values[0]
         return key
@@ -125,125 +123,151 @@ class Taint:
         text = ast.unparse(self.resolve(key))
         return text if len(text) <= 60 else text[:57] + "..."
 
-    def stem(self, key: "ast.expr") -> str:
-        return stem_of(self.resolve(key))
-
-    def user_parts(self, key: "ast.expr") -> "list[str]":
-        """The names in a key that carry a user, through the names that stand for them."""
-        found = user_parts(key)
-        resolved = self.resolve(key)
-        if resolved is not key:
-            found = user_parts(resolved) or found
-        for part in ast.walk(resolved):
-            if not found and isinstance(part, ast.Name) and part.id in self.values and self.source_of(part):
-                found = [part.id]
-        return found
-
-    def is_open(self, key: "ast.AST", depth: int = 0) -> bool:
-        """Whether a key provably holds nothing of the user: literals and names that cannot stand for one."""
-        if depth > _DEEPEST:
-            return False
-        if isinstance(key, ast.Constant):
-            return True
-        if isinstance(key, ast.Name):
-            return self._name_is_open(key, depth)
-        if isinstance(key, (ast.Attribute, ast.Subscript)):
-            return self._attribute_is_open(key, depth)
-        if isinstance(key, ast.Call):
-            last = key.func.attr if isinstance(key.func, ast.Attribute) else getattr(key.func, "id", "")
-            if last not in _TRANSPARENT:
-                return False
-            parts = [*key.args, *(keyword.value for keyword in key.keywords)]
-            if isinstance(key.func, ast.Attribute) and not text_of(key.func).startswith(
-                ("hashlib.", "json.", "request.")
-            ):
-                parts.append(key.func.value)
-            return all(self.is_open(part, depth + 1) for part in parts)
-        if isinstance(
-            key,
-            (
-                ast.JoinedStr,
-                ast.FormattedValue,
-                ast.BinOp,
-                ast.Tuple,
-                ast.List,
-                ast.IfExp,
-                ast.Dict,
-                ast.Compare,
-                ast.BoolOp,
-                ast.UnaryOp,
-            ),
-        ):
-            if isinstance(key, ast.Dict) and user_parts_of_words(key):
-                return False
-            return all(
-                self.is_open(child, depth + 1)
-                for child in ast.iter_child_nodes(key)
-                if isinstance(child, ast.expr)
-            )
-        return False
-
-    def _name_is_open(self, key: ast.Name, depth: int) -> bool:
-        if USER_WORD.search(key.id):
-            return False
-        values = self.values.get(key.id)
-        if values is not None:
-            every = [*values, *self.mutations.get(key.id, ())]
-            return not self.source_of(key) and all(self.is_open(value, depth + 1) for value in every)
-        if key.id.isupper() or isinstance(self.module.bindings.get(key.id), ast.Constant):
-            return True
-        return key.id in self.parameters and key.id not in _UNTOLD
-
-    def _attribute_is_open(self, key: "ast.Attribute | ast.Subscript", depth: int) -> bool:
-        if isinstance(key, ast.Subscript):
-            return self.is_open(key.value, depth + 1)
-        text = text_of(key)
-        if not text or any(USER_WORD.search(word) for word in text.split(".")):
-            return False
-        if text.startswith("request."):
-            return text.split(".")[1] in _OPEN_REQUEST
-        if key.attr.isupper():
-            return True
-        root = key.value
-        while isinstance(root, ast.Attribute):
-            root = root.value
-        return isinstance(root, ast.Name) and self._name_is_open(root, depth + 1)
-
-    def source_of(self, value: "ast.AST") -> str:
+    def user_read(self, value: "ast.AST") -> str:
         """The read of the user that a value depends on, "" where there is none."""
-        for _, text in self.readers.reads(value):
+        for _, text in self.module.readers.reads(value):
             return text
         for part in self.module.below(value):
-            if not isinstance(part, ast.Name) or not isinstance(part.ctx, ast.Load):
-                continue
-            if part.id not in self._sources:
-                self._sources[part.id] = ""
-                every = [*self.values.get(part.id, ()), *self.mutations.get(part.id, ())]
-                found = next(filter(None, map(self.source_of, every)), "")
-                if not found and part.id not in self.values and part.id not in self.parameters:
-                    functions = self.readers.by_name.get(part.id, [])
-                    found = self.readers.read_in(functions[0]) if len(functions) == 1 else ""
-                self._sources[part.id] = found
-            if self._sources[part.id]:
+            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and self._user_name(part.id):
                 return self._sources[part.id]
         return ""
 
+    def _user_name(self, name: str) -> str:
+        if name not in self._sources:
+            self._sources[name] = ""
+            found = next(filter(None, map(self.user_read, self.every(name))), "")
+            functions = self.module.readers.by_name.get(name, [])
+            if not found and name not in self.values and name not in self.parameters and len(functions) == 1:
+                found = self.module.readers.read_in(functions[0])
+            self._sources[name] = found
+        return self._sources[name]
 
-def user_parts_of_words(key: ast.Dict) -> bool:
-    """Whether a mapping names a user among its keys: `{"user_id": ...}`."""
-    return any(
-        isinstance(name, ast.Constant) and isinstance(name.value, str) and USER_WORD.search(name.value)
-        for name in key.keys
-    )
+
+class Key:
+    """One key: its role ("read", "store", "remove", "key"), literal `words`, `parts` that vary, `calls` that build it."""
+
+    def __init__(self, role: str, place: "ast.AST", expression: "ast.AST", names: Names) -> None:
+        self.role = role
+        self.place = place
+        self.names = names
+        self.words: "list[str]" = []
+        self.parts: "set[str]" = set()
+        self.calls: "set[str]" = set()
+        self.nodes: "set[ast.AST]" = set()
+        self._collect(expression, 0)
+
+    def _collect(self, node: "ast.AST", depth: int) -> None:
+        self.nodes.add(node)
+        if depth > _DEEPEST or isinstance(node, (ast.expr_context, ast.operator)):
+            return
+        if isinstance(node, ast.Constant):
+            self.words.extend(words_of(node))
+        elif isinstance(node, ast.Name):
+            values = [] if node.id in self.names.parameters else self.names.every(node.id)
+            if values and (KEY_NAME.search(node.id) or all(map(_builds_text, values))):
+                for value in values:
+                    if value not in self.nodes:
+                        self._collect(value, depth + 1)
+            else:
+                self.parts.add(node.id)
+        elif isinstance(node, (ast.Attribute, ast.Subscript)):
+            self.parts.add(text_of(node) or ast.unparse(node))
+            self.nodes.update(ast.walk(node))
+        else:
+            callee = node.func if isinstance(node, ast.Call) else None
+            if callee is not None:
+                self.calls.add(getattr(callee, "attr", "") or getattr(callee, "id", ""))
+                self.nodes.update(ast.walk(callee))
+                if isinstance(callee, ast.Attribute) and not self._is_tool(callee.value):
+                    self._collect(callee.value, depth)
+            for child in ast.iter_child_nodes(node):
+                if child is not callee:
+                    self._collect(child, depth)
+
+    def _is_tool(self, node: "ast.AST") -> bool:
+        """Whether a callee's object is a module or a cache, and no part of the key."""
+        module = self.names.module
+        return is_cache(node, module) or (isinstance(node, ast.Name) and node.id in module.imports)
+
+    def same_as(self, other: "Key") -> bool:
+        return self.words == other.words and self.parts == other.parts and self.calls == other.calls
+
+    def is_open(self, depth: int = 0) -> bool:
+        """Whether a key provably holds nothing of the user: literals and names that cannot stand for one."""
+        return (
+            depth < _DEEPEST
+            and self.calls <= _TRANSPARENT
+            and all(self._is_open(part, depth) for part in self.parts)
+        )
+
+    def _is_open(self, part: str, depth: int) -> bool:
+        if any(USER_WORD.search(word) for word in part.split(".")):
+            return False
+        root, *rest = re.split(r"\W+", part)
+        if root == "request" and rest:
+            return rest[0] in _OPEN_REQUEST
+        if (rest or [root])[-1].isupper():
+            return True
+        names = self.names
+        values = names.every(root)
+        if values and root not in names.parameters:
+            return not any(map(names.user_read, values)) and all(
+                Key(self.role, self.place, value, names).is_open(depth + 1) for value in values
+            )
+        return root in names.parameters and root not in _UNTOLD
 
 
-def _names(target: ast.AST) -> "Iterator[str]":
+def _builds_text(value: "ast.AST") -> bool:
+    if isinstance(value, ast.Constant):
+        return isinstance(value.value, str)
+    if isinstance(value, ast.Call):
+        return isinstance(value.func, ast.Attribute) and value.func.attr in _BUILDERS
+    return isinstance(value, (ast.JoinedStr, ast.BinOp, ast.List, ast.Tuple))
+
+
+def keys_of(function: "Function", module: "IndexedModule") -> "list[Key]":
+    """The keys of the cache calls in a function, of its variables that hold keys, and what it returns if it builds keys."""
+    names = Names(function, module)
+    return [Key(role, place, expression, names) for role, place, expression in _expressions(function, module)]
+
+
+def _expressions(function: "Function", module: "IndexedModule") -> "Iterator[tuple[str, ast.AST, ast.AST]]":
+    builds = bool(KEY_FUNCTION.search(function.name))
+    for node in module.below(function):
+        if isinstance(node, ast.Call):
+            role = role_of(node, module)
+            key = key_argument(node) if role else None
+            for one in _each(key) if key is not None else ():
+                yield role, node, one
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
+            for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
+                name = target.slice if isinstance(target, ast.Subscript) else target
+                written = name.value if isinstance(name, ast.Constant) else text_of(name).rpartition(".")[2]
+                if isinstance(written, str) and KEY_NAME.search(written):
+                    yield "key", node, node.value
+        elif isinstance(node, ast.Return) and builds and node.value is not None:
+            yield "key", node, node.value
+
+
+def _each(key: "ast.AST") -> "Iterator[ast.AST]":
+    """The keys of a list of keys, else the key itself."""
+    if isinstance(key, (ast.List, ast.Tuple, ast.Set)):
+        for item in key.elts:
+            yield from _each(item)
+    elif isinstance(key, ast.BinOp) and isinstance(key.left, (ast.List, ast.ListComp, ast.BinOp)):
+        yield from _each(key.left)
+        yield from _each(key.right)
+    else:
+        yield key
+
+
+def _stored_names(target: ast.AST) -> "Iterator[str]":
     for part in ast.walk(target):
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
             yield part.id
 
 
-def _assignments(nodes: "list[ast.AST]") -> "Iterator[tuple[str, ast.expr]]":
+def _assignments(nodes: "Iterable[ast.AST]") -> "Iterator[tuple[str, ast.expr]]":
     for node in nodes:
         pairs: "list[tuple[ast.AST, ast.expr | None]]" = []
         if isinstance(node, ast.Assign):
@@ -256,19 +280,15 @@ def _assignments(nodes: "list[ast.AST]") -> "Iterator[tuple[str, ast.expr]]":
             pairs = [(node.optional_vars, node.context_expr)]
         for target, value in pairs:
             if value is not None:
-                for name in _names(target):
+                for name in _stored_names(target):
                     yield name, value
 
 
-def _mutations(nodes: "list[ast.AST]") -> "Iterator[tuple[str, ast.expr]]":
+def _mutations(nodes: "Iterable[ast.AST]") -> "Iterator[tuple[str, ast.expr]]":
     """`name.append(x)` and `name[...] = x`: what flows into an object through its name."""
     for node in nodes:
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr in _MUTATORS
-        ):
-            if isinstance(node.func.value, ast.Name):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            if node.func.attr in _MUTATORS and isinstance(node.func.value, ast.Name):
                 for value in [*node.args, *(keyword.value for keyword in node.keywords)]:
                     yield node.func.value.id, value
         elif isinstance(node, ast.Assign):

@@ -11,6 +11,6 @@ if TYPE_CHECKING:
     from cache_strategy.rules._change import Change
     from cache_strategy.rules._edit import Edit
     from cache_strategy.rules._index import Function, IndexedModule
-    from cache_strategy.rules._parts import Key
+    from cache_strategy.rules._keys import Key
 
     __all__ = ["Change", "Edit", "Finding", "Function", "IndexedModule", "Iterator", "Key", "NamedTuple"]

@@ -44,7 +44,7 @@ import re
 
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import READS, STORES, cache_calls, is_cache
-from cache_strategy.rules._keys import Taint, key_argument
+from cache_strategy.rules._keys import Names, key_argument
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import qualified_name, text_of
 
@@ -108,18 +108,18 @@ def _is_read(value: "ast.AST", module: "IndexedModule") -> bool:
 
 def _elsewhere(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
     """After a miss the value goes to another cache than the one that was asked."""
-    taint = Taint(node, module)
+    names = Names(node, module)
     for branch in module.below(node):
         if not isinstance(branch, ast.If):
             continue
         tested = {part.id for part in ast.walk(branch.test) if isinstance(part, ast.Name)}
         for name in tested:
-            reads = [value for value in taint.values.get(name, ()) if _is_read(value, module)]
+            reads = [value for value in names.values.get(name, ()) if _is_read(value, module)]
             if len(reads) != 1:
                 continue
             asked, key = text_of(reads[0].func.value), key_argument(reads[0])  # type: ignore[attr-defined,arg-type]
             stores = [call for part in branch.body for call in cache_calls(part, module, STORES)]
-            same = [call for call in stores if key is not None and _same_key(key, key_argument(call), taint)]
+            same = [call for call in stores if key is not None and _same_key(key, key_argument(call), names)]
             if asked and same and all(text_of(call.func.value) not in ("", asked) for call in same):  # type: ignore[attr-defined]
                 other = text_of(same[0].func.value)  # type: ignore[attr-defined]
                 yield rule.finding(
@@ -129,8 +129,8 @@ def _elsewhere(node: "Function", module: "IndexedModule") -> "Iterator[Finding]"
                 )
 
 
-def _same_key(one: "ast.expr", other: "ast.expr | None", taint: Taint) -> bool:
-    return other is not None and taint.text_of_key(one) == taint.text_of_key(other)
+def _same_key(one: "ast.expr", other: "ast.expr | None", names: Names) -> bool:
+    return other is not None and names.text_of_key(one) == names.text_of_key(other)
 
 
 @rule.visit(ast.Call)

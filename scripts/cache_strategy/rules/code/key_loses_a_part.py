@@ -49,7 +49,7 @@ from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import caching_decorator
 from cache_strategy.rules._context import parameters_of
 from cache_strategy.rules._edit import Edit
-from cache_strategy.rules._parts import KEY_FUNCTION, keys_of
+from cache_strategy.rules._keys import KEY_FUNCTION, keys_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

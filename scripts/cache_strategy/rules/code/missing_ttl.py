@@ -44,9 +44,8 @@ import re
 
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import READS, cache_calls
-from cache_strategy.rules._keys import Taint, key_argument, stem_of
+from cache_strategy.rules._keys import Key, Names, key_argument, words_of
 from cache_strategy.rules._lifetimes import is_endless, lifetime_of, storing_calls
-from cache_strategy.rules._parts import Key
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import text_of
 
@@ -110,8 +109,8 @@ def _is_bounded(value: "ast.expr | None") -> bool:
     return not is_endless(value) and "max" not in text_of(value)
 
 
-def _words(call: ast.Call) -> str:
-    return stem_of(call.args[0]) if call.args else ""
+def _words(call: ast.Call) -> "list[str]":
+    return words_of(call.args[0]) if call.args else []
 
 
 def _is_open(call: ast.Call) -> bool:
@@ -147,7 +146,7 @@ def visit_call(call: ast.Call, module: "IndexedModule") -> "Iterator[Finding]":
         and not _expirations(function)
         and next(cache_calls(function, module, READS), None) is not None
     )
-    parts = Key("store", call, key, Taint(function, module)) if explicit or by_default else None
+    parts = Key("store", call, key, Names(function, module)) if explicit or by_default else None
     if parts is not None and parts.parts and not any(_STAYS.search(word) for word in parts.words):
         yield rule.finding(
             call,

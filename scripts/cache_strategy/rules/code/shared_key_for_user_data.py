@@ -53,7 +53,7 @@ from cache_strategy.rules._caches import (
     caching_decorator,
 )
 from cache_strategy.rules._context import USER_WORD, parameters_of
-from cache_strategy.rules._keys import Taint, key_argument, stem_of, user_parts, value_argument
+from cache_strategy.rules._keys import Key, Names, key_argument, value_argument, words_of
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import literal
@@ -96,9 +96,7 @@ rule = Rule(
     concerns=_concerns,
 )
 
-_KEY_FUNCTION = re.compile(r"cache_?key|key_prefix|make_key|cache_.*key|key_.*cache", re.I)
 _VARIES_ON_USER = frozenset("cookie authorization x-user x-user-id *".split())
-_NEVER_SHARED = frozenset(("never_cache", "csrf_exempt_never_cache", "cache_control_private"))
 
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)
@@ -207,7 +205,11 @@ def _may_hold_user(expression: "ast.expr", module: "IndexedModule") -> bool:
         bound = module.bindings.get(expression.id)
         return not isinstance(bound, ast.Constant)
     if isinstance(expression, ast.JoinedStr):
-        return bool(user_parts(expression, module))
+        return any(
+            USER_WORD.search(ast.unparse(part.value))
+            for part in expression.values
+            if isinstance(part, ast.FormattedValue)
+        )
     return True
 
 
@@ -234,23 +236,23 @@ def _stored_by_hand(node: "Function", module: "IndexedModule") -> "Iterator[Find
     stores = [call for call in cache_calls(node, module, STORES) if _innermost(call, module) is node]
     if not stores or _is_for_anonymous_only(node):
         return
-    taint = Taint(node, module)
-    read = taint.keys_read()
+    names = Names(node, module)
+    read = names.keys_read()
     for call in stores:
         key, value = key_argument(call), value_argument(call)
-        if key is None or value is None or not taint.is_open(key):
+        if key is None or value is None or not Key("store", call, key, names).is_open():
             continue
         both = call.func.attr in ("get_or_set", "get_or_create", "get_or_compute")  # type: ignore[attr-defined]
-        if not both and taint.text_of_key(key) not in read:
+        if not both and names.text_of_key(key) not in read:
             continue
-        source = taint.source_of(value)
+        source = names.user_read(value)
         if source:
             yield rule.finding(
                 call,
-                f"{node.name}() stores a value that depends on {source} under the key {taint.shown(key)}, "
+                f"{node.name}() stores a value that depends on {source} under the key {names.shown(key)}, "
                 "which is the same for every user.",
                 fix="Put the user into the key, in get, set and delete alike, for example "
-                f'f"{stem_of(key) or "name"}:{{current_user.id}}".',
+                f'f"{":".join(words_of(key)) or "name"}:{{current_user.id}}".',
             )
 
 
