@@ -254,7 +254,7 @@ def say_withheld(changes: "ChangeSet") -> None:
         )
 
 
-def write_runtime(file: Path) -> None:
+def write_runtime(file: Path, is_async: bool) -> None:
     from cache_strategy.emit import runtime_source
     from cache_strategy.model.document import write_text
 
@@ -262,7 +262,7 @@ def write_runtime(file: Path) -> None:
         raise CacheStrategyError(
             f"{file}: is a folder; name the file to write, for example {file / 'caching.py'}."
         )
-    source = runtime_source()
+    source = runtime_source(is_async)
     if file.exists() and file.read_text(encoding="utf-8", errors="replace") != source:
         raise Refusal(
             f"{file}: is there and differs; it is not overwritten. Remove it first, or choose another name."

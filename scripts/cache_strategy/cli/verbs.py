@@ -221,11 +221,12 @@ def emit(
     runtime: Annotated[
         Path | None, typer.Option("--runtime", metavar="FILE", help="Write the cache module alone.")
     ] = None,
+    is_async: Annotated[bool, typer.Option("--async", help="With --runtime: for coroutines.")] = False,
     json_: JsonOption = False,
 ) -> None:
     """Print the patch that the contract asks for. --apply writes it, --revert takes it back."""
     if runtime is not None:
-        line.write_runtime(runtime)
+        line.write_runtime(runtime, is_async)
         if json_:
             print_json({"schema": 1, "written": str(runtime)})
         else:

@@ -26,8 +26,8 @@ def emit(contract: Contract, evidence: Evidence, repo: Path) -> ChangeSet:
     return ChangeSet(changes=draft.changes(), withheld=tuple(draft.withheld), limits=draft.limits)
 
 
-def runtime_source() -> str:
+def runtime_source(is_async: bool = False) -> str:
     """The cache module alone, as `emit --runtime FILE` writes it."""
     from cache_strategy.emit.targets.runtime.joined import joined
 
-    return joined()
+    return joined(is_async)

@@ -210,7 +210,7 @@ class Link:
             except IndexError:
                 wire, is_reused = self._connect(), False
             try:
-                wire.send(packed)
+                wire.write(packed)
                 if not await_answer:
                     wire.owed += 1
                     answer = None
@@ -242,7 +242,7 @@ class Link:
 
     def _run_script(self, wire: Wire, text: str, keys: Sequence[Any], *arguments: Any) -> Any:
         try:
-            wire.send(pack("EVAL", PRELUDE + text, len(keys), *keys, *arguments))
+            wire.write(pack("EVAL", PRELUDE + text, len(keys), *keys, *arguments))
             return read_answer(wire, time.monotonic() + self._budget_seconds)
         except BaseException:
             wire.close()
@@ -363,12 +363,12 @@ class Link:
             sleep(RETRY_SECONDS[1])
 
     def _hear(self, wire: Wire) -> None:
-        wire.send(pack("SUBSCRIBE", self._channel))
+        wire.write(pack("SUBSCRIBE", self._channel))
         read_answer(wire, time.monotonic() + self._budget_seconds)
         self._covered_from = self._clock()
         while not self.is_closed:
             asked_at, deadline = self._clock(), time.monotonic() + self.beat_seconds
-            wire.send(pack("PING"))
+            wire.write(pack("PING"))
             has_answered = False
             with contextlib.suppress(redis.TimeoutError):
                 while time.monotonic() < deadline:

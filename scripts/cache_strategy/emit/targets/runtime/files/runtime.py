@@ -547,7 +547,7 @@ class Cache(Telling):
         self.listeners: list[Callable[[dict[str, Any]], None]] = []
         self.snapshot_began: Callable[[], float | None] = lambda: None
         self.pending_tags: Callable[[], Collection[str]] = _no_tags
-        self.after_commit: Callable[[Any, Callable[[], None]], None] = _no_session
+        self.after_commit: Callable[[Any, Callable[[], Any]], None] = _no_session
         self.link = Link(url or "redis://", self.prefix, budget_ms / 1000, clock)
         self.memory = Memory(memory_entries, memory_bytes)
         self.lock = threading.Lock()
@@ -629,5 +629,5 @@ def _no_tags() -> Collection[str]:
     return ()
 
 
-def _no_session(session: Any, function: Callable[[], None]) -> None:
+def _no_session(session: Any, function: Callable[[], Any]) -> None:
     raise RuntimeError("No session is watched. Call sqlalchemy_events.watch(cache, tables) first.")

@@ -53,7 +53,7 @@ class Wire:
     def is_usable(self) -> bool:
         return True
 
-    def send(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         self._socket.sendall(data)
 
     def receive(self, deadline: float) -> bytes:

@@ -1,0 +1,121 @@
+"""How this cache waits: a connection to Redis, and what tasks wait for; of any event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import redis
+import redis.asyncio
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+IS_ASYNC = True
+
+
+async def sleep(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+def who_asks() -> int:
+    return id(asyncio.current_task())
+
+
+def in_background(work: Callable[[], Any], name: str) -> threading.Thread:
+    """Work that nobody waits for, in a loop of its own: it goes on whatever becomes of the application's."""
+    thread = threading.Thread(target=lambda: asyncio.run(work()), name=name, daemon=True)
+    thread.start()
+    return thread
+
+
+class Signal:
+    """Set once, by any thread; tasks of any loop wait for it, so many seconds at most."""
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._waiting: list[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = []
+
+    def set(self) -> None:
+        self._is_set = True
+        for loop, future in self._waiting:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(_resolve, future)
+
+    async def wait(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._waiting.append((loop, future))
+        if not self._is_set:
+            end = loop.call_later(seconds, _resolve, future)
+            try:
+                await future
+            finally:
+                end.cancel()
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
+
+
+class Address:
+    """Where Redis is, as redis-py takes its URL."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        options: dict[str, Any] = {"protocol": 2, "decode_responses": False, "health_check_interval": 0}
+        options.update(socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0))
+        pool = redis.asyncio.ConnectionPool.from_url(url, **options)
+        self._connection_class: Any = pool.connection_class
+        self._options = {**pool.connection_kwargs, **options}  # against options in the URL
+
+    async def connect(self) -> Wire:
+        connection = self._connection_class(**self._options)
+        await connection.connect()
+        return Wire(connection)
+
+
+class Wire:
+    """A connection that redis-py has opened; bytes go over its streams as they are."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+        self._loop = asyncio.get_running_loop()
+        self._reader, self._writer = connection._reader, connection._writer
+        self.rest = b""  # received, but not yet read
+        self.owed = 0  # answers that nobody awaits
+
+    def is_usable(self) -> bool:
+        """Streams belong to the loop they were opened in."""
+        return self._loop is asyncio.get_running_loop()
+
+    def write(self, data: bytes) -> None:
+        self._writer.write(data)
+
+    async def receive(self, deadline: float) -> bytes:
+        """
+        Whatever comes next.
+
+        Raises:
+            redis.TimeoutError: nothing came in time.
+            redis.ConnectionError: nothing will come.
+        """
+        try:
+            data: bytes = await _within(deadline - time.monotonic(), self._reader.read(65536))
+        except asyncio.exceptions.TimeoutError:
+            raise redis.TimeoutError("Redis did not answer in time") from None
+        if not data:
+            raise redis.ConnectionError("Redis has closed the connection")
+        return data
+
+    def close(self) -> None:
+        self._writer.close()
+
+
+async def _within(seconds: float, work: Awaitable[bytes]) -> bytes:
+    if not hasattr(asyncio, "timeout"):  # before Python 3.11
+        return await asyncio.wait_for(work, max(0.001, seconds))
+    async with asyncio.timeout(max(0.001, seconds)):
+        return await work
