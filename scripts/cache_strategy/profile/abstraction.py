@@ -48,7 +48,7 @@ def abstract(values: Values) -> Values:
         elif isinstance(value, Parts):
             parts = tuple(abstract(part) for part in value.parts)
             if any(parts) and len(parts) <= _MOST_LITERALS:
-                kept.append(Parts(parts))
+                kept.append(replace(value, parts=parts))
         elif isinstance(value, Mapping):
             fields = tuple((n, v) for n, v in ((n, abstract(v)) for n, v in value.fields) if has_rows(v))
             rest = abstract(value.rest)

@@ -75,6 +75,7 @@ class Analysis:
         self.module_facts: dict[int, Facts] = {}
         self.notes: dict[str, dict[Any, Any]] = {}
         self.unread: dict[tuple[str, str], None] = {}
+        self.pages: dict[object, Facts] = {}
         self.library: dict[str, tuple[tuple[str, ...], Values]] = {}
         self.solved = 0
         self.depth = 0
@@ -276,6 +277,9 @@ class Analysis:
         member = self.member(index, name)
         return member[1] if member is not None and member[0] == "method" else None
 
+    def is_enum(self, index: int) -> bool:
+        return any(path.startswith("enum.") for path in self.mro(index)[1])
+
     def class_attribute(self, index: int, name: str) -> Values:
         """What the assignment of `name` in the body of exactly this class gives."""
         info = self.classes[index]
@@ -286,7 +290,7 @@ class Analysis:
             return NOTHING
         module = self.modules[info.module]
         frame = Frame(self, module, None, None, {}, self.facts_of(module), outer=info.outer, owner=index)
-        value, annotation, _ = info.attributes[name]
+        value, annotation, frame.line = info.attributes[name]
         with self._during(key):
             found = NOTHING if value is None else frame.expression(value)
             if annotation is not None and (value is None or found <= UNKNOWN):
@@ -366,6 +370,7 @@ class Analysis:
         self.decorations.clear()
         self.module_facts.clear()
         self.stale = False
+        self.pages.clear()
 
     # --- functions
 

@@ -171,6 +171,8 @@ def _of_instance(frame: "Frame", value: Instance, name: str, node: Node) -> Valu
         if answer is not None:
             return answer
     for path in analysis.mro(value.index)[1]:
+        if path.startswith("enum.") and name in ("name", "value"):
+            return PLAIN
         if value.index not in analysis.mapped or not path.startswith(_MAPPING_PACKAGES):
             bound = path if path.endswith("()") else path + "()"
             return _external(frame, f"{bound}.{name}")
@@ -234,6 +236,8 @@ def _of_class(frame: "Frame", value: ClassRef, name: str, node: Node) -> Values:
             return one(FunctionRef(found, value if binding == "class" else None))
         if kind == "class":
             return one(ClassRef(found))
+        if analysis.is_enum(owner):
+            return one(Instance(owner))
         return analysis.class_attribute(owner, name) or UNKNOWN
     if name == "__name__":
         return one(Constant(analysis.classes[value.index].name))

@@ -331,6 +331,8 @@ def annotated_parameters(analysis: "Analysis", function: FunctionInfo) -> dict[s
 
 def _object_word(analysis: "Analysis", value: Value) -> str:
     if isinstance(value, Instance):
+        if analysis.is_enum(value.index):
+            return ""
         row = analysis.row(value)
         return "an object" if row is None else f"a row of {row.table}"
     if isinstance(value, Made | External):

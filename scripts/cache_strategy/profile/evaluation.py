@@ -52,11 +52,11 @@ class Frame:
     One evaluation: of a function, of a decorator, of a name of a module.
 
     `env` maps local names to values, `outer` is the function around (for closures), `owner` the class in whose
-    body the expressions stand, -1 outside of one.
+    body the expressions stand, -1 outside of one; what stands there from `line` on is not bound yet.
     """
 
     __slots__ = (
-        "analysis", "asked", "context", "env", "facts", "function", "globals", "loops", "module", "outer", "owner", "place", "receiver",
+        "analysis", "asked", "context", "env", "facts", "function", "globals", "line", "loops", "module", "outer", "owner", "place", "receiver",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +80,7 @@ class Frame:
         self.facts = facts
         self.outer = outer
         self.owner = owner
+        self.line = 0
         self.context = context
         self.loops = 0
         self.globals: frozenset[str] = frozenset()
@@ -145,10 +146,11 @@ class Frame:
         found = self.env.get(name)
         if found is not None:
             return found
-        if self.owner >= 0 and name in self.analysis.classes[self.owner].attributes:
+        info = self.analysis.classes[self.owner] if self.owner >= 0 else None
+        if info is not None and name in info.attributes and not info.attributes[name][2] >= self.line > 0:
             return self.analysis.class_attribute(self.owner, name)
-        if self.owner >= 0 and name in self.analysis.classes[self.owner].methods:
-            return one(FunctionRef(self.analysis.classes[self.owner].methods[name]))
+        if info is not None and name in info.methods:
+            return one(FunctionRef(info.methods[name]))
         outer = self.outer
         while outer >= 0:
             scope = self.analysis.scopes.get(outer)

@@ -89,6 +89,8 @@ def call_library(frame: "Frame", path: str, arguments: Arguments) -> Values:
 
 def _makes_object(path: str) -> bool:
     last = path.rpartition(".")[2]
+    if path.startswith("collections.namedtuple"):
+        return True
     return last[:1].isupper() and last not in ("Decimal", "UUID") and len(path) < 150
 
 

@@ -73,6 +73,9 @@ KNOWN: dict[str, Known] = {
     **known_paths("session", "contextvars.ContextVar() threading.local() werkzeug.local.Local()"),
     **known_paths("plain", "contextvars.ContextVar().set contextvars.ContextVar().reset"),
     **known_paths("locale", "locale gettext babel.default_locale"),
+    **known_paths(
+        "caller", "inspect.currentframe inspect.stack inspect.trace sys._getframe traceback.extract_stack"
+    ),
 }
 
 _WRITING_VERBS = frozenset("post put patch delete send_message sendmail publish set".split())

@@ -1,6 +1,5 @@
 """What a function gives back: plain data that can be kept, or something that cannot."""
 
-import sys
 from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import Returned
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 _RESPONSES = ("flask.jsonify", "flask.make_response", "flask.Response", "flask.redirect", "flask.serialized",
               "flask.send_file", "flask.send_from_directory", "flask.stream_with_context", "werkzeug.", "django.http.", "django.shortcuts.redirect", "rest_framework.response.", "fastapi.")  # fmt: skip
+# Objects of the standard library that the emitted cache writes and reads back as they were.
+_PLAIN = frozenset("decimal.Decimal() uuid.UUID() collections.OrderedDict() collections.Counter()".split())
 _DEEPEST = 6
 # The kind that makes the whole answer what it is comes first.
 _ORDER: tuple[Returned, ...] = ("orm", "lazy", "response", "template", "unknown", "plain", "none")
@@ -55,13 +56,15 @@ def _kind_of(analysis: "Analysis", value: Value, level: int, known: dict[object,
         return "lazy"
     if isinstance(value, Many | Page | Mapping | Parts):
         inner = _inner(analysis, contents(value), level, known)
+        if inner == "plain" and (isinstance(value, Page) or (isinstance(value, Parts) and value.row)):
+            return "unknown"
         return "lazy" if isinstance(value, Many) and value.lazy and inner != "orm" else inner
     if isinstance(value, External | Made):
         if value.path.startswith(("flask.render_template", "django.shortcuts.render")):
             return "template"
         if value.path.startswith(_RESPONSES):
             return "response"
-        if value.path.partition(".")[0] in sys.stdlib_module_names:
+        if value.path in _PLAIN:
             return "plain"
     return "unknown"
 

@@ -107,9 +107,10 @@ class Many:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A tuple whose parts are known one by one."""
+    """A tuple whose parts are known one by one; a `row` of a query's result is no tuple that can be kept."""
 
     parts: "tuple[Values, ...]"
+    row: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -158,8 +158,9 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
             return NOTHING
     elif last == "add_resource" and owner in _RESOURCES:
         for view in arguments.get(0):
-            for urls in arguments.positional[1:] if isinstance(view, ClassRef) else ():
-                _add_view(frame, view, receiver, texts_in(urls), [], arguments.line)
+            if isinstance(view, ClassRef):
+                for urls in arguments.positional[1:]:
+                    _add_view(frame, view, receiver, texts_in(urls), [], arguments.line)
         return NOTHING
     return None
 

@@ -191,9 +191,9 @@ def select(frame: "Frame", arguments: Arguments) -> Query:
         # columns chosen at run time, beside tables that are known
         tables -= {"?"}
         frame.facts.unknown.add("columns chosen at run time")
-    entities = parts[0] if len(parts) == 1 else one(Parts(tuple(parts[:12]))) if parts else UNKNOWN
+    entities = parts[0] if len(parts) == 1 else one(Parts(tuple(parts[:12]), row=True)) if parts else UNKNOWN
     if len(parts) == 1 and not any(isinstance(v, Instance) for v in entities):
-        entities = one(Parts((entities,)))
+        entities = one(Parts((entities,), row=True))
     return Query(ORM, "select", entities, tables, aggregate=aggregate, inner=inner)
 
 
@@ -264,7 +264,7 @@ def _with_columns(frame: "Frame", query: Query, arguments: Arguments) -> Values:
     parts: list[Values] = []
     for value in (*query.entities, *select(frame, arguments).entities):
         parts.extend(value.parts if isinstance(value, Parts) else [one(value)])
-    return one(Parts(tuple(parts[:12])))
+    return one(Parts(tuple(parts[:12]), row=True))
 
 
 def _filter_by(frame: "Frame", query: Query, arguments: Arguments) -> Query:
@@ -300,8 +300,16 @@ def terminal(frame: "Frame", query: Query, name: str, arguments: Arguments) -> V
     if name in _SCALAR:
         return PLAIN if name == "count" else scalar(found)
     if name == "paginate":
-        return one(Page(found))
+        return page(frame, found, arguments, 0)
     return many(found)
+
+
+def page(frame: "Frame", items: Values, arguments: Arguments, position: int) -> Values:
+    """`paginate(…)` of Flask-SQLAlchemy: what it is not given it takes from the request's query string."""
+    for place, name in enumerate(("page", "per_page")):
+        if arguments.get(position + place if position >= 0 else -1, name) <= one(Constant(None)):
+            frame.note_context("query", name, arguments.node)
+    return one(Page(items))
 
 
 def scalar(values: Values) -> Values:

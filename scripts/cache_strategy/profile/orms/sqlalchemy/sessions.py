@@ -24,7 +24,6 @@ from cache_strategy.profile.values import (
     Made,
     Many,
     Mapping,
-    Page,
     Parts,
     Query,
     Unknown,
@@ -185,7 +184,7 @@ def _table_method(frame: "Frame", receiver: Made, name: str, arguments: Argument
         return statement(frame, name, one(receiver), arguments)
     _, tables, _ = queries.selected(frame, receiver)
     if name in ("select", "join", "outerjoin", "alias", "count"):
-        base = Query(ORM, "select", one(Parts((PLAIN,))), tables, aggregate=name == "count")
+        base = Query(ORM, "select", one(Parts((PLAIN,), row=True)), tables, aggregate=name == "count")
         return queries.build(frame, base, "where" if name == "select" else name, arguments)
     if name in ("create", "drop"):
         for table in sorted(tables):
@@ -241,7 +240,7 @@ def query_of_statement(found: sql.Statement, text: str) -> Query:
     if found.verb == "select":
         aggregated = text if found.aggregate and not found.parameters else ""
         return Query(
-            ORM, "select", one(Parts((PLAIN,))), frozenset(found.reads), aggregate=found.aggregate, joins=found.joins,
+            ORM, "select", one(Parts((PLAIN,), row=True)), frozenset(found.reads), aggregate=found.aggregate, joins=found.joins,
             sql=aggregated, inner=frozenset(found.reads),
         )  # fmt: skip
     return Query(ORM, found.verb, PLAIN, frozenset(found.reads), " ".join(found.writes), sql=text)
@@ -328,7 +327,7 @@ def _database_call(frame: "Frame", name: str, arguments: Arguments) -> Values | 
         return get_row(frame, arguments)
     if name in ("first_or_404", "one_or_404", "paginate"):
         items = frame.iterate(execute(frame, "scalars", arguments), arguments.node)
-        return one(Page(items)) if name == "paginate" else items
+        return queries.page(frame, items, arguments, -1) if name == "paginate" else items
     return NOTHING if name in ("create_all", "drop_all") else None
 
 
