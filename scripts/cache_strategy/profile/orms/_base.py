@@ -18,7 +18,7 @@ class Relation:
     A relationship of a mapped class: to the class `target`, through the table `secondary` or "".
 
     `lazy` relations give a query instead of rows, `write_only` ones statements; the rows of
-    `passive` ones are left to the database when the parent is deleted. `cascades` says that the ORM deletes the children with the
+    `passive` ones are left to the database when the parent is deleted, `eager` ones are loaded with it. `cascades` says that the ORM deletes the children with the
     parent. `attribute` is set on an association proxy: the attribute of the target that it gives.
     """
 
@@ -30,6 +30,7 @@ class Relation:
     attribute: str = ""
     write_only: bool = False
     passive: bool = False
+    eager: bool = False
 
 
 @dataclass(slots=True)

@@ -87,6 +87,12 @@ class Injector:
         self.analysis = analysis
         self.known: dict[tuple[Value, frozenset[str]], _Dependency] = {}
         self.depth = 0
+        # what functions that make dependencies are called with is known before the first of these runs
+        for function in list(analysis.program.production_functions()):
+            if any(default is not None and default[0] == "call" for _, _, default, _ in function.parameters):
+                frame = _frame_of(analysis, function)
+                for _, annotation, default, _ in function.parameters:
+                    marker_of(frame, annotation, default)
 
     def call(
         self,
@@ -99,9 +105,7 @@ class Injector:
         analysis = self.analysis
         given, edges = Given(), []
         bound: dict[str, Values] = {"request.method": one(Constant(method))} if method else {}
-        frame = Frame(
-            analysis, analysis.modules[function.module], None, None, {}, Facts(), outer=function.outer
-        )
+        frame = _frame_of(analysis, function)
         for name, annotation, default, kind in function.parameters[0 if receiver is None else 1 :]:
             if kind in (1, 3):
                 continue
@@ -231,6 +235,10 @@ class Injector:
         for name in fields_of(self.analysis, target.index):
             (given.path if name in path else given.query)[name] = None
         return _Dependency(one(Instance(target.index)), given)
+
+
+def _frame_of(analysis: "Analysis", function: FunctionInfo) -> Frame:
+    return Frame(analysis, analysis.modules[function.module], None, None, {}, Facts(), outer=function.outer)
 
 
 def fields_of(analysis: "Analysis", index: int) -> dict[str, tuple[Node, int]]:

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
 
 TABLE = "sqlalchemy.Table()"
+VIEW = "cache_strategy.View()"
 _COLUMNS = ("sqlalchemy.Column()", "sqlalchemy.mapped_column()", "sqlalchemy.Field()")
 _RELATIONS = ("sqlalchemy.relationship()", "sqlalchemy.relation()", "sqlalchemy.dynamic_loader()")
-STRUCTURAL = frozenset({*_COLUMNS, *_RELATIONS, TABLE, DATABASE}).union(
+STRUCTURAL = frozenset({*_COLUMNS, *_RELATIONS, TABLE, DATABASE, VIEW}).union(
     f"sqlalchemy.{name}()"
     for name in """ForeignKey ForeignKeyConstraint PrimaryKeyConstraint backref association_proxy synonym deferred
     column_property declarative_base automap_base""".split()
@@ -300,6 +301,7 @@ class _Reader:
             _cascades(made),
             write_only=write_only,
             passive=bool(made.keyword("passive_deletes")),
+            eager=lazy_text in ("joined", "selectin", "subquery", "immediate"),
         )
         for value in made.keyword("backref"):
             settings = value if isinstance(value, Made) else Made("", ("", 0), (one(value),))

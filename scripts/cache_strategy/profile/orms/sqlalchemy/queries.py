@@ -337,6 +337,8 @@ def run(frame: "Frame", query: Query, node: Node) -> Values:
     }
     for table in sorted(query.tables):
         frame.note_read((table,), node, keys.get(table) if table not in query.inner else None)
+    for value in clauses.flattened(query.entities):
+        _load_eagerly(frame, value, node, ())
     line = line_of(node)
     if query.aggregate:
         frame.facts.aggregates.add(line)
@@ -345,6 +347,16 @@ def run(frame: "Frame", query: Query, node: Node) -> Values:
     if query.sql:
         frame.facts.sql.add((query.sql, line))
     return query.entities or UNKNOWN
+
+
+def _load_eagerly(frame: "Frame", value: Value, node: Node, seen: tuple[int, ...]) -> None:
+    """A row brings along the rows of its relationships that are loaded with it."""
+    row = frame.analysis.row(value)
+    for relation in row.relations.values() if row is not None and row.index not in seen else ():
+        if relation.eager:
+            of_relation = {relation.secondary, *frame.analysis.mapped[relation.target].tables} - {""}
+            frame.note_read(sorted(of_relation), node)
+            _load_eagerly(frame, Instance(relation.target), node, (*seen, row.index if row else -1))
 
 
 def is_primary_key(frame: "Frame", key: RowKey) -> bool:

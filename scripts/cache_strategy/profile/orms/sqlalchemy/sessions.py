@@ -7,7 +7,7 @@ from cache_strategy.profile import clauses, rows, sql
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms._base import Mapped
 from cache_strategy.profile.orms.sqlalchemy import queries
-from cache_strategy.profile.orms.sqlalchemy.models import TABLE
+from cache_strategy.profile.orms.sqlalchemy.models import TABLE, VIEW
 from cache_strategy.profile.orms.sqlalchemy.names import CONNECTION, SESSION, canonical
 from cache_strategy.profile.orms.sqlalchemy.queries import BUILDING, ORM, has_star
 from cache_strategy.profile.plugins import Arguments
@@ -127,6 +127,9 @@ def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> 
         return _result_method(frame, receiver, name, arguments)
     if isinstance(receiver, Made) and receiver.path == TABLE:
         return _table_method(frame, receiver, name, arguments)
+    if isinstance(receiver, Made) and receiver.path == VIEW and name == "query":
+        body = text_statement(receiver.keyword("body_sql"))
+        return execute(frame, "execute", replace(arguments, positional=(body,)))
     if isinstance(receiver, ClassRef) and name == "()":
         return _construct(frame, receiver, arguments)
     return None
