@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,11 @@ def reasons(repo: Path) -> dict[str, str]:
     [
         (b"print 'two'\n", "syntax error in line 1"),
         (b"x = 1\0\n", "NUL"),
+        pytest.param(
+            b"def first[T](x: list[T]) -> T: ...\n",
+            "written for Python 3.12",
+            marks=pytest.mark.skipif(sys.version_info >= (3, 12), reason="this Python reads it"),
+        ),
         (b"x = '\xe9'\n", "utf-8"),
         (b"# coding: klingon\nx = 1\n", "klingon"),
         (b"x = " + b"(" * 10_000 + b")" * 10_000, "syntax error|too deeply"),
@@ -38,8 +45,6 @@ def reasons(repo: Path) -> dict[str, str]:
     ],
 )
 def test_what_this_python_cannot_read_is_reported_with_its_reason(repo, content, word):
-    import re
-
     (repo / "odd.py").write_bytes(content)
 
     found = reasons(repo)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +15,7 @@ from cache_strategy.model.evidence import Evidence
 from cache_strategy.profile import profile
 
 SHOP = Path(__file__).parents[1] / "apps" / "flask_shop"
+PACKAGE = str(Path(__file__).parents[2] / "scripts")
 GOODS = {"products", "categories", "product_tags", "tags"}
 READS = {
     "GET /": GOODS | {"order_lines", "settings", "users"},
@@ -109,3 +114,22 @@ def test_what_the_shop_could_cache_is_found(shop):
 
 def test_evidence_survives_its_file(shop):
     assert from_data(Evidence, to_data(shop), "evidence.json") == shop
+
+
+def test_emitted_caches_change_nothing_of_what_is_known(shop, tmp_path):
+    shutil.copytree(SHOP, tmp_path / "shop")
+    command = [sys.executable, "-m", "cache_strategy", "emit", str(tmp_path / "shop"), "--apply"]
+    subprocess.run(command, check=True, capture_output=True, env={**os.environ, "PYTHONPATH": PACKAGE})
+    applied = profile(tmp_path / "shop", jobs=1)
+
+    def seen(evidence):
+        return {(e.id, e.reads, e.writes, e.context, e.guards) for e in evidence.endpoints}
+
+    assert applied.unread == ()
+    assert seen(applied) == seen(shop)
+    assert {(c.path, c.qualname, c.kind) for c in applied.candidates} == {
+        (c.path, c.qualname, c.kind) for c in shop.candidates
+    }
+    assert {(w.path, w.qualname, w.tables) for w in applied.writers} == {
+        (w.path, w.qualname, w.tables) for w in shop.writers
+    }

@@ -193,6 +193,8 @@ class Analysis:
             return one(ModuleRef(inner))
         if index is not None or dotted.startswith("."):
             return UNKNOWN
+        if dotted.startswith(tuple(self.program.emitted)):
+            return one(External(f"cache_strategy.{name}"))
         if self.program.is_package_prefix(f"{dotted}.{name}"):
             return one(External(f"~{dotted}.{name}"))
         return self.external(f"{dotted}.{name}")
@@ -276,6 +278,15 @@ class Analysis:
         """The method that a name of a class is, by its index; None where it is something else."""
         member = self.member(index, name)
         return member[1] if member is not None and member[0] == "method" else None
+
+    def attribute_of(self, index: int, name: str) -> Values:
+        """What a name is assigned in the body of a class or of a parent; empty where it is not."""
+        member = self.member(index, name)
+        return (
+            self.class_attribute(member[2], name)
+            if member is not None and member[0] == "attribute"
+            else NOTHING
+        )
 
     def is_enum(self, index: int) -> bool:
         return any(path.startswith("enum.") for path in self.mro(index)[1])

@@ -136,14 +136,6 @@ class Judge:
             self.endpoint(route, self.endpoints[number])
         return self.found
 
-    def guard_of(self, route: Route) -> Total:
-        """What the decorators of a handler do before it runs."""
-        decoration = self.analysis.decoration(self.analysis.functions[route.function])
-        found = effects.own(-1, decoration.facts)
-        for index in (*decoration.contexts, *(call.callee for call in decoration.facts.calls)):
-            effects.add(found, self.totals[index], {}, False)
-        return found
-
     def total_of(self, function: FunctionInfo) -> Total:
         return merged(self.totals[c.index] for c in self.live.get(function.index, ()))
 
@@ -284,7 +276,7 @@ class Judge:
             )
             return
         total = self.totals[route.context]
-        guard = self.guard_of(route)
+        guard = effects.before(self.analysis, function, self.totals)
         if not (total.reads or total.outside or total.renders or _parses(total)):
             return
         reason = reason_against(function.name, total, "response", is_endpoint=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import ContextRead, Effects
 from cache_strategy.profile.facts import Context, Facts, Read
+from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.values import RowKey
 
 if TYPE_CHECKING:
@@ -122,6 +123,15 @@ def _unite(total: Total, other: Total, names: tuple[str, ...]) -> None:
     total.looped = total.looped or other.looped
     total.aggregates = total.aggregates or other.aggregates
     total.renders = total.renders or other.renders
+
+
+def before(analysis: "Analysis", function: FunctionInfo, totals: list[Total]) -> Total:
+    """What the decorators of a function do around it."""
+    decoration = analysis.decoration(function)
+    found = own(-1, decoration.facts)
+    for index in (*decoration.contexts, *(call.callee for call in decoration.facts.calls)):
+        add(found, totals[index], {}, False)
+    return found
 
 
 def merged(totals: Iterable[Total]) -> Total:

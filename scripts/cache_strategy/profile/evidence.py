@@ -107,12 +107,16 @@ def evaluate_everything(analysis: Analysis, progress: Callable[[str], None]) -> 
 def endpoint_of(analysis: Analysis, route: Route, totals: list[Total]) -> Endpoint:
     """A route with everything that its request does: hooks, decorators, handler, the writing out of the answer."""
     function = analysis.functions[route.function]
-    decoration = analysis.decoration(function)
-    guard = effects.own(-1, decoration.facts)
-    for call in decoration.facts.calls:
-        effects.add(guard, totals[call.callee], {}, False)
-    around = [totals[i] for i in (*route.around, *decoration.contexts)]
+    guard = effects.before(analysis, function, totals)
+    hooks = [analysis.contexts[index].function for index in route.around]
+    around = [
+        effects.merged([totals[index], effects.before(analysis, hook, totals)])
+        for index, hook in zip(route.around, hooks, strict=True)
+    ]
     total = effects.merged([totals[route.context], guard, *around])
+    looking = [
+        f"before_request {hook.qualname}" for hook, t in zip(hooks, around, strict=True) if identifies(t)
+    ]
     place = function if route.owner < 0 else analysis.classes[route.owner]
     return Endpoint(
         id=f"{route.method} {route.route}",
@@ -124,7 +128,7 @@ def endpoint_of(analysis: Analysis, route: Route, totals: list[Total]) -> Endpoi
         reads=total.tables(),
         writes=tuple(sorted(total.writes)),
         context=context_of(route, total),
-        guards=tuple(dict.fromkeys([*route.guards, *own_guards(analysis, function, totals)])),
+        guards=tuple(dict.fromkeys([*route.guards, *own_guards(analysis, function, totals), *looking])),
     )
 
 
@@ -137,14 +141,12 @@ def context_of(route: Route, total: Total) -> tuple[str, ...]:
 
 def own_guards(analysis: Analysis, function: FunctionInfo, totals: list[Total]) -> list[str]:
     """The application's own decorators that look up an identity, as written."""
-    return [
-        text
-        for index, text in analysis.decoration(function).wrappers
-        if any(
-            c.kind in ("user", "session", "cookie") or c.name == "Authorization"
-            for c in totals[index].context
-        )
-    ]
+    return [text for index, text in analysis.decoration(function).wrappers if identifies(totals[index])]
+
+
+def identifies(total: Total) -> bool:
+    """Whether somebody's identity is looked up."""
+    return any(c.kind in ("user", "session", "cookie") or c.name == "Authorization" for c in total.context)
 
 
 def functions_of(analysis: Analysis, totals: list[Total]) -> dict[int, Function]:

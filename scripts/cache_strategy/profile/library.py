@@ -82,7 +82,7 @@ _WRITING_VERBS = frozenset("post put patch delete send_message sendmail publish 
 
 # Packages whose calls compute and nothing else; what is missing here is reported as unknown, never as harmless.
 PURE = frozenset(sys.stdlib_module_names).union(
-    """markdown mistune commonmark bleach slugify markupsafe jinja2 marshmallow werkzeug dateutil babel pytz
+    """cache_strategy markdown mistune commonmark bleach slugify markupsafe jinja2 marshmallow werkzeug dateutil babel pytz
     yaml numpy pandas PIL cryptography jwt bcrypt passlib itsdangerous wtforms flask_wtf wtforms_sqlalchemy
     click attr attrs pydantic simplejson orjson ujson humanize pygments emoji phonenumbers lxml bs4 toolz
     more_itertools flask flask_sqlalchemy sqlalchemy flask_restful flask_restplus flask_restx flask_login

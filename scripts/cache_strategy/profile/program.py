@@ -100,6 +100,7 @@ class Program:
         self.by_name: dict[str, list[int]] = {}
         self.by_path: dict[str, int] = {}
         self._prefixes: set[str] | None = None
+        self.emitted: set[str] = set()
         folders = {source.path.rpartition("/")[0] for source in sources if _is_init(source.path)}
         self._root = name if any(source.path == "__init__.py" for source in sources) else ""
         for source in sources:
@@ -123,6 +124,8 @@ class Program:
             classes=len(classes),
         )
         self.modules.append(module)
+        if source.emitted:
+            self.emitted.add(name.rpartition(".")[0] + ".")
         self.by_path[source.path] = module.index
         whole, _ = module_name(source.path)
         names = [name, whole]

@@ -3,6 +3,7 @@
 import gc
 import marshal
 import multiprocessing
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ _FILES_FOR_A_POOL = 300
 _CHUNK = 40
 # The lowering recurses once per level of nesting; Python's own parser gives up long before this depth.
 _RECURSION_LIMIT = 20_000
+_NEWER = re.compile(r"^\s*((async\s+)?def|class|type)\s+\w+\[|^\s*type\s+\w+\s*=", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Source:
     lines: int
     is_test: bool
     lowered: Node
+    emitted: bool = False
 
 
 def read_sources(
@@ -46,7 +49,7 @@ def read_sources(
                 unread.append(Unread(path=file.path, reason=answer))
             else:
                 lines, lowered = marshal.loads(answer)
-                sources.append(Source(path=file.path, lines=lines, is_test=file.is_test, lowered=lowered))
+                sources.append(Source(file.path, lines, file.is_test, lowered, file.emitted))
         done += len(chunk)
         if progress is not None:
             progress(f"read {done} of {len(files)} files")
@@ -91,6 +94,7 @@ def read_chunk(names: list[tuple[Path, str]]) -> list[bytes | str]:
 
 
 def _read(real: Path, path: str) -> bytes | str:
+    text = ""
     try:
         data = real.read_bytes()
     except FileNotFoundError:
@@ -104,7 +108,9 @@ def _read(real: Path, path: str) -> bytes | str:
             (text.count("\n") + (not text.endswith("\n") and text != ""), lower(module.tree))
         )
     except Unreadable as reason:
-        return str(reason)
+        newer = _NEWER.search(text) if text and sys.version_info < (3, 12) else None
+        version = ".".join(map(str, sys.version_info[:2]))
+        return f"{reason}{f' (written for Python 3.12 or newer, read with {version})' if newer else ''}"
     except (RecursionError, MemoryError, ValueError):
         # marshal says ValueError where tuples nest too deeply for it
         return "nests too deeply"

@@ -29,6 +29,7 @@ _LARGEST_BYTES = 1024 * 1024
 _MOST_INCLUDED = 40
 _SKIPPED = ("node_modules", "__pycache__", "site-packages")
 _COLLECTING = frozenset("list sort reverse unique selectattr rejectattr batch slice groupby".split())
+_OF_JINJA = frozenset("range dict lipsum cycler joiner namespace super caller self varargs kwargs".split())
 _FOLDERS = ("templates", "template", "jinja2")
 
 
@@ -142,6 +143,13 @@ class Page(Frame):
 
     def expression(self, node: Node) -> Values:
         handler = _EXPRESSIONS.get(node[0])
+        root = node
+        while root[0] in ("attr", "item", "call"):
+            root = root[2]
+        if root is not node and root[0] == "name" and root[2] not in _OF_JINJA:
+            if root[2] not in self.env and root[2] not in self.outside:
+                # nothing undefined has attributes or can be called: an extension or code elsewhere gives it
+                self.facts.unknown.add(f"template global {root[2]}")
         return super().expression(node) if handler is None else handler(self, node)
 
     def template(self, path: str) -> None:

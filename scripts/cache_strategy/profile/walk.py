@@ -27,6 +27,7 @@ class Found:
     real: Path
     size: int
     is_test: bool
+    emitted: bool = False
 
 
 def walk(repo: Path) -> tuple[list[Found], list[Unread]]:
@@ -56,7 +57,10 @@ def walk(repo: Path) -> tuple[list[Found], list[Unread]]:
         for entry in reversed(inside):
             path = Path(entry.path)
             if _is_folder(entry):
-                if not _is_skipped(path, root):
+                if _is_emitted(path):
+                    # of the emitted caches only what says what they are
+                    _take(path / "entries.py", root, found, unread, emitted=True)
+                elif not _is_skipped(path, root):
                     queue.append(path)
             elif entry.name.endswith(".py"):
                 _take(path, root, found, unread)
@@ -88,6 +92,16 @@ def _is_skipped(path: Path, root: Path) -> bool:
     return path.is_symlink() and not _is_inside(path, root)
 
 
+def _is_emitted(path: Path) -> bool:
+    try:
+        return (
+            path.name == "caching"
+            and "made by cache-strategy" in (path / "__init__.py").read_text("utf-8")[:200]
+        )
+    except (OSError, ValueError):
+        return False
+
+
 def _is_inside(path: Path, root: Path) -> bool:
     try:
         return path.resolve().is_relative_to(root)
@@ -95,7 +109,7 @@ def _is_inside(path: Path, root: Path) -> bool:
         return False
 
 
-def _take(path: Path, root: Path, found: list[Found], unread: list[Unread]) -> None:
+def _take(path: Path, root: Path, found: list[Found], unread: list[Unread], emitted: bool = False) -> None:
     name = printable(path, root)
     reason = ""
     size = 0
@@ -114,7 +128,9 @@ def _take(path: Path, root: Path, found: list[Found], unread: list[Unread]) -> N
     if reason:
         unread.append(Unread(path=name, reason=reason))
     else:
-        found.append(Found(path=name, real=path, size=size, is_test=is_test(name)))
+        found.append(
+            Found(path=name, real=path, size=size, is_test=emitted or is_test(name), emitted=emitted)
+        )
 
 
 def is_test(path: str) -> bool:

@@ -44,6 +44,11 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
         return one(External(path + "()"))
     if path in _RENDERING:
         return _render(frame, path, arguments)
+    if last in ("add_template_global", "add_template_filter") or path.endswith(
+        (".globals.update", ".filters.update")
+    ):
+        _add_to_templates(frame, path, arguments)
+        return PLAIN
     if path in ("flask.redirect", "flask.url_for", "flask.abort"):
         return one(External(path + "()")) if last == "redirect" else PLAIN
     if path in ("flask.send_file", "flask.send_from_directory"):
@@ -55,6 +60,33 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
         frame.facts.side_effects.add(last)
         return PLAIN
     return None
+
+
+def store(frame: "Frame", path: str, values: Values) -> bool:
+    """`app.jinja_env.globals["name"] = …`, and filters."""
+    place, _, name = path.rpartition("[")
+    is_filter = place.endswith(".jinja_env.filters")
+    if not name or not (is_filter or place.endswith(".jinja_env.globals")):
+        return False
+    frame.analysis.store("flask template functions", ("|" if is_filter else "") + name.rstrip("]"), values)
+    return True
+
+
+def _add_to_templates(frame: "Frame", path: str, arguments: Arguments) -> None:
+    place, _, last = path.rpartition(".")
+    if last == "update":
+        given = [*arguments.keywords]
+        given.extend(
+            pair for value in arguments.get(0) if isinstance(value, Mapping) for pair in value.fields
+        )
+    else:
+        place = ".jinja_env.filters" if last.endswith("filter") else ".jinja_env.globals"
+        names = [
+            frame.analysis.functions[v.index].name for v in arguments.get(0) if isinstance(v, FunctionRef)
+        ]
+        given = [(name, arguments.get(0)) for name in texts_in(arguments.get(1, "name")) or names]
+    for name, values in given:
+        store(frame, f"{place}[{name}]", values)
 
 
 def decorated(frame: "Frame", function: int, last: str, arguments: Arguments | None) -> bool:

@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import ContextRead
+from cache_strategy.profile.frameworks.flask import pages
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.source_text import quoted
@@ -164,6 +165,8 @@ def _kind_of_g(frame: "Frame", name: str, stored: Values) -> str:
 
 
 def store(frame: "Frame", path: str, values: Values, node: Node) -> bool:
+    if pages.store(frame, path, values):
+        return True
     if path.startswith(("flask.g.", "flask.g[")):
         name = path[8:].rstrip("]")
         frame.analysis.store("flask.g", name, values)

@@ -128,8 +128,7 @@ def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> 
     if isinstance(receiver, Made) and receiver.path == TABLE:
         return _table_method(frame, receiver, name, arguments)
     if isinstance(receiver, Made) and receiver.path == VIEW and name == "query":
-        body = text_statement(receiver.keyword("body_sql"))
-        return execute(frame, "execute", replace(arguments, positional=(body,)))
+        return receiver.keyword("body_sql")
     if isinstance(receiver, ClassRef) and name == "()":
         return _construct(frame, receiver, arguments)
     return None
