@@ -23,7 +23,7 @@ class OptimizeSync(Adapter):
     options: ClassVar = {"window_seconds": 1}
 
     def start(self):
-        timeout = self.env.socket_timeout or 0.1
+        timeout = self.env.socket_timeout or 0.25
         self.cache = importlib.import_module(self.module).Cache(
             self.env.url, "bench", budget_ms=timeout * 1000
         )

@@ -25,7 +25,7 @@ from .values import Record
 from .wire import Address, Signal, Wire, in_background, sleep, who_asks
 
 REQUEST_SECONDS = 1.0  # assumed: the budget of a caller is whole again this long after its first use
-RETRY_SECONDS = 0.02, 0.25  # assumed: first and longest pause between two attempts to reach Redis again
+RETRY_SECONDS = 0.02, 0.1  # assumed: first and longest pause between two attempts to reach Redis again
 EXIT_SECONDS = 2.0  # assumed: a process that ends waits that long for its last invalidations to be delivered
 BEAT_SECONDS = (
     1.0  # assumed: how often it is made sure that announcements still arrive; more often for short windows

@@ -16,6 +16,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, cast
 
 RECORD_BYTES = 600  # assumed: what a record costs in memory besides its name and its payload
@@ -154,19 +155,17 @@ def json_text(data: object) -> str:
 
 def _is_plain(value: object) -> bool:
     """Whether JSON itself gives the value back exactly; only for what JSON has taken, so it ends."""
-    waiting = [value]
-    while waiting:
-        item: Any = waiting.pop()
-        if type(item) is dict:
-            if not STRING.issuperset(map(type, item)) or "~" in "".join(item):
-                return False
-            item = item.values()
-        elif type(item) is not list:
-            item = (item,)
-        kinds = set(map(type, item)) - ATOMS
-        if not kinds <= CONTAINERS:
+    level: list[Any] = [value]
+    while level:
+        kinds = set(map(type, level))
+        if not kinds <= ATOMS | CONTAINERS:
             return False
-        waiting += [part for part in item if type(part) in kinds] if kinds else ()
+        dicts = [item for item in level if type(item) is dict] if dict in kinds else []
+        lists = [item for item in level if type(item) is list] if list in kinds else []
+        names = list(chain.from_iterable(dicts))
+        if not STRING.issuperset(map(type, names)) or "~" in "".join(names):
+            return False
+        level = [*chain.from_iterable(map(dict.values, dicts)), *chain.from_iterable(lists)]
     return True
 
 
