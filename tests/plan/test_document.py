@@ -32,7 +32,14 @@ ENTRY = Entry(
     key=(KeyPart(name="user_id", source="argument"),),
     ttl_seconds=300,
     depends_on=(Dependency(table="users", row="user_id"),),
-    invalidated_by=(Invalidator(writer="shop/accounts.py:update_user", tables=("users",), how="event"),),
+    invalidated_by=(
+        Invalidator(
+            writer="shop/accounts.py:update_user",
+            tables=("users",),
+            how="write-through",
+            call="user_id=user_id",
+        ),
+    ),
     because=("read on every request",),
     warming=(Warming(when="deploy", keys="SELECT id FROM users\nORDER BY id", limit=10),),
 )
@@ -75,6 +82,46 @@ def test_an_edit_is_recognised_and_so_is_its_absence():
         assert not is_untouched(edited)
 
 
+def event(writer: str, *tables: str, writes: str = "orm") -> Invalidator:
+    return Invalidator(writer=f"shop/accounts.py:{writer}", tables=tables, how="event", writes=writes)
+
+
+def test_a_writer_of_several_entries_is_written_once():
+    users, orders = Dependency(table="users"), Dependency(table="orders")
+    lists = {
+        "users": ((users,), (event("rename", "users"), event("fill", "users"))),
+        "orders": ((orders,), (event("fill", "orders"), event("order", "orders", writes="bulk"))),
+        "both": ((users, orders), (event("rename", "users"), event("fill", "orders", "users"))),
+        "by-hand": ((users,), ENTRY.invalidated_by),
+        "nothing": ((Dependency(table="tags"),), ()),
+    }
+    entries = tuple(
+        dataclasses.replace(ENTRY, id=name, depends_on=depends_on, invalidated_by=writers, key=(), warming=())
+        for name, (depends_on, writers) in lists.items()
+    )
+    contract = dataclasses.replace(CONTRACT, entries=entries)
+    text = render(contract)
+    assert parse(text) == contract
+    assert text.count("accounts.py:order") == 1
+    assert text.count("invalidated_by:") == 2  # both misses one, and by-hand has a way of its own
+    assert text.index(":rename") < text.index(":fill") < text.index(":order")
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("writer: ../a.py:f, tables: [users]", "leads outside"),
+        ("writer: a.py:f, tables: [users], how: tag", "stands in an entry's own"),
+        ("writer: a.py:f", "tables is missing"),
+    ],
+)
+def test_a_wrong_writer_is_named_with_its_line(line, says):
+    text = render(CONTRACT).replace("\nentries:", f"\nwriters:\n  - {{{line}}}\nentries:")
+    with pytest.raises(CacheStrategyError, match=says) as error:
+        parse(text)
+    assert str(error.value).startswith(f"cache-strategy.yaml:{line_of(text, line)}: ")
+
+
 def line_of(text: str, part: str) -> int:
     return next(i for i, line in enumerate(text.splitlines(), 1) if part in line)
 
@@ -96,8 +143,8 @@ def line_of(text: str, part: str) -> int:
         ("row: user_id", "row: id", "row: id", "not in the key"),
         ("id: user-profile", "id: User Profile", "User Profile", "lower case"),
         ("target: shop/accounts.py:get_user_profile", "target: get_user_profile", "target:", "path:function"),
-        ("how: event", "how: magic", "magic", "is not one of ttl, write-through, event, tag"),
-        ("how: event", "how: write-through", "write-through", "the key at the writer"),
+        ("how: write-through", "how: magic", "magic", "is not one of ttl, write-through, event, tag"),
+        (", call: user_id=user_id", "", "write-through", "the key at the writer"),
         (
             "staleness_bound_seconds: 0",
             "staleness_bound_seconds: 0\n    window_seconds: 5",

@@ -1,7 +1,7 @@
 """`cache-strategy plan`: evidence to contract. Pure functions, one decision per file."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cache_strategy.model.contract import (
     Contract,
@@ -17,7 +17,12 @@ from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import Application, Candidate, Evidence, Layer
 from cache_strategy.model.forecast import Forecast
 from cache_strategy.plan.candidates import MOST_ENTRIES, in_order, reason_against
-from cache_strategy.plan.invalidation import choose_dependencies, choose_invalidators
+from cache_strategy.plan.invalidation import (
+    all_writers,
+    choose_dependencies,
+    choose_invalidators,
+    writers_of,
+)
 from cache_strategy.plan.key import entry_id_of
 from cache_strategy.plan.layer import choose_layers
 from cache_strategy.plan.surroundings import Surroundings
@@ -56,10 +61,12 @@ def plan(evidence: Evidence, forecast: Forecast | None = None) -> Contract:
         draft.rejected.append(
             ContractRejection(target=f"{rejected.path}:{rejected.qualname}", reason=rejected.reason)
         )
+    writers = all_writers(draft.entries)
+    entries = tuple(replace(e, invalidated_by=writers_of(e.depends_on, writers)) for e in draft.entries)
     return Contract(
         application=_application(application, evidence),
         infrastructure=_infrastructure(application, evidence, draft.entries, forecast),
-        entries=tuple(draft.entries),
+        entries=entries,
         rejected=tuple(_without_repeats(draft.rejected)),
     )
 

@@ -4,14 +4,16 @@ import dataclasses
 import hashlib
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from cache_strategy.model.contract import Contract, Entry
+from cache_strategy.model.contract import Contract, Entry, Invalidator
 from cache_strategy.model.document import from_data, to_data
 from cache_strategy.model.errors import CacheStrategyError
+from cache_strategy.plan.invalidation import all_writers, writers_of
 
 FILE_NAME = "cache-strategy.yaml"
 FINGERPRINT = re.compile(r"^# fingerprint: ([0-9a-f]{16})$", re.M)
@@ -23,13 +25,17 @@ HEADER = """\
 SECTIONS = {
     "application": "Where the emitted modules go, and how they meet the application.",
     "infrastructure": "What stands around the application.",
+    "writers": (
+        "Every code that changes what the entries read. Each entry forgets, after the commit, what a writer of its tables\n"
+        "# wrote; one that another way suits better lists its own writers under invalidated_by."
+    ),
     "entries": (
         "One cache each. staleness_bound_seconds: the longest time a reader may see an old value after a committed\n"
         "# write; 0 means the next read sees the write. staleness_source stays `assumed` until a person writes `confirmed`."
     ),
     "rejected": "What must not be cached, and why.",
 }
-INLINE = ("key", "depends_on", "invalidated_by", "warming", "http", "static", "redis")
+INLINE = ("key", "depends_on", "invalidated_by", "writers", "warming", "http", "static", "redis")
 
 
 class _Dumper(yaml.SafeDumper):
@@ -61,15 +67,23 @@ _Dumper.add_representer(_Block, lambda d, v: d.represent_scalar("tag:yaml.org,20
 def render(contract: Contract) -> str:
     """The contract as YAML, with a fingerprint by which an edit is recognised. Fields at their default are left out."""
     data = _without_defaults(contract)
+    writers = all_writers(contract.entries)
+    data["writers"] = [
+        {name: value for name, value in _without_defaults(writer).items() if name != "how"}
+        for writer in writers
+    ]
+    for entry, item in zip(contract.entries, data["entries"], strict=True):
+        if entry.invalidated_by == writers_of(entry.depends_on, writers):
+            del item["invalidated_by"]
     parts = [f"schema: {contract.schema}\n"]
     for name, comment in SECTIONS.items():
-        if name in data:
+        if data.get(name) or name in ("entries", "infrastructure"):
             body = yaml.dump(
-                {name: _laid_out(data[name])},
+                {name: _laid_out(data[name], name)},
                 Dumper=_Dumper,
                 sort_keys=False,
                 allow_unicode=True,
-                width=110,
+                width=140,
                 default_flow_style=False,
             )
             parts.append(f"\n# {comment}\n{body}")
@@ -125,11 +139,38 @@ def parse(text: str, name: str = FILE_NAME) -> Contract:
             f"{name}:{lines.get('.schema', 1)}: schema is {data['schema']!r}; this version knows 1."
         )
     try:
-        contract = from_data(Contract, data, "")
+        contract = _with_writers(data)
         _check(contract)
     except CacheStrategyError as error:
         raise _with_line(str(error), lines, name) from None
     return contract
+
+
+def _with_writers(data: Any) -> Contract:
+    """The contract; an entry without a list of its own is invalidated by all writers of its tables."""
+    if not isinstance(data, dict):
+        return from_data(Contract, data, "")
+    shared, items = data.pop("writers", []), data.get("entries")
+    if isinstance(shared, list):
+        shared = [{"how": "event", **item} if isinstance(item, dict) else item for item in shared]
+    writers = from_data(tuple[Invalidator, ...], shared, ".writers")
+    silent = []
+    for item in items if isinstance(items, list) else ():
+        silent.append(isinstance(item, dict) and "invalidated_by" not in item)
+        if silent[-1]:
+            item["invalidated_by"] = []
+    contract = from_data(Contract, data, "")
+    entries = tuple(
+        replace(entry, invalidated_by=writers_of(entry.depends_on, writers)) if is_silent else entry
+        for entry, is_silent in zip(contract.entries, silent, strict=True)
+    )
+    for i, writer in enumerate(writers):
+        _check_inside(writer.writer.rpartition(":")[0], f".writers[{i}].writer")
+        if writer.how != "event":
+            raise CacheStrategyError(
+                f".writers[{i}].how: is {writer.how!r}; what is not by event stands in an entry's own invalidated_by."
+            )
+    return replace(contract, entries=entries)
 
 
 def _with_line(message: str, lines: dict[str, int], name: str) -> CacheStrategyError:

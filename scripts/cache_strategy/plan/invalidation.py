@@ -1,6 +1,9 @@
 """Which writer invalidates an entry, and how."""
 
-from cache_strategy.model.contract import Dependency, Invalidator, writer_name
+from collections.abc import Iterable
+from dataclasses import replace
+
+from cache_strategy.model.contract import Dependency, Entry, Invalidator, writer_name
 from cache_strategy.model.evidence import UNKNOWN_TABLE, Candidate
 
 
@@ -30,4 +33,35 @@ def choose_invalidators(candidate: Candidate) -> tuple[Invalidator, ...]:
     return tuple(
         Invalidator(writer=name, tables=tuple(sorted(tables)), how="event", writes=", ".join(ways))
         for name, (tables, ways) in found.items()
+    )
+
+
+def all_writers(entries: Iterable[Entry]) -> tuple[Invalidator, ...]:
+    """The writers of all entries, each once with all its tables, in an order that the entries' own lists keep."""
+    known: dict[str, Invalidator] = {}
+    order: list[str] = []
+    for entry in entries:
+        before = 0
+        for one in entry.invalidated_by:
+            if one.how != "event":
+                continue
+            if one.writer in known:
+                tables = tuple(sorted({*known[one.writer].tables, *one.tables}))
+                ways = {*known[one.writer].writes.split(", "), *one.writes.split(", ")}
+                known[one.writer] = replace(one, tables=tables, writes=", ".join(sorted(ways)))
+                before = order.index(one.writer) + 1
+            else:
+                known[one.writer] = one
+                order.insert(before, one.writer)
+                before += 1
+    return tuple(known[name] for name in order)
+
+
+def writers_of(depends_on: Iterable[Dependency], writers: Iterable[Invalidator]) -> tuple[Invalidator, ...]:
+    """Of all writers those that change a dependency, with the tables that it has."""
+    own = {dependency.table for dependency in depends_on}
+    return tuple(
+        replace(writer, tables=tuple(t for t in writer.tables if t in own))
+        for writer in writers
+        if own & set(writer.tables)
     )
