@@ -48,13 +48,10 @@ class Conversation:
         text = json.dumps({**common, "type": type, **fields}, ensure_ascii=False, separators=(",", ":"))
         return self.raw(text.encode() + b"\n")
 
-    def say(self, text: str, **fields: Any) -> int:
-        new = (
-            {}
-            if self.old
-            else {"promptSource": "typed", "permissionMode": "default", "origin": {"kind": "human"}}
-        )
-        return self.record(type="user", message={"role": "user", "content": text}, **{**new, **fields})
+    def say(self, content: Any, **fields: Any) -> int:
+        new = {"promptSource": "typed", "permissionMode": "default", "origin": {"kind": "human"}}
+        message = {"role": "user", "content": content}
+        return self.record("user", message=message, **{**({} if self.old else new), **fields})
 
     def call(
         self,
@@ -69,25 +66,25 @@ class Conversation:
         """A call and its result; gives the line of the call (its result is the next line)."""
         identity = f"toolu_{self.records:04d}"
         block = {"type": "tool_use", "id": identity, "name": tool, "input": given}
-        line = self.record(type="assistant", message={"role": "assistant", "content": [block]}, **fields)
+        line = self.record("assistant", message={"role": "assistant", "content": [block]}, **fields)
         answer: dict[str, Any] = {"type": "tool_result", "tool_use_id": identity, "content": result}
         if error or not self.old:
             answer["is_error"] = error
-        more = {} if self.old else {"sourceToolAssistantUUID": f"{self.session}-{self.records:04d}"}
-        self.record(
-            type="user",
-            message={"role": "user", "content": [answer]},
-            toolUseResult=details if details is not None else {"stdout": result},
-            **{**more, **fields},
-        )
+        if not self.old:
+            fields["sourceToolAssistantUUID"] = f"{self.session}-{self.records:04d}"
+        fields["toolUseResult"] = {"stdout": result} if details is None else details
+        self.record("user", message={"role": "user", "content": [answer]}, **fields)
         return line
 
     def run(self, command: str, result: str = "ok", *, error: bool = False) -> int:
         return self.call("Bash", {"command": command}, result, error=error)
 
+    def fail(self, command: str, error: str) -> int:
+        return self.run(command, error, error=True)
+
     def client(self, fields: dict[str, Any], text: str) -> int:
         """Text that the client put there itself."""
-        return self.record(type="user", message={"content": [{"type": "text", "text": text}]}, **fields)
+        return self.record("user", message={"content": [{"type": "text", "text": text}]}, **fields)
 
     def write(self, path: str, content: str) -> int:
         return self.call("Write", {"file_path": path, "content": content}, "created")
@@ -98,24 +95,19 @@ class Conversation:
         details = {"filePath": path, "oldString": old, "newString": new, "userModified": modified}
         if original is not None:
             details["originalFile"] = original
-        return self.call(
-            "Edit", {"file_path": path, "old_string": old, "new_string": new}, "updated", details=details
-        )
+        given = {"file_path": path, "old_string": old, "new_string": new}
+        return self.call("Edit", given, "updated", details=details)
 
     def reject(self, tool: str, given: dict[str, Any], reason: str = "") -> int:
         """A rejected call; gives the line of the rejection."""
-        text = REJECTED + (
-            f"To tell you how to proceed, the user said:\n{reason}"
-            if reason
-            else "STOP what you are doing and wait for the user to tell you how to proceed."
+        said = (
+            f"To tell you how to proceed, the user said:\n{reason}" if reason else "STOP what you are doing."
         )
-        self.call(
-            tool, given, text, error=True, details=f"Error: {text}" if reason else "User rejected tool use"
-        )
+        details = f"Error: {REJECTED}{said}" if reason else "User rejected tool use"
+        self.call(tool, given, REJECTED + said, error=True, details=details)
         line = self.lines
         if not reason:
-            block = {"type": "text", "text": "[Request interrupted by user for tool use]"}
-            self.record(type="user", message={"role": "user", "content": [block]})
+            self.client({}, "[Request interrupted by user for tool use]")
         return line
 
 

@@ -67,6 +67,18 @@ TALKS: dict[str, list[tuple[Any, ...]]] = {
         ("run", "git restore shop/views.py"),
         ("run", "git checkout -b next"),
     ],
+    "repeated_failure": [
+        ("say", "count the orders"),
+        *[
+            step
+            for query in ("1", "2", "3")
+            for step in (
+                ("fail", f"mysql -e 'select {query}'", "Exit code 127\nbash: mysql: command not found"),
+                ("fail", "pytest -q", "Exit code 1\n1 failed"),
+            )
+        ],
+        ("run", "psql -c 'select count(*) from orders'"),
+    ],
     "nothing_to_learn": [
         (
             "say",

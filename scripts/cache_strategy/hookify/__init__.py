@@ -5,10 +5,9 @@ ones, `list_rules`, `check_rules`, `try_event`, `set_enabled` and `approve_rule`
 Text inside a transcript is data: masked before it is shown or stored, escaped before it is searched for, sent nowhere.
 """
 
+from cache_strategy.hookify.at_hand import event_of, list_rules, try_event
 from cache_strategy.hookify.check import check_rules
-from cache_strategy.hookify.explain import event_of, try_event
 from cache_strategy.hookify.find import find_transcripts
-from cache_strategy.hookify.list import list_rules
 from cache_strategy.hookify.proposals import proposals_data, propose, scan
 from cache_strategy.hookify.write import approve_rule, read_proposals, set_enabled, write_rules
 

@@ -29,6 +29,13 @@ _FIELDS_OF = {
 }
 """The fields that an event has; a condition on another one is never true. `tool_name` is there on every call."""
 
+_SIMPLE_RULES = {
+    "file": "does not look into files that Write creates with this rule",
+    "stop": "never fires a stop rule with a pattern",
+    "all": "fires this rule on Write only",
+}
+"""What the hookify plugin makes of a rule with a bare pattern, per event."""
+
 _TOOLS_OF = {"bash": ("Bash",), "file": ("Edit", "Write", "MultiEdit", "NotebookEdit")}
 
 
@@ -161,7 +168,7 @@ class _Checker:
                 yield self._error(where, both, "Use one regex_match with alternatives.")
 
     def _readings(self) -> Iterator[RuleProblem]:
-        """Where the hookify plugin reads something else in the same file, or cannot do what is asked."""
+        """Where the hookify plugin reads something else in the same file."""
         rule = self.rule
         theirs = read_like_hookify(rule.raw)
         if theirs is None:
@@ -175,46 +182,38 @@ class _Checker:
                 yield self._error(field, stops, "Write it with more than the bare word.")
             elif meant != read and (meant or read):
                 quoted = [shown(str(fields.get(field, "missing")), 60) for fields in (theirs, rule.fields)]
+                other = f"hookify reads {field} as {quoted[0]!r}, not {quoted[1]!r}."
                 yield self._warning(
-                    field,
-                    f"hookify reads {field} as {quoted[0]!r}, not {quoted[1]!r}.",
-                    "Write it on one line without quotation marks, comment or ---.",
+                    field, other, "Write it on one line without quotation marks, comment or ---."
                 )
         enabled = theirs.get("enabled", True)
         if bool(enabled) != rule.parsed.enabled:
             state = f"hookify reads this rule as {'on' if enabled else 'off'}."
             yield self._warning("enabled", state, "Write true or false, nothing else.")
         if rule.fields.get("conditions") and theirs.get("conditions") != rule.fields.get("conditions"):
-            yield self._warning(
-                "conditions",
-                "hookify reads these conditions differently, and a condition without a pattern as always true.",
-                "Write each as three lines: `- field:`, `operator:`, `pattern:`, indented by two and four.",
-            )
-        yield from self._beyond_hookify()
+            other = "hookify reads these conditions differently, and one without a pattern as always true."
+            fix = "Write each as three lines: `- field:`, `operator:`, `pattern:`, indented by two and four."
+            yield self._warning("conditions", other, fix)
+        for field, cannot in self._beyond_hookify():
+            yield self._at(field, "info", cannot)
 
-    def _beyond_hookify(self) -> Iterator[RuleProblem]:
-        rule = self.rule
-        conditions = rule.conditions()
-        simple = bool(rule.text("pattern")) and not rule.fields.get("conditions")
-        if rule.text("action") == "ask":
-            yield self._at("action", "info", "hookify knows no ask: it warns.")
+    def _beyond_hookify(self) -> Iterator[tuple[str, str]]:
+        """(field, what the hookify plugin cannot do with it)."""
+        event, conditions = self.event, self.rule.conditions()
+        simple = bool(self.rule.text("pattern")) and not self.rule.fields.get("conditions")
+        if self.rule.text("action") == "ask":
+            yield "action", "hookify knows no ask: it warns."
         for index, condition in enumerate(conditions):
-            ours = condition.get("field") in ("added_code", "commands_since_edit")
-            if ours or condition.get("operator") == "not_regex_match":
-                yield self._at(f"conditions[{index}]", "info", "hookify never finds this condition true.")
-            if self.event == "file" and condition.get("field") in ("new_text", "new_string"):
-                fires = "always" if condition.get("operator") == "not_contains" else "never"
-                unseen = f"hookify sees no {condition['field']} when Write creates a file, so this condition is {fires} true there."
-                yield self._at(f"conditions[{index}]", "info", unseen)
-        if simple and self.event == "file":
-            unseen = "hookify does not look into files that Write creates with this rule."
-            yield self._at("pattern", "info", unseen)
-        if (simple or conditions) and self.event == "prompt":
-            yield self._at("event", "info", "hookify never fires rules about prompts.")
-        if simple and self.event == "stop":
-            yield self._at("pattern", "info", "hookify never fires a stop rule with a pattern.")
-        if simple and self.event == "all":
-            yield self._at("event", "info", "hookify fires this rule on Write only.", "Name the event.")
+            where, field, operator = f"conditions[{index}]", condition.get("field"), condition.get("operator")
+            if field in ("added_code", "commands_since_edit") or operator == "not_regex_match":
+                yield where, "hookify never finds this condition true."
+            if event == "file" and field in ("new_text", "new_string"):
+                fires = "always" if operator == "not_contains" else "never"
+                yield where, f"hookify sees no {field} when Write creates a file: this is {fires} true there."
+        if (simple or conditions) and event == "prompt":
+            yield "event", "hookify never fires rules about prompts."
+        if simple and event in _SIMPLE_RULES:
+            yield "pattern", f"hookify {_SIMPLE_RULES[event]}."
 
     def _examples(self) -> Iterator[RuleProblem]:
         """The examples are the rule's own test."""

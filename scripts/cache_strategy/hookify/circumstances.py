@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from cache_strategy.hookify.linking import LOOKED_BACK
 from cache_strategy.hookify.transcripts import Prompt, Session, ToolCall
-from cache_strategy.hookify.wording import Objection, has_history
+from cache_strategy.hookify.wording import HISTORY, Objection
 
 _GO_ON = re.compile(
     r"\s*(?:ok(?:ay)?[,.!]?\s*)?(?:continue|go\s+on|go\s+ahead|proceed|carry\s+on|resume|yes|yep|yeah|sure|try\s+again|retry|sorry.*|my\s+bad.*|oops.*|approved?)"
@@ -28,7 +28,7 @@ def weighed(objection: Objection, prompt: Prompt, *, long: bool, is_linked: bool
     """
     strength = objection.strength
     if prompt.first:
-        strength -= 0.15 if has_history(objection) and len(prompt.text) <= 300 else 0.5
+        strength -= 0.15 if HISTORY.search(objection.words) and len(prompt.text) <= 300 else 0.5
     if prompt.provenance == "command":
         strength -= 0.2
     if long:

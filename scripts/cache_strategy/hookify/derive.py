@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from cache_strategy.hookify.changes import added_text, newly_matches
 from cache_strategy.hookify.detectors import Sighting
 from cache_strategy.hookify.draft import ANY_CHANGE, Draft
-from cache_strategy.hookify.linking import stem, words_said
+from cache_strategy.hookify.linking import words_said
 from cache_strategy.hookify.masking import masked
 from cache_strategy.hookify.narrow import pattern_of, run_spoken_of
 from cache_strategy.hookify.patterns import at_command, escaped, is_plain, readable, under_wrapper, why_unsafe
@@ -17,24 +17,27 @@ from cache_strategy.model.proposal import RuleEvent
 
 COMMAND_LIMIT = 8_000
 
-CHECKS: dict[str, tuple[RuleEvent, str, str]] = {
+CHECKS: dict[str, tuple[RuleEvent, str, str, str]] = {
     "removed-invalidation": (
         "file",
         "keep-invalidation",
+        "This edit takes an invalidation away: after the next write readers get the old value.",
         "Keep the invalidation beside the write, or move it to where every writer passes, after the commit.",
     ),
     "shared-key-for-user-data": (
         "file",
         "user-in-cache-key",
+        "This caches what depends on a user under a key without the user: one user sees another's data.",
         "Put the user into the key, or do not cache what depends on the user.",
     ),
     "cache-wipe-command": (
         "bash",
         "no-cache-wipe",
+        "This command empties or scans a whole cache.",
         "Delete the keys concerned or bump their version; use SCAN instead of KEYS. Sessions and other applications may live in the same Redis.",
     ),
 }
-"""Per safety check: the event, a rule's name, what to do instead."""
+"""Per safety check: the event, a rule's name, what the check is about, what to do instead."""
 
 
 def draft_for(sighting: Sighting, session: Session) -> Draft | None:
@@ -47,11 +50,16 @@ def draft_for(sighting: Sighting, session: Session) -> Draft | None:
 
 def _draft(sighting: Sighting, session: Session) -> Draft | None:
     if sighting.check:
-        event, name, instead = CHECKS[sighting.check]
+        event, name, _, instead = CHECKS[sighting.check]
         return Draft(event, name, instead, check=sighting.check).caught(sighting.calls)
     if sighting.kind == "rejected_call":
         return _draft_for_rejected(sighting.calls[0], sighting.core)
     commands = [call for call in sighting.calls if call.command]
+    if sighting.kind == "repeated_failure":
+        draft = Draft(
+            "bash", sighting.words[0], "Use what works here.", at_command(escaped(sighting.words[0]))
+        )
+        return draft.caught(_finds(draft.pattern, commands))
     return (
         _duty_draft(sighting)
         or _preferred_draft(sighting)
@@ -143,11 +151,7 @@ def _command_draft(calls: Sequence[ToolCall], words: Sequence[str]) -> Draft | N
 
 def _file_draft(sighting: Sighting, session: Session) -> Draft | None:
     edits = [call for call in sighting.calls if call.path]
-    return (
-        _token_draft(sighting.core, edits)
-        or _path_spoken_of(sighting.core, session.calls)
-        or _identifier_draft(edits, sighting.words)
-    )
+    return _token_draft(sighting.core, edits) or _path_spoken_of(sighting.core, session.calls)
 
 
 _CODE_TOKEN = re.compile(r"`([^`\n]{2,80})`|\b([A-Za-z]+_\w+|[a-z]+[A-Z]\w*|\w+\.\w+\(?\)?|\w+\(\))")
@@ -160,21 +164,6 @@ def _token_draft(said: str, edits: Sequence[ToolCall]) -> Draft | None:
         hits = [call for call in edits if token and token in added_text(call)]
         if len(token) >= 3 and hits and "MASKED" not in masked(token):
             return _text_draft(token, hits)
-    return None
-
-
-def _identifier_draft(edits: Sequence[ToolCall], words: Sequence[str]) -> Draft | None:
-    """An identifier of the added text that is made of two of the words said."""
-    for call in edits[:3]:
-        ranked = []
-        for identifier in dict.fromkeys(re.findall(r"[A-Za-z_]\w{5,60}", added_text(call)[:8000])):
-            parts = {stem(p) for p in re.findall(r"[A-Z]?[a-z]{2,}|[A-Z]{2,}", identifier)}
-            shared = len(parts & set(words))
-            if shared >= 2 and "MASKED" not in masked(identifier):
-                ranked.append((shared / len(parts), identifier))
-        if ranked:
-            token = max(ranked)[1]
-            return _text_draft(token, [c for c in edits if token in added_text(c)])
     return None
 
 

@@ -1,13 +1,19 @@
 """From sessions to incidents: all detectors, one sighting per place, masked for people."""
 
+from collections.abc import Iterator
+
 from cache_strategy.hookify.detectors import Sighting, all_detectors
 from cache_strategy.hookify.draft import Draft
+from cache_strategy.hookify.linking import LOOKED_BACK, linked
 from cache_strategy.hookify.masking import shown
 from cache_strategy.hookify.transcripts import Session
+from cache_strategy.hookify.wording import LASTING, objections_in
 from cache_strategy.model.proposal import Incident, RuleEvent
 
 _SUBJECT_LIMIT = 160
 QUOTE_LIMIT = 200
+INSTRUCTION = "instruction"
+"""The kind of what the user asks for now; the other kinds are the detectors' names."""
 
 
 def sightings_in(session: Session) -> list[Sighting]:
@@ -30,6 +36,21 @@ def sightings_in(session: Session) -> list[Sighting]:
         best.lasting = any(s.lasting for s in alike)
         merged.append(best)
     return merged
+
+
+def instructed(instruction: str, session: Session) -> Iterator[Sighting]:
+    """The calls of a session that the user's instruction speaks of, as if it had been said after each of its stretches."""
+    objections = objections_in(instruction)
+    core = objections[0].core if objections else instruction
+    for start in range(0, max(1, len(session.calls)), LOOKED_BACK):
+        calls = session.calls[start : start + LOOKED_BACK]
+        link = linked(core, calls)
+        sighting = Sighting(
+            0, instruction, 1.0, core, calls=link.calls, recent=tuple(calls), words=link.words
+        )
+        sighting.kind, sighting.session = INSTRUCTION, session.id
+        sighting.lasting = bool(LASTING.search(instruction))
+        yield sighting
 
 
 def subject_of(sighting: Sighting) -> str:

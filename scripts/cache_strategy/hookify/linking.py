@@ -24,31 +24,23 @@ _STOP = frozenset(
     "sure forget remember instead rather over under above below about without within idea see".split()
 )
 
-_SYNONYMS: dict[str, tuple[str, ...]] = {
-    "browser": (
-        "playwright",
-        "puppeteer",
-        "chrome",
-        "chromium",
-        "headless",
-        "selenium",
-        "cypress",
-        "browser",
-    ),
-    "visual": ("playwright", "puppeteer", "chrome", "headless", "screenshot", "preview", "visual"),
-    "screenshot": ("playwright", "puppeteer", "headless", "screenshot"),
-    "test": ("pytest", "jest", "vitest", "test", "spec", "mocha"),
-    "suite": ("pytest", "jest", "vitest", "test"),
-    "database": ("psql", "mysql", "sqlite", "database", "postgres"),
-    "migration": ("migration", "migrat", "alembic", "typeorm"),
-    "container": ("docker", "podman"),
-    "pr": ("pr",),
-    "emdash": ("\u2014",),
-    "dependency": ("install", "requirement", "package"),
-    "push": ("push",),
-    "cache": ("cache", "redis", "flush", "memoize"),
-    "invalidation": ("invalidate", "cache", "delete", "evict", "bust"),
-}
+_SYNONYMS = """
+browser: playwright puppeteer chrome chromium headless selenium cypress browser
+visual: playwright puppeteer chrome headless screenshot preview visual
+screenshot: playwright puppeteer headless screenshot
+test: pytest jest vitest test spec mocha
+suite: pytest jest vitest test
+database: psql mysql sqlite database postgres
+migration: migration migrat alembic typeorm
+container: docker podman
+pr: pr
+emdash: \u2014
+dependency: install requirement package
+push: push
+cache: cache redis flush memoize
+invalidation: invalidate cache delete evict bust
+"""
+"""What a word may be called in a command or a file."""
 
 
 def stem(word: str) -> str:
@@ -61,7 +53,10 @@ def stem(word: str) -> str:
     return word
 
 
-_SYNONYM_OF_STEM = {stem(word): tuple(stem(w) for w in others) for word, others in _SYNONYMS.items()}
+_SYNONYM_OF_STEM = {
+    stem(word): tuple(map(stem, others.split()))
+    for word, _, others in (line.partition(": ") for line in _SYNONYMS.strip().split("\n"))
+}
 
 
 @dataclass(frozen=True, slots=True)

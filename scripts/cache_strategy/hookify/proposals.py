@@ -2,18 +2,18 @@
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cache_strategy.hookify.backtest import Trial, backtest
-from cache_strategy.hookify.derive import draft_for
+from cache_strategy.hookify.derive import CHECKS, draft_for
 from cache_strategy.hookify.detectors import Sighting
-from cache_strategy.hookify.draft import ANY_CHANGE, Draft
+from cache_strategy.hookify.draft import Draft
 from cache_strategy.hookify.find import named_transcripts
-from cache_strategy.hookify.incidents import incident_of, quote_of, sightings_in
-from cache_strategy.hookify.masking import masked
+from cache_strategy.hookify.incidents import INSTRUCTION, incident_of, instructed, quote_of, sightings_in
+from cache_strategy.hookify.masking import masked, plain, shown
 from cache_strategy.hookify.stream import Transcripts
 from cache_strategy.model.document import to_data
 from cache_strategy.model.proposal import Proposal, Proposals, Quote, RuleAction, ScanResult
@@ -23,16 +23,10 @@ Progress = Callable[[str], None]
 FALSE_FIRES_ALLOWED = 0.01
 """Share of all calls that a blocking rule may stop without an objection. Source: the blueprint's back-test, issue 7."""
 
-_TOO_WIDE = 0.05
-"""Above this share of false fires a rule is no proposal at all (assumed)."""
+_FEW, _OFTEN = 10, 3
+"""So many other calls, or complaints, and a wider rule is proposed all the same, to warn (assumed)."""
 
 _INCIDENTS_LISTED = 50
-
-_HEADLINES = {
-    "removed-invalidation": "This edit takes an invalidation away: after the next write readers get the old value.",
-    "shared-key-for-user-data": "This caches what depends on a user under a key without the user: one user sees another's data.",
-    "cache-wipe-command": "This command empties or scans a whole cache.",
-}
 
 
 @dataclass(slots=True)
@@ -48,8 +42,16 @@ class _Cluster:
         self.sightings.append(_slim(sighting))
 
     @property
+    def sessions(self) -> int:
+        return len({s.session for s in self.sightings})
+
+    @property
+    def kinds(self) -> set[str]:
+        return {s.kind for s in self.sightings}
+
+    @property
     def weight(self) -> float:
-        return sum(s.strength for s in self.sightings) + 0.5 * len({s.session for s in self.sightings})
+        return sum(s.strength for s in self.sightings) + 0.5 * self.sessions
 
 
 def _slim(sighting: Sighting) -> Sighting:
@@ -86,79 +88,64 @@ def scan(files: Sequence[Path], *, progress: Progress | None = None) -> ScanResu
     )
 
 
-def propose(files: Sequence[Path], *, progress: Progress | None = None) -> Proposals:
+def propose(files: Sequence[Path], *, instruction: str = "", progress: Progress | None = None) -> Proposals:
     """
     Rules for the incidents in transcripts, strongest first, each tried on every call of the history. Writes nothing.
+
+    With an instruction of the user instead up to three rules for it, by the calls that its words lead to.
 
     Raises:
         CacheStrategyError: as `scan`.
     """
     paths = named_transcripts(files)
     transcripts = Transcripts(paths, progress)
-    clusters, without_rule = _clustered(transcripts)
-    trials = (
-        backtest([cluster.draft for cluster in clusters], Transcripts(paths, progress)) if clusters else []
-    )
+    clusters, without_rule = _clustered(transcripts, plain(instruction).strip())
+    drafts = [cluster.draft for cluster in clusters]
+    trials = backtest(drafts, Transcripts(paths, progress)) if drafts else []
     proposals: list[Proposal] = []
     for cluster, trial in sorted(zip(clusters, trials, strict=True), key=lambda pair: -pair[0].weight):
-        if _holds(trial):
+        if _holds(cluster, trial):
             proposals.append(_proposal(cluster, trial, [p.name for p in proposals]))
         else:
             without_rule += [_quote(s) for s in cluster.sightings]
     return Proposals(
         transcripts=transcripts.transcripts,
         records=transcripts.records,
-        proposals=tuple(proposals),
+        proposals=tuple(proposals[:_OFTEN] if instruction else proposals),
         without_rule=tuple(without_rule),
         unread=tuple(transcripts.unread),
         bad_lines=transcripts.bad_lines,
     )
 
 
-def _clustered(transcripts: Transcripts) -> tuple[list[_Cluster], list[Quote]]:
+def _clustered(transcripts: Transcripts, instruction: str) -> tuple[list[_Cluster], list[Quote]]:
     clusters: dict[tuple[str, str, str, str], _Cluster] = {}
-    loose: list[Sighting] = []
+    without_rule: list[Quote] = []
     for session in transcripts.sessions():
-        for sighting in sightings_in(session):
+        seen = instructed(instruction, session) if instruction else sightings_in(session)
+        for sighting in seen:
             if sighting.lasts == "turn":
                 continue
             draft = draft_for(sighting, session)
             if draft is None:
-                loose.append(_slim(sighting))
-                continue
-            clusters.setdefault(draft.key, _Cluster(draft)).add(sighting, draft)
-    without_rule = []
-    for sighting in loose:
-        home = _home_of(sighting, clusters.values())
-        if home is None:
-            without_rule.append(_quote(sighting))
-        else:
-            home.sightings.append(sighting)
-    return list(clusters.values()), without_rule
+                without_rule.append(_quote(sighting))
+            else:
+                clusters.setdefault(draft.key, _Cluster(draft)).add(sighting, draft)
+    return list(clusters.values()), [] if instruction else without_rule
 
 
-def _home_of(sighting: Sighting, clusters: Iterable[_Cluster]) -> _Cluster | None:
-    """A file rule of another session whose file the words name: the same place, spoken of again."""
-    for cluster in clusters:
-        files = cluster.draft.files
-        if (
-            cluster.draft.pattern == ANY_CHANGE
-            and files
-            and not files.endswith(r"\Z")
-            and re.search(files, sighting.core, re.I)
-        ):
-            return cluster
-    return None
+def _holds(cluster: _Cluster, trial: Trial) -> bool:
+    """
+    Whether a draft is worth proposing: it stops what it is for, and not much else.
 
-
-def _holds(trial: Trial) -> bool:
-    """Whether a draft is worth proposing: it stops what it is for, and not everything else too."""
+    What has a name and is done all the time may be what the user complains of: where there are few such calls, or many complaints.
+    """
+    if cluster.kinds == {INSTRUCTION}:
+        return True
     wrong = trial.fired - trial.fired_on_incidents
-    if not trial.fired_on_incidents:
-        # A deed with a name may be forbidden before it was done, where it is not common practice.
-        return trial.draft.named and not trial.draft.calls and wrong <= FALSE_FIRES_ALLOWED * trial.tool_calls
-    # What was forbidden by name and is done all the time is what the user complains of.
-    return trial.draft.named or wrong <= max(1.0, _TOO_WIDE * trial.tool_calls)
+    narrow = wrong <= max(1.0, FALSE_FIRES_ALLOWED * trial.tool_calls)
+    insisted = wrong <= _FEW or len(cluster.sightings) >= _OFTEN
+    return trial.fired_on_incidents > 0 and (narrow or (trial.draft.named and insisted))
 
 
 def _proposal(cluster: _Cluster, trial: Trial, taken: Sequence[str]) -> Proposal:
@@ -172,7 +159,7 @@ def _proposal(cluster: _Cluster, trial: Trial, taken: Sequence[str]) -> Proposal
         check=draft.check,
         files=draft.files,
         message=_message(cluster),
-        incidents=tuple(_quote(s) for s in cluster.sightings[:_INCIDENTS_LISTED]),
+        incidents=tuple(_quote(s) for s in cluster.sightings[:_INCIDENTS_LISTED] if s.line),
         backtest=trial.result(),
         because=because,
         examples=(*draft.examples, *trial.passed),
@@ -182,43 +169,38 @@ def _proposal(cluster: _Cluster, trial: Trial, taken: Sequence[str]) -> Proposal
 def _action(cluster: _Cluster, trial: Trial) -> tuple[RuleAction, str]:
     """The action that the incidents ask for, and what the back-test made of it."""
     sightings = cluster.sightings
-    often = len({s.session for s in sightings}) >= 2 and len(sightings) >= 3
-    rejected = all(s.kind == "rejected_call" for s in sightings)
+    often = cluster.sessions >= 2 and len(sightings) >= _OFTEN and cluster.kinds != {INSTRUCTION}
+    asks = cluster.kinds == {"rejected_call"} or (
+        cluster.kinds == {INSTRUCTION} and cluster.draft.event == "bash"
+    )
     if not cluster.draft.check and not often and not any(s.lasting for s in sightings):
-        return ("ask", "") if rejected else ("warn", "")
+        return ("ask", "") if asks else ("warn", "")
     wrong = trial.fired - trial.fired_on_incidents
     share = wrong / trial.tool_calls if trial.tool_calls else 0.0
-    if not trial.fired_on_incidents:
-        return "warn", "block was refused: the history holds no call that the rule would have stopped rightly"
+    refused = f"block was refused: it would have stopped {wrong} other calls"
     if share > FALSE_FIRES_ALLOWED:
-        return (
-            "warn",
-            f"block was refused: it would have stopped {wrong} other calls, {share:.1%} of all (limit 1 %)",
-        )
+        return "warn", f"{refused}, {share:.1%} of all (limit 1 %)"
     if wrong > trial.fired_on_incidents:
-        return "warn", (
-            f"block was refused: it would have stopped {wrong} other calls and only {trial.fired_on_incidents} of the incidents'"
-        )
+        return "warn", f"{refused} and only {trial.fired_on_incidents} of the incidents'"
     return "block", ""
 
 
 def _message(cluster: _Cluster) -> str:
     """What the agent and the user read when the rule fires: what happened before, and what to do instead."""
     draft, sightings = cluster.draft, cluster.sightings
-    sessions = len({s.session for s in sightings})
-    times = (
-        "once"
-        if len(sightings) == 1
-        else f"{len(sightings)} times in {sessions} session{'s' * (sessions > 1)}"
-    )
     said = next((quote_of(s) for s in sorted(sightings, key=lambda s: -s.strength) if s.said.strip()), "")
-    if draft.check:
-        head = _HEADLINES[draft.check]
-    elif all(s.kind == "rejected_call" for s in sightings):
-        head = "The user rejected this before."
-    else:
-        head = "The user objected to this before."
+    often = f"{len(sightings)} times in {cluster.sessions} session{'s' * (cluster.sessions > 1)}"
+    times = "once" if len(sightings) == 1 else often
     told = f'Told {times}: "{said}"' if said else f"Rejected {times}, without a reason."
+    if draft.check:
+        head = CHECKS[draft.check][2]
+    elif cluster.kinds == {INSTRUCTION}:
+        head, told = "The user asked for this.", masked(sightings[0].said)
+    elif cluster.kinds == {"repeated_failure"}:
+        head, told = "This failed before, each time in the same way.", shown(sightings[0].core)
+    else:
+        deed = "rejected" if cluster.kinds == {"rejected_call"} else "objected to"
+        head = f"The user {deed} this before."
     return f"**{head}**\n\n{told}\n\n{draft.instead}"
 
 

@@ -2,8 +2,7 @@
 
 import re
 from dataclasses import dataclass
-
-from cache_strategy.hookify.transcripts import Prompt
+from functools import lru_cache
 
 _FENCE = re.compile(r"(?:^|\n)[ \t]*(```|~~~).*?(?:\n[ \t]*\1|\Z)", re.S)
 _IMAGE = re.compile(r"\[(?:Image|Pasted text)[^\]\n]{0,80}\]")
@@ -49,12 +48,9 @@ class OwnWords:
     long: bool
 
 
-def own_words(prompt: Prompt) -> OwnWords:
-    """The prompt without code blocks, quotations and pasted passages."""
-    return _own_words(prompt.text)
-
-
-def _own_words(text: str) -> OwnWords:
+@lru_cache(maxsize=16)
+def own_words(text: str) -> OwnWords:
+    """A prompt's text without code blocks, quotations and pasted passages."""
     bare = _IMAGE.sub(" ", _FENCE.sub("\n", text))
     lines = bare.split("\n")
     documented = sum(1 for line in lines if _LIST_LINE.match(line)) >= _LIST_IS_PASTED_FROM

@@ -35,11 +35,9 @@ _REJECTED = "The user doesn't want to "
 _INTERRUPT = "[Request interrupted by user"
 _SAID = re.compile(r"(?:the user said|reason for (?:the )?rejection|user feedback):\s*", re.I)
 _REFUSED = re.compile(
-    r"Claude requested permissions? to |.{0,80}requires approval|Permission to use .{0,80} has been (?:auto-)?denied|.{0,80}was blocked\. For security",
+    r"Claude requested permissions? to |.{0,80}requires approval|Permission to use .{0,80} has been (?:auto-)?denied|"
+    r".{0,80}was blocked\. For security|PreToolUse:\S{1,80} (?:hook|\[)|.{0,80}hook (?:error|blocked|returned blocking)",
     re.S,
-)
-_HOOK = re.compile(
-    r"(?:PreToolUse:\S{1,80} (?:hook|\[)|.{0,80}hook (?:error|blocked|returned blocking))", re.S
 )
 _SLASH = re.compile(r"/[A-Za-z][\w:.-]*(?:\s[^\n]*)?\Z")
 _TAGGED = re.compile(r"\s*<([a-z][a-z0-9_-]{1,60})[\s>]", re.I)
@@ -140,7 +138,7 @@ class SessionReader:
         elif kind == "hook_blocking_error" and attachment.get("hookEvent") == "PreToolUse":
             call = self._by_id.get(text_of(attachment.get("toolUseID")))
             if call is not None:
-                call.outcome = "denied"
+                call.outcome = "refused"
 
     def _take_calls(self, record: Mapping[str, Any], number: int) -> None:
         blocks = _blocks(_mapping(record.get("message")).get("content"), "tool_use")
@@ -246,9 +244,7 @@ def _outcome(text: str, details: object, is_error: bool) -> Outcome:
         return "interrupted"
     if not is_error:
         return "ok"
-    if _REFUSED.match(text):
-        return "refused"
-    return "denied" if _HOOK.match(text) else "failed"
+    return "refused" if _REFUSED.match(text) else "failed"
 
 
 def _is_interesting(line: bytes) -> bool:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Outcome = Literal["ok", "failed", "denied", "refused", "rejected", "interrupted"]
-"""ok: no sign of anything else. denied: by a hook. refused: by a permission rule. rejected: by the user, in the dialog or with Esc."""
+Outcome = Literal["ok", "failed", "refused", "rejected", "interrupted"]
+"""ok: no sign of anything else. refused: by a permission rule or a hook. rejected: by the user, in the dialog or with Esc."""
 
 Provenance = Literal["typed", "queued", "command", "program"]
 """queued: typed while the agent worked. command: arguments of a slash command. program: given by `claude -p` or an SDK."""

@@ -76,21 +76,27 @@ _PATTERNS = _signs()
 _AGENT_NOUN = re.compile(rf"\b(?:{_PARTS['THINGS']})\b", re.I)
 """Things of the agent's own work, as opposed to parts of the product."""
 
-_LASTING = re.compile(
+LASTING = re.compile(
     r"\b(?:never|ever|again|always|from\s+now\s+on|going\s+forward|in\s+(?:the\s+)?future|any\s*more|every\s*time|at\s+all|under\s+no\s+circumstances|"
     r"how\s+many\s+times|(?:i|we)\s+(?:already\s+)?told\s+you|keep(?:s)?\s+\w+ing|as\s+i\s+said)\b",
     re.I,
 )
-_HISTORY = re.compile(
+"""Says that it holds for good ("never", "again", "from now on")."""
+
+HISTORY = re.compile(
     r"\b(?:again|ever|keep(?:s)?\s+\w+ing|stop\s+\w+ing|(?:already|i)\s+told\s+you|any\s*more|last\s+time)\b",
     re.I,
 )
-_THIS_TURN = re.compile(
+"""Says that it happened before: only then can a first prompt be an objection."""
+
+THIS_TURN = re.compile(
     r"\b(?:yet|for\s+now|right\s+now|just\s+now|until|till|for\s+the\s+moment|at\s+this\s+(?:point|stage|time)|this\s+time|before\s+(?:we|i|you)\b|"
     r"while\s+(?:we|i|you)\b|not\s+now|(?:just|only)\s+(?:explain|tell|analy[sz]e|discuss|answer|plan|list|show|describe|think|investigate|research)|"
     r"let['’]?s\s+(?:just\s+)?(?:discuss|analy[sz]e|brainstorm|talk))\b",
     re.I,
 )
+"""Says that it holds for the moment only ("not yet", "for now")."""
+
 _EVERYTHING = re.compile(
     r"\b(?:make|do|start|implement|change|edit|write|touch|modify|act|proceed|begin|continue|code)\b\s*(?:any(?:thing|\s+(?:code|changes?|edits?|work))?|changes?|code|coding|edits?|the\s+(?:work|implementation|code))?"
     r"\s*(?:$|[,.;!]|just\b|yet\b|only\b|but\b|for\s+now|right\s+now|until\b)",
@@ -148,27 +154,12 @@ def objections_in(text: str) -> list[Objection]:
     """Every objection in a person's own words, strongest first; weak ones too: the caller knows the circumstances."""
     found = []
     whole = sentences_of(text)
-    turn_wide = any(_THIS_TURN.search(sentence) for sentence in whole)
+    turn_wide = any(THIS_TURN.search(sentence) for sentence in whole)
     for sentence in whole:
         objection = _objection(sentence[:600], turn_wide)
         if objection is not None:
             found.append(objection)
     return sorted(found, key=lambda o: -o.strength)
-
-
-def has_history(objection: Objection) -> bool:
-    """Whether the words say that it happened before: only then can a first prompt be an objection."""
-    return bool(_HISTORY.search(objection.words))
-
-
-def lasting_words(text: str) -> bool:
-    """Whether a text says that it holds for good ("never", "again", "from now on")."""
-    return bool(_LASTING.search(text))
-
-
-def turn_words(text: str) -> bool:
-    """Whether a text says that it holds for the moment only ("not yet", "for now")."""
-    return bool(_THIS_TURN.search(text))
 
 
 def is_supposition(sentence: str) -> bool:
@@ -203,14 +194,14 @@ def _objection(sentence: str, turn_wide: bool) -> Objection | None:
         weight -= 0.3
     if _HYPOTHETICAL.search(sentence):
         weight -= 0.4
-    lasting = bool(_LASTING.search(sentence))
+    lasting = bool(LASTING.search(sentence))
     if lasting:
         weight += 0.25
     everything = kind == "prohibited" and bool(_EVERYTHING.search(core))
     if everything and weight < ENOUGH:
         weight += 0.2
     lasts: Lasts = (
-        "turn" if _THIS_TURN.search(sentence) or (everything and (turn_wide or not lasting)) else "always"
+        "turn" if THIS_TURN.search(sentence) or (everything and (turn_wide or not lasting)) else "always"
     )
     if lasting and lasts == "turn" and not re.search(r"\byet\b|\bfor now\b|\buntil\b", sentence, re.I):
         lasts = "always"

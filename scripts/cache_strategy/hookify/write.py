@@ -5,6 +5,7 @@ and notes which rules of a repository the user approved.
 
 import contextlib
 import errno
+import json
 import os
 import re
 import tempfile
@@ -85,7 +86,7 @@ def set_enabled(name: str, project: Path, *, on: bool) -> Path:
     """
     rule = _rule_named(name, project)
     if rule.problem or rule.path.is_symlink():
-        why = rule.problem or "is a link"
+        why = "is a link" if rule.path.is_symlink() else rule.problem
         raise CacheStrategyError(f"{rule.path}: {why}; a rule file is needed. Repair it first.")
     lines = rule.raw.split("\n")
     number = rule.lines.get("enabled", 0)
@@ -220,23 +221,14 @@ def _example_lines(example: Example) -> list[str]:
 
 
 def quoted(text: str) -> str:
-    """A double-quoted YAML scalar of ASCII, without `---`."""
-    pieces = []
-    for character in text:
-        number = ord(character)
-        if character in '"\\':
-            pieces.append("\\" + character)
-        elif character == "\n":
-            pieces.append("\\n")
-        elif character == "\t":
-            pieces.append("\\t")
-        elif 0x20 <= number < 0x7F:
-            pieces.append(character)
-        elif number <= 0xFF:
-            pieces.append(f"\\x{number:02x}")
-        else:
-            pieces.append(f"\\u{number:04x}" if number <= 0xFFFF else f"\\U{number:08x}")
-    return '"' + "".join(pieces).replace("---", "--\\x2d") + '"'
+    """A double-quoted YAML scalar of ASCII, without `---`: JSON's form, but for what it writes in two halves."""
+    halves = re.sub(r"\\u(d[89ab]..)\\u(d[c-f]..)", _whole, json.dumps(text))
+    return halves.replace("---", "--\\x2d")
+
+
+def _whole(halves: re.Match[str]) -> str:
+    high, low = (int(half, 16) for half in halves.groups())
+    return f"\\U{0x10000 + (high - 0xD800) * 0x400 + low - 0xDC00:08x}"
 
 
 def _read_back(proposal: Proposal, text: str) -> None:

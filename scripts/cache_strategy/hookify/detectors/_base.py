@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cache_strategy.hookify.transcripts import Session, ToolCall
 from cache_strategy.model.proposal import Lasts
@@ -13,13 +13,12 @@ class Sighting:
     """
     An incident as a detector saw it, unmasked and with its calls; it never leaves `hookify`.
 
-    `said` is the objecting sentence, "" for a rejection without a word, `context` the prompt around it. `calls` are the calls it is about, latest
-    first, `core` the part of `said` that names the deed, and `recent` the calls that were made before, which a rule may turn out to be about. `words` are the stems
-    that sentence and calls share. `check` names a safety rule, "" for none.
+    `said` is the objecting sentence, "" for a rejection without a word, `context` the prompt around it, `core` the part
+    that names the deed. `calls` are the calls it is about, latest first, `recent` those that were made before, which a
+    rule may turn out to be about. `words` are the stems that sentence and calls share. `check` names a safety rule, ""
+    for none. The detector fills in `kind`, `file` and `session`.
     """
 
-    kind: str
-    file: str
     line: int
     said: str
     strength: float
@@ -31,7 +30,9 @@ class Sighting:
     lasts: Lasts = "always"
     lasting: bool = False
     check: str = ""
-    session: str = field(default="")
+    kind: str = ""
+    file: str = ""
+    session: str = ""
 
 
 Find = Callable[[Session], Iterator[Sighting]]
@@ -59,6 +60,5 @@ class Detector:
         """The incidents of this kind in a session."""
         if self._find is not None:
             for sighting in self._find(session):
-                sighting.kind = self.name
-                sighting.session = session.id
+                sighting.kind, sighting.file, sighting.session = self.name, session.file, session.id
                 yield sighting

@@ -17,7 +17,7 @@ from cache_strategy.hookify.circumstances import calls_before, is_go_ahead
 from cache_strategy.hookify.detectors._base import Detector, Sighting
 from cache_strategy.hookify.provenance import own_words
 from cache_strategy.hookify.transcripts import Session, ToolCall
-from cache_strategy.hookify.wording import is_supposition, lasting_words, sentences_of, turn_words
+from cache_strategy.hookify.wording import LASTING, THIS_TURN, is_supposition, sentences_of
 from cache_strategy.rules import check_change, check_command
 
 detector = Detector(__name__)
@@ -97,38 +97,35 @@ def find_caching_mistakes(session: Session) -> Iterator[Sighting]:
             for check, made_it in _EVIDENCE.items():
                 if made_it(call):
                     yield _sighting(
-                        session,
                         call.result_line,
                         call.reason,
                         check,
                         [call],
-                        lasting=lasting_words(call.reason),
+                        lasting=bool(LASTING.search(call.reason)),
                     )
                     break
     for prompt in session.prompts:
         if not prompt.calls_before or prompt.first:
             continue
-        sentences = sentences_of(own_words(prompt).text)
+        sentences = sentences_of(own_words(prompt.text).text)
         recent = calls_before(session, prompt)
         for check, complaint in _COMPLAINTS.items():
             said = [s for s in sentences if complaint.search(s) and not is_supposition(s)]
             made = [call for call in reversed(recent) if _EVIDENCE[check](call)] if said else []
             if made:
                 yield _sighting(
-                    session,
                     prompt.line,
                     said[0],
                     check,
                     made,
                     context=prompt.text,
-                    lasting=any(lasting_words(s) for s in sentences),
-                    turn=all(turn_words(s) for s in said),
+                    lasting=any(LASTING.search(s) for s in sentences),
+                    turn=all(THIS_TURN.search(s) for s in said),
                 )
                 break
 
 
 def _sighting(
-    session: Session,
     line: int,
     said: str,
     check: str,
@@ -139,8 +136,6 @@ def _sighting(
     turn: bool = False,
 ) -> Sighting:
     return Sighting(
-        kind="",
-        file=session.file,
         line=line,
         said=said,
         context=context or said,

@@ -49,13 +49,13 @@ def find_rejections(session: Session) -> Iterator[Sighting]:
             continue
         objections = objections_in(call.reason)
         if not call.reason and reply is not None:
-            core = next((o.core for o in objections_in(own_words(reply).text) if o.lasts == "always"), "")
+            core = next(
+                (o.core for o in objections_in(own_words(reply.text).text) if o.lasts == "always"), ""
+            )
         else:
             core = objections[0].core if objections else call.reason
         turn_only = bool(objections) and all(o.lasts == "turn" for o in objections)
         yield Sighting(
-            kind="",
-            file=call.file,
             line=call.result_line,
             said=objections[0].words if objections else call.reason,
             core=core,

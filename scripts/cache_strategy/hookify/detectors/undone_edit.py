@@ -3,7 +3,8 @@ A file change that was taken back.
 
 Finds
     `git checkout`, `restore`, `revert`, `reset --hard` or `stash` of a file that the agent had just edited, run by the
-    user with `!` or by the agent after the user asked for it; and an edit that the user changed before accepting it.
+    user with `!` or by the agent after the user asked for it; lines that the user put back by hand; and an edit that
+    the user changed before accepting it.
 
 Leaves alone
     What the agent takes back of its own accord while it tries things.
@@ -11,11 +12,12 @@ Leaves alone
 
 from collections.abc import Iterator, Sequence
 
+from cache_strategy.hookify.changes import added_text, removed_text
 from cache_strategy.hookify.circumstances import calls_before
 from cache_strategy.hookify.commands import programs
 from cache_strategy.hookify.detectors._base import Detector, Sighting
 from cache_strategy.hookify.provenance import own_words
-from cache_strategy.hookify.transcripts import Session, ToolCall
+from cache_strategy.hookify.transcripts import Session, ToolCall, UserDeed
 from cache_strategy.hookify.wording import objections_in
 
 detector = Detector(__name__)
@@ -23,6 +25,8 @@ detector = Detector(__name__)
 _BY_USER = 0.8
 _ASKED_FOR = 0.7
 _MODIFIED = 0.6
+_TELLING = 8
+"""Characters of a line that is not found everywhere (assumed)."""
 
 
 @detector.finds
@@ -30,13 +34,14 @@ def find_undone_edits(session: Session) -> Iterator[Sighting]:
     """Edits taken back by the user's hand, at the user's word, or changed in the dialog."""
     for call in session.calls:
         if call.user_modified and call.path:
-            yield _sighting(session, call.result_line, "", _MODIFIED, (call,))
+            yield Sighting(call.result_line, "", _MODIFIED, calls=(call,), recent=(call,))
     for deed in session.deeds:
-        undone = edits_taken_back(deed.command, session.calls[: deed.calls_before])
+        calls = session.calls[: deed.calls_before]
+        undone = edits_taken_back(deed.command, calls) or _put_back(deed, calls)
         if undone:
-            yield _sighting(session, deed.line, deed.command, _BY_USER, undone)
+            yield Sighting(deed.line, deed.command, _BY_USER, calls=undone, recent=undone)
     for index, prompt in enumerate(session.prompts):
-        asked = next((o for o in objections_in(own_words(prompt).text) if o.kind == "undone"), None)
+        asked = next((o for o in objections_in(own_words(prompt.text).text) if o.kind == "undone"), None)
         if asked is None:
             continue
         following = (
@@ -48,7 +53,7 @@ def find_undone_edits(session: Session) -> Iterator[Sighting]:
         for call in session.calls[prompt.calls_before : following]:
             undone = edits_taken_back(call.command, earlier) if call.command else ()
             if undone:
-                yield _sighting(session, prompt.line, asked.words, _ASKED_FOR, undone)
+                yield Sighting(prompt.line, asked.words, _ASKED_FOR, calls=undone, recent=undone)
                 break
 
 
@@ -75,6 +80,19 @@ def edits_taken_back(command: str, earlier: Sequence[ToolCall]) -> tuple[ToolCal
     return ()
 
 
+def _put_back(deed: UserDeed, earlier: Sequence[ToolCall]) -> tuple[ToolCall, ...]:
+    """The edit whose old lines are in the file again, and whose new ones are not, after the user changed it."""
+    changed = (
+        [call for call in earlier if call.path == deed.path and call.outcome == "ok"] if deed.path else []
+    )
+    if not changed or any("git" in call.command for call in earlier[changed[-1].order :]):
+        return ()
+    now = {line.partition("\t")[2].strip() for line in deed.snippet.split("\n")}
+    old = {line.strip() for line in removed_text(changed[-1]).split("\n") if len(line.strip()) >= _TELLING}
+    new = {line.strip() for line in added_text(changed[-1]).split("\n") if len(line.strip()) >= _TELLING}
+    return (changed[-1],) if old and old <= now and not new & now else ()
+
+
 def _verb(words: Sequence[str]) -> tuple[str, list[str]]:
     """Git's subcommand after its own options, and what follows."""
     index = 0
@@ -92,12 +110,4 @@ def _names(argument: str, path: str) -> bool:
         or path.endswith("/" + argument)
         or f"/{argument}/" in path
         or path.startswith(argument + "/")
-    )
-
-
-def _sighting(
-    session: Session, line: int, said: str, strength: float, calls: tuple[ToolCall, ...]
-) -> Sighting:
-    return Sighting(
-        kind="", file=session.file, line=line, said=said, strength=strength, calls=calls, recent=calls
     )

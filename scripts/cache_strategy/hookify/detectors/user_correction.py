@@ -10,6 +10,7 @@ Leaves alone
     ("the button should not be red"), reassurance and permission.
 """
 
+import re
 from collections.abc import Iterator
 
 from cache_strategy.hookify.circumstances import calls_before, weighed
@@ -17,7 +18,7 @@ from cache_strategy.hookify.detectors._base import Detector, Sighting
 from cache_strategy.hookify.linking import linked
 from cache_strategy.hookify.provenance import OwnWords, own_words
 from cache_strategy.hookify.transcripts import Prompt, Session
-from cache_strategy.hookify.vocabulary import spoken_command
+from cache_strategy.hookify.vocabulary import spoken_deed
 from cache_strategy.hookify.wording import ENOUGH, Objection, objections_in
 
 detector = Detector(__name__)
@@ -27,7 +28,7 @@ detector = Detector(__name__)
 def find_corrections(session: Session) -> Iterator[Sighting]:
     """The strongest objection of each prompt that has one."""
     for prompt in session.prompts:
-        words = own_words(prompt)
+        words = own_words(prompt.text)
         sightings = [_sighting(session, prompt, o, words) for o in objections_in(words.text)]
         strong = [s for s in sightings if s.strength >= ENOUGH]
         if strong:
@@ -42,14 +43,11 @@ def _sighting(session: Session, prompt: Prompt, objection: Objection, words: Own
         calls = tuple(call for call in reversed(recent) if call.path)[:8]
     strength = weighed(objection, prompt, long=words.long, is_linked=bool(link.calls))
     if objection.kind == "reminded":
-        pattern = spoken_command(objection.core)
-        if pattern is not None and any(
-            pattern.search(c.command) for c in session.calls[: prompt.calls_before]
-        ):
+        deed = spoken_deed(objection.core)
+        earlier = session.calls[: prompt.calls_before] if deed is not None else []
+        if deed is not None and any(re.search(deed.pattern, c.command, re.I) for c in earlier):
             strength = min(1.0, round(strength + 0.2, 2))
     return Sighting(
-        kind="",
-        file=prompt.file,
         line=prompt.line,
         said=objection.words,
         core=objection.core,
