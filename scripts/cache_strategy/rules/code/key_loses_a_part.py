@@ -9,14 +9,28 @@ Why is this bad
     Two different answers share one entry: whoever comes first decides what the others see.
 
 Example
-    def cache_key(book_id, language):
-    -    return f"reviews:{book_id}:{language}"
-    +    return f"reviews:{book_id}"
+    from app import cache
+
+    def reviews(book_id, language):
+    -    key = f"reviews:{book_id}:{language}"
+    +    key = f"reviews:{book_id}"
+        found = cache.get(key)
+        if found is None:
+            found = load_reviews(book_id, language)
+            cache.set(key, found, 300)
+        return found
 
 Use instead
-    def cache_key(book_id, language):
-    -    return f"reviews:{book_id}:{language}"
-    +    return f"reviews:v2:{book_id}:{language}"
+    from app import cache
+
+    def reviews(book_id, language):
+    -    key = f"reviews:{book_id}:{language}"
+    +    key = f"reviews:v2:{book_id}:{language}"
+        found = cache.get(key)
+        if found is None:
+            found = load_reviews(book_id, language)
+            cache.set(key, found, 300)
+        return found
 
 Known problems
     A part that moves into a function of another file is taken for kept.
