@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile.frameworks._base import Framework, Route
-from cache_strategy.profile.frameworks.django import admin, forms, pages, requests, rest, urls, views
+from cache_strategy.profile.frameworks.django import admin, forms, pages, requests, urls, views
 from cache_strategy.profile.frameworks.django.knowledge import ALIASES, KNOWN, canonical
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import Arguments
-from cache_strategy.profile.values import Value, Values
+from cache_strategy.profile.values import Made, Value, Values, one
 
 if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 
 def value(frame: "Frame", found: Value, node: Node) -> Values | None:
-    """What a part of the request stands for."""
     return requests.value(frame, found, node) if "django" in frame.analysis.notes else None
 
 
@@ -24,55 +23,72 @@ def attribute(frame: "Frame", owner: Value, name: str, node: Node) -> Values | N
     """Attributes of requests, views, forms, serializers."""
     if "django" not in frame.analysis.notes:
         return None
-    for part in (views.attribute, requests.attribute, forms.attribute, rest.attribute, pages.attribute):
-        answer = part(frame, owner, name, node)
-        if answer is not None:
-            return answer
-    return None
+    if urls.is_router(owner) and name == "registry":
+        return one(owner)
+    parts = (views.attribute, requests.attribute, forms.attribute, pages.attribute)
+    return next((answer for part in parts if (answer := part(frame, owner, name, node)) is not None), None)
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     """Calls of Django, REST framework and what is made by them."""
     if "django" not in frame.analysis.notes:
         return None
-    for part in (views.call, requests.call, forms.call, rest.call, pages.call, admin.call):
-        answer = part(frame, path, receiver, arguments)
-        if answer is not None:
-            return answer
-    return None
-
-
-def decorated(frame: "Frame", function: int, path: str, receiver: Value | None, arguments: Arguments | None,
-              decoration: "Decoration") -> bool:  # fmt: skip
-    """Decorators of views, receivers, actions, template tags."""
-    return pages.decorated(frame, function, path, arguments) or requests.decorated(
-        frame, function, path, receiver, arguments, decoration
+    last = path.rpartition(".")[2]
+    if isinstance(receiver, Made) and urls.is_router(receiver) and last in ("register", "extend"):
+        viewset = arguments.get(1, "viewset")
+        return urls.call(frame.analysis, last, receiver, arguments.get(0, "prefix"), viewset)
+    parts = (views.call, requests.call, forms.call, pages.call, admin.call)
+    return next(
+        (answer for part in parts if (answer := part(frame, path, receiver, arguments)) is not None), None
     )
+
+
+def decorated(
+    frame: "Frame",
+    function: int,
+    path: str,
+    receiver: Value | None,
+    arguments: Arguments | None,
+    decoration: "Decoration",
+) -> bool:
+    """Decorators of views, receivers, actions, template tags."""
+    if "django" not in frame.analysis.notes:
+        return False
+    found = pages.decorated(frame, function, path, arguments)
+    return found or requests.decorated(frame, function, path, receiver, arguments, decoration)
 
 
 def decorated_class(
     frame: "Frame", index: int, path: str, receiver: Value | None, arguments: Arguments | None
 ) -> bool:
     """Decorators of view classes and of classes of the admin."""
-    return admin.decorated_class(frame, index, path, arguments) or requests.decorated_class(
-        frame, index, path, receiver, arguments
-    )
+    if path.endswith("admin.register") and arguments is not None:
+        for values in arguments.positional:
+            admin.register(frame, values, index)
+        return True
+    return "django" in frame.analysis.notes and requests.decorated_class(frame, index, path, arguments)
 
 
 def routes(analysis: "Analysis") -> list[Route]:
     """The routes; by then everything is known that the admin and migrations write."""
+    if "django" not in analysis.notes:
+        return []
     admin.note(analysis)
-    return views.routes(analysis)
+    return views.Router(analysis).read()
 
 
 framework = Framework(
     __name__,
     packages=("django", "rest_framework"),
     known=KNOWN,
-    structural=frozenset(
-        {*urls.ROUTERS, *forms.FORMS, "django.core.paginator.Paginator()", "django.template.Library()"}
+    structural=frozenset({*forms.FORMS, pages.PAGINATOR, pages.LIBRARY}),
+    structural_prefixes=(
+        forms.REST,
+        "rest_framework.routers.",
+        "rest_framework_",
+        "django.forms.Model",
+        "django_filters.",
     ),
-    structural_prefixes=(rest.PREFIX, "django.forms.Model", "django_filters."),
     aliases=ALIASES,
     canonical=canonical,
     value=value,

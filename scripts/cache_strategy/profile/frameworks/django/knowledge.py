@@ -4,70 +4,61 @@ import re
 
 from cache_strategy.profile.library import Known
 
-REQUEST = "django.http.HttpRequest"
-REST_REQUEST = "rest_framework.request.Request"
-_OF_REQUEST = {
-    "GET": "query", "query_params": "query", "POST": "body", "FILES": "body", "body": "body", "data": "body",
-    "META": "header", "headers": "header", "COOKIES": "cookie", "session": "session", "path": "path", "path_info": "path",
-    "get_full_path": "query", "method": "path", "resolver_match": "path", "scheme": "header", "content_type": "header",
-    "auth": "user", "user": "user", "LANGUAGE_CODE": "locale", "site": "tenant", "encoding": "header", "read": "body",
-    "get_signed_cookie": "cookie", "accepted_renderer": "header", "version": "header", "urlconf": "tenant", "parser_context": "path",
+REQUEST, REST_REQUEST = "django.http.HttpRequest", "rest_framework.request.Request"
+CACHING = (
+    "django.views.decorators.cache.", "django.views.decorators.vary.", "django.views.decorators.http.etag",
+    "django.views.decorators.http.condition", "django.views.decorators.http.last_modified", "django.core.cache.",
+    "django.utils.functional.cached_property", "rest_framework_extensions.cache.", "cacheops.", "cache_memoize.",
+)  # fmt: skip
+_MEANING = {
+    "query": "GET query_params get_full_path", "body": "POST FILES body data read", "cookie": "COOKIES get_signed_cookie",
+    "header": "META headers scheme content_type encoding accepted_renderer version", "session": "session",
+    "path": "path path_info method resolver_match parser_context", "user": "auth user", "locale": "LANGUAGE_CODE",
+    "tenant": "site urlconf",
 }  # fmt: skip
 _HEADERS = {"get_host": "Host", "get_port": "Host", "build_absolute_uri": "Host", "is_secure": "X-Forwarded-Proto",
             "is_ajax": "X-Requested-With", "accepts": "Accept"}  # fmt: skip
-_LOCALE = (
-    "django.utils.translation", "django.utils.formats", "django.utils.timezone.get_current_timezone",
-    "django.utils.timezone.localtime", "django.utils.timezone.template_localtime",
-)  # fmt: skip
-_PLAIN = (
-    "django.utils.timezone.make_aware", "django.utils.timezone.make_naive", "django.utils.timezone.timedelta",
-    "django.utils.timezone.utc", "django.utils.timezone.is_aware", "django.utils.translation.override",
-    "django.utils.translation.activate", "django.utils.translation.deactivate", "django.core.cache",
-    "django.db.transaction", "django.core.signing", "rest_framework.request.Request().accepted_media_type",
-)  # fmt: skip
-_SIDE = (
-    "django.core.mail.send_mail", "django.core.mail.send_mass_mail", "django.core.mail.mail_admins",
-    "django.core.mail.mail_managers", "django.core.mail.EmailMessage().send",
-    "django.core.mail.EmailMultiAlternatives().send", "django.core.files.storage.default_storage.save",
-    "django.core.files.storage.default_storage.delete", "django.core.management.call_command",
-    "django.contrib.messages.success", "django.contrib.messages.info", "django.contrib.messages.error",
-    "django.contrib.messages.warning", "django.contrib.messages.debug", "django.contrib.messages.add_message",
-)  # fmt: skip
+_PATHS = {
+    "locale": "utils.translation utils.formats utils.timezone.get_current_timezone utils.timezone.localtime",
+    "plain": "utils.timezone.make_aware utils.timezone.make_naive utils.timezone.timedelta utils.timezone.is_aware core.cache "
+    "utils.translation.override utils.translation.activate utils.translation.deactivate db.transaction core.signing",
+    "side": "core.mail.send_mail core.mail.send_mass_mail core.mail.mail_admins core.mail.mail_managers "
+    "core.mail.EmailMessage().send core.mail.EmailMultiAlternatives().send core.management.call_command "
+    "contrib.messages core.files.storage.default_storage.save core.files.storage.default_storage.delete",
+    "settings": "conf.settings", "files": "core.files.storage", "random": "utils.crypto.get_random_string",
+}  # fmt: skip
 KNOWN = {
-    **{f"{request}().{name}": Known(kind) for request in (REQUEST, REST_REQUEST) for name, kind in _OF_REQUEST.items()},
-    **{f"{request}().{name}": Known("header", header) for request in (REQUEST, REST_REQUEST) for name, header in _HEADERS.items()},
-    **{path: Known("locale") for path in _LOCALE},
-    **{path: Known("plain") for path in _PLAIN},
-    **{path: Known("side") for path in _SIDE},
-    "django.conf.settings": Known("settings"),
+    **{
+        f"{r}().{n}": Known(kind)
+        for r in (REQUEST, REST_REQUEST)
+        for kind, names in _MEANING.items()
+        for n in names.split()
+    },
+    **{
+        f"{r}().{n}": Known("header", header)
+        for r in (REQUEST, REST_REQUEST)
+        for n, header in _HEADERS.items()
+    },
+    **{f"django.{path}": Known(kind) for kind, paths in _PATHS.items() for path in paths.split()},
     "django.middleware.csrf.get_token": Known("session", "csrf_token"),
     "django.template.context_processors.csrf": Known("session", "csrf_token"),
-    "django.contrib.sites.shortcuts.get_current_site": Known("tenant"),
-    "django.contrib.sites.models.get_current_site": Known("tenant"),
     "django.contrib.messages.get_messages": Known("session", "messages"),
-    "django.core.files.storage": Known("files"),
-    "django.utils.crypto.get_random_string": Known("random"),
-    "waffle.flag_is_active": Known("flag"), "waffle.switch_is_active": Known("flag"), "waffle.sample_is_active": Known("flag"),
+    "waffle": Known("flag"),
     "constance.config": Known("settings"),
-}  # fmt: skip
+}
 ALIASES = {
-    "django.urls.resolvers.": "django.urls.", "django.conf.urls.url": "django.urls.re_path",
-    "django.conf.urls.": "django.urls.", "django.core.urlresolvers.": "django.urls.", "django.http.request.": "django.http.",
-    "django.http.response.": "django.http.", "django.dispatch.dispatcher.": "django.dispatch.",
-    "django.template.response.": "django.template.", "django.utils.translation.gettext_lazy": "django.utils.translation.gettext",
+    "django.conf.urls.url": "django.urls.re_path", "django.conf.urls.": "django.urls.", "django.core.urlresolvers.": "django.urls.",
+    "django.http.request.": "django.http.", "django.http.response.": "django.http.", "django.template.response.": "django.template.",
+    "django.dispatch.dispatcher.": "django.dispatch.", "django.core.handlers.wsgi.WSGIRequest": REQUEST,
     "rest_framework.generics.get_object_or_404": "django.shortcuts.get_object_or_404",
-    "django.core.handlers.wsgi.WSGIRequest": REQUEST, "django.core.handlers.asgi.ASGIRequest": REQUEST,
     "rest_framework.views.Request": REST_REQUEST, "rest_framework.views.Response": "rest_framework.response.Response",
-    "django.contrib.auth.hashers.": "django.utils.hashers.", "celery.utils.log.": "logging.",
+    "rest_framework.fields.": "rest_framework.serializers.", "rest_framework.relations.": "rest_framework.serializers.",
 }  # fmt: skip
 _ASKED = re.compile(r"Request\([A-Z]+\)(?=.)")
-_FIELDS = re.compile(r"^rest_framework\.(?:fields|relations|serializers\.fields)\.")
 
 
 def canonical(path: str) -> str:
     """Requests of any method have the same parts."""
-    if path.startswith("rest_framework."):
-        path = _FIELDS.sub("rest_framework.serializers.", path)
     return _ASKED.sub("Request()", path) if "Request(" in path else path
 
 

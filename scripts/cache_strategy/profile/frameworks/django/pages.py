@@ -4,14 +4,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cache_strategy.profile import attributes, calls
+from cache_strategy.profile import attributes, calls, templates
+from cache_strategy.profile.facts import Facts
 from cache_strategy.profile.frameworks.django import forms, requests
 from cache_strategy.profile.frameworks.django.knowledge import REQUEST
 from cache_strategy.profile.lowering import NONE, Node
 from cache_strategy.profile.orms.django import settings
 from cache_strategy.profile.plugins import Arguments, given
-from cache_strategy.profile.templates import Page, Templates
-from cache_strategy.profile.templates import render as render_page
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
@@ -20,6 +19,7 @@ from cache_strategy.profile.values import (
     Made,
     Mapping,
     Method,
+    Page,
     Value,
     Values,
     is_true,
@@ -29,133 +29,101 @@ from cache_strategy.profile.values import (
     text_in,
     texts_in,
 )
-from cache_strategy.profile.values import Page as OnePage
 
 if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
 
-_TAGS, _PROCESSORS, _LIBRARY = "django tags", "flask context processors", "django.template.Library()"
+PAGINATOR, LIBRARY = "django.core.paginator.Paginator()", "django.template.Library()"
+_TAGS, _PROCESSORS = "django tags", "flask context processors"
 _TOKEN = re.compile(r"\{%-?\s*(.*?)\s*-?%\}|\{\{\s*(.*?)\s*\}\}|\{#.*?#\}", re.S)
 _WORD = re.compile(r"""((?:[^\s"']|"[^"]*"|'[^']*')+)""")
 _PIPE = re.compile(r"""\|(?=(?:[^"']|"[^"]*"|'[^']*')*$)""")
-_OPERATORS = frozenset(("and", "or", "not", "in", "is", "==", "!=", "<", ">", "<=", ">="))
-_SKIPPED = frozenset("load comment url static cycle spaceless autoescape templatetag verbatim block filter lorem widthratio "
-                     "resetcycle get_static_prefix get_media_prefix debug else empty".split())  # fmt: skip
-_WITH_BODY = frozenset(
-    (
-        "for",
-        "if",
-        "with",
-        "cache",
-        "blocktrans",
-        "blocktranslate",
-        "ifchanged",
-        "comment",
-        "language",
-        "ifequal",
-        "ifnotequal",
-    )
+_OPERATORS = frozenset("and or not in is == != < > <= >=".split())
+_SKIPPED = frozenset(
+    "load url static cycle spaceless autoescape templatetag verbatim block filter widthratio".split()
 )
+_WITH_BODY = frozenset("for if with cache blocktrans blocktranslate ifchanged comment language".split())
+_NOTED = {"csrf_token": "session", "now": "time", "trans": "locale", "translate": "locale", "blocktrans": "locale",
+          "blocktranslate": "locale", "get_current_language": "locale", "cache": "cache"}  # fmt: skip
+_OF_REQUEST = {"request": "", "user": ".user", "perms": ".user", "LANGUAGE_CODE": ".LANGUAGE_CODE"}
 
 
-class Pages(Templates):
-    """The templates of a Django project; those of its Jinja environments too."""
+class _Parser:
+    """The tokens of one template and where the reader stands."""
 
-    def parse(self, text: str) -> Node | None:
-        tokens = [(m[1], m[2], text.count("\n", 0, m.start()) + 1) for m in _TOKEN.finditer(text)]
-        return _body(tokens, [0], ())
+    def __init__(self, text: str) -> None:
+        self.tokens = [(m[1], m[2], text.count("\n", 0, m.start()) + 1) for m in _TOKEN.finditer(text)]
+        self.at = 0
 
+    def body(self, *ends: str) -> Node:
+        """The statements up to one of the tags `ends`."""
+        made: list[Node] = []
+        while self.at < len(self.tokens):
+            tag, shown, line = self.tokens[self.at]
+            name, *words = _WORD.findall(tag) if tag else ("",)
+            if name and name in ends:
+                break
+            self.at += 1
+            if shown:
+                made.append(("do", line, ("op", line, "not", (_expression(shown, line),))))
+            if name:
+                made.extend(self.statement(name, words, line))
+        return tuple(made)
 
-def _body(tokens: list[tuple[str, str, int]], at: list[int], ends: tuple[str, ...]) -> Node:
-    """The statements up to one of the tags `ends`."""
-    made: list[Node] = []
-    while at[0] < len(tokens):
-        tag, shown, line = tokens[at[0]]
-        at[0] += 1
-        if shown:
-            made.append(("do", line, ("op", line, "not", (_expression(shown, line),))))
-        if not tag:
-            continue
-        name, *words = _WORD.findall(tag)
-        if name in ends:
-            at[0] -= 1
-            break
-        made.extend(_statement(name, words, line, tokens, at))
-    return tuple(made)
-
-
-def _statement(
-    name: str, words: list[str], line: int, tokens: list[tuple[str, str, int]], at: list[int]
-) -> list[Node]:
-    body: Node = ()
-    if name in _WITH_BODY:
-        ends = ("endfor", "empty") if name == "for" else (f"end{name}", "else", "elif")
-        body = _body(tokens, at, ends)
-        rest: Node = ()
-        while at[0] < len(tokens) and not tokens[at[0]][0].startswith("end"):
-            again = tokens[at[0]][0].split()
-            at[0] += 1
-            rest += (("do", line, _test(again[1:], line)), *_body(tokens, at, ends))
-        at[0] += 1
-        if name == "for" and "in" in words:
-            place = words.index("in")
-            names = tuple(("name", line, n) for part in words[:place] for n in part.split(",") if n)
-            target = names[0] if len(names) == 1 else ("seq", "tuple", names)
-            body = (("let", line, (("name", line, "forloop"),), ("const", 0)), *body)
-            return [("for", line, target, _expression(words[place + 1], line), body, rest)]
-        if name in ("if", "ifequal", "ifnotequal"):
-            return [("if", line, _test(words, line), body, rest)]
-        if name == "comment":
-            return []
-        first = (
-            [("note", line, "cache", name, words)]
-            if name == "cache"
-            else [("note", line, "locale", name, ())]
-            if name.startswith("block")
-            else []
-        )
-        return [*first, *_named(words, line), *body, *rest]
-    if name in ("include", "extends"):
-        return [*_named(words[1:], line), ("other", line, _expression(words[0], line) if words else NONE, ())]
-    if name in _SKIPPED or name.startswith("end"):
-        return []
-    if name == "regroup" and len(words) > 4:
-        group = ("dict", line, (("const", "list"),), (_expression(words[0], line),))
-        return [("let", line, (("name", line, words[4]),), ("seq", "list", (group,)))]
-    if name in ("trans", "translate", "csrf_token", "now", "get_current_language"):
-        return [("note", line, {"csrf_token": "session", "now": "time"}.get(name, "locale"), name, ())]
-    return [("tag", line, name, tuple(words))]
+    def statement(self, name: str, words: list[str], line: int) -> list[Node]:
+        noted = [("note", line, _NOTED[name], name, tuple(words))] if name in _NOTED else []
+        if name in _WITH_BODY:
+            ends = (f"end{name}", "empty" if name == "for" else "else", "elif")
+            body, rest = self.body(*ends), ()
+            while self.at < len(self.tokens) and not self.tokens[self.at][0].startswith("end"):
+                again = self.tokens[self.at][0].split()[1:]
+                self.at += 1
+                rest += (_test(again, line), *self.body(*ends))
+            self.at += 1
+            if name == "for" and "in" in words:
+                place = words.index("in")
+                names = tuple(("name", line, n) for part in words[:place] for n in part.split(",") if n)
+                target = names[0] if len(names) == 1 else ("seq", "tuple", names)
+                body = (("let", line, (("name", line, "forloop"),), ("const", 0)), *body)
+                return [("for", line, target, _expression(words[place + 1], line), body, rest)]
+            if name == "comment":
+                return []
+            first = [_test(words, line)] if name == "if" else _named(words, line)
+            return (
+                [*noted, *first, ("if", line, ("const", 0), body, rest)]
+                if name == "if"
+                else [*noted, *first, *body, *rest]
+            )
+        if name in ("include", "extends") and words:
+            return [*_named(words[1:], line), ("other", line, _expression(words[0], line), ())]
+        if noted or name in _SKIPPED or name.startswith("end"):
+            return noted
+        if name == "regroup" and len(words) > 4:
+            group = ("dict", line, (("const", "list"),), (_expression(words[0], line),))
+            return [("let", line, (("name", line, words[4]),), ("seq", "list", (group,)))]
+        return [("tag", line, name, tuple(words))]
 
 
 def _named(words: list[str], line: int) -> list[Node]:
     """`a=b c=d` and `b as a`."""
-    made = [
-        ("let", line, (("name", line, w.partition("=")[0]),), _expression(w.partition("=")[2], line))
-        for w in words
-        if "=" in w
-    ]
-    return made or [
-        ("let", line, (("name", line, words[i + 1]),), _expression(words[i - 1], line))
-        for i, w in enumerate(words[:-1])
-        if w == "as" and i
-    ]
+    pairs = [w.partition("=")[::2] for w in words if "=" in w]
+    pairs += [(words[i + 1], words[i - 1]) for i, w in enumerate(words[:-1]) if w == "as" and i]
+    return [("let", line, (("name", line, name),), _expression(text, line)) for name, text in pairs]
 
 
 def _test(words: list[str], line: int) -> Node:
-    return ("op", line, "<", tuple(_expression(w, line) for w in words if w not in _OPERATORS))
+    return ("do", line, ("op", line, "<", tuple(_expression(w, line) for w in words if w not in _OPERATORS)))
 
 
 def _expression(text: str, line: int) -> Node:
     first, *filters = _PIPE.split(text.strip())
-    made: Node = _operand(first, line)
-    for part in filters:
-        name, _, argument = part.strip().partition(":")
+    made = _operand(first.strip(), line)
+    for name, _, argument in (part.strip().partition(":") for part in filters):
         made = ("filter", line, name, made, (_operand(argument, line),) if argument else (), ())
     return made
 
 
 def _operand(text: str, line: int) -> Node:
-    text = text.strip()
     if text[:1] in ("'", '"', "_") and text[-1:] in ("'", '"', ")"):
         return ("const", text.strip("_()").strip("'\""))
     name, *parts = text.split(".")
@@ -167,15 +135,44 @@ def _operand(text: str, line: int) -> Node:
     return made
 
 
-class DjangoPage(Page):
+class Pages(templates.Templates):
+    """The templates of a Django project."""
+
+    def __init__(self, repo: Path) -> None:
+        super().__init__(repo)
+        self.used: dict[str, tuple[str, ...]] = {}
+
+    def parse(self, text: str) -> Node | None:
+        return _Parser(text).body()
+
+    def names(self, path: str) -> tuple[str, ...]:
+        """The variables that a template and those that it includes use."""
+        if path not in self.used:
+            self.used[path] = ()
+            found: set[str] = set()
+            queue: list[object] = [self.statements(path) or ()]
+            for node in queue:
+                if isinstance(node, tuple):
+                    queue.extend(node)
+                    if node[:1] == ("name",):
+                        found.add(str(node[2]))
+                    elif node[:1] == ("tag",):
+                        found.update(re.findall(r"[a-zA-Z_]\w*", " ".join(node[3])))
+                    elif node[:1] == ("other",) and node[2][0] == "const":
+                        inner = self.find(str(node[2][1]), path)
+                        found.update(self.names(inner) if inner is not None else ())
+            self.used[path] = tuple(sorted(found))
+        return self.used[path]
+
+
+class DjangoPage(templates.Page):
     """A page of Django's: what can be called is called, tags are functions."""
 
     def run(self, statements: Node) -> bool:
         for statement in statements:
-            if statement[0] == "tag":
-                self.tag(statement)
-            elif statement[0] == "note":
-                self.note(statement)
+            own = {"tag": self.tag, "note": self.note}.get(statement[0])
+            if own is not None:
+                own(statement)
             else:
                 super().run((statement,))
         return False
@@ -192,16 +189,23 @@ class DjangoPage(Page):
             found = attributes.get(self, attributes.resolved(self, base, node[2]), node[3], node)
         else:
             found = self.name(node[2])
-        result: Values = NOTHING
         for value in found:
-            called = isinstance(value, FunctionRef | Method) or (
-                isinstance(value, External) and "()." in value.path and value.path.startswith("django.core")
-            )
-            result = join(result, calls.call_value(self, value, given(node)) if called else one(value))
-        for value in result:
-            if forms.is_form(value):
+            if isinstance(value, FunctionRef | Method):
+                found = join(found - one(value), calls.call_value(self, value, given(node)))
+            elif isinstance(value, Made) and forms.is_form(value):
                 forms.show(self, value, node)
-        return result
+        return found
+
+    def template(self, path: str) -> None:
+        """A template that shows the same of the same variables is evaluated once."""
+        names = self.templates.names(path) if isinstance(self.templates, Pages) else ()
+        key = (path, self.loops > 0, tuple((n, self.env.get(n) or self.outside.get(n)) for n in names))
+        outer, self.facts = self.facts, self.analysis.pages.get(key) or Facts()
+        if key not in self.analysis.pages:
+            super().template(path)
+            self.analysis.pages[key] = self.facts
+        outer.include(self.facts)
+        self.facts = outer
 
     def note(self, node: Node) -> None:
         _, line, kind, name, words = node
@@ -214,37 +218,23 @@ class DjangoPage(Page):
     def tag(self, node: Node) -> None:
         """A tag of the application: its function runs, its template is shown."""
         _, line, name, words = node
-        words = list(words)
-        target = words[words.index("as") + 1] if "as" in words[:-1] else ""
-        words = words[: words.index("as")] if target else words
-        positional = [self.expression(_expression(w, line)) for w in words if "=" not in w]
-        keywords = tuple(
-            (w.partition("=")[0], self.expression(_expression(w.partition("=")[2], line)))
-            for w in words
-            if "=" in w
-        )
-        found: Values = NOTHING
+        place = words.index("as") if "as" in words[:-1] else len(words)
+        positional = [self.expression(_expression(w, line)) for w in words[:place] if "=" not in w]
+        pairs = [w.partition("=")[::2] for w in words[:place] if "=" in w]
+        keywords = tuple((name, self.expression(_expression(text, line))) for name, text in pairs)
+        variables, found = {**self.outside, **self.env}, NOTHING
         for value in self.analysis.stored(_TAGS, name):
             takes, template = self.analysis.notes[_TAGS].get((name, value), (False, ""))
-            context = (
-                [one(Mapping(tuple((n, v) for n, v in {**self.outside, **self.env}.items() if n[:1] != "|")))]
-                if takes
-                else []
-            )
-            found = join(
-                found,
-                calls.call_value(
-                    self, value, Arguments((*context, *positional), keywords, ("name", line, name))
-                ),
-            )
+            context = [one(Mapping(tuple(i for i in variables.items() if i[0][:1] != "|")))] if takes else []
+            arguments = Arguments((*context, *positional), keywords, ("name", line, name))
+            found = join(found, calls.call_value(self, value, arguments))
             path = self.templates.find(template, self.place) if template else None
             if path is not None:
-                shown = dict(f for v in found if isinstance(v, Mapping) for f in v.fields)
-                before, self.env = self.env, {**self.env, **shown}
+                before, shown = self.env, [v.fields for v in found if isinstance(v, Mapping)]
+                self.env = {**before, **dict(f for fields in shown for f in fields)}
                 self.template(path)
                 self.env = before
-        if target:
-            self.env[target] = found or PLAIN
+        self.env |= dict.fromkeys(words[place + 1 :], found or PLAIN)
 
 
 Pages.page = DjangoPage
@@ -252,13 +242,9 @@ Pages.page = DjangoPage
 
 def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | None:
     """Pages of a paginator."""
-    if isinstance(value, OnePage) and name in ("object_list", "paginator", "number"):
+    if isinstance(value, Page) and name in ("object_list", "paginator", "number"):
         return many(value.items) if name == "object_list" else PLAIN
-    if (
-        isinstance(value, Made)
-        and value.path == "django.core.paginator.Paginator()"
-        and name in ("count", "num_pages", "page_range", "object_list")
-    ):
+    if isinstance(value, Made) and value.path == PAGINATOR and name in ("count", "num_pages", "page_range"):
         frame.iterate(value.args[0] if value.args else NOTHING, node)
         return PLAIN
     return None
@@ -266,99 +252,68 @@ def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | N
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     """`render(…)`, `render_to_string(…)`, pages of a paginator, `register.filter("name", function)`."""
-    last = path.rpartition(".")[2]
-    node = arguments.node
-    if last in (
-        "render",
-        "TemplateResponse",
-        "SimpleTemplateResponse",
-        "render_to_response",
-    ) and path.startswith(("django.shortcuts", "django.template")):
-        template = arguments.get(
-            1 if last in ("render", "TemplateResponse") else 0, "template_name"
-        ) or arguments.get(-1, "template")
-        context = arguments.get(2 if last in ("render", "TemplateResponse") else 1, "context")
-        return render(frame, template, context, arguments.get(0, "request"), node)
-    if path == "django.template.loader.render_to_string":
-        return render(
-            frame,
-            arguments.get(0, "template_name"),
-            arguments.get(1, "context"),
-            arguments.get(2, "request"),
-            node,
-        )
-    if isinstance(receiver, Made) and receiver.path == "django.core.paginator.Paginator()":
-        return one(OnePage(frame.iterate(receiver.args[0] if receiver.args else NOTHING, node)))
-    if isinstance(receiver, Made) and receiver.path == _LIBRARY and len(arguments.positional) > 1:
+    last, node = path.rpartition(".")[2], arguments.node
+    if isinstance(receiver, Made) and receiver.path == PAGINATOR:
+        return one(Page(frame.iterate(receiver.args[0] if receiver.args else NOTHING, node)))
+    if isinstance(receiver, Made) and receiver.path == LIBRARY and len(arguments.positional) > 1:
         _take(frame, last, text_in(arguments.get(0)) or "", arguments.get(1), arguments)
         return NOTHING
-    if last in ("JsonResponse", "HttpResponse", "StreamingHttpResponse") and path.startswith("django.http."):
+    if not path.startswith(("django.http.", "django.shortcuts.", "django.template.")):
+        return None
+    if last in ("JsonResponse", "HttpResponse", "StreamingHttpResponse"):
         frame.consume(arguments.get(0), node)
         return one(External(path + "()"))
-    return None
+    if last not in (
+        "render",
+        "TemplateResponse",
+        "render_to_response",
+        "render_to_string",
+        "SimpleTemplateResponse",
+    ):
+        return None
+    place = int(last in ("render", "TemplateResponse") and path != "django.template.Template().render")
+    template = arguments.get(place, "template_name") or arguments.get(-1, "template")
+    request = arguments.get(0 if place else 2, "request")
+    return render(frame, template, arguments.get(place + 1, "context"), request, node)
 
 
 def decorated(frame: "Frame", function: int, path: str, arguments: Arguments | None) -> bool:
     """`@register.simple_tag` and its like."""
-    if not path.startswith(_LIBRARY):
+    if not path.startswith(LIBRARY):
         return False
-    arguments = arguments or Arguments((), (), NONE)
-    own = text_in(arguments.get(-1, "name")) or (
-        text_in(arguments.get(0)) if not path.endswith("inclusion_tag") else None
-    )
-    _take(
-        frame,
-        path.rpartition(".")[2],
-        own or frame.analysis.functions[function].name,
-        one(FunctionRef(function)),
-        arguments,
-    )
+    said, kind = arguments or Arguments((), (), NONE), path.rpartition(".")[2]
+    name = text_in(said.get(-1, "name")) or (None if kind == "inclusion_tag" else text_in(said.get(0)))
+    _take(frame, kind, name or frame.analysis.functions[function].name, one(FunctionRef(function)), said)
     return True
 
 
 def _take(frame: "Frame", kind: str, name: str, values: Values, arguments: Arguments) -> None:
-    functions = frozenset(v for v in values if isinstance(v, FunctionRef))
-    frame.analysis.store(_TAGS, f"|{name}" if kind == "filter" else name, functions)
+    name = f"|{name}" if kind == "filter" else name
+    frame.analysis.store(_TAGS, name, frozenset(v for v in values if isinstance(v, FunctionRef)))
     template = (text_in(arguments.get(0, "filename")) or "") if kind == "inclusion_tag" else ""
-    for value in functions:
-        frame.analysis.notes.setdefault(_TAGS, {})[name, value] = (
-            is_true(arguments.get(-1, "takes_context")),
-            template,
-        )
+    known = frame.analysis.notes.setdefault(_TAGS, {})
+    known |= {(name, value): (is_true(arguments.get(-1, "takes_context")), template) for value in values}
 
 
 def render(frame: "Frame", names: Values, context: Values, request: Values, node: Node) -> Values:
     """Notes what a template shows; a template whose name is not known may show everything that it is given."""
-    variables: dict[str, Values] = {}
-    for value in context:
-        if isinstance(value, Mapping):
-            variables.update(value.fields)
-    kept = frame.analysis.notes.setdefault("templates", {})
+    analysis, variables = frame.analysis, dict(f for v in context if isinstance(v, Mapping) for f in v.fields)
+    kept = analysis.notes.setdefault("templates", {})
+    dotted = [n for n in settings.names_in(analysis, "TEMPLATES", "TEMPLATE_CONTEXT_PROCESSORS") if "." in n]
     if "django" not in kept:
-        is_jinja = any("jinja" in name.lower() for name in settings.names_in(frame.analysis, "TEMPLATES"))
-        kept["django"] = (Templates if is_jinja else Pages)(Path(str(kept["repo"])))
-    render_page(frame, kept["django"], texts_in(names), variables, _outside(frame, request, node), node)
+        is_jinja = any("jinja" in name.lower() for name in dotted)
+        kept["django"] = (templates.Templates if is_jinja else Pages)(Path(str(kept["repo"])))
+    # what every template sees: the request, who asks, filters, what context processors give
+    outside = {name: one(External(f"{REQUEST}(){part}")) for name, part in _OF_REQUEST.items()}
+    outside["request"] = frozenset(v for v in request if isinstance(v, External)) or outside["request"]
+    outside["messages"] = one(External("django.contrib.messages.get_messages"))
+    outside |= {
+        name: analysis.stored(_TAGS, name) for name, _ in analysis.notes.get(_TAGS, ()) if name[0] == "|"
+    }
+    for name, value in ((n, v) for n in dotted for v in settings.by_name(analysis, n)):
+        if isinstance(value, FunctionRef):
+            analysis.store(_PROCESSORS, name, one(value))
+            found = calls.call_value(frame, value, given(node, outside["request"]))
+            outside |= dict(f for v in found if isinstance(v, Mapping) for f in v.fields)
+    templates.render(frame, kept["django"], texts_in(names), variables, outside, node)
     return one(External("django.shortcuts.render()"))
-
-
-def _outside(frame: "Frame", request: Values, node: Node) -> dict[str, Values]:
-    """What every template sees: the request, who asks, what context processors give."""
-    analysis = frame.analysis
-    request = frozenset(v for v in request if isinstance(v, External)) or one(External(f"{REQUEST}()"))
-    found: dict[str, Values] = {"request": request, "user": one(External(f"{REQUEST}().user")), "perms": one(External(f"{REQUEST}().user")),
-                                "messages": one(External("django.contrib.messages.get_messages")),
-                                "LANGUAGE_CODE": one(External(f"{REQUEST}().LANGUAGE_CODE"))}  # fmt: skip
-    for (owner, name), values in sorted(analysis.stores.items(), key=repr):
-        if owner == _TAGS and name.startswith("|"):
-            found[name] = values
-    for dotted in (
-        *settings.names_in(analysis, "TEMPLATES"),
-        *settings.names_in(analysis, "TEMPLATE_CONTEXT_PROCESSORS"),
-    ):
-        for value in settings.by_name(analysis, dotted) if "." in dotted else ():
-            if isinstance(value, FunctionRef):
-                analysis.store(_PROCESSORS, dotted, one(value))
-                for returned in calls.call_value(frame, value, given(node, request)):
-                    if isinstance(returned, Mapping):
-                        found.update(returned.fields)
-    return found

@@ -23,151 +23,132 @@ from cache_strategy.profile.values import (
 if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
 
-SIGNALS = "django signals"
+SAVING = frozenset("create get_or_create update_or_create bulk_create bulk_update update delete".split())
+OF_RELATION = frozenset(("add", "remove", "set", "clear"))
+_SIGNALS, _OF_MODEL = "django signals", "django.db.models.signals."
 
 
-def save(frame: "Frame", model: Model, node: Node, *, own: bool = True, how: WriterHow = "orm") -> None:
+def save(frame: "Frame", model: Model, node: Node, *, own: bool = True) -> None:
     """A row is saved; `own` where the model's own `save` runs too."""
     for table in model.tables:
-        frame.note_write(table, how, node)
+        frame.note_write(table, "orm", node)
     method = frame.analysis.method(model.index, "save") if own else None
     if method is not None:
         frame.invoke(method, Instance(model.index), given(node))
     for name in ("pre_save", "post_save"):
-        send(frame, f"django.db.models.signals.{name}", model, node)
+        send(frame, _OF_MODEL + name, model, node)
 
 
-def delete(frame: "Frame", model: Model, node: Node, *, how: WriterHow = "orm", own: bool = False) -> None:
+def delete(frame: "Frame", model: Model, node: Node, how: WriterHow = "orm") -> None:
     """Rows are deleted, with what hangs on them."""
+    analysis, gone = frame.analysis, [_OF_MODEL + name for name in ("pre_delete", "post_delete")]
     for table in model.tables:
         frame.note_write(table, how, node)
-    for child in sorted(cascades(frame, model)):
-        frame.note_write(child, "cascade", node)
-        for other in frame.analysis.mapped.values():
-            if other.table == child and isinstance(other, Model) and "CASCADE" in other.on_delete.values():
-                gone = [f"django.db.models.signals.{name}" for name in ("pre_delete", "post_delete")]
-                if (
-                    frame.analysis.cascades(child)
-                    or other.bases
-                    or any(listening(frame, name, other) for name in gone)
-                ):
-                    # their rows are loaded first, to find what hangs on them and to tell who listens
-                    frame.note_read((child,), node)
+    for name in gone:
+        send(frame, name, model, node)
+    for table in sorted(_cascades(frame, model, node)):
+        frame.note_write(table, "cascade", node)
+        for child in [m for m in analysis.mapped.values() if m.table == table and isinstance(m, Model)]:
+            if "CASCADE" in child.on_delete.values():
+                # rows are loaded first where something hangs on them or somebody listens
+                if analysis.cascades(table) or child.bases or any(listening(frame, n, child) for n in gone):
+                    frame.note_read((table,), node)
                 for name in gone:
-                    send(frame, name, other, node)
-    method = frame.analysis.method(model.index, "delete") if own else None
-    if method is not None:
-        frame.invoke(method, Instance(model.index), given(node))
-    for name in ("pre_delete", "post_delete"):
-        send(frame, f"django.db.models.signals.{name}", model, node)
+                    send(frame, name, child, node)
 
 
-def cascades(frame: "Frame", model: Model) -> set[str]:
+def _cascades(frame: "Frame", model: Model, node: Node) -> set[str]:
     """The other tables that deleting a row of a model changes."""
-    analysis = frame.analysis
-    found: set[str] = set()
-    queue = list(model.tables)
+    found, queue = set(), list(model.tables)
     for table in queue:
-        found |= analysis.cascades(table)
-        for mapped in analysis.mapped.values():
-            if mapped.table == table:
-                generic = [r.target for r in mapped.relations.values() if r.cascades]
-                tables = {analysis.mapped[i].table for i in generic} - found - set(queue)
-                queue.extend(tables)
-                if generic:
-                    frame.note_read(("django_content_type",), ("none",))
-                found |= tables
-    return found - set(model.tables)
+        found |= frame.analysis.cascades(table)
+        mapped = [m for m in frame.analysis.mapped.values() if m.table == table]
+        generic = {r.target for m in mapped for r in m.relations.values() if r.cascades}
+        if generic:
+            frame.note_read(("django_content_type",), node)
+        queue.extend({frame.analysis.mapped[i].table for i in generic} - found - set(queue))
+    return (found | set(queue)) - set(model.tables)
 
 
-def change(frame: "Frame", query: Query, model: Model, name: str, arguments: Arguments) -> Values:
+def change(frame: "Frame", query: Query, model: Model | None, name: str, arguments: Arguments) -> Values:
     """Methods of managers and query sets that write."""
     from cache_strategy.profile.orms.django import queries
 
-    node = arguments.node
+    node, is_bulk = arguments.node, name not in ("create", "get_or_create", "update_or_create")
+    if model is None:
+        frame.note_write(query.target or "?", "bulk" if is_bulk else "orm", node)
+        return PLAIN
     row: Values = one(Instance(model.index))
-    if name in ("create", "get_or_create", "update_or_create"):
+    if not is_bulk:
         if name != "create":
             queries.run(frame, query, node)
         save(frame, model, node)
-        if query.relation is not None:
-            _through(frame, query, node)
+        _between(frame, query, node)
         return row if name == "create" else one(Parts((row, PLAIN)))
-    others = query.tables - set(model.tables)
-    if others:
-        frame.note_read(sorted(others), node)
-    if name == "delete":
-        delete(frame, model, node, how="bulk")
-        return PLAIN
-    for table in model.tables if name == "bulk_create" else model.tables[:1]:
-        frame.note_write(table, "bulk", node)
+    frame.note_read(sorted(query.tables - set(model.tables)), node)
     for values in arguments.positional:
         frame.consume(values, node)
+    if name == "delete":
+        delete(frame, model, node, "bulk")
+    else:
+        for table in model.tables if name == "bulk_create" else model.tables[:1]:
+            frame.note_write(table, "bulk", node)
     return many(row) if name == "bulk_create" else PLAIN
 
 
-def _through(frame: "Frame", query: Query, node: Node) -> str:
+def _between(frame: "Frame", query: Query, node: Node) -> str:
     """The rows of a relationship change: those of the table between, where there is one."""
-    owner = frame.analysis.mapped[query.relation[0]] if query.relation is not None else None
-    relation = (
-        owner.relations.get(query.relation[1]) if owner is not None and query.relation is not None else None
-    )
-    if relation is not None and relation.secondary:
-        frame.note_write(relation.secondary, "many-to-many", node)
-        return relation.secondary
-    return ""
+    owner, name = query.relation or (-1, "")
+    relation = frame.analysis.mapped[owner].relations.get(name) if owner >= 0 else None
+    if relation is None or not relation.secondary:
+        return ""
+    frame.note_write(relation.secondary, "many-to-many", node)
+    return relation.secondary
 
 
 def replace_between(frame: "Frame", relation: Relation, node: Node) -> None:
-    """The rows of a many-to-many table are replaced by others: `row.relation.set(…)`."""
+    """The rows of a many-to-many table are replaced by others."""
     frame.note_read((*frame.analysis.mapped[relation.target].tables, relation.secondary), node)
     frame.note_write(relation.secondary, "many-to-many", node)
 
 
 def change_relation(frame: "Frame", query: Query, model: Model, name: str, arguments: Arguments) -> Values:
     """`row.relation.add(…)` and its like."""
-    node = arguments.node
+    node, between = arguments.node, _between(frame, query, arguments.node)
     for values in arguments.positional:
         frame.consume(values, node)
-    between = _through(frame, query, node)
-    if between:
-        if name == "set":
-            frame.note_read((*model.tables, between), node)
-        elif name == "add" and listening(frame, "django.db.models.signals.m2m_changed", None):
-            frame.note_read((between,), node)
-        send(frame, "django.db.models.signals.m2m_changed", None, node)
-    else:
-        if name == "set":
-            frame.note_read(model.tables, node)
+    if name == "set":
+        frame.note_read((*model.tables, between) if between else model.tables, node)
+    if not between:
         frame.note_write(model.tables[0], "orm", node)
+    elif name == "add" and listening(frame, _OF_MODEL + "m2m_changed", None):
+        frame.note_read((between,), node)
+    if between:
+        send(frame, _OF_MODEL + "m2m_changed", None, node)
     return NOTHING
-
-
-# --- signals
 
 
 def connect(frame: "Frame", signal: str, senders: Values, receivers: Values) -> None:
     """Remembers who listens to a signal of which senders."""
     models = [m for v in senders if (m := frame.analysis.model(v)) is not None]
     for name in [str(m.index) for m in models] or ["*"]:
-        frame.analysis.store(
-            (SIGNALS, signal), name, frozenset(v for v in receivers if isinstance(v, FunctionRef))
-        )
+        found = frozenset(v for v in receivers if isinstance(v, FunctionRef))
+        frame.analysis.store((_SIGNALS, signal), name, found)
 
 
 def listening(frame: "Frame", signal: str, model: Model | None) -> Values:
     """Who listens to a signal of a model, or of any."""
     analysis = frame.analysis
     if model is None:
-        return join(*(v for (o, _), v in list(analysis.stores.items()) if o == (SIGNALS, signal)))
-    kinds = [str(c) for c in analysis.mro(model.index)[0]]
-    return join(*(analysis.stored((SIGNALS, signal), kind) for kind in (*kinds, "*")))
+        return join(*(v for (o, _), v in list(analysis.stores.items()) if o == (_SIGNALS, signal)))
+    kinds = [*map(str, analysis.mro(model.index)[0]), "*"]
+    return join(*(analysis.stored((_SIGNALS, signal), kind) for kind in kinds))
 
 
 def send(frame: "Frame", signal: str, model: Model | None, node: Node, sent: Arguments | None = None) -> None:
     """What listens to a signal runs."""
-    row: Values = one(Instance(model.index)) if model is not None else NOTHING
-    keywords = sent.keywords if sent is not None else (("instance", row),) if row else ()
+    row = (("instance", one(Instance(model.index))),) if model is not None else ()
+    arguments = Arguments((), sent.keywords if sent is not None else row, node)
     for value in sorted(listening(frame, signal, model), key=repr):
         if isinstance(value, FunctionRef):
-            frame.invoke(value.index, value.receiver, Arguments((), keywords, node))
+            frame.invoke(value.index, value.receiver, arguments)

@@ -1,118 +1,101 @@
 """What Django itself does, in Python, and the settings of the project."""
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Facts
 from cache_strategy.profile.lowering import Node, lower
 from cache_strategy.profile.reading import Source
-from cache_strategy.profile.values import ClassRef, FunctionRef, Mapping, Values, one
+from cache_strategy.profile.values import (
+    NOTHING,
+    ClassRef,
+    FunctionRef,
+    Mapping,
+    Values,
+    one,
+    text_in,
+    texts_in,
+)
 from cache_strategy.syntax.module import parse
 
 if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
-    from cache_strategy.profile.program import ModuleInfo
 
-_ROOTS = ("django", "rest_framework")
-_TELLING = (
-    "INSTALLED_APPS",
-    "MIDDLEWARE",
-    "MIDDLEWARE_CLASSES",
-    "ROOT_URLCONF",
-    "AUTH_USER_MODEL",
-    "REST_FRAMEWORK",
+_TELLING = set(
+    "INSTALLED_APPS MIDDLEWARE MIDDLEWARE_CLASSES ROOT_URLCONF AUTH_USER_MODEL REST_FRAMEWORK".split()
 )
 
 
 def start(analysis: "Analysis") -> None:
     """Where the repository uses Django: its own classes join the program, the settings are read."""
-    if not any(_imports_django(analysis, module) for module in analysis.modules):
-        return
     program = analysis.program
-    library: dict[Any, Any] = analysis.notes.setdefault("library modules", {})
+    bindings = [b for m in program.modules for bs in program.bindings(m).values() for b in bs]
+    roots = {b[1].partition(".")[0] for b in bindings if b[0] in ("import", "from")}
+    if roots.isdisjoint(("django", "rest_framework")):
+        return
     for file in sorted((Path(__file__).parent / "library").glob("*.txt")):
-        text = file.read_text(encoding="utf-8")
-        path = f"<django>/{file.stem}.py"
-        program.add(Source(path, text.count("\n"), True, lower(parse(text, path).tree)), set())
-        module = program.modules[-1]
-        library[module.index] = None
-        prefixes = tuple(text.partition("\n")[0].lstrip("# ").split(", "))
-        for index in range(module.first_class, module.first_class + module.classes):
-            if program.classes[index].qualname == program.classes[index].name:
-                analysis.library[program.classes[index].name] = (prefixes, one(ClassRef(index)))
-        for index in range(module.first_function, module.first_function + module.functions):
-            if program.functions[index].qualname == program.functions[index].name:
-                analysis.library[program.functions[index].name] = (prefixes, one(FunctionRef(index)))
-    analysis.notes["django"] = {"settings": {}, "nodes": {}}
-    nodes = analysis.notes["django"]["nodes"]
-    for module, name, node in _assigned(analysis):
-        nodes.setdefault(name, []).append((module, node))
-        if name not in ("INSTALLED_APPS", "MIDDLEWARE", "MIDDLEWARE_CLASSES"):
-            analysis.notes["django"]["settings"].setdefault(name, evaluated(analysis, module, node))
-
-
-def _imports_django(analysis: "Analysis", module: "ModuleInfo") -> bool:
-    return any(
-        binding[0] in ("import", "from") and binding[1].partition(".")[0] in _ROOTS
-        for bound in analysis.program.bindings(module).values()
-        for binding in bound
-    )
-
-
-def _assigned(analysis: "Analysis") -> Iterator[tuple["ModuleInfo", str, Node]]:
-    """Every setting of every settings module, those nearest to the repository's root first."""
+        _add(analysis, file.stem, file.read_text(encoding="utf-8"))
+    nodes: dict[str, list[Node]] = {}
+    values: dict[str, Values] = {}
+    analysis.notes |= {"django": {"nodes": nodes, "settings": values}, "django models": {}}
     for module in sorted(analysis.modules, key=lambda m: (m.path.count("/"), m.path)):
-        if module.is_test:
-            continue
-        bound = analysis.program.bindings(module)
-        if not bound.keys().isdisjoint(_TELLING):
-            for name, bindings in bound.items():
-                yield from ((module, name, b[1]) for b in bindings if name.isupper() and b[0] == "value")
-        for index in range(module.first_class, module.first_class + module.classes):
-            attributes = analysis.classes[index].attributes
-            if not attributes.keys().isdisjoint(_TELLING):
-                yield from (
-                    (module, n, v) for n, (v, _, _) in attributes.items() if n.isupper() and v is not None
-                )
+        own = range(module.first_class, module.first_class + (0 if module.is_test else module.classes))
+        found = [] if module.is_test else [(n, b) for n, bs in program.bindings(module).items() for b in bs]
+        given = ({n for n, _ in found} & _TELLING and [(n, b[1]) for n, b in found if b[0] == "value"]) or []
+        for attributes in (analysis.classes[i].attributes for i in own):
+            given.extend((n, v[0]) for n, v in attributes.items() if v[0] and _TELLING & attributes.keys())
+        for name, node in given:
+            nodes.setdefault(name, []).append(node)
+            if name in ("AUTH_USER_MODEL", "REST_FRAMEWORK", "SESSION_ENGINE"):
+                frame = Frame(analysis, module, None, None, {}, Facts())
+                values.setdefault(name, frame.expression(node))
 
 
-def evaluated(analysis: "Analysis", module: "ModuleInfo", node: Node) -> Values:
-    """What an expression at the top level of a module stands for."""
-    return Frame(analysis, module, None, None, {}, Facts()).expression(node)
+def _add(analysis: "Analysis", name: str, text: str) -> None:
+    program, path = analysis.program, f"<django>/{name}.py"
+    program.add(Source(path, text.count("\n"), True, lower(parse(text, path).tree)), set())
+    module = program.modules[-1]
+    analysis.notes.setdefault("library modules", {})[module.index] = None
+    prefixes = tuple(text.partition("\n")[0].lstrip("# ").split(", "))
+    for info in program.classes[module.first_class :]:
+        analysis.library[info.qualname] = (prefixes, one(ClassRef(info.index)))
+    for function in program.functions[module.first_function :]:
+        analysis.library[function.qualname] = (prefixes, one(FunctionRef(function.index)))
 
 
-def names_in(analysis: "Analysis", setting: str) -> list[str]:
-    """The texts that the assignments of a setting hold, in order."""
-    found: list[str] = []
-    queue = [node for _, node in analysis.notes["django"]["nodes"].get(setting, ())]
+def names_in(analysis: "Analysis", *settings: str) -> list[str]:
+    """The texts that the assignments of settings hold."""
+    found: dict[str, None] = {}
+    queue: list[object] = [analysis.notes["django"]["nodes"].get(name, ()) for name in settings]
     for node in queue:
-        if node[0] == "const" and isinstance(node[1], str):
-            found.append(node[1])
-        else:
-            queue.extend(p for part in node for p in (part if isinstance(part, tuple) and part and isinstance(part[0], tuple) else (part,))
-                         if isinstance(p, tuple) and p and isinstance(p[0], str))  # fmt: skip
-    return list(dict.fromkeys(found))
+        if isinstance(node, list | tuple):
+            if node[:1] == ("const",) and isinstance(node[1], str):
+                found[node[1]] = None
+            queue.extend(node)
+    return list(found)
 
 
 def middleware(analysis: "Analysis") -> list[str]:
-    """The dotted names of the middleware."""
-    return names_in(analysis, "MIDDLEWARE") or names_in(analysis, "MIDDLEWARE_CLASSES")
+    return names_in(analysis, "MIDDLEWARE", "MIDDLEWARE_CLASSES")
+
+
+def text(analysis: "Analysis", name: str) -> str:
+    return text_in(analysis.notes["django"]["settings"].get(name, NOTHING)) or ""
 
 
 def rest_default(analysis: "Analysis", name: str) -> list[str]:
     """The dotted names in one of REST_FRAMEWORK's settings."""
-    from cache_strategy.profile.values import texts_in
-
-    found: list[str] = []
-    for value in analysis.notes["django"]["settings"].get("REST_FRAMEWORK", ()):
-        if isinstance(value, Mapping):
-            found = [t for key, values in value.fields if key == name for t in texts_in(values)]
-    return found
+    fields = [
+        f
+        for v in analysis.notes["django"]["settings"].get("REST_FRAMEWORK", ())
+        if isinstance(v, Mapping)
+        for f in v.fields
+    ]
+    return [dotted for key, values in fields if key == name for dotted in texts_in(values)]
 
 
 def by_name(analysis: "Analysis", dotted: str) -> Values:
-    """What a dotted name of a setting stands for."""
+    """What a dotted name stands for."""
     base, _, name = dotted.rpartition(".")
     return analysis.imported_from(base, 0, name, analysis.modules[0])
