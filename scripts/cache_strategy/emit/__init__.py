@@ -4,10 +4,13 @@ from pathlib import Path
 
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets._base import TARGETS
-from cache_strategy.model.change import ChangeSet
+from cache_strategy.model.change import ChangeSet, Withheld
 from cache_strategy.model.contract import Contract
 from cache_strategy.model.evidence import Evidence
 from cache_strategy.siblings import load_siblings
+
+WIRED = ("flask",)
+"""The frameworks whose applications can be edited."""
 
 
 def emit(contract: Contract, evidence: Evidence, repo: Path) -> ChangeSet:
@@ -19,6 +22,12 @@ def emit(contract: Contract, evidence: Evidence, repo: Path) -> ChangeSet:
     Raises:
         CacheStrategyError: a file of the contract is gone, or cannot be read.
     """
+    framework = contract.application.framework
+    if framework not in WIRED:
+        reason = f"this is a {framework} application; emit wires {', '.join(WIRED)} so far. The contract says what to keep, and what drops it."
+        return ChangeSet(
+            changes=(), withheld=tuple(Withheld(entry=e.id, reason=reason) for e in contract.entries)
+        )
     load_siblings("cache_strategy.emit.targets")
     draft = Draft(repo)
     for target in sorted(TARGETS.values(), key=lambda t: (t.order, t.name)):

@@ -9,6 +9,8 @@ MOST_ENTRIES = 25
 
 def reason_against(candidate: Candidate) -> str | None:
     """Why a candidate does not become an entry, None when it may."""
+    if candidate.path.startswith("<"):
+        return "is code of the framework, which several routes share; a view of the application's own can be kept"
     if UNKNOWN_TABLE in candidate.reads:
         return "reads a table that could not be known, so no write could be told to invalidate it"
     if not candidate.reads and candidate.kind in ("function", "endpoint"):
@@ -23,7 +25,8 @@ def reason_against(candidate: Candidate) -> str | None:
         return "answers with what a request header holds, such as a token"
     if candidate.kind == "template":
         return "template parts are not wired yet; its data may be cached where it is read"
-    return missing_key_part(candidate)
+    above = next((reason for reason in candidate.because if reason.startswith("is answered by ")), None)
+    return above or missing_key_part(candidate)
 
 
 _RETURNED = {

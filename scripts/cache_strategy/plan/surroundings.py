@@ -23,6 +23,7 @@ class Surroundings:
     caches: frozenset[str]
     package: str
     token: str
+    framework: str
 
     @classmethod
     def of(cls, evidence: Evidence) -> "Surroundings":
@@ -41,6 +42,7 @@ class Surroundings:
             answering={target: tuple(found) for target, found in answering.items()},
             token=_token_of_the_session(evidence),
             package=evidence.application.package if evidence.application else "",
+            framework=next(iter(evidence.frameworks), ""),
             caches=frozenset(re.sub(r"^(.*?):\d+ ", r"\1 ", cache) for cache in existing),
         )
 
@@ -88,10 +90,12 @@ class Surroundings:
         if len({frozenset(c.key) for c in self.answering.get(target, ())}) > 1:
             return "answers routes with different parameters, which one key cannot tell apart"
         known = {part.name for part in candidate.key}
+        if self.framework == "django":
+            known |= {"self", "request"}  # what is read of them is in the key
         for endpoint in endpoints:
             known.update(re.findall(r"{(\w+)}", endpoint.route))
         given = [name for name in function.parameters if name not in known] if function and endpoints else []
-        if given:
+        if given and self.framework != "fastapi":  # which gives what the signature declares
             return f"is given {', '.join(given)} by a decorator, which no part of the key holds"
         if any("flask_login." in part.expression for part in candidate.key):
             for guard in (guard for endpoint in endpoints for guard in endpoint.guards):
