@@ -83,6 +83,11 @@ def test_what_a_decorator_of_the_application_keeps_is_not_kept_twice():
     assert planned(function=function, caches=elsewhere).entries
 
 
+def test_nothing_is_kept_above_another_cache_of_the_application():
+    above = replace(CANDIDATE, because=("is answered by @cache.memoize() of total, a cache that goes stale",))
+    assert "@cache.memoize() of total" in reason(planned(above))
+
+
 def test_an_argument_from_a_decorator_must_be_in_the_key():
     function = replace(FUNCTION, parameters=("arguments",))
     assert reason(planned(function=function)).startswith("is given arguments by a decorator")

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import Application
-from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.library import CACHES
 from cache_strategy.profile.program import FunctionInfo, ModuleInfo
-from cache_strategy.profile.source_text import source_of
-from cache_strategy.profile.values import External, Made, Value, Values, text_in
+from cache_strategy.profile.values import External, Made, Value, text_in
 
 if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
@@ -18,11 +17,6 @@ if TYPE_CHECKING:
 _APPLICATIONS = frozenset({"flask.Flask()", "quart.Quart()"})
 _DATABASES = frozenset({"flask_sqlalchemy.SQLAlchemy()"})
 _SESSIONS = frozenset({"sqlalchemy.Session()"})
-_CACHES = (
-    "flask_caching.", "flask_cache.", "cachetools.", "functools.lru_cache", "functools.cache", "dogpile.",
-    "cashews.", "aiocache.", "diskcache.", "werkzeug.contrib.cache", "cachelib.", "joblib.Memory", "beaker.",
-    "django.core.cache", "fastapi_cache.", "methodtools.", "async_lru.",
-)  # fmt: skip
 _FACTORY_NAMES = ("create_app", "make_app", "app_factory", "build_app", "create_application")
 _REQUIREMENTS = (
     "requirements.txt", "requirements/prod.txt", "requirements/production.txt", "requirements/base.txt",
@@ -149,30 +143,17 @@ def requirements_of(repo: Path) -> tuple[str, ...]:
 def existing_caches(analysis: "Analysis") -> tuple[str, ...]:
     """Caches that the code uses already, as "path:line what"."""
     found: set[tuple[str, int, str]] = {*analysis.notes.get("caches", ())}
+    facts = [(context.function.module, context.facts) for context in analysis.contexts]
+    for index, of in [*facts, *analysis.module_facts.items()]:
+        if not analysis.modules[index].is_test:
+            found.update((analysis.modules[index].path, line, text) for line, text in of.caches)
     for function in analysis.program.production_functions():
         decoration = analysis.decorations.get(function.index)
         path = analysis.modules[function.module].path
         for external, text in decoration.externals if decoration is not None else ():
-            if external.startswith(_CACHES):
+            if external.startswith(CACHES):
                 found.add((path, function.line, f"@{text}"))
-    for module in analysis.modules:
-        if module.is_test:
-            continue
-        bindings = analysis.program.bindings(module)
-        for name, kind, node in ((n, b[0], b[1]) for n, bound in bindings.items() for b in bound):
-            if kind == "value" and node[0] == "call":
-                for value in _callee(analysis, module, node):
-                    if isinstance(value, External) and value.path.startswith(_CACHES):
-                        found.add((module.path, node[1], f"{name} = {source_of(node)}"))
     return tuple(f"{path}:{line} {what}" for path, line, what in sorted(found))
-
-
-def _callee(analysis: "Analysis", module: ModuleInfo, node: Node) -> Values:
-    from cache_strategy.profile import attributes
-    from cache_strategy.profile.evaluation import Frame
-    from cache_strategy.profile.facts import Facts
-
-    return attributes.base(Frame(analysis, module, None, None, {}, Facts()), node[2])
 
 
 def static_folder(repo: Path, package_path: str, applications: list[Made]) -> str:

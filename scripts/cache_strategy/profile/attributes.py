@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from cache_strategy.profile import rows
+from cache_strategy.profile import library, rows
 from cache_strategy.profile.annotations import ANNOTATED
-from cache_strategy.profile.library import known
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import given
+from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
@@ -98,7 +98,7 @@ def _meaning_of(frame: "Frame", path: str) -> tuple[str, str] | None:
             if meaning is not None:
                 return meaning.kind, meaning.name
             rest = rest[:-2] if rest.endswith("()") else rest.rpartition(".")[0]
-    found = known(path)
+    found = library.known(path)
     return None if found is None else (found.kind, found.name)
 
 
@@ -268,6 +268,8 @@ def call_if_defined(frame: "Frame", value: Instance, name: str, node: Node) -> V
 
 def store(frame: "Frame", target: Node, values: Values) -> None:
     name = target[3]
+    if target[2][0] == "attr" and target[2][3] == "cache_control":
+        frame.facts.caches.add((target[1], source_of(target)))
     # what a constructor sets is written when the row is added, not before
     is_own = frame.function is not None and frame.function.name == "__init__" and target[2] == (
         "name", target[2][1], "self"
@@ -299,6 +301,8 @@ def store_item(frame: "Frame", target: Node, values: Values) -> None:
     frame.expression(target[3])
     key = target[3][1] if target[3][0] == "const" and isinstance(target[3][1], str) else None
     name = target[2][2] if target[2][0] == "name" else None
+    if key in library.KEPT_BY_CLIENTS:
+        frame.facts.caches.add((target[1], source_of(target)))
     for value in base(frame, target[2]):
         if isinstance(value, External):
             frame.analysis.ask("store", frame, f"{value.path}[{key or ''}]", values, target)

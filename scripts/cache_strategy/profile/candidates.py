@@ -1,6 +1,7 @@
 """What may be worth a cache, best first, and what must not be cached."""
 
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,6 +25,7 @@ from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Context, Facts
 from cache_strategy.profile.frameworks._base import Route
 from cache_strategy.profile.keys import key_of_context, rows_of
+from cache_strategy.profile.library import CACHES
 from cache_strategy.profile.lowering import LAMBDA
 from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.rejection import reason_against
@@ -96,6 +98,7 @@ class Judge:
         for context in analysis.live_contexts():
             self.live.setdefault(context.function.index, []).append(context)
         self.found = Found([], [])
+        self.caching = self._caching()
 
     def _reached(self) -> dict[int, set[str]]:
         """The endpoints that reach each function, by function index."""
@@ -116,6 +119,35 @@ class Judge:
                     seen.add(call.callee)
                     queue.append(call.callee)
         return {contexts[index].function.index for index in seen}
+
+    def _caching(self) -> dict[int, str]:
+        """The evaluations that ask a cache of the application for what changes, or call what does, and which it is."""
+        found: dict[int, str] = {}
+        callers: dict[int, set[int]] = {}
+        for context in self.analysis.contexts[: len(self.totals)]:
+            for call in context.facts.calls:
+                callers.setdefault(call.callee, set()).add(context.index)
+            total = self.totals[context.index]
+            kept = [
+                text
+                for path, text in self.analysis.decoration(context.function).externals
+                if path.startswith(CACHES)
+            ]
+            kept = [f"@{text}" for text in kept] + [text for _, text in context.facts.caches]
+            if kept and (total.reads or total.outside):
+                found[context.index] = f"{kept[0]} of {context.function.qualname}"
+        queue = list(found)
+        while queue:
+            index = queue.pop()
+            for caller in callers.get(index, set()) - found.keys():
+                found[caller] = found[index]
+                queue.append(caller)
+        return found
+
+    def kept_by(self, contexts: Iterable[int]) -> tuple[str, ...]:
+        """What must be said of a cache above one of the application's own: it would keep what that one drops."""
+        names = [self.caching[index] for index in contexts if index in self.caching]
+        return (f"is answered by {names[0]}, a cache that goes stale at its own times",) if names else ()
 
     def _every_request(self) -> set[int]:
         """Functions that hooks around requests or every page's template run, directly or not."""
@@ -243,7 +275,8 @@ class Judge:
         rows = rows_of(total.reads, key)
         small = len(rows) == len(reads) and len(key) == 1 if rows else not key and len(reads) <= 1
         layers: tuple[Layer, ...] = ("memory",) if small else ("redis",)
-        self.add(function, "function", total, key, layers, returns=described.returns)
+        kept = self.kept_by(c.index for c in self.live.get(function.index, ()))
+        self.add(function, "function", total, key, layers, returns=described.returns, after=kept)
         self.query(function, total)
 
     def object_argument(self, function: FunctionInfo) -> str | None:
@@ -300,7 +333,7 @@ class Judge:
         personal = context.per_user or bool(guards) or bool({"user", "session"} & set(endpoint.context))
         self.add(
             function, "endpoint", total, key, ("redis",) if personal or total.unknown else ("redis", "http"),
-            after=behind, per_user=context.per_user, endpoint=endpoint,
+            after=(*behind, *self.kept_by((route.context,))), per_user=context.per_user, endpoint=endpoint,
             returns=returned_of(self.analysis, self.analysis.contexts[route.context].returns),
         )  # fmt: skip
 

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.profile import attributes, builtin_calls, calls, library
 from cache_strategy.profile.plugins import Arguments
+from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import PLAIN, UNKNOWN, External, Made, Value, Values, one, text_of
 
 if TYPE_CHECKING:
@@ -34,6 +35,11 @@ def call_path(frame: "Frame", path: str, receiver: Value | None, arguments: Argu
     """A call into another package, by its path."""
     analysis = frame.analysis
     path = analysis.canonical(path)
+    if path.startswith(library.CACHES) and (
+        path.rpartition(".")[2] in library.KEEPING
+        or (path[-1:] != ")" and path.rpartition(".")[2][:1].isupper())
+    ):
+        frame.facts.caches.add((arguments.line, source_of(arguments.node)))
     answer: Values | None = analysis.ask("call", frame, path, receiver, arguments)
     if answer is not None:
         return answer

@@ -32,7 +32,7 @@ class Facts:
     Sets, so that evaluating the same statements again changes nothing.
 
     `queries` are (line, what, in a loop), `writes` (table, how, line), `sql` (text, line).
-    `stored` are names of shared places written: "g.user". `commits` says that it commits or flushes itself.
+    `stored` are names of shared places written: "g.user". `caches` are (line, code) of caches that it asks or fills. `commits` says that it commits or flushes itself.
     """
 
     reads: set[Read] = field(default_factory=set)
@@ -46,6 +46,7 @@ class Facts:
     joins: set[tuple[int, str]] = field(default_factory=set)
     sql: set[tuple[str, int]] = field(default_factory=set)
     calls: set[Call] = field(default_factory=set)
+    caches: set[tuple[int, str]] = field(default_factory=set)
     stored: set[str] = field(default_factory=set)
     renders: bool = False
     commits: bool = False

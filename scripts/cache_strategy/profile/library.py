@@ -80,6 +80,19 @@ KNOWN: dict[str, Known] = {
 
 _WRITING_VERBS = frozenset("post put patch delete send_message sendmail publish set".split())
 
+CACHES = tuple(
+    """flask_caching. flask_cache. cachetools. functools.lru_cache functools.cache dogpile. cashews. aiocache. diskcache.
+    werkzeug.contrib.cache cachelib. joblib.Memory beaker. django.core.cache fastapi_cache. methodtools. async_lru.
+    redis. pymemcache. pylibmc. memcache.""".split()
+)
+KEEPING = frozenset(
+    "get set get_many set_many mget setex hget hset get_or_create get_or_set getset add".split()
+)
+"""Methods by which caches are asked and filled."""
+KEPT_BY_CLIENTS = frozenset(
+    "Cache-Control Expires ETag Surrogate-Control Surrogate-Key CDN-Cache-Control".split()
+)
+
 # Packages whose calls compute and nothing else; what is missing here is reported as unknown, never as harmless.
 PURE = frozenset(sys.stdlib_module_names).union(
     """cache_strategy markdown mistune commonmark bleach slugify markupsafe jinja2 marshmallow werkzeug dateutil babel pytz

@@ -56,11 +56,11 @@ def walk(repo: Path) -> tuple[list[Found], list[Unread]]:
             continue
         for entry in reversed(inside):
             path = Path(entry.path)
-            if _is_folder(entry):
-                if _is_emitted(path):
-                    # of the emitted caches only what says what they are
-                    _take(path / "entries.py", root, found, unread, emitted=True)
-                elif not _is_skipped(path, root):
+            if _is_folder(entry) and _is_emitted(path):
+                # of the emitted caches only what says what they are
+                _take(path / "entries.py", root, found, unread, emitted=True)
+            elif _is_folder(entry):
+                if not _is_skipped(path, root):
                     queue.append(path)
             elif entry.name.endswith(".py"):
                 _take(path, root, found, unread)
