@@ -16,7 +16,7 @@ COMMANDS = {
     "cache-strategy": "# A caching strategy",
     "hookify": "# Rules from experience",
     "hookify-list": "hookify list",
-    "hookify-configure": "Change only the line",
+    "hookify-configure": "Never delete a rule",
     "hookify-help": "Run nothing",
 }
 
