@@ -207,9 +207,9 @@ class Judge:
         self.found.candidates.append(
             Candidate(
                 rank=0,
-                path=self.analysis.modules[function.module].path,
-                line=function.line,
-                qualname=function.qualname,
+                path=self.analysis.modules[function.module].path if endpoint is None else endpoint.path,
+                line=(endpoint or function).line,
+                qualname=(endpoint or function).qualname,
                 kind=kind,
                 layers=layers,
                 key=key,
@@ -227,10 +227,11 @@ class Judge:
             )
         )
 
-    def reject(self, function: FunctionInfo, reason: str) -> None:
-        path = self.analysis.modules[function.module].path
+    def reject(self, function: FunctionInfo, reason: str, endpoint: Endpoint | None = None) -> None:
+        path = self.analysis.modules[function.module].path if endpoint is None else endpoint.path
+        place = endpoint or function
         self.found.rejected.append(
-            Rejected(path=path, line=function.line, qualname=function.qualname, reason=reason)
+            Rejected(path=path, line=place.line, qualname=place.qualname, reason=reason)
         )
 
     def function(self, function: FunctionInfo) -> None:
@@ -306,6 +307,7 @@ class Judge:
             self.reject(
                 function,
                 f"{endpoint.id} is a {route.method}: it is asked for what it does, not for what it answers",
+                endpoint,
             )
             return
         total = self.totals[route.context]
@@ -320,7 +322,7 @@ class Judge:
         context = key_of_context(self.analysis, total.context | personal_reads)
         reason = reason or context.problem or None
         if reason is not None:
-            self.reject(function, reason)
+            self.reject(function, reason, endpoint)
             return
         parts: dict[str, KeyPart] = {name: KeyPart(name=name, source="path") for name in route.path_parts}
         for name in route.query_parts:
