@@ -17,7 +17,7 @@ SETTINGS = ("pytest.ini", "conftest.py", "pyproject.toml", "setup.cfg", "tox.ini
 def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
     """One file beside the tests that are there; none where they are not pytest's."""
     left_out = {item.entry for item in draft.withheld}
-    codes = [entry_code(e) for e in contract.entries if e.id not in left_out and e.kind != "view"]
+    codes = [entry_code(entry) for entry in contract.entries if entry.id not in left_out]
     if not codes:
         return
     folder = _folder_of(contract, draft)
@@ -62,13 +62,20 @@ def _values(contract: Contract, codes: list[EntryCode]) -> dict[str, object]:
             for dependency in code.entry.depends_on
             if not _is_dropped_by_hand(code.entry, dependency)
         ],
+        "views": tuple(
+            (code.entry.id, dependency.table)
+            for code in codes
+            for dependency in code.entry.depends_on
+            if code.entry.kind == "view"
+        ),
+        "view_names": [code.name for code in codes if code.entry.kind == "view"],
         "tags": [(code.name, tag) for code in keeping for tag in code.entry.tags],
         "key_parts": [(code.name, part.name, part.source) for code in endpoints for part in code.entry.key],
         "personal": [c.name for c in endpoints if any(p.source in ("user", "session") for p in c.entry.key)],
         "paths": {code.name: code.key_parameters for code in endpoints if code.key_parameters},
         "strangers": _strangers(endpoints),
         "headers": [(c.name, c.cache_control, c.vary) for c in codes if "http" in c.entry.layers],
-        "targets": [(*_place(code.entry.target), code.name) for code in codes],
+        "targets": [(*_place(c.entry.target), c.name) for c in codes if c.entry.kind != "view"],
         "calls": [
             (*_place(invalidator.writer), statement_of(code.entry, invalidator))
             for code in codes

@@ -73,6 +73,11 @@ class View:
         event.listen(MetaData, "after_create", self._tables_created)
         event.listen(MetaData, "before_drop", self._tables_dropped)
 
+    def stop(self) -> None:
+        """Take the listeners away."""
+        event.remove(MetaData, "after_create", self._tables_created)
+        event.remove(MetaData, "before_drop", self._tables_dropped)
+
     def _tables_created(self, metadata: MetaData, connection: Any, **_: object) -> None:
         if not (self.cache.is_on and self._is_of(metadata, connection)):
             return
