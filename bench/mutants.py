@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 CLI = (sys.executable, "-m", "cache_strategy")
-SUITE = (sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
+SUITE = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
 LISTS = ("depends_on", "tags", "vary")
 
 
@@ -33,20 +33,22 @@ def main() -> int:
     parser.add_argument("repository", nargs="?", type=Path, default=ROOT / "tests/apps/flask_shop")
     parser.add_argument("--contract", choices=("own", "proposed"), default="own")
     parser.add_argument("--prove", action="store_true")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter of the repository's tests")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         repo = Path(folder) / "repository"
         shutil.copytree(options.repository, repo)
-        return report(repo, options.contract == "proposed", options.prove)
+        return report(repo, options)
 
 
-def report(repo: Path, proposed: bool, prove: bool) -> int:
-    if proposed:
+def report(repo: Path, options: argparse.Namespace) -> int:
+    suite = (options.python, *SUITE)
+    if options.contract == "proposed":
         (repo / "cache-strategy.yaml").unlink(missing_ok=True)
     for verb in (("run", "."), ("emit", "--apply", ".")):
         run(CLI + verb, repo, check=True)
     (tests,) = repo.rglob("test_caches.py")
-    command = (*SUITE, str(tests.relative_to(repo)))
+    command = (*suite, str(tests.relative_to(repo)))
     assert run(command, repo) == 0, "the generated tests fail without any fault"
     found = survived = 0
     for file in [
@@ -57,7 +59,7 @@ def report(repo: Path, proposed: bool, prove: bool) -> int:
         for what, mutant in mutants(whole, file.name == "entries.py" and file.parent.name == "caching"):
             file.write_text(mutant, encoding="utf-8")
             is_found = run(command, repo) != 0 or (
-                prove and run((*CLI, "verify", ".", "--", *SUITE), repo) != 0
+                options.prove and run((*CLI, "verify", ".", "--", *suite), repo) != 0
             )
             found, survived = found + is_found, survived + (not is_found)
             if not is_found:
