@@ -9,29 +9,25 @@ from cache_strategy.profile.frameworks.fastapi.dependencies import Injector
 from cache_strategy.profile.frameworks.fastapi.knowledge import ALIASES, DEPENDS, KNOWN, STRUCTURAL
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import Arguments
-from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import PLAIN, FunctionRef, Made, Value, Values
 
 if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
     from cache_strategy.profile.facts import Decoration
 
-_TASKS = "fastapi.BackgroundTasks().add_task"
-
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     """Calls of FastAPI, Starlette and what is used with them."""
-    if path == _TASKS:
+    if path == "fastapi.BackgroundTasks().add_task":
         rest = Arguments(arguments.positional[1:], arguments.keywords, arguments.node)
         for task in arguments.get(0, "func"):
             named = frame.analysis.functions[task.index].qualname if isinstance(task, FunctionRef) else path
             frame.facts.side_effects.add(f"task {named}")
             calls.call_value(frame, task, rest)
         return PLAIN
-    if path.startswith("fastapi_pagination.") and path.rpartition(".")[2] in ("paginate", "apaginate"):
+    if path.startswith("fastapi_pagination.") and path.endswith("paginate"):
         for values in arguments.all():
             frame.consume(values, arguments.node)
-        frame.facts.aggregates.add(arguments.line)
         return PLAIN
     answer = routes.call(frame, path, receiver, arguments)
     return responses.call(frame, path, receiver, arguments) if answer is None else answer
@@ -48,24 +44,19 @@ def decorated(
     """Routes, and Starlette's `@requires`."""
     if path == "starlette.authentication.requires":
         frame.note_context("user", "", decoration.node)
-        return True
-    if arguments is not None and routes.decorated(frame, function, path, receiver, arguments):
+    elif arguments is not None and routes.decorated(frame, function, path, receiver, arguments):
         responses.decorated(frame, function, arguments, decoration)
-        return True
     return path.startswith(("fastapi.", "starlette."))
 
 
 def value(frame: "Frame", proxy: Value, node: Node) -> Values | None:
     """`self.session` of a class-based view whose class says `session: Session = Depends(…)`."""
-    if isinstance(proxy, Made) and proxy.path in DEPENDS and node[0] == "attr":
-        injector = Injector(frame.analysis)
-        found = injector.depend(frame, proxy, None, frozenset())
-        for context in found.contexts:
-            frame.edge(context, node)
-        if found.personal:
-            frame.note_context("user", source_of(node), node)
-        return found.values
-    return None
+    if not isinstance(proxy, Made) or proxy.path not in DEPENDS or node[0] != "attr":
+        return None
+    found = Injector(frame.analysis, look=False).depend(frame, proxy, None, frozenset())
+    for context in found.contexts:
+        frame.edge(context, node)
+    return found.values
 
 
 framework = Framework(

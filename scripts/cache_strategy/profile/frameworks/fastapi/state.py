@@ -5,13 +5,12 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.profile.frameworks.fastapi.knowledge import APPLICATION, REQUEST
 from cache_strategy.profile.lowering import Node
-from cache_strategy.profile.values import UNKNOWN, External, Made, Value, Values
+from cache_strategy.profile.values import UNKNOWN, External, Value, Values
 
 if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
 
-_OF_REQUEST = f"{REQUEST}.state"
-_STATES = (_OF_REQUEST, f"{APPLICATION}.state")
+_STATES = (f"{REQUEST}.state", f"{APPLICATION}.state")
 _WORDS = (
     ("user", re.compile(r"user|account|identity|auth|member|principal|token", re.IGNORECASE)),
     ("tenant", re.compile(r"tenant|org|workspace|company|team|site", re.IGNORECASE)),
@@ -21,12 +20,11 @@ _WORDS = (
 
 def attribute(frame: "Frame", owner: Value, name: str, node: Node) -> Values | None:
     """`request.state.user`: what was stored there, and a context where its name says so."""
-    if not isinstance(owner, External | Made) or owner.path not in _STATES:
+    if not isinstance(owner, External) or owner.path not in _STATES:
         return None
-    if owner.path == _OF_REQUEST:
-        kind = next((kind for kind, words in _WORDS if words.search(name)), "")
-        if kind:
-            frame.note_context(kind, name, node)
+    kind = next((kind for kind, words in _WORDS if words.search(name)), "")
+    if kind and owner.path == _STATES[0]:
+        frame.note_context(kind, name, node)
     return frame.analysis.stored("fastapi state", name) or UNKNOWN
 
 
@@ -35,8 +33,6 @@ def store(frame: "Frame", path: str, values: Values, node: Node) -> bool:
     owner, _, name = path.rpartition(".")
     if owner in _STATES:
         frame.analysis.store("fastapi state", name, values)
-        return True
-    if path.startswith(f"{REQUEST}.session"):
+    elif path.startswith(f"{REQUEST}.session"):
         frame.facts.side_effects.add("session write")
-        return True
     return path.startswith("fastapi.")
