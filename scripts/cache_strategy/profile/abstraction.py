@@ -62,7 +62,6 @@ def abstract(values: Values) -> Values:
 
 
 def has_rows(values: Values) -> bool:
-    """Whether any of the values is more than data."""
     return any(not isinstance(v, Constant | Plain | Unknown | Argument) for v in values)
 
 

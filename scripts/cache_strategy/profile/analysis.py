@@ -128,7 +128,6 @@ class Analysis:
         return found
 
     def facts_of(self, module: ModuleInfo) -> Facts:
-        """What importing the module does."""
         return self.module_facts.setdefault(module.index, Facts())
 
     def _bound(self, frame: Frame, binding: Node) -> Values:
@@ -165,7 +164,6 @@ class Analysis:
 
     @contextmanager
     def _during(self, key: object) -> Iterator[None]:
-        """What leads back to itself sees that it is being looked at."""
         self._running.add(key)
         try:
             yield
@@ -207,7 +205,6 @@ class Analysis:
         return known[1] if known is not None and base.startswith(known[0]) else one(External(path))
 
     def canonical(self, path: str) -> str:
-        """The one spelling of an external path that the plugins know it by."""
         found = self._spellings.get(path)
         if found is None:
             found = path
@@ -292,7 +289,6 @@ class Analysis:
         return any(path.startswith("enum.") for path in self.mro(index)[1])
 
     def class_attribute(self, index: int, name: str) -> Values:
-        """What the assignment of `name` in the body of exactly this class gives."""
         info = self.classes[index]
         key = ("attribute", index, name)
         if key in self._globals_of_classes:
@@ -310,7 +306,6 @@ class Analysis:
         return found
 
     def binding(self, function: FunctionInfo) -> str:
-        """How a method is bound: "property", "static", "class" or "" for an ordinary one."""
         if function.index not in self._kinds:
             kind = ""
             for decorator in function.decorators:
@@ -356,7 +351,6 @@ class Analysis:
     # --- shared places: attributes of objects, of flask.g
 
     def store(self, owner: object, name: str, values: Values) -> None:
-        """Remembers that `values` were written to `owner.name`."""
         key = (owner, name)
         before = self.stores.get(key, NOTHING)
         after = join(before, abstraction.without_arguments(values))
@@ -371,7 +365,6 @@ class Analysis:
         return self.stores.get(key, NOTHING)
 
     def forget_evaluations(self) -> None:
-        """Drops what was evaluated with fewer shared values than are known now."""
         self.contexts.clear()
         self._keys.clear()
         self._per_function.clear()
@@ -428,7 +421,6 @@ class Analysis:
         return context
 
     def is_known(self, path: str) -> bool:
-        """Whether an external path means something to a plugin or to the library."""
         return path.startswith(self._packages) or library.known(path) is not None
 
     def contexts_of(self, function: int) -> list[Context]:
@@ -458,7 +450,6 @@ class Analysis:
         return [c for c in self.contexts[: self.solved] if c.index in live or c.function.index not in known]
 
     def generic(self, function: FunctionInfo) -> Context:
-        """The evaluation of a function for any arguments."""
         receiver: ClassRef | Instance | None = None
         if function.owner >= 0 and self.binding(function) != "static":
             is_class = self.binding(function) == "class"
@@ -492,7 +483,6 @@ class Analysis:
     def give_up(
         self, function: FunctionInfo | None, error: Exception, module: ModuleInfo | None = None
     ) -> None:
-        """Notes that a function or a module's top level could not be followed to its end."""
         if function is not None:
             module = self.modules[function.module]
         name = "its top level" if function is None else f"{function.qualname} (line {function.line})"

@@ -62,7 +62,6 @@ def _made(analysis: "Analysis") -> tuple[list[tuple[Made, FunctionInfo]], list[t
 
 
 def _objects(analysis: "Analysis") -> Iterator[tuple[ModuleInfo, str, Value]]:
-    """What the top levels of production code make, by the name it gets."""
     for module in analysis.modules:
         for name, bound in () if module.is_test else analysis.program.bindings(module).items():
             if any(b[0] in ("value", "declared") for b in bound):
@@ -134,14 +133,12 @@ def _database(analysis: "Analysis", main: ModuleInfo) -> tuple[str, str]:
 
 
 def requirements_of(repo: Path) -> tuple[str, ...]:
-    """The files that declare dependencies, those that emit can extend first."""
     below = [f"requirements/{path.name}" for path in sorted((repo / "requirements").glob("*.txt"))]
     beside = [path.name for path in sorted(repo.glob("requirements*.txt"))]
     return tuple(dict.fromkeys([*(n for n in _REQUIREMENTS if (repo / n).is_file()), *below, *beside]))
 
 
 def existing_caches(analysis: "Analysis") -> tuple[str, ...]:
-    """Caches that the code uses already, as "path:line what"."""
     found: set[tuple[str, int, str]] = {*analysis.notes.get("caches", ())}
     facts = [(context.function.module, context.facts) for context in analysis.contexts]
     for index, of in [*facts, *analysis.module_facts.items()]:

@@ -72,7 +72,6 @@ def resolved(frame: "Frame", values: Values, node: Node) -> Values:
 
 
 def touched(frame: "Frame", values: Values, node: Node) -> Values:
-    """The values of a whole chain; context that it reads is noted."""
     values = resolved(frame, values, node)
     for value in values:
         if isinstance(value, External):
@@ -313,7 +312,6 @@ def store_item(frame: "Frame", target: Node, values: Values) -> None:
 
 
 def with_item(value: Value, key: str | None, values: Values) -> Value:
-    """A container after `values` were put into it, under a key where that is known."""
     if isinstance(value, Mapping):
         fields = dict(value.fields)
         if key is not None and len(fields) < _MOST_PARTS:

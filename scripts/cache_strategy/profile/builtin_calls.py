@@ -40,7 +40,6 @@ _GROWING = frozenset("append add insert extend update appendleft setdefault".spl
 
 
 def builtin(frame: "Frame", name: str, arguments: Arguments) -> Values:
-    """What a built-in function gives; queries among its arguments are run."""
     from cache_strategy.profile import attributes, calls, serialization
 
     first = arguments.get(0)
@@ -98,7 +97,6 @@ def _consume(frame: "Frame", arguments: Arguments) -> None:
 
 
 def _apply_key(frame: "Frame", items: Values, arguments: Arguments) -> None:
-    """`key=` of sorted, min and max is called with each element."""
     from cache_strategy.profile import calls
 
     frame.loops += 1

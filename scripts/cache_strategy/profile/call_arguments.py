@@ -77,7 +77,6 @@ def assign_parameters(function: FunctionInfo, bound: bool, arguments: Arguments)
 
 
 def arguments_of(given: dict[str, Values]) -> tuple[tuple[str, str], ...]:
-    """Which parameters of the callee are exactly which arguments of the caller."""
     pairs = []
     for parameter, values in given.items():
         names = [v.name for v in values if isinstance(v, Argument)]
@@ -87,6 +86,5 @@ def arguments_of(given: dict[str, Values]) -> tuple[tuple[str, str], ...]:
 
 
 def substituted(context: Context, given: dict[str, Values]) -> Values:
-    """What the call gives: arguments that the callee returns are those of this call."""
     passed = (given.get(v.name, UNKNOWN) if isinstance(v, Argument) else one(v) for v in context.returns)
     return NOTHING.union(*passed)

@@ -65,7 +65,6 @@ def call(frame: "Frame", node: Node, arguments: Arguments | None = None) -> Valu
 
 
 def call_value(frame: "Frame", value: Value, arguments: Arguments) -> Values:
-    """Calls a value: a function, a class, something of another package."""
     if isinstance(value, FunctionRef):
         return invoke(frame, value.index, value.receiver, arguments)
     if isinstance(value, ClassRef):
@@ -87,7 +86,6 @@ def call_value(frame: "Frame", value: Value, arguments: Arguments) -> Values:
 
 
 def _call_partial(frame: "Frame", value: Made, arguments: Arguments) -> Values:
-    """Calls what `functools.partial` was given, with the arguments it was given first."""
     named = {name for name, _ in arguments.keywords}
     keywords = (*(k for k in value.keywords if k[0] not in named), *arguments.keywords)
     whole = Arguments((*value.args[1:], *arguments.positional), keywords, arguments.node)
@@ -238,7 +236,6 @@ def _call_unresolved(frame: "Frame", receiver: Value, name: str, arguments: Argu
 
 
 def note_unknown(frame: "Frame", node: Node) -> None:
-    """A call that could not be resolved and may hide an effect."""
     if len(frame.facts.unknown) < MOST_UNKNOWN:
         text = source_of(node[2]) if node[0] == "call" else source_of(node)
         if text != "…":
@@ -270,7 +267,6 @@ def invoke(
 
 
 def run_query(frame: "Frame", query: Query, node: Node) -> Values:
-    """Runs a query: its tables are read; gives what one result is."""
     for orm in frame.analysis.orms:
         if orm.name == query.orm and orm.iterate is not None:
             return orm.iterate(frame, query, node)
@@ -297,7 +293,6 @@ def enter(frame: "Frame", values: Values, node: Node) -> Values:
 
 
 def run_callbacks(frame: "Frame", arguments: Arguments) -> None:
-    """Functions that are given to something else are taken to be called by it."""
     for values in arguments.all():
         for value in values:
             if isinstance(value, FunctionRef):

@@ -101,7 +101,6 @@ class Judge:
         self.caching = self._caching()
 
     def _reached(self) -> dict[int, set[str]]:
-        """The endpoints that reach each function, by function index."""
         found: dict[int, set[str]] = {}
         for number, route in enumerate(self.routes):
             for index in self._below({route.context}):
@@ -109,7 +108,6 @@ class Judge:
         return found
 
     def _below(self, roots: set[int]) -> set[int]:
-        """The functions that these evaluations run, directly or not."""
         contexts = self.analysis.contexts
         seen = set(roots)
         queue = list(roots)
@@ -150,7 +148,6 @@ class Judge:
         return (f"is answered by {names[0]}, a cache that goes stale at its own times",) if names else ()
 
     def _every_request(self) -> set[int]:
-        """Functions that hooks around requests or every page's template run, directly or not."""
         roots = {index for route in self.routes for index in route.around}
         for (owner, _), functions in self.analysis.stores.items():
             for value in functions if owner == "flask context processors" else ():
@@ -172,7 +169,6 @@ class Judge:
         return merged(self.totals[c.index] for c in self.live.get(function.index, ()))
 
     def writers_of(self, tables: tuple[str, ...]) -> tuple[Writer, ...]:
-        """The writers of any of the tables, by place; the same tuple for the same tables."""
         known = self.writers_by_tables.get(tables)
         if known is None:
             wanted = {*tables, UNKNOWN_TABLE} if tables else set()
@@ -196,7 +192,6 @@ class Judge:
         *, reads: tuple[str, ...] | None = None, per_user: bool = False, returns: Returned = "plain",
         endpoint: Endpoint | None = None, text: str = "", before: tuple[str, ...] = (), after: tuple[str, ...] = (),
     ) -> None:  # fmt: skip
-        """Adds a candidate; `before` and `after` are reasons beside those of its score."""
         reads = total.tables() if reads is None else reads
         writers = self.writers_of(reads)
         standing = self.standing(function)
@@ -281,7 +276,6 @@ class Judge:
         self.query(function, total)
 
     def object_argument(self, function: FunctionInfo) -> str | None:
-        """Why the arguments cannot be a key: one is a row, a session, another object."""
         for context in self.live.get(function.index, ()):
             for name, values in {**annotated_parameters(self.analysis, function), **context.bound}.items():
                 what = next((w for w in map(partial(_object_word, self.analysis), values) if w), "")
@@ -290,7 +284,6 @@ class Judge:
         return None
 
     def query(self, function: FunctionInfo, total: Total) -> None:
-        """Raw SQL aggregates without parameters: a materialized view can hold them."""
         texts = {text for c in self.live.get(function.index, ()) for text, _ in c.facts.sql}
         for text in sorted(texts):
             statement = sql.read_statement(text)
@@ -341,7 +334,6 @@ class Judge:
 
 
 def _reason_of_kind(analysis: "Analysis", function: FunctionInfo) -> str | None:
-    """Why a function cannot be cached where it stands."""
     if function.outer >= 0:
         return "is defined inside another function and belongs to one call of it"
     if function.owner >= 0:

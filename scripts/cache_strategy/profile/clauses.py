@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 
 def combine(frame: "Frame", node: Node, parts: list[Values]) -> Values:
-    """`column == value`, `this & that` and the other operators."""
     sign = node[2]
     keys: frozenset[RowKey] = frozenset()
     if sign in ("and", "&"):
@@ -34,7 +33,6 @@ def combine(frame: "Frame", node: Node, parts: list[Values]) -> Values:
 
 
 def merged(parts: Iterable[Values], keys: frozenset[RowKey] = frozenset(), aggregate: bool = False) -> Clause:
-    """One clause that names whatever the clauses and queries among the parts name."""
     tables: frozenset[str] = frozenset()
     inner: frozenset[str] = frozenset()
     for part in parts:
@@ -66,7 +64,6 @@ def _equality(columns: Values, others: Values) -> frozenset[RowKey]:
 
 
 def flattened(values: Values) -> list[Value]:
-    """The values, with those inside lists and tuples instead of the list."""
     found: list[Value] = []
     for value in values:
         if isinstance(value, Many | Parts):

@@ -32,7 +32,6 @@ class Total:
     external: set[str] = field(default_factory=set)
 
     def size(self) -> int:
-        """A number that grows whenever something is added."""
         return sum(len(getattr(self, name)) for name in _SETS) + self.looped + self.aggregates + self.renders
 
     def tables(self) -> tuple[str, ...]:
@@ -126,7 +125,6 @@ def _unite(total: Total, other: Total, names: tuple[str, ...]) -> None:
 
 
 def before(analysis: "Analysis", function: FunctionInfo, totals: list[Total]) -> Total:
-    """What the decorators of a function do around it."""
     decoration = analysis.decoration(function)
     found = own(-1, decoration.facts)
     for index in (*decoration.contexts, *(call.callee for call in decoration.facts.calls)):

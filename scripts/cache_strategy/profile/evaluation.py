@@ -97,7 +97,6 @@ class Frame:
         return found
 
     def note_read(self, tables: Iterable[str], node: Node, key: RowKey | None = None) -> None:
-        """A query reads `tables`; `key` says which rows where an argument picks them."""
         line = line_of(node)
         for table in tables:
             self.facts.reads.add((table, key if key is not None and key.table == table else None))
@@ -169,7 +168,6 @@ class Frame:
     # --- statements
 
     def run(self, statements: Node) -> bool:
-        """Runs statements in order; True where they always leave the function."""
         for statement in statements:
             handler = _STATEMENTS.get(statement[0])
             if handler is not None and handler(self, statement):
@@ -325,7 +323,6 @@ class Frame:
     # --- assignment
 
     def assign(self, target: Node, values: Values, source: Node, statement: Node) -> None:
-        """Binds values to a target: a name, an attribute, an element, several at once."""
         kind = target[0]
         if kind == "name":
             self.env[target[2]] = values
@@ -350,7 +347,6 @@ class Frame:
     # --- expressions
 
     def expression(self, node: Node) -> Values:
-        """What an expression may stand for; what evaluating it does is noted."""
         return _EXPRESSIONS[node[0]](self, node)
 
     def _name_of(self, node: Node) -> Values:
@@ -436,7 +432,6 @@ class Frame:
         return PLAIN
 
     def consume(self, values: Values, node: Node) -> None:
-        """Somebody needs the values themselves: queries among them are run."""
         for value in values:
             if isinstance(value, Query):
                 calls.run_query(self, value, node)
@@ -498,7 +493,6 @@ class Frame:
     # --- iteration and calls, for the plugins too
 
     def iterate(self, values: Values, node: Node) -> Values:
-        """What the elements of the values are; a query among them is run."""
         found: Values = NOTHING
         for value in values:
             if isinstance(value, Many | Page):
@@ -558,7 +552,6 @@ def _merged(one_env: dict[str, Values], other: dict[str, Values]) -> dict[str, V
 
 
 def _pieces(values: Values, count: int) -> list[Values] | None:
-    """The parts of tuples whose parts are known one by one."""
     pieces: list[Values] = [NOTHING] * count
     for value in values:
         if not isinstance(value, Parts) or len(value.parts) != count:

@@ -133,19 +133,16 @@ def endpoint_of(analysis: Analysis, route: Route, totals: list[Total]) -> Endpoi
 
 
 def context_of(route: Route, total: Total) -> tuple[str, ...]:
-    """The kinds of context of an endpoint; its own path is no context of it."""
     kinds = {c.kind for c in total.context}
     kinds |= {kind for kind, parts in (("query", route.query_parts), ("body", route.body_parts)) if parts}
     return tuple(sorted(kinds - {"path"}))
 
 
 def own_guards(analysis: Analysis, function: FunctionInfo, totals: list[Total]) -> list[str]:
-    """The application's own decorators that look up an identity, as written."""
     return [text for index, text in analysis.decoration(function).wrappers if identifies(totals[index])]
 
 
 def identifies(total: Total) -> bool:
-    """Whether somebody's identity is looked up."""
     return any(c.kind in ("user", "session", "cookie") or c.name == "Authorization" for c in total.context)
 
 
@@ -219,7 +216,6 @@ def tables_of(analysis: Analysis) -> tuple[Table, ...]:
 
 
 def _in_use(program: Program, plugins: Sequence[Plugin]) -> tuple[str, ...]:
-    """The plugins one of whose packages a module of production code imports."""
     roots = {
         binding[1].partition(".")[0]
         for module in program.modules

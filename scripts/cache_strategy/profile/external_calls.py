@@ -20,7 +20,6 @@ _REGISTERING = frozenset(
 
 
 def is_structural(frame: "Frame", path: str) -> bool:
-    """Whether a framework or an ORM wants to know what an object of this path was made of."""
     known = frame.analysis.structures
     if path not in known:
         spelled = frame.analysis.canonical(path)
@@ -32,7 +31,6 @@ def is_structural(frame: "Frame", path: str) -> bool:
 
 
 def call_path(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values:
-    """A call into another package, by its path."""
     analysis = frame.analysis
     path = analysis.canonical(path)
     if path.startswith(library.CACHES) and (

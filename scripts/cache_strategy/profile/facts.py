@@ -53,7 +53,6 @@ class Facts:
     external_calls: set[str] = field(default_factory=set)
 
     def include(self, other: "Facts") -> None:
-        """Takes in what a part that is evaluated by itself saw."""
         for name in self.__slots__:
             mine, its = getattr(self, name), getattr(other, name)
             if isinstance(mine, set):

@@ -29,7 +29,6 @@ class ContextKey:
 
 
 def key_of_context(analysis: "Analysis", context: Iterable[ContextRead]) -> ContextKey:
-    """The key parts that the context of an answer demands."""
     parts: dict[str, KeyPart] = {}
     problem = ""
     per_user = False
@@ -79,7 +78,6 @@ def _words(read: ContextRead) -> str:
 
 
 def rows_of(reads: set[Read], parts: tuple[KeyPart, ...]) -> tuple[RowRead, ...]:
-    """The tables of which only the row is read whose primary key is a part of the key."""
     names = {part.name for part in parts}
     by_table: dict[str, set[str]] = {}
     for table, key in reads:

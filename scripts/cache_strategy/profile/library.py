@@ -17,7 +17,6 @@ class Known:
 
 
 def known_paths(kind: str, paths: str, beginning: str = "") -> dict[str, Known]:
-    """The same meaning for each of the paths, which are given as words."""
     return {beginning + path: Known(kind) for path in paths.split()}
 
 

@@ -69,7 +69,6 @@ def lower(tree: ast.Module) -> Node:
 
 
 def line_of(node: Node) -> int:
-    """The line of a node; 0 for one that has none."""
     return node[1] if len(node) > 1 and isinstance(node[1], int) else 0
 
 
@@ -109,7 +108,6 @@ class _Lowering:
         return tuple([(k.arg or "", self.expression(k.value)) for k in nodes])
 
     def outer(self) -> int:
-        """The function around, by its index; -1 outside of one."""
         return next((index for kind, index in reversed(self.around) if kind == "def"), -1)
 
     # --- statements
@@ -284,7 +282,6 @@ def _constant(lowering: _Lowering, node: ast.Constant) -> Node:
 
 
 def _self_stores(body: Node) -> set[str]:
-    """The names that statements bind on `self`."""
     found: set[str] = set()
     queue = list(body)
     while queue:

@@ -107,7 +107,6 @@ class Program:
             self.add(source, folders)
 
     def add(self, source: Source, packages: set[str]) -> None:
-        """Takes a module in; `packages` are the folders that are packages."""
         functions, classes, body = source.lowered
         name, is_package = module_name(_from_root(source.path, packages))
         module = ModuleInfo(
@@ -160,7 +159,6 @@ class Program:
             )
 
     def bindings(self, module: ModuleInfo) -> dict[str, list[Node]]:
-        """What each name of the module's top level is bound to, in order."""
         if module.bound is None:
             module.bound = {}
             _bind(module.statements(), module.bound, module.stars)
@@ -231,7 +229,6 @@ def _from_root(path: str, packages: set[str]) -> str:
 
 
 def shared(one: str, other: str) -> int:
-    """How many folders two paths have in common from the start."""
     count = 0
     for a, b in zip(one.split("/"), other.split("/"), strict=False):
         if a != b:

@@ -32,7 +32,6 @@ _ORDER: tuple[Returned, ...] = ("orm", "lazy", "response", "template", "unknown"
 
 
 def returned_of(analysis: "Analysis", values: Values) -> Returned:
-    """The kind of what a function returns; the worst where it may return several."""
     known: dict[object, Returned] = {}
     found = {_kind(analysis, value, 0, known) for value in values} or {"none"}
     return next(kind for kind in _ORDER if kind in found)

@@ -45,7 +45,6 @@ def tables_of_relation(frame: "Frame", relation: Relation) -> frozenset[str]:
 
 
 def store(frame: "Frame", mapped: Mapped, name: str, values: Values, node: Node) -> bool:
-    """`row.name = …`: whether the name is mapped, in which case it is a write."""
     relation = mapped.relations.get(name)
     if mapped.explicit:
         return relation is not None or name in mapped.columns
@@ -72,7 +71,6 @@ def write_relation(frame: "Frame", mapped: Mapped, relation: Relation, node: Nod
 
 
 def write_new(frame: "Frame", values: Values, node: Node) -> None:
-    """Rows made here that are put on a row of the database are written with it."""
     for value in values:
         mapped = frame.analysis.row(value)
         if mapped is not None and isinstance(value, Instance) and value.new:

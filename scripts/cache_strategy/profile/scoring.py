@@ -32,7 +32,6 @@ def score_of(
     name: str, total: Total, writers: tuple[Writer, ...], standing: Standing, *, per_user: bool, parameters: int,
     is_endpoint: bool, plain: bool,
 ) -> tuple[float, tuple[str, ...]]:  # fmt: skip
-    """(score, reasons): the reasons are short sentences with the facts they rest on."""
     points = 0.0
     because: list[str] = []
     tables = total.tables()

@@ -80,7 +80,6 @@ def dump(
     only: frozenset[str] = frozenset(),
     seen: frozenset[tuple[int, Value]] = frozenset(),
 ) -> None:
-    """What dumping rows by a marshmallow schema reads."""
     analysis = frame.analysis
     items = rows_in(frame, values, node)
     fresh = frozenset(v for v in items if (schema, v) not in seen)
@@ -231,7 +230,6 @@ def _of_rows(frame: "Frame", values: Values, name: str, node: Node) -> Values:
 
 
 def rows_in(frame: "Frame", values: Values, node: Node) -> Values:
-    """The single rows in values: lists, queries and pages are gone through."""
     found: Values = NOTHING
     for value in values:
         if isinstance(value, Many | Page | Parts):
@@ -261,7 +259,6 @@ def encode(frame: "Frame", values: Values, node: Node, level: int = 0) -> None:
 
 
 def close_over(frame: "Frame", value: Instance, node: Node, seen: set[int] | None = None) -> None:
-    """Reads every relationship and property of a row, and of the rows they lead to."""
     seen = set() if seen is None else seen
     analysis = frame.analysis
     mapped = analysis.mapped.get(value.index)

@@ -31,7 +31,6 @@ def source_of(node: Node) -> str:
 
 
 def quoted(value: object) -> str:
-    """A literal as source text, text in double quotes."""
     if isinstance(value, str):
         return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
     return repr(value)

@@ -162,7 +162,6 @@ class Page(Frame):
             self.place = before
 
     def nested(self, name: str, work: Callable[[], object]) -> None:
-        """Runs what may lead back to itself."""
         if name not in self.stack and self.count < _MOST_INCLUDED:
             self.count += 1
             self.stack.append(name)
@@ -170,7 +169,6 @@ class Page(Frame):
             self.stack.pop()
 
     def other(self, node: Node) -> None:
-        """extends, include, import, from … import …"""
         _, _, target, imported = node
         named = [part[1] for part in (target[2] if target[0] == "seq" else (target,)) if part[0] == "const"]
         if not named:

@@ -57,11 +57,9 @@ class Made:
     owner: int = -1
 
     def arg(self, position: int, name: str = "") -> "Values":
-        """The argument at a position or under a name; empty where it is not given."""
         return self.args[position] if position < len(self.args) else self.keyword(name) if name else NOTHING
 
     def keyword(self, name: str) -> "Values":
-        """The values of one keyword argument; empty where it is not given."""
         return next((values for key, values in self.keywords if key == name), NOTHING)
 
 
@@ -218,7 +216,6 @@ def one(value: Value) -> Values:
 
 
 def join(*sets: Values) -> Values:
-    """The union; a union that grew too wide is simplified: literals become plain data."""
     found: Values = frozenset().union(*sets)
     if len(found) > _WIDEST:
         found = frozenset(Plain() if isinstance(v, Constant) else v for v in found)
@@ -228,20 +225,17 @@ def join(*sets: Values) -> Values:
 
 
 def many(items: Values, lazy: bool = False) -> Values:
-    """A collection of `items`; a collection nested too deeply is anything."""
     return one(Many(items, lazy)) if depth(items) < _DEEPEST else UNKNOWN
 
 
 @lru_cache(maxsize=100_000)
 def depth(values: Values) -> int:
-    """How deeply collections nest in these values."""
     return max(
         (1 + max(map(depth, contents(value)), default=0) for value in values if contents(value)), default=0
     )
 
 
 def contents(value: Value) -> "tuple[Values, ...]":
-    """What a container holds, part by part; empty for everything else."""
     if isinstance(value, Many | Page):
         return (value.items,)
     if isinstance(value, Mapping):
@@ -252,7 +246,6 @@ def contents(value: Value) -> "tuple[Values, ...]":
 
 
 def literal(value: Value) -> str | None:
-    """The text of a literal text; None for any other value."""
     return value.value if isinstance(value, Constant) and isinstance(value.value, str) else None
 
 
@@ -263,7 +256,6 @@ def text_in(values: Values) -> str | None:
 
 
 def texts_in(values: Values) -> list[str]:
-    """Every literal text of these values, also inside lists and tuples, sorted."""
     found: set[str] = set()
     for value in values:
         if isinstance(value, Many | Parts):

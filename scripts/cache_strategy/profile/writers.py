@@ -134,7 +134,6 @@ def _note_committers(
 
 
 def _committing(analysis: "Analysis") -> dict[int, frozenset[int]]:
-    """For each evaluation below which a commit runs: the evaluations that commit."""
     found: dict[int, frozenset[int]] = {
         c.index: frozenset((c.index,)) for c in analysis.contexts if c.facts.commits
     }

@@ -58,7 +58,6 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
 
 
 def unresolved(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
-    """A cursor or a connection that was handed in, told by the SQL that it is given."""
     if name in _RUNNING and execute(frame, arguments):
         return many(PLAIN)
     return None
@@ -83,7 +82,6 @@ def execute(frame: "Frame", arguments: Arguments) -> bool:
 
 
 def note(frame: "Frame", statement: sql.Statement, text: str, node: Node) -> None:
-    """Notes what a statement reads and writes."""
     line = line_of(node)
     frame.note_read(statement.reads, node)
     for table in statement.writes:

@@ -63,7 +63,6 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
 
 
 def store(frame: "Frame", path: str, values: Values) -> bool:
-    """`app.jinja_env.globals["name"] = …`, and filters."""
     place, _, name = path.rpartition("[")
     is_filter = place.endswith(".jinja_env.filters")
     if not name or not (is_filter or place.endswith(".jinja_env.globals")):

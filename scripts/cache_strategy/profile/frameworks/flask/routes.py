@@ -66,7 +66,6 @@ def notes_of(analysis: "Analysis") -> Notes:
 def decorated(
     frame: "Frame", function: int, path: str, receiver: Value | None, arguments: Arguments | None
 ) -> bool:
-    """`@app.route(…)`, `@blueprint.get(…)`."""
     last = path.rpartition(".")[2]
     owner = path[: -len(last) - 1]
     if arguments is None or not (owner in _APPS or owner in _BLUEPRINTS or owner == "?"):
@@ -166,7 +165,6 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
 
 
 def _register(frame: "Frame", receiver: Value | None, last: str, arguments: Arguments) -> None:
-    """A blueprint or a namespace is put below an application, a blueprint or an API."""
     given = arguments.get(1, "path" if last == "add_namespace" else "url_prefix")
     parents: list[Value | None] = [receiver]
     if isinstance(receiver, Made) and receiver.path == "flask_smorest.Api()":
@@ -206,7 +204,6 @@ def _add_view(
 
 
 def _decorate_view(frame: "Frame", view: ClassRef, function: int) -> None:
-    """The decorators that a view class lists for all of its methods."""
     analysis = frame.analysis
     info = analysis.functions[function]
     found = analysis.decoration(info)
@@ -225,7 +222,6 @@ def _decorate_view(frame: "Frame", view: ClassRef, function: int) -> None:
 
 
 def routes(analysis: "Analysis") -> list[Route]:
-    """Every route with its full path, its handler's evaluation and the hooks around it."""
     notes = notes_of(analysis)
     found: list[Route] = []
     around: dict[tuple[Made, ...], tuple[int, ...]] = {}

@@ -76,7 +76,6 @@ def _behind(frame: "Frame", proxy: Made, node: Node) -> Values:
 
 
 def _run(frame: "Frame", function: Value, node: Node) -> Values:
-    """What a function gives that runs as part of this evaluation."""
     if not isinstance(function, FunctionRef):
         return NOTHING
     context = frame.analysis.generic(frame.analysis.functions[function.index])
@@ -85,7 +84,6 @@ def _run(frame: "Frame", function: Value, node: Node) -> Values:
 
 
 def _note_user(frame: "Frame", path: str, node: Node) -> None:
-    """The context, and which package's user it is: the identity is read from there."""
     read = frame.note_context("user", "", node)
     frame.analysis.notes.setdefault("flask identities", {})[read] = path.partition(".")[0]
 
@@ -179,7 +177,6 @@ def store(frame: "Frame", path: str, values: Values, node: Node) -> bool:
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
-    """Calls that ask who is there, or keep something for the request or the session."""
     last = path.rpartition(".")[2]
     if path in _ASKING:
         _note_user(frame, path, arguments.node)

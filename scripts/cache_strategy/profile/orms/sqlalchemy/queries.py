@@ -125,7 +125,6 @@ def _of_class(frame: "Frame", mapped: "Mapped", value: ClassRef, name: str, node
 
 
 def _of_alias(frame: "Frame", value: Clause, name: str) -> Values:
-    """A column or a relationship of an alias, a column of a subquery."""
     tables = value.tables
     entities: Values = PLAIN
     for entity in value.entities:
@@ -152,7 +151,6 @@ def has_star(arguments: Arguments) -> bool:
 
 
 def _of_mixin(frame: "Frame", index: int) -> Values | None:
-    """`self.query` in a mixin: of any mapped class that derives from it."""
     found: Values = NOTHING
     for mapped in frame.analysis.mapped.values():
         if index in frame.analysis.mro(mapped.index)[0]:
@@ -224,7 +222,6 @@ def function_call(name: str, arguments: Arguments) -> Values:
 
 
 def build(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values:
-    """A query after one more method of putting it together."""
     if name == "filter_by":
         return one(_filter_by(frame, query, arguments))
     if name in ("with_entities", "with_only_columns"):
@@ -327,7 +324,6 @@ def by_primary_key(frame: "Frame", query: Query, values: Values) -> Query:
 
 
 def run(frame: "Frame", query: Query, node: Node) -> Values:
-    """Runs a query: notes what it reads or writes; gives what one result is."""
     if query.verb != "select":
         targets = set(query.target.split(" ")) if query.target else {"?"}
         _write(frame, query, targets, "raw-sql" if query.sql else "bulk", node)
@@ -350,7 +346,6 @@ def run(frame: "Frame", query: Query, node: Node) -> Values:
 
 
 def _load_eagerly(frame: "Frame", value: Value, node: Node, seen: tuple[int, ...]) -> None:
-    """A row brings along the rows of its relationships that are loaded with it."""
     row = frame.analysis.row(value)
     for relation in row.relations.values() if row is not None and row.index not in seen else ():
         if relation.eager:
@@ -360,7 +355,6 @@ def _load_eagerly(frame: "Frame", value: Value, node: Node, seen: tuple[int, ...
 
 
 def is_primary_key(frame: "Frame", key: RowKey) -> bool:
-    """Whether the key's column is the whole primary key of its table."""
     for mapped in frame.analysis.mapped.values():
         if mapped.table == key.table:
             return [mapped.columns.get(name, name) for name in mapped.primary_key] == [key.column]

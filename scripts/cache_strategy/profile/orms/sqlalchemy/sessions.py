@@ -334,7 +334,6 @@ def _database_call(frame: "Frame", name: str, arguments: Arguments) -> Values | 
 
 
 def written(frame: "Frame", value: Value, node: Node) -> None:
-    """A row is added or merged; "?" where it is not known of which class."""
     if isinstance(value, Instance):
         mapped = frame.analysis.row(value)
         for table in mapped.tables if mapped is not None else tables_below(frame, value.index) or ["?"]:
@@ -347,7 +346,6 @@ def written(frame: "Frame", value: Value, node: Node) -> None:
 
 
 def deleted(frame: "Frame", value: Value, node: Node) -> None:
-    """A row is deleted; "?" where it is not known of which class."""
     row = frame.analysis.row(value)
     found = (
         [row] if row is not None else mapped_below(frame, value.index) if isinstance(value, Instance) else []
