@@ -4,7 +4,6 @@ import pytest
 
 from cache_strategy import hookify
 from cache_strategy.model.errors import CacheStrategyError
-from cache_strategy.rules._hookify_plugin import read_like_hookify
 
 GOOD = "---\nname: no-rm\nenabled: true\nevent: bash\naction: block\npattern: rm\\s+-rf\n---\n\nUse trash.\n"
 
@@ -161,19 +160,3 @@ def test_the_list_shows_every_rule_with_its_state(tmp_path):
         ("c", False, "", "", broken),
         ("d", True, "file", "warn", "file_path ends_with .env"),
     ]
-
-
-@pytest.mark.parametrize(
-    ("head", "expected"),
-    [
-        ("name: \"r'\"\nx: 'true'", {"name": "r", "x": True}),
-        ("pattern: a---b\naction: block", {"pattern": "a"}),
-        ("c:\n  - field: a, pattern: c{1,2}", {"c": [{"field": "a", "pattern": "c{1"}]}),
-        ("c:\n  - field: a\n    pattern: b", {"c": [{"field": "a", "pattern": "b"}]}),
-        ("tools:\n  - a\n  - 'b'", {"tools": ["a", "b"]}),
-    ],
-)
-def test_hookifys_reading_of_a_front_matter(head, expected):
-    assert read_like_hookify(f"---\n{head}\n---\nm") == expected
-    assert read_like_hookify(f"\ufeff---\n{head}\n---\nm") is None
-    assert read_like_hookify(f"---\n{head.replace('---', '')}\n") is None

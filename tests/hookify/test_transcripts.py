@@ -42,15 +42,6 @@ def test_how_a_call_ended_is_told_apart(tmp_path, result, details, error, outcom
     assert [call.outcome for call in session.calls] == [outcome]
 
 
-def test_the_reason_of_a_rejection_is_what_the_user_typed(talk):
-    line = talk.reject("Bash", {"command": "git push"}, "never push\nwithout tests")
-
-    _, (session,) = read(talk.path)
-
-    (call,) = session.calls
-    assert (call.reason, call.result_line) == ("never push\nwithout tests", line)
-
-
 def test_a_result_finds_its_call_when_tool_ids_are_blotted_out(talk):
     talk.run("make", "Exit code 2", error=True)
     talk.run("ls")
@@ -193,8 +184,6 @@ def test_words_inside_a_tool_result_are_not_taken_for_records(talk):
         (None, "is not there"),
         (b"", "is empty"),
         (b"\x7fELF\x02\x01\x01\x00" * 500, "is not a Claude Code transcript"),
-        (b'{"name": "package", "version": 1}\n', "is not a Claude Code transcript"),
-        (b"# Notes\n\nNever push.\n", "is not a Claude Code transcript"),
         (b'{"type":"response_item","payload":{"role":"user"}}\n', "is not a Claude Code transcript"),
     ],
 )

@@ -89,19 +89,6 @@ def test_a_corrected_caching_mistake_is_stopped_the_next_time(project):
     assert guarded(project, "Edit", {**edit, "old_string": "timeout=3600", "new_string": "timeout=600"}) == {}
 
 
-def test_the_guard_speaks_the_users_words_once_the_rule_is_written(project):
-    restart = {"command": "cd infra && docker compose restart tunnel"}
-    silent = guarded(project, "Bash", restart)
-    accept(hookify.propose([TRANSCRIPTS / "user_correction.jsonl"]), project)
-    answer = guarded(project, "Bash", restart)
-    warning = guarded(project, "Bash", {"command": "npm install left-pad"})
-
-    assert (silent, answer["permissionDecision"]) == ({}, "deny")
-    assert "do not restart the tunnel again" in answer["permissionDecisionReason"]
-    assert "permissionDecision" not in warning and "Use pnpm." in warning["additionalContext"]
-    assert guarded(project, "Bash", {"command": "pnpm install && docker compose ps"}) == {}
-
-
 def test_what_is_written_fires_where_the_back_test_says_and_has_nothing_to_complain_of(project):
     proposals = hookify.propose([TRANSCRIPTS])
     accept(proposals, project)
@@ -220,19 +207,6 @@ def test_proposals_are_read_from_the_json_that_propose_prints(project, tmp_path)
         path.write_text(content)
         with pytest.raises(CacheStrategyError, match=wrong):
             hookify.read_proposals(path)
-
-
-def test_a_rule_about_a_path_stops_every_tool_that_writes_there(talk, project):
-    talk.say("go")
-    edit = {"file_path": "/p/production.yml", "old_string": "a", "new_string": ""}
-    talk.reject("Edit", edit, "never touch this")
-
-    accept(hookify.propose([talk.path]), project, "leave-production-yml")
-
-    path = str(project / "deploy" / "production.yml")
-    assert guarded(project, "Edit", {**edit, "file_path": path})["permissionDecision"] == "deny"
-    assert guarded(project, "Write", {"file_path": path, "content": "a"})["permissionDecision"] == "deny"
-    assert guarded(project, "Write", {"file_path": path + ".md", "content": "a"}) == {}
 
 
 def test_a_rule_is_turned_off_and_on_and_nothing_else_in_it_changes(project):

@@ -98,7 +98,7 @@ def _is_near(draft: Draft, call: ToolCall) -> bool:
 def _judge_of(draft: Draft) -> Callable[[ToolCall], bool]:
     """The function that says whether a draft stops a call."""
     if draft.check:
-        return _command_check(draft.check) if draft.event == "bash" else _change_check(draft.check)
+        return _check_judge(draft.check)
     pattern = re.compile(draft.pattern, re.I)
     if draft.event != "file":
         return lambda call: bool(pattern.search(call.command[:_COMMAND_LIMIT]))
@@ -108,24 +108,15 @@ def _judge_of(draft: Draft) -> Callable[[ToolCall], bool]:
     return lambda call: bool(files.search(call.path)) and newly_matches(pattern, call)
 
 
-def _command_check(check: str) -> Callable[[ToolCall], bool]:
+def _check_judge(check: str) -> Callable[[ToolCall], bool]:
     def fires(call: ToolCall) -> bool:
-        command = call.command[:_COMMAND_LIMIT]
-        return bool(_CACHING.search(command)) and any(
-            f.name == check for f in check_command(command, call.cwd)
-        )
-
-    return fires
-
-
-def _change_check(check: str) -> Callable[[ToolCall], bool]:
-    def fires(call: ToolCall) -> bool:
-        change = change_of(call)
-        if change is None:
-            return False
-        before, after = change
-        if not (_CACHING.search(after) or (before is not None and _CACHING.search(before))):
-            return False
-        return any(f.name == check for f in check_change(before, after, call.path))
+        if call.command:
+            command = call.command[:_COMMAND_LIMIT]
+            found = check_command(command, call.cwd) if _CACHING.search(command) else []
+        else:
+            before, after = change_of(call) or (None, "")
+            speaks = _CACHING.search(after) or _CACHING.search(before or "")
+            found = check_change(before, after, call.path) if speaks else []
+        return any(finding.name == check for finding in found)
 
     return fires

@@ -48,26 +48,22 @@ def check_rules(project: Path) -> tuple[RuleProblem, ...]:
     """
     if not project.is_dir():
         raise CacheStrategyError(f"{project}: is no folder; name the project whose rules are checked.")
-    problems = [_unread(path, project) for path in sorted((project / ".claude").glob("hookify.*.md"))]
-    found = [problem for problem in problems if problem is not None]
+    found = [
+        RuleProblem(
+            path=shown_path(path, project),
+            line=1,
+            severity="error",
+            message="is not read: rule files end in .local.md.",
+            fix=f"Rename it to {path.name.removesuffix('.md')}.local.md.",
+        )
+        for path in (project / ".claude").glob("hookify.*.md")
+        if not path.name.endswith(".local.md")
+    ]
     names: dict[str, str] = {}
     for path in rule_paths(project):
         checker = _Checker(read_rule_file(path), shown_path(path, project), names)
         found += checker.problems()
     return tuple(sorted(found, key=lambda p: (p.path, p.line, p.severity, p.message)))
-
-
-def _unread(path: Path, project: Path) -> RuleProblem | None:
-    """A file that looks like a rule and that nobody reads."""
-    if path.name.endswith(".local.md"):
-        return None
-    return RuleProblem(
-        path=path.relative_to(project).as_posix(),
-        line=1,
-        severity="error",
-        message="is not read: rule files end in .local.md.",
-        fix=f"Rename it to {path.name.removesuffix('.md')}.local.md.",
-    )
 
 
 class _Checker:

@@ -8,7 +8,7 @@ from cache_strategy.hookify.linking import LOOKED_BACK, linked
 from cache_strategy.hookify.masking import shown
 from cache_strategy.hookify.transcripts import Session
 from cache_strategy.hookify.wording import LASTING, objections_in
-from cache_strategy.model.proposal import Incident, RuleEvent
+from cache_strategy.model.proposal import Incident
 
 _SUBJECT_LIMIT = 160
 QUOTE_LIMIT = 200
@@ -75,7 +75,7 @@ def incident_of(sighting: Sighting, draft: Draft | None) -> Incident:
         file=sighting.file,
         line=sighting.line,
         quote=quote_of(sighting),
-        event=draft.event if draft is not None else _event_of(sighting),
+        event=draft.event if draft is not None else None,
         subject=subject_of(sighting),
         calls=tuple(call.key for call in sighting.calls),
         strength=sighting.strength,
@@ -83,11 +83,3 @@ def incident_of(sighting: Sighting, draft: Draft | None) -> Incident:
         check=sighting.check,
         session=sighting.session,
     )
-
-
-def _event_of(sighting: Sighting) -> RuleEvent | None:
-    if not sighting.calls:
-        return None
-    if sighting.calls[0].command:
-        return "bash"
-    return "file" if sighting.calls[0].path else None

@@ -57,10 +57,9 @@ class Transcripts:
     def _nothing_read(self) -> str:
         if not self.unread:
             return f"No transcript was named; name .jsonl files or a folder. {_KEPT}"
-        first = f"{self.unread[0].path}: {self.unread[0].reason}"
-        if len(self.unread) == 1:
-            return f"{first}; a Claude Code transcript (.jsonl) is needed. {_KEPT}"
-        return f"None of {len(self.unread)} files is a Claude Code transcript (first: {first}). {_KEPT}"
+        first, more = self.unread[0], len(self.unread) - 1
+        others = f" (and {more} other files are none either)" if more else ""
+        return f"{first.path}: {first.reason}{others}; a Claude Code transcript (.jsonl) is needed. {_KEPT}"
 
     def _read(self, path: Path) -> Session | None:
         reader = SessionReader(str(path), self)

@@ -56,18 +56,15 @@ def write_rules(proposals: Proposals, names: Sequence[str], project: Path) -> tu
         Refusal: a rule file of that name is there already.
     """
     known = {proposal.name: proposal for proposal in proposals.proposals}
+    listed = ", ".join(known) or "none"
     if not names:
-        raise CacheStrategyError(
-            f"No proposal was named; name those you accept, of {', '.join(known) or 'none proposed'}."
-        )
+        raise CacheStrategyError(f"No proposal was named; name those you accept, of {listed}.")
     for name in names:
         if name not in known:
-            raise CacheStrategyError(
-                f"{plain(name)[:80]}: is not proposed; there are {', '.join(known) or 'none'}."
-            )
+            raise CacheStrategyError(f"{plain(name)[:80]}: is not proposed; there are {listed}.")
     accepted = [known[name] for name in dict.fromkeys(names)]
     folder = _folder_of(project)
-    texts = [(folder / file_name(proposal), rule_text(proposal)) for proposal in accepted]
+    texts = [(folder / _file_name(proposal), _rule_text(proposal)) for proposal in accepted]
     for path, _ in texts:
         if os.path.lexists(path):
             raise _already_there(path)
@@ -131,13 +128,7 @@ def _rule_named(name: str, project: Path) -> RuleFile:
     return named[0]
 
 
-def file_name(proposal: Proposal) -> str:
-    """
-    The file name of a proposal's rule.
-
-    Raises:
-        CacheStrategyError: the name is not made of lower-case letters, digits and dashes.
-    """
+def _file_name(proposal: Proposal) -> str:
     if not _NAME.match(proposal.name):
         raise CacheStrategyError(
             f"{plain(proposal.name)[:80]!r}: is no name for a rule; write lower-case letters, digits and dashes, at most 60."
@@ -145,25 +136,19 @@ def file_name(proposal: Proposal) -> str:
     return f"hookify.{proposal.name}.local.md"
 
 
-def rule_text(proposal: Proposal) -> str:
-    """
-    The rule file of a proposal, enabled, the same to a YAML reader and to hookify.
-
-    Raises:
-        CacheStrategyError: it has neither pattern nor check or both, an unsafe pattern, or an unknown check.
-    """
-    file_name(proposal)
+def _rule_text(proposal: Proposal) -> str:
+    """The rule file of a proposal, enabled, the same to a YAML reader and to hookify."""
     if bool(proposal.pattern) == bool(proposal.check):
         raise CacheStrategyError(
             f"{proposal.name}: needs either a pattern or a check, not both. Propose again."
         )
-    fields = [
-        ("name", proposal.name),
-        ("enabled", "true"),
-        ("event", proposal.event),
-        ("action", proposal.action),
+    lines = [
+        f"name: {proposal.name}",
+        "enabled: true",
+        f"event: {proposal.event}",
+        f"action: {proposal.action}",
     ]
-    lines = [f"{key}: {value}" for key, value in fields] + _what_lines(proposal)
+    lines += _what_lines(proposal)
     if proposal.examples:
         lines.append("examples:")
         for example in proposal.examples:
@@ -216,11 +201,11 @@ def _example_lines(example: Example) -> list[str]:
     for field in ("command", "path", "added", "before", "after"):
         value = getattr(example, field)
         if value or (field == "after" and example.before):
-            lines.append(f"    {field}: {quoted(masked(plain(value)))}")
+            lines.append(f"    {field}: {_quoted(masked(plain(value)))}")
     return lines
 
 
-def quoted(text: str) -> str:
+def _quoted(text: str) -> str:
     """A double-quoted YAML scalar of ASCII, without `---`: JSON's form, but for what it writes in two halves."""
     halves = re.sub(r"\\u(d[89ab]..)\\u(d[c-f]..)", _whole, json.dumps(text))
     return halves.replace("---", "--\\x2d")
@@ -233,7 +218,7 @@ def _whole(halves: re.Match[str]) -> str:
 
 def _read_back(proposal: Proposal, text: str) -> None:
     """The guard's reader and hookify's must find in the file what was written into it."""
-    rule = rule_file(Path(file_name(proposal)), text)
+    rule = rule_file(Path(_file_name(proposal)), text)
     theirs = read_like_hookify(text) or {}
     wanted = {"name": proposal.name, "event": proposal.event, "action": proposal.action}
     conditions = _conditions_of(proposal)

@@ -10,7 +10,7 @@ Leaves alone
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 from cache_strategy.hookify.changes import added_text, change_of, removed_text
 from cache_strategy.hookify.circumstances import calls_before, is_go_ahead
@@ -94,16 +94,12 @@ def find_caching_mistakes(session: Session) -> Iterator[Sighting]:
     """Complaints with the call that made the mistake, and rejected calls that would have made one."""
     for call in session.calls:
         if call.outcome == "rejected" and not is_go_ahead(call.reason):
-            for check, made_it in _EVIDENCE.items():
-                if made_it(call):
-                    yield _sighting(
-                        call.result_line,
-                        call.reason,
-                        check,
-                        [call],
-                        lasting=bool(LASTING.search(call.reason)),
-                    )
-                    break
+            check = next((check for check, made_it in _EVIDENCE.items() if made_it(call)), "")
+            sighting = Sighting(call.result_line, call.reason, _STRENGTH, context=call.reason, check=check)
+            sighting.calls = sighting.recent = (call,)
+            sighting.lasting = bool(LASTING.search(call.reason))
+            if check:
+                yield sighting
     for prompt in session.prompts:
         if not prompt.calls_before or prompt.first:
             continue
@@ -113,36 +109,10 @@ def find_caching_mistakes(session: Session) -> Iterator[Sighting]:
             said = [s for s in sentences if complaint.search(s) and not is_supposition(s)]
             made = [call for call in reversed(recent) if _EVIDENCE[check](call)] if said else []
             if made:
-                yield _sighting(
-                    prompt.line,
-                    said[0],
-                    check,
-                    made,
-                    context=prompt.text,
-                    lasting=any(LASTING.search(s) for s in sentences),
-                    turn=all(THIS_TURN.search(s) for s in said),
-                )
+                sighting = Sighting(prompt.line, said[0], _STRENGTH, context=prompt.text, check=check)
+                sighting.calls = sighting.recent = tuple(made[:8])
+                sighting.lasting = any(LASTING.search(s) for s in sentences)
+                momentary = all(THIS_TURN.search(s) for s in said) and not sighting.lasting
+                sighting.lasts = "turn" if momentary else "always"
+                yield sighting
                 break
-
-
-def _sighting(
-    line: int,
-    said: str,
-    check: str,
-    calls: Sequence[ToolCall],
-    *,
-    context: str = "",
-    lasting: bool = False,
-    turn: bool = False,
-) -> Sighting:
-    return Sighting(
-        line=line,
-        said=said,
-        context=context or said,
-        strength=_STRENGTH,
-        calls=tuple(calls[:8]),
-        recent=tuple(calls[:8]),
-        lasts="turn" if turn and not lasting else "always",
-        lasting=lasting,
-        check=check,
-    )
