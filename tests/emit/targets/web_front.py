@@ -12,7 +12,7 @@ from email.message import Message
 from pathlib import Path
 from types import ModuleType
 
-from web_origin import Origin, eventually, no_evidence
+from web_origin import Answer, Origin, eventually, no_evidence
 
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets import cloudflare, nginx
@@ -45,13 +45,27 @@ class Response:
 
 
 class Front:
-    """An application and what stands before it; `ask` is a client's request, with headers as `Accept_Language`."""
+    """An application and what stands before it. Every path gets the test's own folder before its last part."""
+
+    folder = ""
 
     def __init__(self) -> None:
         self.origin = Origin()
 
+    def _place(self, path: str) -> str:
+        top, _, name = path.rpartition("/")
+        return f"{top}{self.folder}/{name}"
+
+    def serve(self, path: str, answer: Answer) -> None:
+        self.origin.answers[self._place(path)] = answer
+
+    def times_asked(self, path: str) -> int:
+        return sum(asked.path == self._place(path) for asked in self.origin.asked)
+
     def ask(self, path: str, method: str = "GET", **headers: str) -> Response:
-        return self.send(path, method, {name.replace("_", "-"): value for name, value in headers.items()})
+        """The answer to a request, with headers as `Accept_Language`."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.send(self._place(path), method, named)
 
     def send(self, path: str, method: str, headers: dict[str, str]) -> Response:
         raise NotImplementedError
@@ -119,9 +133,7 @@ class Nginx(Front):
 
 
 class Worker(Front):
-    """Cloudflare's own cache has a stand-in, see worker_door.mjs; `stored` is what the last request put into it."""
-
-    stored = 0
+    """Cloudflare's own cache has a stand-in, see worker_door.mjs."""
 
     def __init__(self, folder: Path, contract: Contract, *, cache: bool = True) -> None:
         super().__init__()
@@ -145,7 +157,6 @@ class Worker(Front):
         line = self._process.stdout.readline()
         assert line, "the Worker failed; Node says why above"
         answer = json.loads(line)
-        self.stored = answer["stored"]
         said = Message()
         for name, value in answer["headers"]:
             said[name] = value

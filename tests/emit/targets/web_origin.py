@@ -90,9 +90,6 @@ class Origin:
         if request.command != "HEAD":
             request.wfile.write(body)
 
-    def times_asked(self, path: str) -> int:
-        return sum(asked.path == path for asked in self.asked)
-
     def stop(self) -> None:
         self._server.shutdown()
         self._thread.join()
