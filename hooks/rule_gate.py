@@ -50,7 +50,11 @@ def names_in(folder: str) -> "list[str]":
         names = os.listdir(folder)
     except (OSError, ValueError):
         return []
-    return sorted(name for name in names if name.startswith("hookify.") and name.endswith(".local.md"))
+    return sorted(
+        name
+        for name in names
+        if name.startswith("hookify.") and name.endswith(".local.md") and name.isprintable()
+    )
 
 
 def rule_paths(project: str) -> "list[str]":
@@ -96,7 +100,7 @@ def may_fire(raw: bytes, project: str, caching: bool) -> "list[str] | None":
     if not paths:
         return []
     kinds = kinds_of(raw)
-    if kinds is None:
+    if kinds is None or not "".join(paths).isprintable():
         return None
     try:
         with open(gate_file(project), "rb") as file:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from cache_strategy.hookify.changes import shortened
 from cache_strategy.hookify.provenance import own_words
 from cache_strategy.hookify.wording import ENOUGH, objections_in
 
@@ -97,5 +98,6 @@ def test_own_words_beside_pasted_ones_count():
 
 def test_a_hostile_prompt_costs_no_time_out_of_proportion():
     """Ten times the text takes about ten times the steps: a quadratic pattern would not come back."""
+    assert shortened("(" * 9999, "x") == ("(" * 9999, "x")
     for piece in ("don't " * 3000, "you have " * 3000, '"' * 20000, "a-" * 10000, "never just even " * 1500):
         strongest(piece)

@@ -102,6 +102,18 @@ def test_what_cannot_fire_is_not_asked_and_every_change_counts_at_once(project):
     assert ask(project, b"{not json").message.startswith("optimize: the cache guard failed")
 
 
+def test_names_of_files_and_folders_do_not_confuse_the_gate(project):
+    write_rule(project, "event: bash", "action: block", "pattern: git push")
+    (project / ".claude" / "hookify.a\tb\nc.local.md").write_text("---\npattern: x\n---\n")
+    (project / ".claude" / "hookify.d.local.md").mkdir()
+    odd = project.parent / "odd\nname\there"
+    write_rule(odd, "event: bash", "action: block", "pattern: git push")
+
+    for folder in (project, odd):
+        for command, decision in (("git push", "deny"), ("ls", ""), ("git push", "deny")):
+            assert ask(folder, bash(folder, command)).decision == decision
+
+
 def test_the_users_own_rules_count_in_every_project_and_below_its_folder(project):
     write_rule(project.parent, "event: bash", "action: block", "pattern: git push", folder="HOME/.claude")
     write_rule(project, "event: bash", "action: block", "pattern: git pull")

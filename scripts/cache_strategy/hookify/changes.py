@@ -82,7 +82,7 @@ def shortened(before: str, after: str) -> tuple[str, str]:
     """Two versions of a Python file without the definitions that are the same in both; unparsable ones as they are."""
     try:
         olds, news = _statements(before), _statements(after)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return before, after
     same = {text for text, is_import in olds if not is_import} & {
         text for text, is_import in news if not is_import

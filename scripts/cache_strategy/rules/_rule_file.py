@@ -63,7 +63,7 @@ _FALSE = frozenset(("false", "no", "off", "0"))
 
 
 def is_rule_file(name: str) -> bool:
-    return name.startswith("hookify.") and name.endswith(".local.md")
+    return name.startswith("hookify.") and name.endswith(".local.md") and name.isprintable()
 
 
 def read_rule(path: str) -> PatternRule:
