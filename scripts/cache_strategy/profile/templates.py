@@ -146,10 +146,10 @@ class Page(Frame):
         root = node
         while root[0] in ("attr", "item", "call"):
             root = root[2]
-        if root is not node and root[0] == "name" and root[2] not in _OF_JINJA:
-            if root[2] not in self.env and root[2] not in self.outside:
-                # nothing undefined has attributes or can be called: an extension or code elsewhere gives it
-                self.facts.unknown.add(f"template global {root[2]}")
+        known = self.env.keys() | self.outside.keys() | _OF_JINJA if root is not node else ()
+        if root is not node and root[0] == "name" and root[2] not in known:
+            # nothing undefined has attributes or can be called: an extension or code elsewhere gives it
+            self.facts.unknown.add(f"template global {root[2]}")
         return super().expression(node) if handler is None else handler(self, node)
 
     def template(self, path: str) -> None:

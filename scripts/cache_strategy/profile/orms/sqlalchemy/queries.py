@@ -37,25 +37,13 @@ if TYPE_CHECKING:
     from cache_strategy.profile.orms._base import Mapped
 
 ORM = "sqlalchemy"
+# Methods that put a query together; one that is not known runs it too.
 BUILDING = frozenset(
-    """filter where filter_by join outerjoin join_from outerjoin_from order_by group_by having limit offset
-    options distinct with_entities add_columns add_entity add_column select_from union union_all except_
-    except_all intersect correlate with_for_update execution_options enable_eagerloads yield_per
-    populate_existing subquery alias cte scalar_subquery as_scalar label reset_joinpoint from_self
-    exists prefix_with values returning on_conflict_do_update on_conflict_do_nothing params autoflush
-    slice columns with_only_columns from_select lateral with_hint select from_statement bindparams fetch
-    with_loader_criteria only_return_tuples tablesample set_label_style correlate_except apply_labels
-    with_session merge_result with_parent on_duplicate_key_update self_group where_criteria join_where
-    search active visible not_deleted suffix_with""".split()
-)
-# What a column or a part of a statement can be asked for; any other name is a column of it.
-_OPERATORS = frozenset(
-    """label cast alias asc desc in_ notin_ not_in is_ isnot is_not like ilike notlike not_like notilike
-    contains startswith endswith icontains istartswith between op any has any_ all_ of_type and_ over
-    filter within_group distinct collate concat match nullslast nullsfirst nulls_last nulls_first
-    is_distinct_from isnot_distinct_from regexp_match regexp_replace astext as_string as_integer compare
-    self_group select join outerjoin where order_by limit offset subquery cte scalar_subquery as_scalar
-    exists with_entities filter_by group_by union union_all has_key overlap contained_by""".split()
+    """filter where filter_by join outerjoin join_from order_by group_by having limit offset options distinct with_entities
+    add_columns add_entity select_from union union_all except_ intersect correlate with_for_update execution_options
+    yield_per populate_existing subquery alias cte scalar_subquery as_scalar label exists values returning
+    on_conflict_do_update on_conflict_do_nothing params slice columns with_only_columns from_select lateral select
+    bindparams""".split()
 )
 _OF_TABLE = frozenset("select insert update delete join outerjoin alias create drop count exists".split())
 _ONE_ROW = frozenset(
@@ -89,10 +77,12 @@ def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | N
     if isinstance(value, Clause | Query):
         if name in ("c", "columns"):
             return one(value)
-        if isinstance(value, Clause) and name not in _OPERATORS:
-            return _of_alias(frame, value, name)
-        is_method = name in _OPERATORS if isinstance(value, Clause) else name in _TERMINAL or name in BUILDING
-        return one(Method(value, name)) if is_method else one(Clause(value.tables, entities=PLAIN))
+        # a method is called where it is looked up; what is only looked up is a column
+        return (
+            _of_alias(frame, value, name)
+            if isinstance(value, Clause)
+            else one(Clause(value.tables, entities=PLAIN))
+        )
     return None
 
 

@@ -7,7 +7,7 @@ from cache_strategy.profile import clauses, rows, sql
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms._base import Mapped
 from cache_strategy.profile.orms.sqlalchemy import queries
-from cache_strategy.profile.orms.sqlalchemy.models import TABLE, VIEW
+from cache_strategy.profile.orms.sqlalchemy.models import STRUCTURAL, TABLE, VIEW
 from cache_strategy.profile.orms.sqlalchemy.names import CONNECTION, SESSION, canonical
 from cache_strategy.profile.orms.sqlalchemy.queries import BUILDING, ORM, has_star
 from cache_strategy.profile.plugins import Arguments
@@ -51,12 +51,7 @@ _MAKERS = frozenset(
     create_async_engine engine_from_config create_session sessionmaker() scoped_session()
     async_sessionmaker() Session()""".split()
 )
-_BUILDING = frozenset(
-    """or_ not_ desc asc case cast type_coerce distinct extract exists tuple_ nullslast nullsfirst nulls_last
-    nulls_first literal_column literal collate between over within_group label null true false column bindparam true_
-    union union_all contains_eager joinedload selectinload subqueryload lazyload load_only defer undefer noload
-    raiseload with_loader_criteria""".split()
-)
+_LITERALS = frozenset("null true false literal literal_column column bindparam".split())
 _RESTING = frozenset(
     """rollback close expire expire_all expunge expunge_all remove is_active no_autoflush invalidate""".split()
 )
@@ -105,7 +100,10 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
         return queries.aliased(frame, arguments.get(0))
     if name in ("and_", "all_", "any_"):
         return _combined(arguments, keep_keys=name == "and_")
-    if name in _BUILDING:
+    if path + "()" in STRUCTURAL:
+        return None
+    given = (value for values in arguments.all() for value in clauses.flattened(values))
+    if name in _LITERALS or any(isinstance(value, Clause | Query) for value in given):
         return _combined(arguments, keep_keys=False)
     return None
 
@@ -150,8 +148,6 @@ def _query_method(frame: "Frame", query: Query, name: str, arguments: Arguments)
         return queries.terminal(frame, query, name, arguments)
     if name in ("in_", "notin_", "not_in", "is_", "like", "ilike", "contains", "any", "desc", "asc"):
         return one(Clause(query.tables, entities=PLAIN))
-    if name in ("cursor", "execute"):
-        return many(queries.run(frame, query, arguments.node))
     # a method of a query class of the application: it narrows the query or runs it
     for values in arguments.positional:
         frame.consume(values, arguments.node)
