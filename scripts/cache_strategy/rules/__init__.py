@@ -14,9 +14,11 @@ from cache_strategy.siblings import load_siblings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import ast
     from collections.abc import Iterable
 
     from cache_strategy.rules._base import Rule, VisitNode
+    from cache_strategy.rules._change import Change
     from cache_strategy.rules._edit import Edit
     from cache_strategy.rules._index import IndexedModule
 
@@ -82,11 +84,11 @@ def check_change(before: "str | None", after: str, path: str) -> "list[Finding]"
         old = IndexedModule(parse(before, path)) if before is not None else None
     except Unreadable:
         return []
-    found = suppress_text(_visit(rules, new), after, path)
-    if before is not None and old is not None:
+    change = Change(old, new) if old is not None else None
+    found = suppress_text(_visit(rules, new, change), after, path)
+    if before is not None and old is not None and change is not None:
         if found:
             found = _brought(found, after, suppress_text(_visit(rules, old), before, path), before)
-        change = Change(old, new)
         judged = () if is_test(new) else rules
         taken = [f for rule in judged for visitor in rule.change_visitors for f in visitor(change)]
         told = {(finding.rule, finding.line) for finding in taken}
@@ -158,16 +160,22 @@ def _rules_for(kind: str, edit: "Edit") -> "list[Rule]":
     ]
 
 
-def _visit(rules: "list[Rule]", module: "IndexedModule") -> "list[Finding]":
-    """The findings of the rules that look at one file, in one walk."""
-    by_type: "dict[type, list[VisitNode]]" = {}
-    for rule in () if is_test(module) else rules:
-        for types, visitor in rule.node_visitors:
-            for kind in types:
-                by_type.setdefault(kind, []).append(visitor)
+def _visit(rules: "list[Rule]", module: "IndexedModule", change: "Change | None" = None) -> "list[Finding]":
+    """The findings of the rules that look at one file, in one walk; with a change only where it may have brought them."""
+    if is_test(module):
+        return []
     found: "list[Finding]" = []
-    if by_type:
-        for node in module.nodes:
+    for wide in (True, False):
+        by_type: "dict[type, list[VisitNode]]" = {}
+        for rule in rules:
+            for types, visitor in rule.node_visitors if rule.wide is wide else ():
+                for kind in types:
+                    by_type.setdefault(kind, []).append(visitor)
+        nodes: "Iterable[ast.AST]" = module.nodes if by_type else ()
+        if by_type and change is not None and not wide:
+            changed = set(change.new.values())
+            nodes = module.outside((f for f in module.functions if f not in changed), changed)
+        for node in nodes:
             for visitor in by_type.get(type(node), ()):
                 found.extend(finding._replace(path=module.path) for finding in visitor(node, module))
     return found

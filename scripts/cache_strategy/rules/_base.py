@@ -49,6 +49,7 @@ class Rule:
     `module` is the rule file's `__name__`; the rule's name is the file's name with dashes. `keywords` are
     lower-case words of which at least one stands in every text (or command) that the rule can flag. `concerns`
     says, from the texts alone, whether an edit can bring what the rule looks for; it may be wrong only by saying yes.
+    A `wide` rule looks at functions that an edit left alone, too: what they call may have changed.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Rule:
         *,
         code: str,
         severity: str,
+        wide: bool = False,
         since: str = "0.2",
         keywords: "tuple[str, ...]" = ("cach", "redis", "memoize"),
         concerns: "Callable[[Edit], bool] | None" = None,
@@ -67,6 +69,7 @@ class Rule:
         self.since = since
         self.keywords = keywords
         self.severity = severity
+        self.wide = wide
         self.concerns = concerns
         self.node_visitors: "list[tuple[tuple[type, ...], VisitNode]]" = []
         self.change_visitors: "list[VisitChange]" = []

@@ -66,7 +66,7 @@ REMOVES = frozenset(
 )
 _WITHOUT_KEY = frozenset("clear invalidate invalidate_all purge".split())
 _ANYWHERE = frozenset("cache_clear delete_memoized invalidate_after_commit cache_invalidate".split())
-_REMOVING_WORD = re.compile(
+REMOVING_WORD = re.compile(
     r"(?:^|_)(?:clear|clears|delete|deletes|invalidate|invalidates|invalidated|invalidation|purge|purges|bust|evict|expire|"
     r"drop|reset|flush|remove|rebuild|refresh|recache|bump|forget|uncache)(?:_|$)",
     re.I,
@@ -181,12 +181,15 @@ def invalidation(call: "ast.AST", module: "IndexedModule") -> str:
         written = name = callee.id
     else:
         return ""
+    # `from shop.cache import clear_user`: the place says what the name leaves out.
+    home = qualified_name(callee, module).rpartition(".")[0] if isinstance(callee, ast.Name) else ""
+    if REMOVING_WORD.search(name) and _CACHE_WORD.search(home):
+        return written
     if _OTHER_THINGS.search(name):
         return ""
-    if _REMOVING_WORD.search(name) and _CACHE_WORD.search(written):
+    if REMOVING_WORD.search(name) and _CACHE_WORD.search(written):
         return written
-    qualified = qualified_name(callee, module)
-    if _INVALIDATES.search(name) and _CACHE_WORD.search(qualified):
+    if _INVALIDATES.search(name) and _CACHE_WORD.search(qualified_name(callee, module)):
         return written
     return ""
 

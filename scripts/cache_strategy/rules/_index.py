@@ -13,7 +13,8 @@ from cache_strategy.syntax.module import FUNCTIONS, Module, imports_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Union
+    from collections.abc import Iterable
+    from typing import Any, Union
 
     from cache_strategy.rules._context import UserReaders
 
@@ -41,6 +42,8 @@ class IndexedModule(Module):
         self._rows: "list[str] | None" = None
         self._imported: "dict[str, str] | None" = None
         self._readers: "UserReaders | None" = None
+        # What rules have worked out about a function, for the next rule that asks.
+        self.known: "dict[tuple[str, ast.AST], Any]" = {}
 
     @property
     def readers(self) -> "UserReaders":
@@ -97,6 +100,15 @@ class IndexedModule(Module):
         first = bisect_left(self._calls, position)
         last = bisect_left(self._calls, position + self._sizes[position])
         return [self.nodes[place] for place in self._calls[first:last]]  # type: ignore[misc]
+
+    def outside(self, functions: "Iterable[ast.AST]", but: "Iterable[ast.AST]") -> "list[ast.AST]":
+        """The nodes that lie in none of these functions, and those that lie in `but`."""
+        taken = bytearray(b"\1") * len(self.nodes)
+        for chosen, mark in ((functions, 0), (but, 1)):
+            for function in chosen:
+                position = self._places[function]
+                taken[position : position + self._sizes[position]] = bytes([mark]) * self._sizes[position]
+        return [node for node, wanted in zip(self.nodes, taken) if wanted]  # noqa: B905 - Python 3.9
 
     def source(self, function: "Function") -> str:
         """A function's own lines, decorators included."""

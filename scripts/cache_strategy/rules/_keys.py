@@ -143,6 +143,13 @@ class Names:
         return self._sources[name]
 
 
+def names_of(function: "Function", module: "IndexedModule") -> Names:
+    """The names of a function, worked out once."""
+    if ("names", function) not in module.known:
+        module.known["names", function] = Names(function, module)
+    return module.known["names", function]  # type: ignore[no-any-return]
+
+
 class Key:
     """One key: its role ("read", "store", "remove", "key"), literal `words`, `parts` that vary, `calls` that build it."""
 
@@ -227,8 +234,12 @@ def _builds_text(value: "ast.AST") -> bool:
 
 def keys_of(function: "Function", module: "IndexedModule") -> "list[Key]":
     """The keys of the cache calls in a function, of its variables that hold keys, and what it returns if it builds keys."""
-    names = Names(function, module)
-    return [Key(role, place, expression, names) for role, place, expression in _expressions(function, module)]
+    if ("keys", function) not in module.known:
+        module.known["keys", function] = [
+            Key(role, place, expression, names_of(function, module))
+            for role, place, expression in _expressions(function, module)
+        ]
+    return module.known["keys", function]  # type: ignore[no-any-return]
 
 
 def _expressions(function: "Function", module: "IndexedModule") -> "Iterator[tuple[str, ast.AST, ast.AST]]":
@@ -243,7 +254,7 @@ def _expressions(function: "Function", module: "IndexedModule") -> "Iterator[tup
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 name = target.slice if isinstance(target, ast.Subscript) else target
                 written = name.value if isinstance(name, ast.Constant) else text_of(name).rpartition(".")[2]
-                if isinstance(written, str) and KEY_NAME.search(written):
+                if isinstance(written, str) and KEY_NAME.search(written) and not written.endswith("keys"):
                     yield "key", node, node.value
         elif isinstance(node, ast.Return) and builds and node.value is not None:
             yield "key", node, node.value

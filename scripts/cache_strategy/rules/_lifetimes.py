@@ -40,12 +40,14 @@ def is_endless(value: "ast.expr | None") -> bool:
 
 def storing_calls(node: "ast.AST", module: "IndexedModule") -> "Iterator[ast.Call]":
     """Calls below a node that store into a cache, decorators and the project's own wrappers included."""
-    for call in module.calls_below(node):
-        callee = call.func
-        if isinstance(callee, ast.Attribute) and is_cache(callee.value, module):
-            if callee.attr in STORES or callee.attr in _POSITIONS:
-                yield call
-        elif _ABOUT_CACHES.search(text_of(callee)) and not any(
-            isinstance(arg, ast.Starred) for arg in call.args
-        ):
-            yield call
+    return (call for call in module.calls_below(node) if is_storing(call, module))
+
+
+def is_storing(call: ast.Call, module: "IndexedModule") -> bool:
+    """Whether a call stores into a cache, itself or as a wrapper of the project's own."""
+    callee = call.func
+    if isinstance(callee, ast.Attribute) and is_cache(callee.value, module):
+        return callee.attr in STORES or callee.attr in _POSITIONS
+    return bool(_ABOUT_CACHES.search(text_of(callee))) and not any(
+        isinstance(arg, ast.Starred) for arg in call.args
+    )

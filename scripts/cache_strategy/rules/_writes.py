@@ -38,7 +38,7 @@ _HTTP_CLIENT = re.compile(
 _SQL = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|REPLACE|MERGE|TRUNCATE)\b", re.I)
 _SQL_BUILDERS = frozenset("insert update delete upsert".split())
 _VERB = re.compile(
-    r"(?:^|_)(?:create|update|save|insert|add|remove|delete|edit|archive|cancel|merge|store|upsert|approve|reject|accept|"
+    r"(?:^|_)(?:create|update|save|set|insert|add|remove|delete|edit|archive|cancel|merge|store|upsert|approve|reject|accept|"
     r"move|rename|replace|assign|revoke|persist|record)_[a-z]"
 )
 # Verbs that change how the program runs, not what is stored.

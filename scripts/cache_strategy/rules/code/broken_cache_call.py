@@ -44,7 +44,7 @@ import re
 
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import READS, STORES, cache_calls, is_cache
-from cache_strategy.rules._keys import Names, key_argument
+from cache_strategy.rules._keys import Names, key_argument, names_of
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import qualified_name, text_of
 
@@ -108,7 +108,9 @@ def _is_read(value: "ast.AST", module: "IndexedModule") -> bool:
 
 def _elsewhere(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
     """After a miss the value goes to another cache than the one that was asked."""
-    names = Names(node, module)
+    if next(cache_calls(node, module, STORES), None) is None:
+        return
+    names = names_of(node, module)
     for branch in module.below(node):
         if not isinstance(branch, ast.If):
             continue

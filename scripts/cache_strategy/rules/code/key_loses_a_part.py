@@ -9,28 +9,14 @@ Why is this bad
     Two different answers share one entry: whoever comes first decides what the others see.
 
 Example
-    from app import cache
-
-    def reviews(book_id, language):
-    -    key = f"reviews:{book_id}:{language}"
-    +    key = f"reviews:{book_id}"
-        found = cache.get(key)
-        if found is None:
-            found = load_reviews(book_id, language)
-            cache.set(key, found, 300)
-        return found
+    def cache_key(book_id, language):
+    -    return f"reviews:{book_id}:{language}"
+    +    return f"reviews:{book_id}"
 
 Use instead
-    from app import cache
-
-    def reviews(book_id, language):
-    -    key = f"reviews:{book_id}:{language}"
-    +    key = f"reviews:v2:{book_id}:{language}"
-        found = cache.get(key)
-        if found is None:
-            found = load_reviews(book_id, language)
-            cache.set(key, found, 300)
-        return found
+    def cache_key(book_id, language):
+    -    return f"reviews:{book_id}:{language}"
+    +    return f"reviews:v2:{book_id}:{language}"
 
 Known problems
     A part that moves into a function of another file is taken for kept.

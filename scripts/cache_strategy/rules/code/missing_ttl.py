@@ -44,8 +44,8 @@ import re
 
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import READS, cache_calls
-from cache_strategy.rules._keys import Key, Names, key_argument, words_of
-from cache_strategy.rules._lifetimes import is_endless, lifetime_of, storing_calls
+from cache_strategy.rules._keys import Key, key_argument, names_of, words_of
+from cache_strategy.rules._lifetimes import is_endless, is_storing, lifetime_of, storing_calls
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import text_of
 
@@ -132,7 +132,7 @@ def visit_call(call: ast.Call, module: "IndexedModule") -> "Iterator[Finding]":
         "get_or_set",
     ):
         return
-    if call not in set(storing_calls(call, module)) or _is_open(call):
+    if not is_storing(call, module) or _is_open(call):
         return
     key = key_argument(call)
     function = next((scope for scope in module.enclosing(call) if isinstance(scope, FUNCTIONS)), None)
@@ -146,7 +146,7 @@ def visit_call(call: ast.Call, module: "IndexedModule") -> "Iterator[Finding]":
         and not _expirations(function)
         and next(cache_calls(function, module, READS), None) is not None
     )
-    parts = Key("store", call, key, Names(function, module)) if explicit or by_default else None
+    parts = Key("store", call, key, names_of(function, module)) if explicit or by_default else None
     if parts is not None and parts.parts and not any(_STAYS.search(word) for word in parts.words):
         yield rule.finding(
             call,

@@ -49,6 +49,7 @@ from collections import namedtuple
 from cache_strategy.rules._base import ERROR, WARNING, Rule
 from cache_strategy.rules._caches import (
     READS,
+    REMOVING_WORD,
     STORES,
     cache_calls,
     invalidation,
@@ -137,7 +138,7 @@ def visit_functions(change: "Change") -> "Iterator[Finding]":
         added = [has[name][key] for key in has[name] if key not in calls]
         if not lost or (added and not _shrunk(lost, added, change)) or _moved(name, lost, had, has, change):
             continue
-        yield from _judge(name, earlier, node, lost, change, bool(has[name]))
+        yield from _judge(name, earlier, node, lost, change, bool(has[name]), bool(added))
 
 
 def _invalidations(function: "Function", module: "IndexedModule") -> "Calls":
@@ -233,6 +234,7 @@ def _judge(
     lost: "list[Invalidation]",
     change: "Change",
     some_left: bool,
+    replaced: bool,
 ) -> "Iterator[Finding]":
     before, after = change.before, change.after
     old_writes, writes = list(writes_in(earlier, before)), list(writes_in(node, after))
@@ -240,7 +242,16 @@ def _judge(
         # A function that invalidated and calls `update_order(...)` before and after is a writer by another name.
         known = {text for _, text in named_writes_in(earlier, before)}
         old_writes = writes = [(place, text) for place, text in named_writes_in(node, after) if text in known]
-    if not writes or (some_left and len(writes) < len(old_writes)) or _has_successor(earlier, node, change):
+    if (some_left and len(writes) < len(old_writes)) or _has_successor(earlier, node, change):
+        return
+    if not writes:
+        if REMOVING_WORD.search(node.name) and not replaced and not _is_idle(lost, change):
+            yield rule.finding(
+                (node.lineno, node.col_offset, node.lineno),
+                f"{name}() no longer calls {_shown(lost)}: whoever calls it to clear that entry leaves it as it is.",
+                fix="Keep it as long as anything reads that entry.",
+                severity=WARNING,
+            )
         return
     severity = WARNING if all(call.stores for call in lost) else ERROR
     if not reads_a_cache(after):
@@ -258,6 +269,19 @@ def _judge(
         "it now in this edit.",
         severity=severity,
     )
+
+
+def _is_idle(lost: "list[Invalidation]", change: "Change") -> bool:
+    """Whether what was invalidated is a function that is gone or no longer decorated as it was."""
+    words = {word for call in lost for word in [*call.words, *call.text.split(".")]}
+    for name, node in change.old.items():
+        now = change.new.get(name)
+        same = now is not None and list(map(ast.dump, now.decorator_list)) == list(
+            map(ast.dump, node.decorator_list)
+        )
+        if node.name in words and not same:
+            return True
+    return False
 
 
 def _has_successor(earlier: "Function", node: "Function", change: "Change") -> bool:

@@ -53,7 +53,7 @@ from cache_strategy.rules._caches import (
     caching_decorator,
 )
 from cache_strategy.rules._context import USER_WORD, parameters_of
-from cache_strategy.rules._keys import Key, Names, key_argument, value_argument, words_of
+from cache_strategy.rules._keys import Key, key_argument, names_of, value_argument, words_of
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import literal
@@ -93,6 +93,7 @@ rule = Rule(
     since="0.1",
     keywords=("cach", "redis", "memoize"),
     severity="error",
+    wide=True,
     concerns=_concerns,
 )
 
@@ -236,7 +237,7 @@ def _stored_by_hand(node: "Function", module: "IndexedModule") -> "Iterator[Find
     stores = [call for call in cache_calls(node, module, STORES) if _innermost(call, module) is node]
     if not stores or _is_for_anonymous_only(node):
         return
-    names = Names(node, module)
+    names = names_of(node, module)
     read = names.keys_read()
     for call in stores:
         key, value = key_argument(call), value_argument(call)

@@ -35,7 +35,7 @@ import ast
 import re
 
 from cache_strategy.rules._base import WARNING, Rule
-from cache_strategy.rules._lifetimes import LIFETIME, lifetime_of, storing_calls
+from cache_strategy.rules._lifetimes import LIFETIME, is_storing, lifetime_of
 from cache_strategy.syntax.names import qualified_name, text_of
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ _FRESH = re.compile(r"cach|fresh|stale|expir|ttl", re.I)
 
 @rule.visit(ast.Call)
 def visit_call(call: ast.Call, module: "IndexedModule") -> "Iterator[Finding]":
-    if call not in set(storing_calls(call, module)):
+    if not is_storing(call, module):
         return
     given = lifetime_of(call)
     method = getattr(call.func, "attr", "")
