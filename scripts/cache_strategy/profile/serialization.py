@@ -33,81 +33,145 @@ from cache_strategy.profile.values import (
 if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame
 
-_SCHEMAS = frozenset(
-    """Schema SQLAlchemySchema SQLAlchemyAutoSchema ModelSchema TableSchema HyperlinkModelSchema""".split()
-)
 _DUMP_HOOKS = frozenset({"post_dump", "pre_dump"})
 _FIELDS = ("marshmallow.fields.", "flask_restful.fields.")
 # Nested schemas of real applications stop long before; deeper ones are cycles.
 _DEEPEST = 6
+_NO_NAMES: frozenset[str] = frozenset()
 
 
 def is_schema(frame: "Frame", value: Value) -> bool:
-    if isinstance(value, Instance | ClassRef):
-        return any(
-            path.rstrip("()").rpartition(".")[2] in _SCHEMAS and "marshmallow" in path
-            for path in frame.analysis.mro(value.index)[1]
-        )
-    return False
+    paths = frame.analysis.mro(value.index)[1] if isinstance(value, Instance | ClassRef) else ()
+    return any(
+        "marshmallow" in path and path.rstrip("()").endswith(("Schema", "SchemaBase")) for path in paths
+    )
 
 
 def serialize(frame: "Frame", values: Values, schemas: Values, node: Node) -> None:
     """Notes what writing `values` out by a schema reads; a schema that cannot be resolved reads everything."""
-    for schema in schemas:
-        if is_schema(frame, schema) and isinstance(schema, Instance | ClassRef):
-            dump(frame, values, schema.index, node)
-        elif isinstance(schema, Made) and schema.path.startswith(_FIELDS):
-            _field(frame, values, "", schema, schema.owner, node, 0, frozenset())
+    for schema in schemas or UNKNOWN:
+        _Writing(frame, node).by(values, schema, 0)
+
+
+class _Writing:
+    """Writes an answer out; `seen` are the (schema, row) that were written already."""
+
+    def __init__(self, frame: "Frame", node: Node) -> None:
+        self.frame, self.node, self.analysis = frame, node, frame.analysis
+        self.seen: set[tuple[int, Value]] = set()
+
+    def by(self, values: Values, schema: Value, level: int) -> None:
+        made = schema.path if isinstance(schema, Made) else ""
+        if level > _DEEPEST:
+            return
+        if is_schema(self.frame, schema) and isinstance(schema, Instance | ClassRef):
+            self.dump(values, schema.index, level)
+        elif isinstance(schema, Made) and made.startswith(_FIELDS):
+            self.field(values, "", schema, schema.owner, level)
+        elif made.endswith((".model()", ".clone()", ".inherit()")):
+            for inner in NOTHING.union(*contents(schema)):
+                if isinstance(inner, Mapping):
+                    self.by(values, inner, level)
+        elif isinstance(schema, Mapping):
+            rows = rows_in(self.frame, values, self.node)
+            for name, found in schema.fields:
+                for inner in found:
+                    if isinstance(inner, Made) and inner.path.startswith(_FIELDS):
+                        self.field(rows, name, inner, -1, level)
+                    elif isinstance(inner, Mapping):
+                        self.by(rows, inner, level + 1)
+                    else:
+                        self.frame.consume(self.get(rows, name), self.node)
         else:
-            made = isinstance(schema, Made) and schema.path.endswith((".model()", ".clone()", ".inherit()"))
-            inner = NOTHING.union(*contents(schema)) if made else one(schema)
-            tables = [fields for fields in inner if isinstance(fields, Mapping)]
-            for fields in tables:
-                _by_fields(frame, values, fields, node, 0)
-            if not tables:
-                encode(frame, values, node)
-    if not schemas:
-        encode(frame, values, node)
+            encode(self.frame, values, self.node)
 
+    def get(self, values: Values, name: str) -> Values:
+        kept = (value for value in values if isinstance(value, Instance | Made | Mapping))
+        return join(*(attributes.get(self.frame, one(value), name, self.node) for value in kept))
 
-def dump(
-    frame: "Frame",
-    values: Values,
-    schema: int,
-    node: Node,
-    level: int = 0,
-    excluded: frozenset[str] = frozenset(),
-    only: frozenset[str] = frozenset(),
-    seen: frozenset[tuple[int, Value]] = frozenset(),
-) -> None:
-    analysis = frame.analysis
-    items = rows_in(frame, values, node)
-    fresh = frozenset(v for v in items if (schema, v) not in seen)
-    if not fresh or level > _DEEPEST:
-        return
-    seen = seen | frozenset((schema, v) for v in fresh)
-    for value in fresh:
-        row = analysis.row(value)
-        if row is not None and isinstance(value, Instance) and value.new:
-            # a row that was just committed is read again before it is written out
-            frame.note_read(row.tables, node)
-    done: set[str] = set()
-    for ancestor in analysis.mro(schema)[0]:
-        info = analysis.classes[ancestor]
-        for name in info.attributes:
-            if name in done or name in excluded or (only and name not in only):
-                continue
-            done.add(name)
-            for made in analysis.class_attribute(ancestor, name):
-                if isinstance(made, Made) and made.path.startswith(_FIELDS):
-                    _field(frame, fresh, name, made, schema, node, level, seen)
-        for name, index in info.methods.items():
-            function = analysis.functions[index]
-            if name not in done and any(last_name(d) in _DUMP_HOOKS for d in function.decorators):
-                done.add(name)
-                frame.invoke(index, Instance(schema), given(node, UNKNOWN))
-        if "Meta" in info.classes:
-            _meta(frame, fresh, info.classes["Meta"], node)
+    def dump(
+        self, values: Values, schema: int, level: int, excluded: frozenset[str] = _NO_NAMES,
+        only: frozenset[str] = _NO_NAMES,
+    ) -> None:  # fmt: skip
+        rows = frozenset(v for v in rows_in(self.frame, values, self.node) if (schema, v) not in self.seen)
+        if not rows or level > _DEEPEST:
+            return
+        self.seen.update((schema, value) for value in rows)
+        for value in rows:
+            row = self.analysis.row(value)
+            if row is not None and isinstance(value, Instance) and value.new:
+                # a row that was just committed is read again before it is written out
+                self.frame.note_read(row.tables, self.node)
+        done = set(excluded)
+        for ancestor in self.analysis.mro(schema)[0]:
+            info = self.analysis.classes[ancestor]
+            for name in info.attributes.keys() - done if not only else info.attributes.keys() & only - done:
+                for made in self.analysis.class_attribute(ancestor, name):
+                    if isinstance(made, Made) and made.path.startswith(_FIELDS):
+                        self.field(rows, name, made, schema, level)
+            for name, index in info.methods.items():
+                hooks = {last_name(d) for d in self.analysis.functions[index].decorators}
+                if name not in done and hooks & _DUMP_HOOKS:
+                    self.frame.invoke(index, Instance(schema), given(self.node, UNKNOWN))
+            done.update(info.attributes, info.methods)
+            if "Meta" in info.classes:
+                self.meta(rows, info.classes["Meta"])
+
+    def meta(self, rows: Values, meta: int) -> None:
+        attributes_of = self.analysis.classes[meta].attributes
+        if "fields" in attributes_of:
+            for name in texts_in(self.analysis.class_attribute(meta, "fields")):
+                self.get(rows, name)
+        for value in rows if "include_relationships" in attributes_of else ():
+            mapped = self.analysis.row(value)
+            for name in mapped.relations if mapped is not None else ():
+                self.frame.iterate(self.get(one(value), name), self.node)
+
+    def field(self, values: Values, name: str, made: Made, schema: int, level: int) -> None:
+        frame = self.frame
+        kind = made.path.rstrip("()").rpartition(".")[2]
+        if is_true(made.keyword("load_only")):
+            return
+        if kind in ("Method", "Function"):
+            for value in made.arg(0, "serialize"):
+                method = self.analysis.method(schema, literal(value) or "") if schema >= 0 else None
+                if method is not None:
+                    frame.invoke(method, Instance(schema), given(self.node, values))
+                elif isinstance(value, FunctionRef):
+                    frame.invoke(value.index, value.receiver, given(self.node, values))
+            return
+        named = text_in(made.keyword("attribute"))
+        if named is None and made.path.startswith("flask_restful.") and kind not in ("Nested", "List"):
+            named = text_in(made.arg(0))
+        found = values
+        for part in (named or name).split(".") if name else ():
+            found = self.get(found, part)
+        inner = made.arg(0, "nested") or made.keyword("cls_or_instance")
+        if kind not in ("Nested", "Pluck", "List"):
+            frame.consume(found, self.node)
+            return
+        found = rows_in(frame, found, self.node)
+        frame.loops += 1
+        excluded, only = (frozenset(texts_in(made.keyword(word))) for word in ("exclude", "only"))
+        for value in inner:
+            if kind == "List" or isinstance(value, Mapping):
+                self.by(found, value, level + 1)
+            for nested in self.nested(value, schema) if kind != "List" else ():
+                self.dump(found, nested, level + 1, excluded, only)
+        frame.loops -= 1
+
+    def nested(self, value: Value, schema: int) -> list[int]:
+        """The schemas that a nested field names: a class, its name, a function that gives it."""
+        if isinstance(value, Instance | ClassRef):
+            return [value.index]
+        if isinstance(value, FunctionRef):
+            context = self.analysis.generic(self.analysis.functions[value.index])
+            return [v.index for v in context.returns if isinstance(v, Instance | ClassRef)]
+        name = literal(value)
+        if name is None or name == "self":
+            return [schema] if name else []
+        named = [c.index for c in self.analysis.classes if c.name == name.rpartition(".")[2]]
+        return [i for i in named[:3] if is_schema(self.frame, ClassRef(i))]
 
 
 def loaded(frame: "Frame", schema: int) -> Values:
@@ -115,118 +179,17 @@ def loaded(frame: "Frame", schema: int) -> Values:
     analysis = frame.analysis
     for ancestor in analysis.mro(schema)[0]:
         meta = analysis.classes[ancestor].classes.get("Meta")
-        if meta is None or "model" not in analysis.classes[meta].attributes:
-            continue
-        for value in analysis.class_attribute(meta, "model"):
+        models = (
+            analysis.class_attribute(meta, "model")
+            if meta and "model" in analysis.classes[meta].attributes
+            else ()
+        )
+        for value in models:
             if isinstance(value, ClassRef) and analysis.model(value) is not None:
                 row = one(Instance(value.index, True))
                 # marshmallow 2 gives (data, errors)
                 return row | one(Mapping((("data", row), ("errors", PLAIN))))
     return PLAIN
-
-
-def _meta(frame: "Frame", values: Values, meta: int, node: Node) -> None:
-    analysis = frame.analysis
-    info = analysis.classes[meta]
-    if "fields" in info.attributes:
-        for name in texts_in(analysis.class_attribute(meta, "fields")):
-            attributes.get(frame, values, name, node)
-    if "include_relationships" in info.attributes:
-        for value in values:
-            mapped = analysis.row(value)
-            for name in mapped.relations if mapped is not None else ():
-                frame.iterate(attributes.get(frame, one(value), name, node), node)
-
-
-def _field(
-    frame: "Frame",
-    values: Values,
-    name: str,
-    made: Made,
-    schema: int,
-    node: Node,
-    level: int,
-    seen: frozenset[tuple[int, Value]],
-) -> None:
-    if is_true(made.keyword("load_only")):
-        return
-    kind = made.path.rstrip("()").rpartition(".")[2]
-    if kind in ("Method", "Function"):
-        _computed(frame, values, made, schema, node)
-        return
-    named = text_in(made.keyword("attribute"))
-    if named is None and made.path.startswith("flask_restful.") and kind not in ("Nested", "List"):
-        named = text_in(made.arg(0))
-    found = values
-    if name:
-        for part in (named or name).split("."):
-            found = _of_rows(frame, found, part, node)
-    inner = made.arg(0, "nested") or made.keyword("cls_or_instance")
-    if kind in ("Nested", "Pluck"):
-        frame.loops += 1
-        excluded = frozenset(texts_in(made.keyword("exclude")))
-        only = frozenset(texts_in(made.keyword("only")))
-        for nested in _schemas_of(frame, inner, schema):
-            dump(frame, found, nested, node, level + 1, excluded, only, seen)
-        for value in inner:
-            if isinstance(value, Mapping):
-                _by_fields(frame, found, value, node, level + 1)
-        frame.loops -= 1
-    elif kind == "List":
-        items = rows_in(frame, found, node)
-        frame.loops += 1
-        for value in inner:
-            if isinstance(value, Made) and value.path.startswith(_FIELDS):
-                _field(frame, items, "", value, schema, node, level + 1, seen)
-        frame.loops -= 1
-    else:
-        frame.consume(found, node)
-
-
-def _computed(frame: "Frame", values: Values, made: Made, schema: int, node: Node) -> None:
-    for value in made.arg(0, "serialize"):
-        name = literal(value)
-        method = frame.analysis.method(schema, name) if name is not None and schema >= 0 else None
-        if method is not None:
-            frame.invoke(method, Instance(schema), given(node, values))
-        elif isinstance(value, FunctionRef):
-            frame.invoke(value.index, value.receiver, given(node, values))
-
-
-def _schemas_of(frame: "Frame", values: Values, schema: int) -> list[int]:
-    analysis = frame.analysis
-    found = []
-    for value in values:
-        if isinstance(value, Instance | ClassRef):
-            found.append(value.index)
-        elif isinstance(value, FunctionRef):
-            context = analysis.generic(analysis.functions[value.index])
-            found.extend(v.index for v in context.returns if isinstance(v, Instance | ClassRef))
-        elif literal(value) == "self":
-            found.append(schema)
-        elif (name := literal(value)) is not None:
-            named = [c.index for c in analysis.classes if c.name == name.rpartition(".")[2]]
-            found.extend(i for i in named[:3] if is_schema(frame, ClassRef(i)))
-    return found
-
-
-def _by_fields(frame: "Frame", values: Values, fields: Mapping, node: Node, level: int) -> None:
-    if level > _DEEPEST:
-        return
-    items = rows_in(frame, values, node)
-    for name, found in fields.fields:
-        for made in found:
-            if isinstance(made, Made) and made.path.startswith(_FIELDS):
-                _field(frame, items, name, made, -1, node, level, frozenset())
-            elif isinstance(made, Mapping):
-                _by_fields(frame, items, made, node, level + 1)
-            else:
-                frame.consume(_of_rows(frame, items, name, node), node)
-
-
-def _of_rows(frame: "Frame", values: Values, name: str, node: Node) -> Values:
-    kept = (value for value in values if isinstance(value, Instance | Made | Mapping))
-    return join(*(attributes.get(frame, one(value), name, node) for value in kept))
 
 
 def rows_in(frame: "Frame", values: Values, node: Node) -> Values:
