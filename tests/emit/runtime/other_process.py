@@ -17,10 +17,8 @@ sys.path.insert(0, sys.argv[2])
 from caching import Cache  # as `emit --runtime` writes it: alone
 
 client = redis.Redis.from_url(sys.argv[1], protocol=2)
-push = bool(os.environ.get("PUSH", "yes"))
-cache = Cache(sys.argv[1], "shop", budget_ms=float(os.environ.get("BUDGET_MS", "5000")), push=push)
+cache = Cache(sys.argv[1], "shop", budget_ms=float(os.environ.get("BUDGET_MS", "5000")))
 page = cache.entry("page", ttl_seconds=60, depends_on=("products:{product_id}",))
-window = cache.entry("window", ttl_seconds=60, depends_on=("products",), window_seconds=30)
 
 
 def origin():
@@ -76,8 +74,6 @@ for line in sys.stdin:
     answer = True
     if order["do"] == "read":
         answer = read(order)
-    elif order["do"] == "read-window":
-        answer = window.get_or_compute({}, origin)
     elif order["do"] == "read-in-threads":
         answer = read_in_threads(order)
     elif order["do"] == "read-in-fork":

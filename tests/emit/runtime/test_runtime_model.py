@@ -13,7 +13,7 @@ import types
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
 from cache_strategy.emit import runtime_source
 
@@ -21,6 +21,7 @@ ROWS = 2
 PROCESSES = 2
 WINDOW = 2.0
 HOLD = 2.0
+PROCESS, ROW = st.integers(0, PROCESSES - 1), st.integers(0, ROWS - 1)
 CHANGES = {
     "local t = redis.call('TIME')\nlocal now = t[1] * 1000000 + t[2]": "local now = tonumber(redis.call('GET', 'clock'))",
     "redis.call('INFO', 'server')": "redis.call('GET', 'server-info')",
@@ -135,7 +136,7 @@ class World(RuleBasedStateMachine):
         self.rows = [[(0, 0.0)] for _ in range(ROWS)]  # what was committed, and when everybody has to see it
         self.here_process = 0
         self.caches = [self.start() for _ in range(PROCESSES)]
-        self.restart("empty")
+        self.restart({})
 
     def start(self):
         cache = self.module.Cache("redis://", "shop", budget_ms=1000, clock=lambda: self.now)
@@ -153,6 +154,7 @@ class World(RuleBasedStateMachine):
     # The parts that are simulated.
 
     def execute(self, command):
+        self.now += 5e-6  # nothing is done in no time
         self.client.set("clock", int(self.now * 1e6))
         self.wire._sock.sendall(command)
         data = b""
@@ -231,60 +233,54 @@ class World(RuleBasedStateMachine):
 
     # What happens.
 
-    processes, rows_, fates = (
-        st.integers(0, PROCESSES - 1),
-        st.integers(0, ROWS - 1),
-        st.sampled_from(["ok"] * 12 + ["lost"]),
-    )
-
-    @rule(process=processes, row=rows_, name=st.sampled_from(["strict", "windowed"]))
+    @rule(process=PROCESS, row=ROW, name=st.sampled_from(["strict", "windowed"]))
     def reader_comes(self, process, row, name):
         self.act(process, self.read(process, row, name))
 
-    @rule(process=processes, row=rows_, is_careful=st.booleans())
+    @rule(process=PROCESS, row=ROW, is_careful=st.booleans())
     def writer_comes(self, process, row, is_careful):
         self.act(process, self.write(process, row, is_careful))
 
-    @precondition(lambda self: self.actors)
-    @rule(which=st.integers(0, 99), steps=st.integers(1, 12), fate=fates)
-    def somebody_goes_on(self, which, steps, fate):
-        actor = self.actors[which % len(self.actors)]
-        for _ in range(steps):
-            if actor in self.actors:
-                self.go_on(actor, "ok")
-        if actor in self.actors:
-            self.go_on(actor, fate)
+    @rule(which=st.integers(0, 99), steps=st.integers(1, 30), is_lost=st.integers(0, 9))
+    def somebody_goes_on(self, which, steps, is_lost):
+        actor = self.actors[which % len(self.actors)] if self.actors else None
+        while actor in self.actors and steps:
+            steps -= 1
+            self.go_on(actor, "lost" if steps == 0 and is_lost == 0 else "ok")
+
+    @rule()
+    def everybody_goes_on(self):
+        for _ in range(20):
+            for actor in list(self.actors):
+                self.go_on(actor, "ok") if actor in self.actors else None
 
     @rule(seconds=st.sampled_from([0.001, 0.3, 1.0, 2.5]))
     def time_passes(self, seconds):
         self.now += seconds
 
-    @rule(which=st.integers(0, 99))
-    def what_nobody_awaits_arrives(self, which):
-        self.networks[which % len(self.networks)].arrive() if self.networks else None
-
-    @rule(which=st.integers(0, 99))
-    def redis_forgets_a_key(self, which):
-        names = sorted(name for name in self.client.scan_iter("shop:*"))
-        if names:
+    @rule(
+        what=st.sampled_from(["late", "forgets", "saves", "empty", "old", "dies"]), which=st.integers(0, 99)
+    )
+    def trouble(self, what, which):
+        names = sorted(self.client.scan_iter("shop:*"))
+        if what == "late" and self.networks:
+            self.networks[which % len(self.networks)].arrive()
+        elif what == "forgets" and names:
             self.client.delete(names[which % len(names)])
+        elif what == "saves":
+            self.saved = {name: self.client.dump(name) for name in names}
+        elif what in ("empty", "old"):
+            self.restart(self.saved if what == "old" else {})
+        elif what == "dies":
+            self.end(which % PROCESSES)
+            self.caches[which % PROCESSES] = self.start()
 
-    @rule()
-    def redis_saves(self):
-        self.saved = {name: self.client.dump(name) for name in self.client.scan_iter("shop:*")}
-
-    @rule(data=st.sampled_from(["empty", "old"]))
-    def restart(self, data):
+    def restart(self, saved):
         self.generation += 1
         self.client.flushall()
-        for name, content in self.saved.items() if data == "old" else ():
+        for name, content in saved.items():
             self.client.restore(name, 0, content)
         self.client.set("server-info", f"run_id:{self.generation}")
-
-    @rule(process=processes)
-    def process_dies(self, process):
-        self.end(process)
-        self.caches[process] = self.start()
 
 
 def test_no_order_of_events_serves_what_was_announced_to_be_old(redis_url):

@@ -81,7 +81,7 @@ BUMP_SCRIPT = """
 local latest = tonumber(get(KEYS[1])) or 0
 for i = 2, #KEYS do
   local old = tonumber(get(KEYS[i])) or 0
-  if old == tonumber(ARGV[3]) or old > now + 86400000000 then old = 0 end
+  if old == tonumber(ARGV[3]) or old > now + 86400000000 then old = latest end
   local new = math.max(now + ARGV[2], old + 1)
   put(KEYS[i], new, ARGV[1])
   latest = math.max(latest, math.min(new, now + 1))

@@ -111,6 +111,7 @@ class Entry(Watched):
         self._is_on = self.cache.is_on and (self._in_memory or self._in_redis)
         self._defaults: dict[str, object] = {}
         self._function = ""
+        self._is_method = False
         self._has_refused = False
         self._dependencies: list[tuple[str, str]] = []
         for tag in (*self.depends_on, *self.tags):
@@ -124,6 +125,8 @@ class Entry(Watched):
     def __call__(self, function: F) -> F:
         """
         Decorator for a function: the key is its arguments, however they are passed, defaults spelled out.
+
+        Of a method's object it holds what `__cache_key__()` says, else a name that no other object ever has.
 
         Raises:
             TypeError: the function is async or a generator.
@@ -141,6 +144,7 @@ class Entry(Watched):
             )
         self._function = place
         signature = inspect.signature(function)
+        self._is_method = next(iter(signature.parameters), "") == "self"
         for name, parameter in signature.parameters.items():
             if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
                 self._defaults[name] = () if parameter.kind is parameter.VAR_POSITIONAL else {}
@@ -184,7 +188,7 @@ class Entry(Watched):
         slot = self._slot_or_refusal(key) if self._is_on else None
         return self._compute(compute) if slot is None else self._get(slot, compute)
 
-    def invalidate(self, **key: object) -> None:
+    def invalidate(self, /, **key: object) -> None:
         """Forget one key, now. Call it after the commit."""
         self._forget(self.slot(key))
 
@@ -205,6 +209,8 @@ class Entry(Watched):
         """The place of a key. TypeError when a part of it cannot be told apart, or one is missing."""
         parts = {**self._defaults, **key}
         try:
+            if self._is_method:
+                parts["self"] = _identity(parts["self"])
             text = "".join([encode_key(name) + encode_key(parts[name]) for name in sorted(parts)])
         except (TypeError, RecursionError) as error:
             what = f"{self.name}: {error} cannot be part of a key"
@@ -560,6 +566,7 @@ class Cache(Telling):
     def _after_fork(self) -> None:
         self.link.reset()
         self.memory.lock, self.lock, self.flights = threading.Lock(), threading.Lock(), {}
+        _names.clear()
 
     def entry(self, name: str, *, ttl_seconds: float, **options: Any) -> Entry:
         """
@@ -618,6 +625,21 @@ def tag_names(tag: Tag) -> set[str]:
     """The tags to bump for a table and all its rows ("users"), or for one row (("users", 7))."""
     table, row = (tag, None) if isinstance(tag, str) else (tag[0], row_text(tag[1]))
     return {table, f"{table}:*" if row is None else f"{table}:{row}"}
+
+
+_names: dict[int, tuple[weakref.ref[Any], str]] = {}
+
+
+def _identity(instance: Any) -> object:
+    kind = f"{type(instance).__module__}.{type(instance).__qualname__}"
+    if hasattr(instance, "__cache_key__"):
+        return kind, instance.__cache_key__()
+    place = id(instance)
+    reference, name = _names.get(place, (None, ""))
+    if reference is None or reference() is not instance:  # addresses come back
+        name = uuid.uuid4().hex
+        _names[place] = weakref.ref(instance, lambda _: _names.pop(place, None)), name
+    return name
 
 
 def _with(cache: Cache | None, function: Callable[[Cache], None]) -> None:
