@@ -1,7 +1,6 @@
 """What a type annotation says of a value."""
 
-from typing import TYPE_CHECKING
-
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.values import (
     NOTHING,
@@ -18,9 +17,6 @@ from cache_strategy.profile.values import (
     many,
     one,
 )
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
 
 ANNOTATED = "typing.Annotated[]"
 """An object that stands for `Annotated[what, note, …]`: its arguments are what stands in the brackets."""
@@ -41,7 +37,7 @@ _TRANSPARENT = frozenset(
 )
 
 
-def values_of(frame: "Frame", node: Node) -> Values:
+def values_of(frame: Frame, node: Node) -> Values:
     """What an annotation stands for: instances of classes, collections of them; UNKNOWN where it says nothing."""
     kind = node[0]
     if kind in ("name", "attr"):
@@ -55,7 +51,7 @@ def values_of(frame: "Frame", node: Node) -> Values:
     return UNKNOWN
 
 
-def _named(frame: "Frame", node: Node) -> Values:
+def _named(frame: Frame, node: Node) -> Values:
     return _meant(_plain_lookup(frame, node), node[2] if node[0] == "name" else node[3])
 
 
@@ -82,7 +78,7 @@ def _meant(values: Values, last: str) -> Values:
     return found or UNKNOWN
 
 
-def looked_up(frame: "Frame", node: Node) -> Values:
+def looked_up(frame: Frame, node: Node) -> Values:
     """What an annotation's expression is, for what stands beside the type in `Annotated[…]`."""
     if node[0] == "item":
         base = node[2]
@@ -91,7 +87,7 @@ def looked_up(frame: "Frame", node: Node) -> Values:
     return _plain_lookup(frame, node) if node[0] in ("name", "attr") else NOTHING
 
 
-def _plain_lookup(frame: "Frame", node: Node) -> Values:
+def _plain_lookup(frame: Frame, node: Node) -> Values:
     from cache_strategy.profile import attributes
 
     if node[0] == "name":
@@ -103,7 +99,7 @@ def _plain_lookup(frame: "Frame", node: Node) -> Values:
     )
 
 
-def _generic(frame: "Frame", node: Node) -> Values:
+def _generic(frame: Frame, node: Node) -> Values:
     base = node[2]
     last = base[2] if base[0] == "name" else base[3] if base[0] == "attr" else ""
     inner = node[3]

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import Application
+from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.library import CACHES
 from cache_strategy.profile.program import FunctionInfo, ModuleInfo
 from cache_strategy.profile.values import External, Made, Value, text_in
 
 if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
     from cache_strategy.profile.frameworks._base import Route
 
 _APPLICATIONS = frozenset({"flask.Flask()", "quart.Quart()"})
@@ -24,7 +24,7 @@ _REQUIREMENTS = (
 )  # fmt: skip
 
 
-def application_of(analysis: "Analysis", routes: "list[Route]", repo: Path) -> Application | None:
+def application_of(analysis: Analysis, routes: "list[Route]", repo: Path) -> Application | None:
     factories, instances = _made(analysis)
     if not factories and not instances and not routes:
         return None
@@ -45,7 +45,7 @@ def application_of(analysis: "Analysis", routes: "list[Route]", repo: Path) -> A
     )
 
 
-def _made(analysis: "Analysis") -> tuple[list[tuple[Made, FunctionInfo]], list[tuple[Made, ModuleInfo, str]]]:
+def _made(analysis: Analysis) -> tuple[list[tuple[Made, FunctionInfo]], list[tuple[Made, ModuleInfo, str]]]:
     factories = {
         (value, context.function.index): (value, context.function)
         for context in analysis.contexts
@@ -61,7 +61,7 @@ def _made(analysis: "Analysis") -> tuple[list[tuple[Made, FunctionInfo]], list[t
     return list(factories.values()), instances
 
 
-def _objects(analysis: "Analysis") -> Iterator[tuple[ModuleInfo, str, Value]]:
+def _objects(analysis: Analysis) -> Iterator[tuple[ModuleInfo, str, Value]]:
     for module in analysis.modules:
         for name, bound in () if module.is_test else analysis.program.bindings(module).items():
             if any(b[0] in ("value", "declared") for b in bound):
@@ -69,7 +69,7 @@ def _objects(analysis: "Analysis") -> Iterator[tuple[ModuleInfo, str, Value]]:
                     yield module, name, value
 
 
-def _best_factory(analysis: "Analysis", factories: list[tuple[Made, FunctionInfo]]) -> FunctionInfo | None:
+def _best_factory(analysis: Analysis, factories: list[tuple[Made, FunctionInfo]]) -> FunctionInfo | None:
     def order(function: FunctionInfo) -> tuple[int, int, str]:
         names = [*_FACTORY_NAMES, function.name]
         path = analysis.modules[function.module].path
@@ -87,7 +87,7 @@ def _best_instance(instances: list[tuple[Made, ModuleInfo, str]], module: Module
 
 
 def _main_module(
-    analysis: "Analysis",
+    analysis: Analysis,
     routes: "list[Route]",
     factory: FunctionInfo | None,
     instances: list[tuple[Made, ModuleInfo, str]],
@@ -104,7 +104,7 @@ def _main_module(
     return instances[0][1]
 
 
-def _package_of(analysis: "Analysis", module: ModuleInfo) -> tuple[str, str]:
+def _package_of(analysis: Analysis, module: ModuleInfo) -> tuple[str, str]:
     """(import name, folder) of the outermost package around a module; ("", "") for modules beside each other."""
     if "." not in module.name and not module.is_package:
         return "", module.path.rpartition("/")[0]
@@ -114,7 +114,7 @@ def _package_of(analysis: "Analysis", module: ModuleInfo) -> tuple[str, str]:
     return package, "/".join(folder[: len(folder) - depth + 1])
 
 
-def _database(analysis: "Analysis", main: ModuleInfo) -> tuple[str, str]:
+def _database(analysis: Analysis, main: ModuleInfo) -> tuple[str, str]:
     objects: list[tuple[ModuleInfo, str]] = []
     sessions: list[tuple[ModuleInfo, str]] = []
     for module, name, value in _objects(analysis):
@@ -138,7 +138,7 @@ def requirements_of(repo: Path) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(n for n in _REQUIREMENTS if (repo / n).is_file()), *below, *beside]))
 
 
-def existing_caches(analysis: "Analysis") -> tuple[str, ...]:
+def existing_caches(analysis: Analysis) -> tuple[str, ...]:
     found: set[tuple[str, int, str]] = {*analysis.notes.get("caches", ())}
     facts = [(context.function.module, context.facts) for context in analysis.contexts]
     for index, of in [*facts, *analysis.module_facts.items()]:

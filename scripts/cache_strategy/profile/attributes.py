@@ -1,9 +1,8 @@
 """Attributes and elements of values: read, assigned, deleted."""
 
-from typing import TYPE_CHECKING
-
 from cache_strategy.profile import library, rows
 from cache_strategy.profile.annotations import ANNOTATED
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import given
 from cache_strategy.profile.source_text import source_of
@@ -34,9 +33,6 @@ from cache_strategy.profile.values import (
     one,
 )
 
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
-
 # These contexts are read by looking at a name; the others by calling a function.
 _READ_BY_LOOKING = frozenset(
     """environment settings user session query header cookie body locale tenant role flag path""".split()
@@ -50,7 +46,7 @@ _MOST_STEPS = 9
 _MOST_PARTS = 30
 
 
-def base(frame: "Frame", node: Node) -> Values:
+def base(frame: Frame, node: Node) -> Values:
     """What stands before a dot or a bracket: evaluated without noting the context that the longer chain names."""
     kind = node[0]
     if kind == "name":
@@ -60,7 +56,7 @@ def base(frame: "Frame", node: Node) -> Values:
     return frame.expression(node)
 
 
-def resolved(frame: "Frame", values: Values, node: Node) -> Values:
+def resolved(frame: Frame, values: Values, node: Node) -> Values:
     """Names that stand for something of the request (`current_user`) become what they stand for."""
     found = values
     for value in values:
@@ -71,7 +67,7 @@ def resolved(frame: "Frame", values: Values, node: Node) -> Values:
     return found
 
 
-def touched(frame: "Frame", values: Values, node: Node) -> Values:
+def touched(frame: Frame, values: Values, node: Node) -> Values:
     values = resolved(frame, values, node)
     for value in values:
         if isinstance(value, External):
@@ -81,7 +77,7 @@ def touched(frame: "Frame", values: Values, node: Node) -> Values:
     return values
 
 
-def meaning_of(frame: "Frame", path: str) -> tuple[str, str] | None:
+def meaning_of(frame: Frame, path: str) -> tuple[str, str] | None:
     """(kind, name) of what an external path means to the frameworks or to the library; None where nothing."""
     meanings = frame.analysis.meanings
     if path not in meanings:
@@ -89,7 +85,7 @@ def meaning_of(frame: "Frame", path: str) -> tuple[str, str] | None:
     return meanings[path]
 
 
-def _meaning_of(frame: "Frame", path: str) -> tuple[str, str] | None:
+def _meaning_of(frame: Frame, path: str) -> tuple[str, str] | None:
     for plugin in frame.analysis.plugins:
         rest = path
         while rest:
@@ -101,7 +97,7 @@ def _meaning_of(frame: "Frame", path: str) -> tuple[str, str] | None:
     return None if found is None else (found.kind, found.name)
 
 
-def get(frame: "Frame", values: Values, name: str, node: Node) -> Values:
+def get(frame: Frame, values: Values, name: str, node: Node) -> Values:
     found: Values = NOTHING
     for value in values:
         gives = _get(frame, value, name, node)
@@ -111,7 +107,7 @@ def get(frame: "Frame", values: Values, name: str, node: Node) -> Values:
     return found or (UNKNOWN if values else NOTHING)
 
 
-def _get(frame: "Frame", value: Value, name: str, node: Node) -> Values:
+def _get(frame: Frame, value: Value, name: str, node: Node) -> Values:
     analysis = frame.analysis
     if isinstance(value, Unknown | Argument):
         return UNKNOWN
@@ -154,13 +150,13 @@ def _get(frame: "Frame", value: Value, name: str, node: Node) -> Values:
 _MAPPING_METHODS = frozenset(name for name in dir(dict) if not name.startswith("_"))
 
 
-def _external(frame: "Frame", path: str) -> Values:
+def _external(frame: Frame, path: str) -> Values:
     if len(path) > _LONGEST_PATH or path.count(".") > _MOST_STEPS:
         return UNKNOWN
     return frame.analysis.external(path)
 
 
-def _of_instance(frame: "Frame", value: Instance, name: str, node: Node) -> Values:
+def _of_instance(frame: Frame, value: Instance, name: str, node: Node) -> Values:
     analysis = frame.analysis
     member = _of_member(frame, value, value.index, name, node)
     if member is not None:
@@ -179,7 +175,7 @@ def _of_instance(frame: "Frame", value: Instance, name: str, node: Node) -> Valu
     return UNKNOWN if getter is None else frame.invoke(getter, value, given(node, PLAIN))
 
 
-def _of_member(frame: "Frame", value: "Instance | Made", index: int, name: str, node: Node) -> Values | None:
+def _of_member(frame: Frame, value: "Instance | Made", index: int, name: str, node: Node) -> Values | None:
     """An attribute that the class, its parents or its methods define; None where none does."""
     analysis = frame.analysis
     mapped = analysis.mapped.get(index)
@@ -208,7 +204,7 @@ def _of_member(frame: "Frame", value: "Instance | Made", index: int, name: str, 
     return declared or UNKNOWN
 
 
-def _stored(frame: "Frame", index: int, name: str) -> Values:
+def _stored(frame: Frame, index: int, name: str) -> Values:
     """What methods assign to `self.name`; those that do and were not evaluated yet are evaluated first."""
     analysis = frame.analysis
     found: Values = NOTHING
@@ -223,7 +219,7 @@ def _stored(frame: "Frame", index: int, name: str) -> Values:
     return found
 
 
-def _of_class(frame: "Frame", value: ClassRef, name: str, node: Node) -> Values:
+def _of_class(frame: Frame, value: ClassRef, name: str, node: Node) -> Values:
     analysis = frame.analysis
     member = analysis.member(value.index, name)
     if member is not None:
@@ -248,7 +244,7 @@ def _of_class(frame: "Frame", value: ClassRef, name: str, node: Node) -> Values:
     return UNKNOWN
 
 
-def call_if_defined(frame: "Frame", value: Instance, name: str, node: Node) -> Values:
+def call_if_defined(frame: Frame, value: Instance, name: str, node: Node) -> Values:
     """What a special method of the object gives; UNKNOWN where its class has none."""
     method = frame.analysis.method(value.index, name)
     if method is None:
@@ -265,7 +261,7 @@ def call_if_defined(frame: "Frame", value: Instance, name: str, node: Node) -> V
     return found
 
 
-def store(frame: "Frame", target: Node, values: Values) -> None:
+def store(frame: Frame, target: Node, values: Values) -> None:
     name = target[3]
     if target[2][0] == "attr" and target[2][3] == "cache_control":
         frame.facts.caches.add((target[1], source_of(target)))
@@ -288,7 +284,7 @@ def store(frame: "Frame", target: Node, values: Values) -> None:
             frame.analysis.ask("store", frame, f"{value.path}.{name}", values, target)
 
 
-def _setter(frame: "Frame", index: int, name: str) -> int | None:
+def _setter(frame: Frame, index: int, name: str) -> int | None:
     for ancestor in frame.analysis.mro(index)[0]:
         found = frame.analysis.classes[ancestor].setters.get(name)
         if found is not None:
@@ -296,7 +292,7 @@ def _setter(frame: "Frame", index: int, name: str) -> int | None:
     return None
 
 
-def store_item(frame: "Frame", target: Node, values: Values) -> None:
+def store_item(frame: Frame, target: Node, values: Values) -> None:
     frame.expression(target[3])
     key = target[3][1] if target[3][0] == "const" and isinstance(target[3][1], str) else None
     name = target[2][2] if target[2][0] == "name" else None
@@ -324,13 +320,13 @@ def with_item(value: Value, key: str | None, values: Values) -> Value:
     return value
 
 
-def delete(frame: "Frame", target: Node) -> None:
+def delete(frame: Frame, target: Node) -> None:
     for value in base(frame, target[2]):
         if isinstance(value, External):
             frame.analysis.ask("store", frame, f"{value.path}[]", NOTHING, target)
 
 
-def item(frame: "Frame", node: Node) -> Values:
+def item(frame: Frame, node: Node) -> Values:
     values = base(frame, node[2])
     index = node[3]
     chosen = frame.expression(index)
@@ -339,7 +335,7 @@ def item(frame: "Frame", node: Node) -> Values:
     return join(*(_item(frame, value, key, is_slice, chosen, node) for value in values))
 
 
-def _item(frame: "Frame", value: Value, key: object, is_slice: bool, chosen: Values, node: Node) -> Values:
+def _item(frame: Frame, value: Value, key: object, is_slice: bool, chosen: Values, node: Node) -> Values:
     if isinstance(value, Many):
         return one(value) if is_slice else value.items
     if isinstance(value, Page):
@@ -377,7 +373,7 @@ def _item(frame: "Frame", value: Value, key: object, is_slice: bool, chosen: Val
     return UNKNOWN
 
 
-def external_item(frame: "Frame", value: External, key: object, node: Node) -> Values:
+def external_item(frame: Frame, value: External, key: object, node: Node) -> Values:
     """An element of an external container: `session["user_id"]`, `request.args["page"]`, `os.environ["HOME"]`."""
     name = key if isinstance(key, str) else ""
     if name.startswith("HTTP_") and value.path.endswith(".environ"):

@@ -1,9 +1,9 @@
 """Built-in functions, and methods of built-in containers."""
 
 import re
-from typing import TYPE_CHECKING
 
 from cache_strategy.profile import external_calls, rows, sql
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.values import (
     NOTHING,
@@ -27,9 +27,6 @@ from cache_strategy.profile.values import (
     text_of,
 )
 
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
-
 _COLLECTING = frozenset("list tuple set frozenset sorted reversed iter aiter".split())
 _CHOOSING = frozenset("next min max anext".split())
 _CONVERTING = frozenset({"int", "str", "float"})
@@ -39,7 +36,7 @@ _CHANGING = frozenset("append remove add extend clear insert pop discard update"
 _GROWING = frozenset("append add insert extend update appendleft setdefault".split())
 
 
-def builtin(frame: "Frame", name: str, arguments: Arguments) -> Values:
+def builtin(frame: Frame, name: str, arguments: Arguments) -> Values:
     from cache_strategy.profile import attributes, calls, serialization
 
     first = arguments.get(0)
@@ -91,12 +88,12 @@ def builtin(frame: "Frame", name: str, arguments: Arguments) -> Values:
     return PLAIN
 
 
-def _consume(frame: "Frame", arguments: Arguments) -> None:
+def _consume(frame: Frame, arguments: Arguments) -> None:
     for values in arguments.positional:
         frame.consume(values, arguments.node)
 
 
-def _apply_key(frame: "Frame", items: Values, arguments: Arguments) -> None:
+def _apply_key(frame: Frame, items: Values, arguments: Arguments) -> None:
     from cache_strategy.profile import calls
 
     frame.loops += 1
@@ -105,7 +102,7 @@ def _apply_key(frame: "Frame", items: Values, arguments: Arguments) -> None:
     frame.loops -= 1
 
 
-def _mapped(frame: "Frame", name: str, arguments: Arguments) -> Values:
+def _mapped(frame: Frame, name: str, arguments: Arguments) -> Values:
     from cache_strategy.profile import calls
 
     items = join(*(frame.iterate(v, arguments.node) for v in arguments.positional[1:]))
@@ -118,7 +115,7 @@ def _mapped(frame: "Frame", name: str, arguments: Arguments) -> Values:
     return many(found or UNKNOWN, lazy=True)
 
 
-def _dictionary(frame: "Frame", arguments: Arguments) -> Values:
+def _dictionary(frame: Frame, arguments: Arguments) -> Values:
     fields: dict[str, Values] = {}
     rest: Values = NOTHING
     for value in arguments.get(0):
@@ -141,7 +138,7 @@ def _dictionary(frame: "Frame", arguments: Arguments) -> Values:
     return one(Mapping(tuple(fields.items()), rest))
 
 
-def _set_attribute(frame: "Frame", arguments: Arguments) -> Values:
+def _set_attribute(frame: Frame, arguments: Arguments) -> Values:
     key = text_of(arguments.get(1))
     for value in arguments.get(0):
         mapped = frame.analysis.row(value)
@@ -156,7 +153,7 @@ def _set_attribute(frame: "Frame", arguments: Arguments) -> Values:
     return NOTHING
 
 
-def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values:
+def method(frame: Frame, receiver: Value, name: str, arguments: Arguments) -> Values:
     if isinstance(receiver, Many):
         return _of_many(frame, receiver, name, arguments)
     if isinstance(receiver, Mapping):
@@ -176,7 +173,7 @@ def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> 
     return PLAIN
 
 
-def _of_many(frame: "Frame", receiver: Many, name: str, arguments: Arguments) -> Values:
+def _of_many(frame: Frame, receiver: Many, name: str, arguments: Arguments) -> Values:
     if receiver.relation is not None and name in _CHANGING:
         mapped = frame.analysis.mapped[receiver.relation[0]]
         rows.write_relation(frame, mapped, mapped.relations[receiver.relation[1]], arguments.node)
@@ -194,7 +191,7 @@ def _of_many(frame: "Frame", receiver: Many, name: str, arguments: Arguments) ->
     return PLAIN
 
 
-def _of_mapping(frame: "Frame", receiver: Mapping, name: str, arguments: Arguments) -> Values:
+def _of_mapping(frame: Frame, receiver: Mapping, name: str, arguments: Arguments) -> Values:
     if name in ("get", "pop", "setdefault", "__getitem__"):
         key = text_of(arguments.get(0))
         found = receiver.rest
@@ -220,7 +217,7 @@ def _of_mapping(frame: "Frame", receiver: Mapping, name: str, arguments: Argumen
     return PLAIN
 
 
-def _grow(frame: "Frame", receiver: Value, key: str | None, added: Values, arguments: Arguments) -> None:
+def _grow(frame: Frame, receiver: Value, key: str | None, added: Values, arguments: Arguments) -> None:
     """`name.append(value)`: the container behind a local name now holds the value too."""
     from cache_strategy.profile import attributes
 
@@ -235,7 +232,7 @@ def _grow(frame: "Frame", receiver: Value, key: str | None, added: Values, argum
         attributes.store(frame, holder, one(grown))
 
 
-def _of_text(frame: "Frame", text: str, name: str, arguments: Arguments) -> Values:
+def _of_text(frame: Frame, text: str, name: str, arguments: Arguments) -> Values:
     if name == "format":
         fields = {str(i): text_of(v) for i, v in enumerate(arguments.positional)}
         fields.update({key: text_of(v) for key, v in arguments.keywords})

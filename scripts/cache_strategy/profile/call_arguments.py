@@ -1,8 +1,7 @@
 """The arguments of calls: evaluated, given to parameters, found again in results."""
 
-from typing import TYPE_CHECKING
-
 from cache_strategy.profile.facts import Context
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.program import FunctionInfo
@@ -17,11 +16,8 @@ from cache_strategy.profile.values import (
     one,
 )
 
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
 
-
-def evaluate_arguments(frame: "Frame", node: Node) -> Arguments:
+def evaluate_arguments(frame: Frame, node: Node) -> Arguments:
     """The arguments of a call, evaluated in order; `**mapping` becomes keywords where its names are known."""
     positional: list[Values] = []
     for argument in node[3]:

@@ -1,7 +1,6 @@
 """Calls: of functions of the repository, of other packages, of methods of values."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cache_strategy.profile import (
     abstraction,
@@ -11,6 +10,7 @@ from cache_strategy.profile import (
     external_calls,
     library,
 )
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.source_text import source_of
@@ -37,9 +37,6 @@ from cache_strategy.profile.values import (
     one,
 )
 
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
-
 # Work handed to another process.
 TASK_CALLS = frozenset(
     """delay apply_async enqueue enqueue_call enqueue_in enqueue_at send_task send_with_options defer
@@ -52,7 +49,7 @@ PARTIAL = "functools.partial()"
 _SHORTEST_GUESSED_NAME = 5
 
 
-def call(frame: "Frame", node: Node, arguments: Arguments | None = None) -> Values:
+def call(frame: Frame, node: Node, arguments: Arguments | None = None) -> Values:
     callee = node[2]
     if callee[0] == "attr" and _is_super(callee[2]):
         return _call_super(frame, callee[3], call_arguments.evaluate_arguments(frame, node))
@@ -64,7 +61,7 @@ def call(frame: "Frame", node: Node, arguments: Arguments | None = None) -> Valu
     return join(*(call_value(frame, value, passed) for value in values)) if values else UNKNOWN
 
 
-def call_value(frame: "Frame", value: Value, arguments: Arguments) -> Values:
+def call_value(frame: Frame, value: Value, arguments: Arguments) -> Values:
     if isinstance(value, FunctionRef):
         return invoke(frame, value.index, value.receiver, arguments)
     if isinstance(value, ClassRef):
@@ -85,14 +82,14 @@ def call_value(frame: "Frame", value: Value, arguments: Arguments) -> Values:
     return UNKNOWN
 
 
-def _call_partial(frame: "Frame", value: Made, arguments: Arguments) -> Values:
+def _call_partial(frame: Frame, value: Made, arguments: Arguments) -> Values:
     named = {name for name, _ in arguments.keywords}
     keywords = (*(k for k in value.keywords if k[0] not in named), *arguments.keywords)
     whole = Arguments((*value.args[1:], *arguments.positional), keywords, arguments.node)
     return join(*(call_value(frame, inner, whole) for inner in value.arg(0))) or UNKNOWN
 
 
-def call_method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values:
+def call_method(frame: Frame, receiver: Value, name: str, arguments: Arguments) -> Values:
     analysis = frame.analysis
     if name == "_get_current_object":
         return one(receiver)
@@ -125,7 +122,7 @@ def call_method(frame: "Frame", receiver: Value, name: str, arguments: Arguments
     return builtin_calls.method(frame, receiver, name, arguments)
 
 
-def _call_member(frame: "Frame", receiver: Instance | ClassRef, name: str, arguments: Arguments) -> Values:
+def _call_member(frame: Frame, receiver: Instance | ClassRef, name: str, arguments: Arguments) -> Values:
     analysis = frame.analysis
     method = analysis.method(receiver.index, name)
     binding = "property" if method is None else analysis.binding(analysis.functions[method])
@@ -160,7 +157,7 @@ def _is_super(node: Node) -> bool:
     return bool(node[0] == "call" and node[2][0] == "name" and node[2][2] == "super")
 
 
-def _call_super(frame: "Frame", name: str, arguments: Arguments) -> Values:
+def _call_super(frame: Frame, name: str, arguments: Arguments) -> Values:
     receiver = frame.receiver
     function = frame.function
     if receiver is None and function is not None and function.parameters:
@@ -191,7 +188,7 @@ def _call_super(frame: "Frame", name: str, arguments: Arguments) -> Values:
     return UNKNOWN
 
 
-def construct(frame: "Frame", value: ClassRef, arguments: Arguments) -> Values:
+def construct(frame: Frame, value: ClassRef, arguments: Arguments) -> Values:
     analysis = frame.analysis
     query = analysis.ask("method", frame, value, "()", arguments)
     if query is not None and any(isinstance(v, Query) for v in query):
@@ -210,7 +207,7 @@ def construct(frame: "Frame", value: ClassRef, arguments: Arguments) -> Values:
     return one(made)
 
 
-def _call_unresolved(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values:
+def _call_unresolved(frame: Frame, receiver: Value, name: str, arguments: Arguments) -> Values:
     answer: Values | None = frame.analysis.ask("unresolved", frame, receiver, name, arguments)
     if answer is not None:
         return answer
@@ -235,14 +232,14 @@ def _call_unresolved(frame: "Frame", receiver: Value, name: str, arguments: Argu
     return UNKNOWN
 
 
-def note_unknown(frame: "Frame", node: Node) -> None:
+def note_unknown(frame: Frame, node: Node) -> None:
     if len(frame.facts.unknown) < MOST_UNKNOWN:
         text = source_of(node[2]) if node[0] == "call" else source_of(node)
         if text != "…":
             frame.facts.unknown.add(text)
 
 
-def _call_on_function(frame: "Frame", receiver: FunctionRef, name: str, arguments: Arguments) -> Values:
+def _call_on_function(frame: Frame, receiver: FunctionRef, name: str, arguments: Arguments) -> Values:
     function = frame.analysis.functions[receiver.index]
     if name in TASK_CALLS:
         frame.facts.side_effects.add(f"task {function.qualname}")
@@ -253,7 +250,7 @@ def _call_on_function(frame: "Frame", receiver: FunctionRef, name: str, argument
 
 
 def invoke(
-    frame: "Frame", index: int, receiver: "ClassRef | Instance | Made | None", arguments: Arguments
+    frame: Frame, index: int, receiver: "ClassRef | Instance | Made | None", arguments: Arguments
 ) -> Values:
     """Calls a function of the repository: evaluates it for these arguments and notes the edge."""
     function = frame.analysis.functions[index]
@@ -266,14 +263,14 @@ def invoke(
     return call_arguments.substituted(context, passed)
 
 
-def run_query(frame: "Frame", query: Query, node: Node) -> Values:
+def run_query(frame: Frame, query: Query, node: Node) -> Values:
     for orm in frame.analysis.orms:
         if orm.name == query.orm and orm.iterate is not None:
             return orm.iterate(frame, query, node)
     return query.entities or UNKNOWN
 
 
-def enter(frame: "Frame", values: Values, node: Node) -> Values:
+def enter(frame: Frame, values: Values, node: Node) -> Values:
     found: Values = NOTHING
     for value in values:
         if isinstance(value, Instance):
@@ -292,7 +289,7 @@ def enter(frame: "Frame", values: Values, node: Node) -> Values:
     return found
 
 
-def run_callbacks(frame: "Frame", arguments: Arguments) -> None:
+def run_callbacks(frame: Frame, arguments: Arguments) -> None:
     for values in arguments.all():
         for value in values:
             if isinstance(value, FunctionRef):

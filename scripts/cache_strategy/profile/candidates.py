@@ -4,7 +4,6 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import (
     UNKNOWN_TABLE,
@@ -25,6 +24,7 @@ from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Context, Facts
 from cache_strategy.profile.frameworks._base import Route
 from cache_strategy.profile.keys import key_of_context, rows_of
+from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.library import CACHES
 from cache_strategy.profile.lowering import LAMBDA
 from cache_strategy.profile.program import FunctionInfo
@@ -43,9 +43,6 @@ from cache_strategy.profile.values import (
     Value,
     Values,
 )
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
 
 _SPECIAL = frozenset(
     """__init__ __repr__ __str__ __eq__ __hash__ __enter__ __exit__ __del__ __new__ __tablename__ __init_subclass__
@@ -67,7 +64,7 @@ class Judge:
 
     def __init__(
         self,
-        analysis: "Analysis",
+        analysis: Analysis,
         totals: list[Total],
         routes: list[Route],
         endpoints: dict[int, Endpoint],
@@ -333,7 +330,7 @@ class Judge:
         )  # fmt: skip
 
 
-def _reason_of_kind(analysis: "Analysis", function: FunctionInfo) -> str | None:
+def _reason_of_kind(analysis: Analysis, function: FunctionInfo) -> str | None:
     if function.outer >= 0:
         return "is defined inside another function and belongs to one call of it"
     if function.owner >= 0:
@@ -342,13 +339,13 @@ def _reason_of_kind(analysis: "Analysis", function: FunctionInfo) -> str | None:
     return None
 
 
-def annotated_parameters(analysis: "Analysis", function: FunctionInfo) -> dict[str, Values]:
+def annotated_parameters(analysis: Analysis, function: FunctionInfo) -> dict[str, Values]:
     module = analysis.modules[function.module]
     frame = Frame(analysis, module, None, None, {}, Facts(), outer=function.outer)
     return {name: frame.annotated(note) for name, note, _, _ in function.parameters if note is not None}
 
 
-def _object_word(analysis: "Analysis", value: Value) -> str:
+def _object_word(analysis: Analysis, value: Value) -> str:
     if isinstance(value, Instance):
         if analysis.is_enum(value.index):
             return ""

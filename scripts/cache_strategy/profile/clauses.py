@@ -1,8 +1,8 @@
 """Operators on SQL expressions, whatever the ORM."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.values import (
     PLAIN,
@@ -18,11 +18,8 @@ from cache_strategy.profile.values import (
     one,
 )
 
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
 
-
-def combine(frame: "Frame", node: Node, parts: list[Values]) -> Values:
+def combine(frame: Frame, node: Node, parts: list[Values]) -> Values:
     sign = node[2]
     keys: frozenset[RowKey] = frozenset()
     if sign in ("and", "&"):

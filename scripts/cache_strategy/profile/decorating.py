@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.profile import attributes, calls
 from cache_strategy.profile.call_arguments import evaluate_arguments
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.program import FunctionInfo
@@ -24,11 +25,10 @@ from cache_strategy.profile.values import (
 )
 
 if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
     from cache_strategy.profile.facts import Decoration
 
 
-def decorate(frame: "Frame", function: FunctionInfo, node: Node, found: "Decoration") -> None:
+def decorate(frame: Frame, function: FunctionInfo, node: Node, found: "Decoration") -> None:
     found.texts.append("@" + source_of(node))
     found.node = node
     callee, receiver, values, arguments = _taken_apart(frame, node)
@@ -46,7 +46,7 @@ def decorate(frame: "Frame", function: FunctionInfo, node: Node, found: "Decorat
             frame.analysis.ask("decorated", frame, function.index, path, receiver, arguments, found)
 
 
-def _taken_apart(frame: "Frame", node: Node) -> tuple[Node, Value | None, Values, Arguments | None]:
+def _taken_apart(frame: Frame, node: Node) -> tuple[Node, Value | None, Values, Arguments | None]:
     """What is called, the object it is taken off, its values, the arguments; those are None without a call."""
     called = node[0] == "call"
     callee = node[2] if called else node
@@ -56,7 +56,7 @@ def _taken_apart(frame: "Frame", node: Node) -> tuple[Node, Value | None, Values
     return callee, receiver, values, evaluate_arguments(frame, node) if called else None
 
 
-def decorate_class(frame: "Frame", index: int, node: Node) -> None:
+def decorate_class(frame: Frame, index: int, node: Node) -> None:
     _, receiver, values, arguments = _taken_apart(frame, node)
     for value in values:
         if isinstance(value, External | Made):
@@ -65,7 +65,7 @@ def decorate_class(frame: "Frame", index: int, node: Node) -> None:
 
 
 def _apply(
-    frame: "Frame",
+    frame: Frame,
     function: FunctionInfo,
     value: Value,
     arguments: Arguments | None,

@@ -2,15 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import ContextRead, Effects
 from cache_strategy.profile.facts import Context, Facts, Read
+from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.values import RowKey
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
 
 # A chain of unresolved calls is not worth listing further.
 _MOST_LISTED = 40
@@ -59,7 +56,7 @@ def own(index: int, facts: Facts) -> Total:
     )
 
 
-def solve(analysis: "Analysis") -> list[Total]:
+def solve(analysis: Analysis) -> list[Total]:
     contexts = analysis.contexts
     totals = [own(context.index, context.facts) for context in contexts]
     callers: list[set[int]] = [set() for _ in contexts]
@@ -124,7 +121,7 @@ def _unite(total: Total, other: Total, names: tuple[str, ...]) -> None:
     total.renders = total.renders or other.renders
 
 
-def before(analysis: "Analysis", function: FunctionInfo, totals: list[Total]) -> Total:
+def before(analysis: Analysis, function: FunctionInfo, totals: list[Total]) -> Total:
     decoration = analysis.decoration(function)
     found = own(-1, decoration.facts)
     for index in (*decoration.contexts, *(call.callee for call in decoration.facts.calls)):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from cache_strategy.model.evidence import UNKNOWN_TABLE, ContextRead, WriterHow
 from cache_strategy.profile import annotations, attributes, calls, clauses, decorating, request_methods, sql
 from cache_strategy.profile.facts import Call, Context, Facts
+from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.lowering import Node, line_of
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.program import FunctionInfo, ModuleInfo
@@ -39,7 +40,6 @@ from cache_strategy.profile.values import (
 )
 
 if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
     from cache_strategy.profile.facts import Decoration
 
 _BUILTINS = frozenset(dir(__builtins__) if not isinstance(__builtins__, dict) else __builtins__)
@@ -61,7 +61,7 @@ class Frame:
 
     def __init__(
         self,
-        analysis: "Analysis",
+        analysis: Analysis,
         module: ModuleInfo,
         function: FunctionInfo | None,
         receiver: "ClassRef | Instance | Made | None",

@@ -1,14 +1,10 @@
 """Calls into other packages: what the plugins know of them, what the library table says."""
 
-from typing import TYPE_CHECKING
-
 from cache_strategy.profile import attributes, builtin_calls, calls, library
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import PLAIN, UNKNOWN, External, Made, Value, Values, one, text_of
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
 
 # What is given to these is called later, if at all, and not by the caller.
 _REGISTERING = frozenset(
@@ -19,7 +15,7 @@ _REGISTERING = frozenset(
 )
 
 
-def is_structural(frame: "Frame", path: str) -> bool:
+def is_structural(frame: Frame, path: str) -> bool:
     known = frame.analysis.structures
     if path not in known:
         spelled = frame.analysis.canonical(path)
@@ -30,7 +26,7 @@ def is_structural(frame: "Frame", path: str) -> bool:
     return known[path]
 
 
-def call_path(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values:
+def call_path(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) -> Values:
     analysis = frame.analysis
     path = analysis.canonical(path)
     if path.startswith(library.CACHES) and (
@@ -51,7 +47,7 @@ def call_path(frame: "Frame", path: str, receiver: Value | None, arguments: Argu
     return call_library(frame, path, arguments)
 
 
-def call_library(frame: "Frame", path: str, arguments: Arguments) -> Values:
+def call_library(frame: Frame, path: str, arguments: Arguments) -> Values:
     facts = frame.facts
     meaning = attributes.meaning_of(frame, path)
     last = path.rpartition(".")[2]

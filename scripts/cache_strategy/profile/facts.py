@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import ContextRead, WriterHow
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.values import NOTHING, ClassRef, Instance, Made, RowKey, Values
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
 
 Read = tuple[str, RowKey | None]
 """A table and, where the rows are picked by a column that equals an argument, by which."""

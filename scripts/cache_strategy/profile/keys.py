@@ -3,14 +3,11 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import ContextRead, KeyPart, RowRead
 from cache_strategy.profile.facts import Read
+from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.source_text import quoted
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
 
 _PERSONAL = frozenset({"user", "session"})
 _USER_NAMES = re.compile(r"(^|_)(user|uid|account|member|customer|identity|email|login)", re.IGNORECASE)
@@ -28,7 +25,7 @@ class ContextKey:
     problem: str
 
 
-def key_of_context(analysis: "Analysis", context: Iterable[ContextRead]) -> ContextKey:
+def key_of_context(analysis: Analysis, context: Iterable[ContextRead]) -> ContextKey:
     parts: dict[str, KeyPart] = {}
     problem = ""
     per_user = False
@@ -45,7 +42,7 @@ def key_of_context(analysis: "Analysis", context: Iterable[ContextRead]) -> Cont
     return ContextKey(tuple(parts.values()), per_user, problem)
 
 
-def _part(analysis: "Analysis", read: ContextRead) -> KeyPart | None:
+def _part(analysis: Analysis, read: ContextRead) -> KeyPart | None:
     if read.kind == "user":
         expression = _identity(analysis, read)
         return KeyPart(name="user", source="user", expression=expression) if expression else None
@@ -68,7 +65,7 @@ def _part(analysis: "Analysis", read: ContextRead) -> KeyPart | None:
     return None
 
 
-def _identity(analysis: "Analysis", read: ContextRead) -> str:
+def _identity(analysis: Analysis, read: ContextRead) -> str:
     return next((found for ask in analysis.hooks["identity"] if (found := str(ask(analysis, read)))), "")
 
 

@@ -2,16 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
+from cache_strategy.profile.kinds import Analysis, Frame
 from cache_strategy.profile.library import Known
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.values import Value, Values
 from cache_strategy.siblings import load_siblings
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
-    from cache_strategy.profile.evaluation import Frame
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,7 @@
 """What a function gives back: plain data that can be kept, or something that cannot."""
 
-from typing import TYPE_CHECKING
-
 from cache_strategy.model.evidence import Returned
+from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.values import (
     Constant,
     External,
@@ -19,9 +18,6 @@ from cache_strategy.profile.values import (
     contents,
 )
 
-if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
-
 _RESPONSES = ("flask.jsonify", "flask.make_response", "flask.Response", "flask.redirect", "flask.serialized",
               "flask.send_file", "flask.send_from_directory", "flask.stream_with_context", "werkzeug.", "django.http.", "django.shortcuts.redirect", "rest_framework.response.", "fastapi.")  # fmt: skip
 # Objects of the standard library that the emitted cache writes and reads back as they were.
@@ -31,20 +27,20 @@ _DEEPEST = 6
 _ORDER: tuple[Returned, ...] = ("orm", "lazy", "response", "template", "unknown", "plain", "none")
 
 
-def returned_of(analysis: "Analysis", values: Values) -> Returned:
+def returned_of(analysis: Analysis, values: Values) -> Returned:
     known: dict[object, Returned] = {}
     found = {_kind(analysis, value, 0, known) for value in values} or {"none"}
     return next(kind for kind in _ORDER if kind in found)
 
 
-def _kind(analysis: "Analysis", value: Value, level: int, known: dict[object, Returned]) -> Returned:
+def _kind(analysis: Analysis, value: Value, level: int, known: dict[object, Returned]) -> Returned:
     if value not in known:
         known[value] = "unknown"
         known[value] = _kind_of(analysis, value, level, known)
     return known[value]
 
 
-def _kind_of(analysis: "Analysis", value: Value, level: int, known: dict[object, Returned]) -> Returned:
+def _kind_of(analysis: Analysis, value: Value, level: int, known: dict[object, Returned]) -> Returned:
     if isinstance(value, Constant):
         return "none" if value.value is None else "plain"
     if isinstance(value, Plain):
@@ -69,7 +65,7 @@ def _kind_of(analysis: "Analysis", value: Value, level: int, known: dict[object,
 
 
 def _inner(
-    analysis: "Analysis", sets: tuple[Values, ...], level: int, known: dict[object, Returned]
+    analysis: Analysis, sets: tuple[Values, ...], level: int, known: dict[object, Returned]
 ) -> Returned:
     if level > _DEEPEST:
         return "unknown"

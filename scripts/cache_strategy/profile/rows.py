@@ -1,16 +1,12 @@
 """Rows of mapped classes, whatever the ORM: what reading or assigning an attribute does."""
 
-from typing import TYPE_CHECKING
-
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms._base import Mapped, Relation
 from cache_strategy.profile.values import PLAIN, Instance, Many, Query, RowKey, Values, many, one
 
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
 
-
-def attribute(frame: "Frame", mapped: Mapped, name: str, node: Node) -> Values | None:
+def attribute(frame: Frame, mapped: Mapped, name: str, node: Node) -> Values | None:
     """`row.name`: a column is plain data, a relationship reads its tables; None where it is neither."""
     relation = mapped.relations.get(name)
     if relation is not None:
@@ -20,7 +16,7 @@ def attribute(frame: "Frame", mapped: Mapped, name: str, node: Node) -> Values |
     return None
 
 
-def follow(frame: "Frame", mapped: Mapped, name: str, relation: Relation, node: Node) -> Values:
+def follow(frame: Frame, mapped: Mapped, name: str, relation: Relation, node: Node) -> Values:
     tables = tables_of_relation(frame, relation)
     target = Instance(relation.target)
     if relation.lazy:
@@ -36,7 +32,7 @@ def follow(frame: "Frame", mapped: Mapped, name: str, relation: Relation, node: 
     return one(Many(one(target), relation=(mapped.index, name))) if relation.many else one(target)
 
 
-def tables_of_relation(frame: "Frame", relation: Relation) -> frozenset[str]:
+def tables_of_relation(frame: Frame, relation: Relation) -> frozenset[str]:
     target = frame.analysis.mapped.get(relation.target)
     tables = set(target.tables if target is not None else ())
     if relation.secondary:
@@ -44,7 +40,7 @@ def tables_of_relation(frame: "Frame", relation: Relation) -> frozenset[str]:
     return frozenset(tables)
 
 
-def store(frame: "Frame", mapped: Mapped, name: str, values: Values, node: Node) -> bool:
+def store(frame: Frame, mapped: Mapped, name: str, values: Values, node: Node) -> bool:
     relation = mapped.relations.get(name)
     if mapped.explicit:
         return relation is not None or name in mapped.columns
@@ -58,7 +54,7 @@ def store(frame: "Frame", mapped: Mapped, name: str, values: Values, node: Node)
     return False
 
 
-def write_relation(frame: "Frame", mapped: Mapped, relation: Relation, node: Node) -> None:
+def write_relation(frame: Frame, mapped: Mapped, relation: Relation, node: Node) -> None:
     """A relationship changes: rows of the association table, or the foreign key on one of the sides."""
     if relation.secondary:
         frame.note_write(relation.secondary, "many-to-many", node)
@@ -70,7 +66,7 @@ def write_relation(frame: "Frame", mapped: Mapped, relation: Relation, node: Nod
         frame.note_write(mapped.table, "orm", node)
 
 
-def write_new(frame: "Frame", values: Values, node: Node) -> None:
+def write_new(frame: Frame, values: Values, node: Node) -> None:
     for value in values:
         mapped = frame.analysis.row(value)
         if mapped is not None and isinstance(value, Instance) and value.new:
@@ -87,7 +83,7 @@ def key_of_argument(table: str, column: str, values: Values) -> RowKey | None:
     return RowKey(table, column, names[0]) if len(names) == 1 and len(values) == 1 else None
 
 
-def delete(frame: "Frame", mapped: Mapped, node: Node) -> None:
+def delete(frame: Frame, mapped: Mapped, node: Node) -> None:
     """A row is deleted: its table, what the database deletes with it, what the ORM deletes with it."""
     for table in mapped.tables:
         frame.note_write(table, "orm", node)
@@ -100,7 +96,7 @@ def delete(frame: "Frame", mapped: Mapped, node: Node) -> None:
             frame.note_write(table, "cascade", node)
 
 
-def cascades_of(frame: "Frame", mapped: Mapped, seen: set[int]) -> set[str]:
+def cascades_of(frame: Frame, mapped: Mapped, seen: set[int]) -> set[str]:
     """The tables whose rows change with a deleted row of this class, by the ORM or the database, directly or not."""
     if mapped.index in seen:
         return set()

@@ -1,8 +1,7 @@
 """Turning rows into an answer: schemas of marshmallow and its kin, field tables of Flask-RESTful, JSON encoders."""
 
-from typing import TYPE_CHECKING
-
 from cache_strategy.profile import attributes
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import given
 from cache_strategy.profile.source_text import last_name
@@ -30,9 +29,6 @@ from cache_strategy.profile.values import (
     texts_in,
 )
 
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
-
 _DUMP_HOOKS = frozenset({"post_dump", "pre_dump"})
 _FIELDS = ("marshmallow.fields.", "flask_restful.fields.")
 # Nested schemas of real applications stop long before; deeper ones are cycles.
@@ -40,14 +36,14 @@ _DEEPEST = 6
 _NO_NAMES: frozenset[str] = frozenset()
 
 
-def is_schema(frame: "Frame", value: Value) -> bool:
+def is_schema(frame: Frame, value: Value) -> bool:
     paths = frame.analysis.mro(value.index)[1] if isinstance(value, Instance | ClassRef) else ()
     return any(
         "marshmallow" in path and path.rstrip("()").endswith(("Schema", "SchemaBase")) for path in paths
     )
 
 
-def serialize(frame: "Frame", values: Values, schemas: Values, node: Node) -> None:
+def serialize(frame: Frame, values: Values, schemas: Values, node: Node) -> None:
     """Notes what writing `values` out by a schema reads; a schema that cannot be resolved reads everything."""
     for schema in schemas or UNKNOWN:
         _Writing(frame, node).by(values, schema, 0)
@@ -56,7 +52,7 @@ def serialize(frame: "Frame", values: Values, schemas: Values, node: Node) -> No
 class _Writing:
     """Writes an answer out; `seen` are the (schema, row) that were written already."""
 
-    def __init__(self, frame: "Frame", node: Node) -> None:
+    def __init__(self, frame: Frame, node: Node) -> None:
         self.frame, self.node, self.analysis = frame, node, frame.analysis
         self.seen: set[tuple[int, Value]] = set()
 
@@ -174,7 +170,7 @@ class _Writing:
         return [i for i in named[:3] if is_schema(self.frame, ClassRef(i))]
 
 
-def loaded(frame: "Frame", schema: int) -> Values:
+def loaded(frame: Frame, schema: int) -> Values:
     """What `schema.load(data)` gives: a new row where the schema makes rows, else plain data."""
     analysis = frame.analysis
     for ancestor in analysis.mro(schema)[0]:
@@ -192,7 +188,7 @@ def loaded(frame: "Frame", schema: int) -> Values:
     return PLAIN
 
 
-def rows_in(frame: "Frame", values: Values, node: Node) -> Values:
+def rows_in(frame: Frame, values: Values, node: Node) -> Values:
     found: Values = NOTHING
     for value in values:
         if isinstance(value, Many | Page | Parts):
@@ -205,7 +201,7 @@ def rows_in(frame: "Frame", values: Values, node: Node) -> Values:
     return found
 
 
-def encode(frame: "Frame", values: Values, node: Node, level: int = 0) -> None:
+def encode(frame: Frame, values: Values, node: Node, level: int = 0) -> None:
     """
     Notes what writing values out by an encoder that is not known reads: queries are run; of a row everything
     that hangs on it, since nobody can say what the encoder takes.
@@ -221,7 +217,7 @@ def encode(frame: "Frame", values: Values, node: Node, level: int = 0) -> None:
                 encode(frame, part, node, level + 1)
 
 
-def close_over(frame: "Frame", value: Instance, node: Node, seen: set[int] | None = None) -> None:
+def close_over(frame: Frame, value: Instance, node: Node, seen: set[int] | None = None) -> None:
     seen = set() if seen is None else seen
     analysis = frame.analysis
     mapped = analysis.mapped.get(value.index)

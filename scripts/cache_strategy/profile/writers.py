@@ -1,21 +1,17 @@
 """Every code path that changes a table."""
 
-from typing import TYPE_CHECKING
-
 from cache_strategy.model.evidence import Writer, WriterHow
 from cache_strategy.profile.facts import Context
+from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.lowering import LAMBDA
 from cache_strategy.profile.values import ClassRef, Instance, Made
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
 
 # More places than this commit below a function only where everything calls everything.
 _MOST_COMMITTERS = 12
 _Found = dict[tuple[str, int, str, WriterHow], set[str]]
 
 
-def writers_of(analysis: "Analysis") -> tuple[Writer, ...]:
+def writers_of(analysis: Analysis) -> tuple[Writer, ...]:
     """
     The writers of production code, by place. `line` is that of the function's definition.
 
@@ -55,7 +51,7 @@ def writers_of(analysis: "Analysis") -> tuple[Writer, ...]:
     return tuple(sorted(made, key=lambda w: (w.path, w.line, w.qualname, w.how)))
 
 
-def _places(analysis: "Analysis", context: Context, callers: dict[int, set[int]]) -> list[Context]:
+def _places(analysis: Analysis, context: Context, callers: dict[int, set[int]]) -> list[Context]:
     """Where a write stands: in the function; where that is a package's, in those of the repository that call it."""
     if context.function.module not in analysis.notes.get("library modules", ()):
         return [context]
@@ -78,9 +74,7 @@ def _places(analysis: "Analysis", context: Context, callers: dict[int, set[int]]
     return found
 
 
-def _note(
-    analysis: "Analysis", found: _Found, context: Context, table: str, how: WriterHow, line: int
-) -> None:
+def _note(analysis: Analysis, found: _Found, context: Context, table: str, how: WriterHow, line: int) -> None:
     function = context.function
     while function.name == LAMBDA and function.outer >= 0:
         function = analysis.functions[function.outer]
@@ -91,7 +85,7 @@ def _note(
     found.setdefault((module.path, function.line, qualname, how), set()).add(table)
 
 
-def _is_of_any_class(analysis: "Analysis", context: Context) -> bool:
+def _is_of_any_class(analysis: Analysis, context: Context) -> bool:
     receiver = context.receiver
     return (
         isinstance(receiver, Instance | ClassRef)
@@ -101,7 +95,7 @@ def _is_of_any_class(analysis: "Analysis", context: Context) -> bool:
     )
 
 
-def _callers(analysis: "Analysis") -> dict[int, set[int]]:
+def _callers(analysis: Analysis) -> dict[int, set[int]]:
     callers: dict[int, set[int]] = {}
     for context in analysis.contexts:
         for call in context.facts.calls:
@@ -110,7 +104,7 @@ def _callers(analysis: "Analysis") -> dict[int, set[int]]:
 
 
 def _note_committers(
-    analysis: "Analysis",
+    analysis: Analysis,
     found: _Found,
     context: Context,
     callers: dict[int, set[int]],
@@ -133,7 +127,7 @@ def _note_committers(
                 queue.append(caller)
 
 
-def _committing(analysis: "Analysis") -> dict[int, frozenset[int]]:
+def _committing(analysis: Analysis) -> dict[int, frozenset[int]]:
     found: dict[int, frozenset[int]] = {
         c.index: frozenset((c.index,)) for c in analysis.contexts if c.facts.commits
     }
@@ -149,9 +143,7 @@ def _committing(analysis: "Analysis") -> dict[int, frozenset[int]]:
     return found
 
 
-def _note_callers(
-    analysis: "Analysis", found: _Found, context: Context, callers: dict[int, set[int]]
-) -> None:
+def _note_callers(analysis: Analysis, found: _Found, context: Context, callers: dict[int, set[int]]) -> None:
     seen = {context.index}
     queue = [context.index]
     while queue:

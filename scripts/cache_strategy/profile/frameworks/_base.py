@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import ContextRead
+from cache_strategy.profile.kinds import Analysis, Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import Arguments, Plugin
 from cache_strategy.profile.values import Value, Values
 
 if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
-    from cache_strategy.profile.evaluation import Frame
     from cache_strategy.profile.facts import Decoration
 
 

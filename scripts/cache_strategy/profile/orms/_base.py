@@ -2,14 +2,11 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import Arguments, Plugin
 from cache_strategy.profile.values import Query, Value, Values
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
 
 
 @dataclass(slots=True)

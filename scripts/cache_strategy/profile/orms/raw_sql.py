@@ -1,8 +1,7 @@
 """SQL given as text to a database driver: psycopg, sqlite3, MySQL drivers, cursors that are handed around."""
 
-from typing import TYPE_CHECKING
-
 from cache_strategy.profile import sql
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node, line_of
 from cache_strategy.profile.orms._base import Orm
 from cache_strategy.profile.plugins import Arguments
@@ -19,9 +18,6 @@ from cache_strategy.profile.values import (
     one,
 )
 
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
-
 _DRIVERS = (
     "sqlite3.", "psycopg2.", "psycopg.", "psycopg2cffi.", "pymysql.", "MySQLdb.", "mysql.connector.", "asyncpg.",
     "aiosqlite.", "aiomysql.", "aiopg.", "asyncmy.", "psycopg_pool.", "oracledb.", "cx_Oracle.", "pyodbc.", "pymssql.",
@@ -35,7 +31,7 @@ _ONE = frozenset("fetchrow fetchval fetch_one fetch_val fetchone".split())
 _ALL = frozenset("fetchall fetchmany fetchone all fetch iterate fetch_all execute_fetchall".split())
 
 
-def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
+def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     """`cursor.execute("SELECT …")`, `pandas.read_sql("SELECT …", connection)`."""
     last = path.rpartition(".")[2]
     if path.startswith(_DRIVERS):
@@ -57,13 +53,13 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
     return None
 
 
-def unresolved(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
+def unresolved(frame: Frame, receiver: Value, name: str, arguments: Arguments) -> Values | None:
     if name in _RUNNING and execute(frame, arguments):
         return many(PLAIN)
     return None
 
 
-def execute(frame: "Frame", arguments: Arguments) -> bool:
+def execute(frame: Frame, arguments: Arguments) -> bool:
     """Notes what the statement among the arguments does; False where there is none whose text is known."""
     found = False
     for values in (*arguments.positional[:2], *(v for _, v in arguments.keywords)):
@@ -81,7 +77,7 @@ def execute(frame: "Frame", arguments: Arguments) -> bool:
     return found
 
 
-def note(frame: "Frame", statement: sql.Statement, text: str, node: Node) -> None:
+def note(frame: Frame, statement: sql.Statement, text: str, node: Node) -> None:
     line = line_of(node)
     frame.note_read(statement.reads, node)
     for table in statement.writes:

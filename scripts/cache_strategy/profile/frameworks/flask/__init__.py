@@ -6,11 +6,11 @@ from cache_strategy.profile import serialization
 from cache_strategy.profile.frameworks._base import Framework
 from cache_strategy.profile.frameworks.flask import pages, routes, signals, users
 from cache_strategy.profile.frameworks.flask.knowledge import ALIASES, KNOWN
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.values import NOTHING, Constant, External, Value, Values, one
 
 if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
     from cache_strategy.profile.facts import Decoration
 
 _HOOKS = frozenset(
@@ -19,7 +19,7 @@ _HOOKS = frozenset(
 )
 
 
-def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
+def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     for part in (pages.call, users.call, signals.call, routes.call):
         answer = part(frame, path, receiver, arguments)
         if answer is not None:
@@ -28,7 +28,7 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
 
 
 def decorated(
-    frame: "Frame",
+    frame: Frame,
     function: int,
     path: str,
     receiver: Value | None,

@@ -1,9 +1,9 @@
 """Pages and answers of Flask: templates with what every one of them sees, JSON, schemas."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from cache_strategy.profile import serialization, templates
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.values import (
@@ -20,9 +20,6 @@ from cache_strategy.profile.values import (
     texts_in,
 )
 
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
-
 _JSON = frozenset(
     """flask.jsonify flask.json.dumps flask.json.jsonify json.dumps simplejson.dumps ujson.dumps
     orjson.dumps flask.make_response flask.Response werkzeug.wrappers.Response flask.stream_with_context""".split()
@@ -36,7 +33,7 @@ _FUNCTIONS = frozenset(
 )
 
 
-def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
+def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     last = path.rpartition(".")[2]
     if path in _JSON:
         for values in arguments.all():
@@ -62,7 +59,7 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
     return None
 
 
-def store(frame: "Frame", path: str, values: Values) -> bool:
+def store(frame: Frame, path: str, values: Values) -> bool:
     place, _, name = path.rpartition("[")
     is_filter = place.endswith(".jinja_env.filters")
     if not name or not (is_filter or place.endswith(".jinja_env.globals")):
@@ -71,7 +68,7 @@ def store(frame: "Frame", path: str, values: Values) -> bool:
     return True
 
 
-def _add_to_templates(frame: "Frame", path: str, arguments: Arguments) -> None:
+def _add_to_templates(frame: Frame, path: str, arguments: Arguments) -> None:
     place, _, last = path.rpartition(".")
     if last == "update":
         given = [*arguments.keywords]
@@ -88,7 +85,7 @@ def _add_to_templates(frame: "Frame", path: str, arguments: Arguments) -> None:
         store(frame, f"{place}[{name}]", values)
 
 
-def decorated(frame: "Frame", function: int, last: str, arguments: Arguments | None) -> bool:
+def decorated(frame: Frame, function: int, last: str, arguments: Arguments | None) -> bool:
     """`@app.context_processor`, `@app.template_filter("name")` and their relatives."""
     if last not in ("context_processor", "app_context_processor") and last not in _FUNCTIONS:
         return False
@@ -100,7 +97,7 @@ def decorated(frame: "Frame", function: int, last: str, arguments: Arguments | N
     return True
 
 
-def _by_schema(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
+def _by_schema(frame: Frame, receiver: Value, name: str, arguments: Arguments) -> Values | None:
     if serialization.is_schema(frame, receiver) and isinstance(receiver, Instance | ClassRef):
         if name == "load":
             return serialization.loaded(frame, receiver.index)
@@ -109,7 +106,7 @@ def _by_schema(frame: "Frame", receiver: Value, name: str, arguments: Arguments)
     return None
 
 
-def _render(frame: "Frame", path: str, arguments: Arguments) -> Values:
+def _render(frame: Frame, path: str, arguments: Arguments) -> Values:
     variables: dict[str, Values] = {name: values for name, values in arguments.keywords if name}
     for values in (*arguments.positional[1:], *(v for name, v in arguments.keywords if not name)):
         for inner in values:
@@ -127,7 +124,7 @@ def _render(frame: "Frame", path: str, arguments: Arguments) -> Values:
     return one(External("flask.render_template()"))
 
 
-def _template_globals(frame: "Frame", node: Node) -> dict[str, Values]:
+def _template_globals(frame: Frame, node: Node) -> dict[str, Values]:
     found: dict[str, Values] = {
         name: one(External(f"flask.{name}"))
         for name in ("request", "session", "g", "get_flashed_messages", "url_for")

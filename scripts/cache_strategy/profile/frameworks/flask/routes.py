@@ -2,9 +2,9 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from cache_strategy.profile.frameworks._base import Route
+from cache_strategy.profile.kinds import Analysis, Frame
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import (
@@ -21,10 +21,6 @@ from cache_strategy.profile.values import (
     text_in,
     texts_in,
 )
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
-    from cache_strategy.profile.evaluation import Frame
 
 _VERBS = ("get", "post", "put", "patch", "delete")
 _APPS = ("flask.Flask()", "quart.Quart()")
@@ -58,13 +54,13 @@ class Notes:
     queries: dict[int, dict[str, None]] = field(default_factory=dict)
 
 
-def notes_of(analysis: "Analysis") -> Notes:
+def notes_of(analysis: Analysis) -> Notes:
     found: Notes = analysis.notes.setdefault("flask routes", {}).setdefault("notes", Notes())
     return found
 
 
 def decorated(
-    frame: "Frame", function: int, path: str, receiver: Value | None, arguments: Arguments | None
+    frame: Frame, function: int, path: str, receiver: Value | None, arguments: Arguments | None
 ) -> bool:
     last = path.rpartition(".")[2]
     owner = path[: -len(last) - 1]
@@ -81,7 +77,7 @@ def decorated(
 
 
 def decorated_class(
-    frame: "Frame", index: int, path: str, receiver: Value | None, arguments: Arguments | None
+    frame: Frame, index: int, path: str, receiver: Value | None, arguments: Arguments | None
 ) -> bool:
     """`@namespace.route("/path")` on a resource, `@blueprint.route("/path")` on a view class."""
     owner, _, last = path.rpartition(".")
@@ -94,7 +90,7 @@ def decorated_class(
 
 
 def _add(
-    frame: "Frame",
+    frame: Frame,
     function: int,
     receiver: Value | None,
     rules: list[str],
@@ -108,18 +104,18 @@ def _add(
         notes_of(frame.analysis).rules[_Rule(owner, rule, verbs, function, line, view)] = None
 
 
-def hook(frame: "Frame", function: int, name: str, receiver: Value | None) -> None:
+def hook(frame: Frame, function: int, name: str, receiver: Value | None) -> None:
     owner = receiver if isinstance(receiver, Made) else None
     notes_of(frame.analysis).hooks[(function, name, owner)] = None
 
 
-def guard(frame: "Frame", function: int, text: str) -> None:
+def guard(frame: Frame, function: int, text: str) -> None:
     found = notes_of(frame.analysis).guards.setdefault(function, [])
     if text not in found:
         found.append(text)
 
 
-def note_arguments(frame: "Frame", function: int, arguments: Arguments) -> None:
+def note_arguments(frame: Frame, function: int, arguments: Arguments) -> None:
     """`@use_kwargs({...})`: the names that the handler takes from the request."""
     where = text_in(arguments.get(-1, "location")) or "?"
     found = notes_of(frame.analysis).queries.setdefault(function, {})
@@ -135,7 +131,7 @@ def note_arguments(frame: "Frame", function: int, arguments: Arguments) -> None:
                             found[f"{where}:{name}"] = None
 
 
-def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
+def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     """`register_blueprint`, `add_url_rule`, `View.as_view`, `add_resource`, hooks given as calls."""
     owner, _, last = path.rpartition(".")
     if last == "as_view" and isinstance(receiver, ClassRef):
@@ -164,7 +160,7 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
     return None
 
 
-def _register(frame: "Frame", receiver: Value | None, last: str, arguments: Arguments) -> None:
+def _register(frame: Frame, receiver: Value | None, last: str, arguments: Arguments) -> None:
     given = arguments.get(1, "path" if last == "add_namespace" else "url_prefix")
     parents: list[Value | None] = [receiver]
     if isinstance(receiver, Made) and receiver.path == "flask_smorest.Api()":
@@ -176,7 +172,7 @@ def _register(frame: "Frame", receiver: Value | None, last: str, arguments: Argu
                 notes_of(frame.analysis).registered[parent, child, text_in(given)] = None
 
 
-def _add_url_rule(frame: "Frame", receiver: Value | None, arguments: Arguments) -> None:
+def _add_url_rule(frame: Frame, receiver: Value | None, arguments: Arguments) -> None:
     rules = texts_in(arguments.get(0, "rule"))
     methods = texts_in(arguments.get(-1, "methods"))
     for value in arguments.get(2, "view_func"):
@@ -189,7 +185,7 @@ def _add_url_rule(frame: "Frame", receiver: Value | None, arguments: Arguments) 
 
 
 def _add_view(
-    frame: "Frame", view: ClassRef, receiver: Value | None, rules: list[str], methods: list[str], line: int
+    frame: Frame, view: ClassRef, receiver: Value | None, rules: list[str], methods: list[str], line: int
 ) -> None:
     method = frame.analysis.method
     dispatch = method(view.index, "dispatch_request")
@@ -203,7 +199,7 @@ def _add_view(
         _add(frame, function, receiver, rules, verbs, line, view)
 
 
-def _decorate_view(frame: "Frame", view: ClassRef, function: int) -> None:
+def _decorate_view(frame: Frame, view: ClassRef, function: int) -> None:
     analysis = frame.analysis
     info = analysis.functions[function]
     found = analysis.decoration(info)
@@ -221,7 +217,7 @@ def _decorate_view(frame: "Frame", view: ClassRef, function: int) -> None:
                 inner.decorate(info, node, found)
 
 
-def routes(analysis: "Analysis") -> list[Route]:
+def routes(analysis: Analysis) -> list[Route]:
     notes = notes_of(analysis)
     found: list[Route] = []
     around: dict[tuple[Made, ...], tuple[int, ...]] = {}
@@ -296,7 +292,7 @@ def _joined(prefix: str, rule: str) -> str:
     return prefix.rstrip("/") + "/" + rule.lstrip("/") if prefix and rule else prefix or rule
 
 
-def _around(analysis: "Analysis", notes: Notes, owners: tuple[Made, ...]) -> tuple[int, ...]:
+def _around(analysis: Analysis, notes: Notes, owners: tuple[Made, ...]) -> tuple[int, ...]:
     found = []
     for function, name, owner in notes.hooks:
         of_all = "app" in name or owner is None

@@ -1,18 +1,14 @@
 """Signals of blinker: what is connected runs where the signal is sent."""
 
-from typing import TYPE_CHECKING
-
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.values import PLAIN, FunctionRef, Made, Value, Values, one
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
 
 SIGNALS = ("blinker.Namespace().signal()", "blinker.signal()", "blinker.Signal()", "blinker.NamedSignal()")
 _PREFIXES = tuple(f"{path}." for path in SIGNALS)
 
 
-def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
+def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     last = path.rpartition(".")[2]
     if not isinstance(receiver, Made) or not path.startswith(_PREFIXES):
         return None
@@ -29,7 +25,7 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
     return None
 
 
-def decorated(frame: "Frame", function: int, path: str, receiver: Value | None) -> bool:
+def decorated(frame: Frame, function: int, path: str, receiver: Value | None) -> bool:
     if not path.startswith(_PREFIXES) or not isinstance(receiver, Made):
         return False
     frame.analysis.store(receiver, "receivers", one(FunctionRef(function)))

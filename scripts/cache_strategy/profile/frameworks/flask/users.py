@@ -2,10 +2,10 @@
 
 import re
 import sys
-from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import ContextRead
 from cache_strategy.profile.frameworks.flask import pages
+from cache_strategy.profile.kinds import Analysis, Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.source_text import quoted
@@ -24,10 +24,6 @@ from cache_strategy.profile.values import (
     one,
     text_in,
 )
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
-    from cache_strategy.profile.evaluation import Frame
 
 USERS = frozenset(
     """flask_login.current_user flask_jwt_extended.current_user flask_security.current_user
@@ -61,7 +57,7 @@ PROXY = "werkzeug.local.LocalProxy()"
 _SESSION_WRITES = frozenset("pop clear update setdefault popitem regenerate".split())
 
 
-def value(frame: "Frame", proxy: Value, node: Node) -> Values | None:
+def value(frame: Frame, proxy: Value, node: Node) -> Values | None:
     """`current_user` is a row of whatever the user loader returns, and a context; a proxy is what its function gives."""
     if isinstance(proxy, External) and proxy.path in USERS:
         _note_user(frame, proxy.path, node)
@@ -71,11 +67,11 @@ def value(frame: "Frame", proxy: Value, node: Node) -> Values | None:
     return None
 
 
-def _behind(frame: "Frame", proxy: Made, node: Node) -> Values:
+def _behind(frame: Frame, proxy: Made, node: Node) -> Values:
     return join(*(_run(frame, inner, node) - one(Constant(None)) for inner in proxy.arg(0))) or UNKNOWN
 
 
-def _run(frame: "Frame", function: Value, node: Node) -> Values:
+def _run(frame: Frame, function: Value, node: Node) -> Values:
     if not isinstance(function, FunctionRef):
         return NOTHING
     context = frame.analysis.generic(frame.analysis.functions[function.index])
@@ -83,12 +79,12 @@ def _run(frame: "Frame", function: Value, node: Node) -> Values:
     return context.returns
 
 
-def _note_user(frame: "Frame", path: str, node: Node) -> None:
+def _note_user(frame: Frame, path: str, node: Node) -> None:
     read = frame.note_context("user", "", node)
     frame.analysis.notes.setdefault("flask identities", {})[read] = path.partition(".")[0]
 
 
-def identity(analysis: "Analysis", read: ContextRead) -> str:
+def identity(analysis: Analysis, read: ContextRead) -> str:
     """The expression for a plain identity of the user behind a context, importable by its first name; "" if unknown."""
     package = analysis.notes.get("flask identities", {}).get(read)
     if package == "flask_jwt_extended":
@@ -102,7 +98,7 @@ def identity(analysis: "Analysis", read: ContextRead) -> str:
     return ""
 
 
-def _identity_in_g(analysis: "Analysis", name: str) -> str:
+def _identity_in_g(analysis: Analysis, name: str) -> str:
     """What `g.user` was loaded from: the session's key, where the functions that set it read exactly one."""
     known = analysis.notes.setdefault("flask identities in g", {})
     if not known:
@@ -116,7 +112,7 @@ def _identity_in_g(analysis: "Analysis", name: str) -> str:
     return f"session.get({quoted(next(iter(names)))})" if isinstance(names, set) and len(names) == 1 else ""
 
 
-def _load_user(frame: "Frame", path: str, node: Node) -> Values:
+def _load_user(frame: Frame, path: str, node: Node) -> Values:
     """The row that the package's user loader gives; the loader runs as part of this evaluation."""
     loaders = frame.analysis.stored("flask", f"user loader of {path.partition('.')[0]}")
     found = join(*(_run(frame, loader, node) for loader in loaders))
@@ -127,7 +123,7 @@ def _load_user(frame: "Frame", path: str, node: Node) -> Values:
     )
 
 
-def attribute(frame: "Frame", owner: Value, name: str, node: Node) -> Values | None:
+def attribute(frame: Frame, owner: Value, name: str, node: Node) -> Values | None:
     if not isinstance(owner, External | Made):
         return None
     if owner.path == "flask.g":
@@ -139,7 +135,7 @@ def attribute(frame: "Frame", owner: Value, name: str, node: Node) -> Values | N
     return None
 
 
-def _of_g(frame: "Frame", name: str, node: Node) -> Values:
+def _of_g(frame: Frame, name: str, node: Node) -> Values:
     stored = frame.analysis.stored("flask.g", name)
     if name in ("get", "pop", "setdefault"):
         return one(External(f"flask.g.{name}"))
@@ -149,7 +145,7 @@ def _of_g(frame: "Frame", name: str, node: Node) -> Values:
     return stored or UNKNOWN
 
 
-def _kind_of_g(frame: "Frame", name: str, stored: Values) -> str:
+def _kind_of_g(frame: Frame, name: str, stored: Values) -> str:
     if _NO_CONTEXT.search(name):
         return ""
     if _LOCALE_WORDS.search(name):
@@ -162,7 +158,7 @@ def _kind_of_g(frame: "Frame", name: str, stored: Values) -> str:
     return "session"
 
 
-def store(frame: "Frame", path: str, values: Values, node: Node) -> bool:
+def store(frame: Frame, path: str, values: Values, node: Node) -> bool:
     if pages.store(frame, path, values):
         return True
     if path.startswith(("flask.g.", "flask.g[")):
@@ -176,7 +172,7 @@ def store(frame: "Frame", path: str, values: Values, node: Node) -> bool:
     return path.startswith(("flask.make_response()", "flask.Response()", "flask.jsonify()"))
 
 
-def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
+def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     last = path.rpartition(".")[2]
     if path in _ASKING:
         _note_user(frame, path, arguments.node)
@@ -198,7 +194,7 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
     return None
 
 
-def decorated(frame: "Frame", function: int, path: str, node: Node) -> str:
+def decorated(frame: Frame, function: int, path: str, node: Node) -> str:
     """
     Loaders of users, and guards.
 
@@ -216,7 +212,7 @@ def decorated(frame: "Frame", function: int, path: str, node: Node) -> str:
     return ""
 
 
-def _call_on_g(frame: "Frame", name: str, arguments: Arguments) -> Values:
+def _call_on_g(frame: Frame, name: str, arguments: Arguments) -> Values:
     key = text_in(arguments.get(0))
     if name in ("get", "pop", "setdefault") and key is not None:
         if name == "setdefault":
@@ -227,7 +223,7 @@ def _call_on_g(frame: "Frame", name: str, arguments: Arguments) -> Values:
     return join(*(frame.invoke(value.index, value.receiver, arguments) for value in kept)) or UNKNOWN
 
 
-def _register_loaders(frame: "Frame", path: str, values: Values) -> None:
+def _register_loaders(frame: Frame, path: str, values: Values) -> None:
     for value in values:
         if isinstance(value, FunctionRef):
             frame.analysis.store("flask", f"user loader of {path.partition('.')[0]}", one(value))

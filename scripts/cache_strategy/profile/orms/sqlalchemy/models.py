@@ -1,11 +1,11 @@
 """Mapped classes and tables: columns, keys, relationships, backrefs."""
 
 import re
-from typing import TYPE_CHECKING
 
 from cache_strategy.profile.clauses import flattened
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Facts
+from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms._base import Mapped, Relation, TableFound
 from cache_strategy.profile.orms.sqlalchemy.names import DATABASE
@@ -27,9 +27,6 @@ from cache_strategy.profile.values import (
     text_in,
     texts_in,
 )
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
 
 TABLE = "sqlalchemy.Table()"
 VIEW = "cache_strategy.View()"
@@ -67,12 +64,12 @@ def model_base(value: Made) -> Values:
     return given | one(External(DATABASE + ".Model"))
 
 
-def start(analysis: "Analysis") -> None:
+def start(analysis: Analysis) -> None:
     _Reader(analysis).read()
 
 
 class _Reader:
-    def __init__(self, analysis: "Analysis") -> None:
+    def __init__(self, analysis: Analysis) -> None:
         self.analysis = analysis
         self.by_name: dict[str, list[int]] = {}
         self.columns_made: dict[Value, tuple[str, str]] = {}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import WriterHow
 from cache_strategy.profile import clauses, rows
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node, line_of
 from cache_strategy.profile.orms.sqlalchemy.models import TABLE, model_base
 from cache_strategy.profile.orms.sqlalchemy.names import DATABASE, SESSION
@@ -33,7 +34,6 @@ from cache_strategy.profile.values import (
 )
 
 if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
     from cache_strategy.profile.orms._base import Mapped
 
 ORM = "sqlalchemy"
@@ -56,7 +56,7 @@ _AGGREGATES = frozenset(
 )
 
 
-def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | None:
+def attribute(frame: Frame, value: Value, name: str, node: Node) -> Values | None:
     """Attributes of mapped classes, tables, clauses, queries and of Flask-SQLAlchemy's object."""
     if isinstance(value, ClassRef):
         mapped = frame.analysis.model(value)
@@ -86,7 +86,7 @@ def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | N
     return None
 
 
-def _of_class(frame: "Frame", mapped: "Mapped", value: ClassRef, name: str, node: Node) -> Values | None:
+def _of_class(frame: Frame, mapped: "Mapped", value: ClassRef, name: str, node: Node) -> Values | None:
     relation = mapped.relations.get(name)
     if relation is not None:
         tables = rows.tables_of_relation(frame, relation)
@@ -114,7 +114,7 @@ def _of_class(frame: "Frame", mapped: "Mapped", value: ClassRef, name: str, node
     return None
 
 
-def _of_alias(frame: "Frame", value: Clause, name: str) -> Values:
+def _of_alias(frame: Frame, value: Clause, name: str) -> Values:
     tables = value.tables
     entities: Values = PLAIN
     for entity in value.entities:
@@ -126,7 +126,7 @@ def _of_alias(frame: "Frame", value: Clause, name: str) -> Values:
     return one(Clause(tables, entities=entities, inner=tables))
 
 
-def aliased(frame: "Frame", values: Values) -> Values:
+def aliased(frame: Frame, values: Values) -> Values:
     """`aliased(Model)`: the table under another name; what is demanded of it picks no rows of the table itself."""
     found: Values = NOTHING
     for value in values:
@@ -140,7 +140,7 @@ def has_star(arguments: Arguments) -> bool:
     return arguments.node[0] == "call" and any(argument[0] == "star" for argument in arguments.node[3])
 
 
-def _of_mixin(frame: "Frame", index: int) -> Values | None:
+def _of_mixin(frame: Frame, index: int) -> Values | None:
     found: Values = NOTHING
     for mapped in frame.analysis.mapped.values():
         if index in frame.analysis.mro(mapped.index)[0]:
@@ -163,7 +163,7 @@ def query_of(mapped: "Mapped") -> Query:
     return Query(ORM, "select", one(Instance(mapped.index)), frozenset(mapped.tables))
 
 
-def select(frame: "Frame", arguments: Arguments) -> Query:
+def select(frame: Frame, arguments: Arguments) -> Query:
     tables: frozenset[str] = frozenset()
     inner: frozenset[str] = frozenset()
     aggregate = False
@@ -185,7 +185,7 @@ def select(frame: "Frame", arguments: Arguments) -> Query:
     return Query(ORM, "select", entities, tables, aggregate=aggregate, inner=inner)
 
 
-def selected(frame: "Frame", value: Value) -> tuple[Values, frozenset[str], bool]:
+def selected(frame: Frame, value: Value) -> tuple[Values, frozenset[str], bool]:
     """(what one result holds for it, tables, whether it is an aggregate) of one thing that is selected."""
     if isinstance(value, ClassRef):
         mapped = frame.analysis.model(value)
@@ -211,7 +211,7 @@ def function_call(name: str, arguments: Arguments) -> Values:
     return one(clauses.merged(arguments.positional, aggregate=name in _AGGREGATES))
 
 
-def build(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values:
+def build(frame: Frame, query: Query, name: str, arguments: Arguments) -> Values:
     if name == "filter_by":
         return one(_filter_by(frame, query, arguments))
     if name in ("with_entities", "with_only_columns"):
@@ -247,14 +247,14 @@ def build(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Valu
     )
 
 
-def _with_columns(frame: "Frame", query: Query, arguments: Arguments) -> Values:
+def _with_columns(frame: Frame, query: Query, arguments: Arguments) -> Values:
     parts: list[Values] = []
     for value in (*query.entities, *select(frame, arguments).entities):
         parts.extend(value.parts if isinstance(value, Parts) else [one(value)])
     return one(Parts(tuple(parts[:12]), row=True))
 
 
-def _filter_by(frame: "Frame", query: Query, arguments: Arguments) -> Query:
+def _filter_by(frame: Frame, query: Query, arguments: Arguments) -> Query:
     if query.joins:
         # after a join, filter_by speaks of the class that was joined last
         return query
@@ -273,7 +273,7 @@ _TERMINAL = frozenset(
 )
 
 
-def terminal(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values:
+def terminal(frame: Frame, query: Query, name: str, arguments: Arguments) -> Values:
     node = arguments.node
     if name in ("delete", "update"):
         return write(frame, query, name, arguments)
@@ -291,7 +291,7 @@ def terminal(frame: "Frame", query: Query, name: str, arguments: Arguments) -> V
     return many(found)
 
 
-def page(frame: "Frame", items: Values, arguments: Arguments, position: int) -> Values:
+def page(frame: Frame, items: Values, arguments: Arguments, position: int) -> Values:
     """`paginate(…)` of Flask-SQLAlchemy: what it is not given it takes from the request's query string."""
     for place, name in enumerate(("page", "per_page")):
         if arguments.get(position + place if position >= 0 else -1, name) <= one(Constant(None)):
@@ -303,7 +303,7 @@ def scalar(values: Values) -> Values:
     return join(*(v.parts[0] if isinstance(v, Parts) and v.parts else one(v) for v in values))
 
 
-def by_primary_key(frame: "Frame", query: Query, values: Values) -> Query:
+def by_primary_key(frame: Frame, query: Query, values: Values) -> Query:
     keys = set(query.keys)
     for value in query.entities:
         mapped = frame.analysis.row(value)
@@ -313,7 +313,7 @@ def by_primary_key(frame: "Frame", query: Query, values: Values) -> Query:
     return replace(query, keys=frozenset(keys))
 
 
-def run(frame: "Frame", query: Query, node: Node) -> Values:
+def run(frame: Frame, query: Query, node: Node) -> Values:
     if query.verb != "select":
         targets = set(query.target.split(" ")) if query.target else {"?"}
         _write(frame, query, targets, "raw-sql" if query.sql else "bulk", node)
@@ -335,7 +335,7 @@ def run(frame: "Frame", query: Query, node: Node) -> Values:
     return query.entities or UNKNOWN
 
 
-def _load_eagerly(frame: "Frame", value: Value, node: Node, seen: tuple[int, ...]) -> None:
+def _load_eagerly(frame: Frame, value: Value, node: Node, seen: tuple[int, ...]) -> None:
     row = frame.analysis.row(value)
     for relation in row.relations.values() if row is not None and row.index not in seen else ():
         if relation.eager:
@@ -344,14 +344,14 @@ def _load_eagerly(frame: "Frame", value: Value, node: Node, seen: tuple[int, ...
             _load_eagerly(frame, Instance(relation.target), node, (*seen, row.index if row else -1))
 
 
-def is_primary_key(frame: "Frame", key: RowKey) -> bool:
+def is_primary_key(frame: Frame, key: RowKey) -> bool:
     for mapped in frame.analysis.mapped.values():
         if mapped.table == key.table:
             return [mapped.columns.get(name, name) for name in mapped.primary_key] == [key.column]
     return False
 
 
-def write(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values:
+def write(frame: Frame, query: Query, name: str, arguments: Arguments) -> Values:
     """`query.update(…)`, `query.delete()`: a bulk write of the query's first table."""
     targets = {row.table for row in map(frame.analysis.row, query.entities) if row is not None}
     targets = targets or set(sorted(query.tables)[:1]) or {"?"}
@@ -359,7 +359,7 @@ def write(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Valu
     return PLAIN
 
 
-def _write(frame: "Frame", query: Query, targets: set[str], how: WriterHow, node: Node) -> None:
+def _write(frame: Frame, query: Query, targets: set[str], how: WriterHow, node: Node) -> None:
     for table in sorted(targets):
         frame.note_write(table, how, node)
         for child in sorted(frame.analysis.cascades(table)) if query.verb == "delete" else ():

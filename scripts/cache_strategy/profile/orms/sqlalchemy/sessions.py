@@ -1,9 +1,9 @@
 """Sessions, connections, statements: what runs and what is written."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cache_strategy.profile import clauses, rows, sql
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms._base import Mapped
 from cache_strategy.profile.orms.sqlalchemy import queries
@@ -36,9 +36,6 @@ from cache_strategy.profile.values import (
     text_in,
 )
 
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
-
 _ADDING = frozenset("add merge bulk_save_objects add_all save save_or_update".split())
 _MAPPINGS = frozenset({"bulk_insert_mappings", "bulk_update_mappings"})
 _RUNNING = frozenset("execute scalars scalar stream stream_scalars exec executemany".split())
@@ -64,7 +61,7 @@ _RESULT_ONE = frozenset("first one one_or_none fetchone".split())
 _RESULT_SCALAR = frozenset({"scalar", "scalar_one", "scalar_one_or_none"})
 
 
-def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
+def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     if path.startswith(SESSION + "."):
         return session_call(frame, path[len(SESSION) + 1 :], arguments)
     if path == SESSION:
@@ -114,7 +111,7 @@ def _combined(arguments: Arguments, keep_keys: bool) -> Values:
     return one(clauses.merged(parts, keys))
 
 
-def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
+def method(frame: Frame, receiver: Value, name: str, arguments: Arguments) -> Values | None:
     if isinstance(receiver, Query):
         if receiver.orm != ORM:
             return None
@@ -132,7 +129,7 @@ def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> 
     return None
 
 
-def _query_method(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Values | None:
+def _query_method(frame: Frame, query: Query, name: str, arguments: Arguments) -> Values | None:
     if query.relation is not None:
         mapped = frame.analysis.mapped[query.relation[0]]
         relation = mapped.relations[query.relation[1]]
@@ -165,7 +162,7 @@ def _clause_method(clause: Clause, name: str, arguments: Arguments) -> Values:
     return one(whole)
 
 
-def _result_method(frame: "Frame", result: Many, name: str, arguments: Arguments) -> Values | None:
+def _result_method(frame: Frame, result: Many, name: str, arguments: Arguments) -> Values | None:
     if name in _RESULT_MANY:
         return one(Many(result.items))
     if name in _RESULT_ONE:
@@ -177,7 +174,7 @@ def _result_method(frame: "Frame", result: Many, name: str, arguments: Arguments
     return None
 
 
-def _table_method(frame: "Frame", receiver: Made, name: str, arguments: Arguments) -> Values | None:
+def _table_method(frame: Frame, receiver: Made, name: str, arguments: Arguments) -> Values | None:
     if name in _STATEMENTS:
         return statement(frame, name, one(receiver), arguments)
     _, tables, _ = queries.selected(frame, receiver)
@@ -191,7 +188,7 @@ def _table_method(frame: "Frame", receiver: Made, name: str, arguments: Argument
     return None
 
 
-def _construct(frame: "Frame", receiver: ClassRef, arguments: Arguments) -> Values | None:
+def _construct(frame: Frame, receiver: ClassRef, arguments: Arguments) -> Values | None:
     """`Model(relationship=rows)`: the session takes it with the row it is given to, association rows with it."""
     mapped = frame.analysis.mapped.get(receiver.index)
     if mapped is None or mapped.orm != ORM:
@@ -206,7 +203,7 @@ def _construct(frame: "Frame", receiver: ClassRef, arguments: Arguments) -> Valu
     return NOTHING
 
 
-def statement(frame: "Frame", verb: str, target: Values, arguments: Arguments) -> Values:
+def statement(frame: Frame, verb: str, target: Values, arguments: Arguments) -> Values:
     """`insert(table)`, `update(Model)`, `delete(table)`: run when a session executes it."""
     tables: set[str] = set()
     for value in target:
@@ -244,7 +241,7 @@ def query_of_statement(found: sql.Statement, text: str) -> Query:
     return Query(ORM, found.verb, PLAIN, frozenset(found.reads), " ".join(found.writes), sql=text)
 
 
-def execute(frame: "Frame", name: str, arguments: Arguments) -> Values:
+def execute(frame: Frame, name: str, arguments: Arguments) -> Values:
     found: Values = NOTHING
     given = arguments.get(0, "statement") or arguments.get(0, "clause")
     known = frozenset(v for v in given if isinstance(v, Query | Clause))
@@ -269,7 +266,7 @@ def execute(frame: "Frame", name: str, arguments: Arguments) -> Values:
     return many(found)
 
 
-def session_call(frame: "Frame", name: str, arguments: Arguments) -> Values | None:
+def session_call(frame: Frame, name: str, arguments: Arguments) -> Values | None:
     node = arguments.node
     if name == "query":
         return one(queries.select(frame, arguments))
@@ -310,7 +307,7 @@ def session_call(frame: "Frame", name: str, arguments: Arguments) -> Values | No
     return None
 
 
-def get_row(frame: "Frame", arguments: Arguments) -> Values:
+def get_row(frame: Frame, arguments: Arguments) -> Values:
     found: Values = NOTHING
     for value in arguments.get(0, "entity"):
         entity, tables, _ = queries.selected(frame, value)
@@ -320,7 +317,7 @@ def get_row(frame: "Frame", arguments: Arguments) -> Values:
     return found or UNKNOWN
 
 
-def _database_call(frame: "Frame", name: str, arguments: Arguments) -> Values | None:
+def _database_call(frame: Frame, name: str, arguments: Arguments) -> Values | None:
     if name == "get_or_404":
         return get_row(frame, arguments)
     if name in ("first_or_404", "one_or_404", "paginate"):
@@ -329,7 +326,7 @@ def _database_call(frame: "Frame", name: str, arguments: Arguments) -> Values | 
     return NOTHING if name in ("create_all", "drop_all") else None
 
 
-def written(frame: "Frame", value: Value, node: Node) -> None:
+def written(frame: Frame, value: Value, node: Node) -> None:
     if isinstance(value, Instance):
         mapped = frame.analysis.row(value)
         for table in mapped.tables if mapped is not None else tables_below(frame, value.index) or ["?"]:
@@ -341,7 +338,7 @@ def written(frame: "Frame", value: Value, node: Node) -> None:
         frame.note_write("?", "orm", node)
 
 
-def deleted(frame: "Frame", value: Value, node: Node) -> None:
+def deleted(frame: Frame, value: Value, node: Node) -> None:
     row = frame.analysis.row(value)
     found = (
         [row] if row is not None else mapped_below(frame, value.index) if isinstance(value, Instance) else []
@@ -352,15 +349,15 @@ def deleted(frame: "Frame", value: Value, node: Node) -> None:
         frame.note_write("?", "orm", node)
 
 
-def mapped_below(frame: "Frame", index: int) -> list[Mapped]:
+def mapped_below(frame: Frame, index: int) -> list[Mapped]:
     return [m for m in frame.analysis.mapped.values() if index in frame.analysis.mro(m.index)[0]]
 
 
-def tables_below(frame: "Frame", index: int) -> list[str]:
+def tables_below(frame: Frame, index: int) -> list[str]:
     return sorted({mapped.table for mapped in mapped_below(frame, index)})
 
 
-def unresolved(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
+def unresolved(frame: Frame, receiver: Value, name: str, arguments: Arguments) -> Values | None:
     """A method of something that is not known, told by its arguments: a session handed in, a cursor."""
     first = arguments.get(0)
     of_model = name in ("query", "get") and any(frame.analysis.model(v) is not None for v in first)
@@ -376,7 +373,7 @@ def unresolved(frame: "Frame", receiver: Value, name: str, arguments: Arguments)
     return None
 
 
-def _row_of_any_class(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
+def _row_of_any_class(frame: Frame, receiver: Value, name: str, arguments: Arguments) -> Values | None:
     """`something.save()` where mapped classes have such a method: a writer whose table is not known."""
     if not any(frame.analysis.member(mapped, name) is not None for mapped in frame.analysis.mapped):
         return None
