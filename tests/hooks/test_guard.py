@@ -375,3 +375,47 @@ def test_a_file_made_to_hurt_passes_in_time(project: Path, text: str):
 )
 def test_a_command_made_to_hurt_is_answered_in_time(project: Path, command: str):
     said(run(json.dumps(event("Bash", project, command=command)).encode(), project))
+
+
+def test_a_warning_is_said_once_per_session_rule_and_file(project: Path, tmp_path: Path):
+    text = "from functools import lru_cache\n\n\nclass A:\n    @lru_cache\n    def rows(self):\n        return 1\n"
+
+    def context(name: str, session: str) -> str:
+        given = {
+            **event("Write", project, file_path=str(project / name), content=text),
+            "session_id": session,
+        }
+        return said(run(json.dumps(given).encode(), project, data=tmp_path)).context
+
+    heard = [context("a.py", "one"), context("a.py", "one"), context("b.py", "one"), context("a.py", "two")]
+    assert ["[lru-cache-on-method]" in each for each in heard] == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "cat > shop/account.py <<'EOF'\n" + ACCOUNT + "EOF",
+        "tee shop/account.py <<'EOF' >/dev/null\n" + ACCOUNT + "EOF",
+        "printf '%s' 'from flask_login import current_user\n' > a.py && cat >> shop/head.py <<'EOF'\n@cache.cached(60)\ndef f():\n    return current_user.name\nEOF",
+        "sed -i '/delete_memoized/d' shop/categories.py",
+        "cd . && sed -i -e 's/cache.delete_memoized(.*)/pass/' shop/categories.py",
+    ],
+)
+def test_a_file_that_a_command_writes_is_judged_like_an_edit(project: Path, command: str):
+    (project / "shop" / "head.py").write_text(
+        "from shop.extensions import cache\nfrom flask_login import current_user\n"
+    )
+
+    assert ask("Bash", project, command=command).decision == "deny"
+    assert ask("Bash", project, command=command.replace(".py", ".txt")).stdout == ""
+
+
+def test_a_command_that_writes_something_safe_passes(project: Path):
+    commands = [
+        "cat > a.py <<EOF\ncache = 1\nEOF",
+        "sed -i 's/300/60/' shop/categories.py",
+        "sed -i 'y/ab/cd/' shop/categories.py",
+        "python make.py > cache.py",
+    ]
+
+    assert [ask("Bash", project, command=command).stdout for command in commands] == [""] * 4

@@ -102,7 +102,7 @@ def _resolve(
         before: "list[Invocation]" = []
         if simple.stdin is None:
             before = [run for feeder in simple.before for run in runs.get(id(feeder), ())]
-            known = [output for output in map(_output, before) if output is not None]
+            known = [output for output in map(output_of, before) if output is not None]
             simple.stdin = "".join(known) if known else None if before else inherited
         if depth:
             simple.lineno, simple.col_offset = line, 0
@@ -114,7 +114,7 @@ def _resolve(
     return found
 
 
-def _output(run: Invocation) -> "str | None":
+def output_of(run: Invocation) -> "str | None":
     """What a program prints, where its arguments say so."""
     name, args = run.argv[0], run.argv[1:]
     if name == "echo":

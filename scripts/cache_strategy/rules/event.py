@@ -57,11 +57,17 @@ def check_event(event: "Event", project: str = "") -> "list[Finding]":
     if event.get("tool_name") == "Bash":
         given = event.get("tool_input")
         command = _text(given, "command") if isinstance(given, dict) else ""
-        return check_command(command, _text(event, "cwd"))
+        found, changes = check_command(command), []
+        if ".py" in command:
+            from cache_strategy.rules._written import written_files
+
+            changes = list(written_files(command, _text(event, "cwd"), read_text))
+    else:
+        found, changes = [], changes_of(event)
     project = project or _text(event, "cwd")
-    return [
+    return found + [
         finding
-        for path, before, after in changes_of(event)
+        for path, before, after in changes
         for finding in check_change(before, after, shown_path(path, project))
     ]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from cache_strategy.rules._base import ERROR, WARNING
-from cache_strategy.rules.event import check_event
+from cache_strategy.rules.event import check_event, read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +36,7 @@ def verdict_on(
     folder = project or str(event.get("cwd") or "")
     findings = check_event(event, folder) if name == "PreToolUse" else []
     errors = [finding for finding in findings if finding.severity == ERROR]
-    warnings = [finding for finding in findings if finding.severity == WARNING]
+    warnings = _untold([finding for finding in findings if finding.severity == WARNING], event)
     fired = _fired_patterns(event, rules, {finding.name for finding in errors}, [config, folder])
     blocks = [text for action, text, _ in fired if action == "block"]
     questions = [text for action, text, _ in fired if action == "ask"]
@@ -56,6 +58,23 @@ def verdict_on(
         notice = notice_of(rules, noted, always=name == "SessionStart")
         return {"systemMessage": notice} if notice else None
     return None
+
+
+def _untold(warnings: "list[Finding]", event: "Event") -> "list[Finding]":
+    """The warnings that this session has not heard yet, by rule and file; without a data folder all of them."""
+    folder = os.environ.get("CLAUDE_PLUGIN_DATA")
+    session = "".join(c for c in str(event.get("session_id") or "") if c.isalnum() or c in "-_")[:80]
+    if not folder or not session or not warnings:
+        return warnings
+    path = os.path.join(folder, "told-" + session)
+    known = (read_text(path) or "").split("\n")
+    new = [finding for finding in warnings if f"{finding.name} {finding.path}" not in known]
+    try:
+        with open(path, "a", encoding="utf-8", errors="replace") as file:
+            file.writelines(f"{finding.name} {finding.path}\n" for finding in new)
+    except OSError:
+        return warnings
+    return new
 
 
 def reason_for(findings: "Sequence[Finding]", thing: str) -> str:
