@@ -11,7 +11,7 @@ import redis
 import yaml
 from redis.backoff import ConstantBackoff
 from redis.retry import Retry
-from web_origin import contract_with, no_evidence
+from web_origin import NO_EVIDENCE, contract_with
 
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets import compose as target
@@ -27,7 +27,7 @@ ENTRY = Entry(
 def emitted(settings: Redis, repo: Path) -> str:
     draft = Draft(repo)
     contract = dataclasses.replace(contract_with(redis=settings), entries=(ENTRY,))
-    target.emit(contract, no_evidence(), draft)
+    target.emit(contract, NO_EVIDENCE, draft)
     (change,) = draft.changes()
     assert change.path == target.PATH
     return change.after
@@ -88,5 +88,5 @@ def test_the_file_says_which_variable_names_the_redis(tmp_path):
 
 def test_a_contract_without_entries_gets_no_redis(tmp_path):
     draft = Draft(tmp_path)
-    target.emit(contract_with(), no_evidence(), draft)
+    target.emit(contract_with(), NO_EVIDENCE, draft)
     assert draft.changes() == ()

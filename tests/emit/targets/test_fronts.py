@@ -5,17 +5,16 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from web_front import Front, Nginx, Worker, nginx_binary, set_up_nginx
-from web_origin import Answer, contract_with, eventually, no_evidence
+from web_front import Front, Nginx, Worker, nginx_with
+from web_origin import NO_EVIDENCE, Answer, contract_with, eventually
 
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets import cloudflare, nginx
-from cache_strategy.model.contract import StaticAssets
+from cache_strategy.model.contract import Redis, StaticAssets
 from servers import free_port
 
 YEAR = "public, max-age=31536000, immutable"
 PUBLIC = {"Cache-Control": "public, max-age=300"}
-COOKIE = (("Set-Cookie", "session=ann"),)
 FINGERPRINTED = "/static/app.3f2a9c1b.js"
 
 
@@ -36,7 +35,7 @@ def front(running: dict[str, Front], request: pytest.FixtureRequest) -> Front:
     found = running[request.param]
     found.origin.answers.clear()
     found.origin.asked.clear()
-    found.origin.before = lambda asked: None
+    found.origin.before = lambda: None
     found.folder = "/" + "".join(c if c.isalnum() else "-" for c in request.node.name)
     return found
 
@@ -80,7 +79,7 @@ def test_a_public_answer_is_kept_and_says_so(front, control):
         ),
         Answer(),
         *(Answer({**PUBLIC, "Location": "/"}, status=status) for status in (201, 206, 302, 404, 500, 503)),
-        Answer(PUBLIC, more_headers=COOKIE),
+        Answer(PUBLIC, cookie="session=ann"),
         Answer({**PUBLIC, "Vary": "*"}),
     ],
     ids=str,
@@ -184,7 +183,7 @@ def test_browsers_count_the_age_from_when_the_application_answered(front):
 def test_answers_that_cannot_be_shared_are_not_waited_for(front):
     """Both requests are with the application at once: neither gets its answer before the other has asked."""
     both = threading.Barrier(2, timeout=4)
-    front.origin.before = lambda asked: both.wait() and None
+    front.origin.before = both.wait
     front.serve("/a", Answer({"Cache-Control": "public, no-cache"}))
     statuses: list[int] = []
     clients = [threading.Thread(target=lambda: statuses.append(front.ask("/a").status)) for _ in range(2)]
@@ -237,7 +236,7 @@ def test_a_fingerprinted_file_for_some_only_stays_theirs(front, control):
 
 
 def test_a_fingerprinted_file_never_hands_out_a_cookie_nor_what_is_for_a_session(front):
-    front.serve(FINGERPRINTED, Answer(more_headers=COOKIE))
+    front.serve(FINGERPRINTED, Answer(cookie="session=ann"))
     assert [front.ask(FINGERPRINTED, **who).headers["Set-Cookie"] for who in ({"Cookie": "a=1"}, {})] == [
         None
     ] * 2
@@ -271,18 +270,21 @@ def test_without_a_cache_the_worker_passes_everything_on(tmp_path, static, contr
 
 @pytest.mark.parametrize(
     "options",
-    [{"static": None}, {"namespace": "1 Shop's"}, {"static": StaticAssets(prefix='assets/v"1.0"/')}],
+    [
+        {"static": None},
+        {"redis": Redis(namespace="1 Shop's")},
+        {"static": StaticAssets(prefix='assets/v"1.0"/')},
+    ],
     ids=["no static files", "an odd namespace", "an odd prefix"],
 )
 def test_nginx_takes_the_file_of_any_contract(tmp_path, options):
-    main = set_up_nginx(contract_with("nginx", **options), tmp_path, 8000, free_port())
-    command = [nginx_binary(), "-t", "-p", str(tmp_path), "-c", str(main)]
-    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    command = nginx_with(contract_with("nginx", **options), tmp_path, 8000, free_port())
+    checked = subprocess.run([*command, "-t"], capture_output=True, text=True, check=False)
     assert checked.returncode == 0 and "warn" not in checked.stderr, checked.stderr
 
 
 @pytest.mark.parametrize(("target", "other"), [(nginx, "cloudflare"), (cloudflare, "nginx")])
 def test_a_contract_for_another_gets_no_file(tmp_path, target, other):
     draft = Draft(tmp_path)
-    target.target.emit(contract_with(other), no_evidence(), draft)
+    target.target.emit(contract_with(other), NO_EVIDENCE, draft)
     assert draft.changes() == ()

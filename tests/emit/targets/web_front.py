@@ -12,7 +12,7 @@ from email.message import Message
 from pathlib import Path
 from types import ModuleType
 
-from web_origin import Answer, Origin, eventually, no_evidence
+from web_origin import NO_EVIDENCE, Answer, Origin, eventually
 
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets import cloudflare, nginx
@@ -20,11 +20,17 @@ from cache_strategy.model.contract import Contract
 from servers import free_port
 
 DOOR = Path(__file__).with_name("worker_door.mjs")
+NGINX = (
+    shutil.which("nginx")
+    or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+    or "nginx (apt-get install it)"
+)
+NODE = shutil.which("node") or "node (18 or newer; install it)"
 
 
 def emitted(target: ModuleType, contract: Contract, repo: Path) -> str:
     draft = Draft(repo)
-    target.target.emit(contract, no_evidence(), draft)
+    target.target.emit(contract, NO_EVIDENCE, draft)
     (change,) = draft.changes()
     assert change.path == target.PATH
     return change.after
@@ -37,11 +43,7 @@ class Response:
         self.status = status
         self.headers = headers
         self.body = body
-
-    @property
-    def control(self) -> list[str] | None:
-        """Every Cache-Control header."""
-        return self.headers.get_all("Cache-Control")
+        self.control = headers.get_all("Cache-Control")
 
 
 class Front:
@@ -71,17 +73,15 @@ class Front:
         raise NotImplementedError
 
     def stop(self) -> None:
+        self.process.terminate()
+        self.process.wait(20)
         self.origin.stop()
 
-
-def nginx_binary() -> str:
-    found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
-    assert found, "nginx is not installed. Install it: apt-get install nginx-light"
-    return found
+    process: subprocess.Popen[str]
 
 
-def set_up_nginx(contract: Contract, folder: Path, application_port: int, port: int) -> Path:
-    """The three places that the file names as its user's to set, and an nginx.conf around it."""
+def nginx_with(contract: Contract, folder: Path, application_port: int, port: int) -> list[str]:
+    """The command of an nginx with the emitted file, whose three places are set as it tells its user to."""
     text = emitted(nginx, contract, folder / "repository")
     places = {
         "server 127.0.0.1:8000;": f"server 127.0.0.1:{application_port};",
@@ -92,28 +92,24 @@ def set_up_nginx(contract: Contract, folder: Path, application_port: int, port: 
         assert text.count(place) == 1
         text = text.replace(place, ours)
     (folder / "nginx-cache.conf").write_text(text)
-    temporary = " ".join(
-        f"{name}_temp_path {folder}/{name};" for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    main = folder / "nginx.conf"
-    user = "user root;" if os.geteuid() == 0 else ""
-    main.write_text(
-        f"{user} worker_processes 1; pid {folder}/pid; error_log {folder}/error.log; daemon off;\n"
+    bodies = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = " ".join(f"{name}_temp_path {folder}/{name};" for name in bodies)
+    (folder / "nginx.conf").write_text(
+        f"{'user root;' if os.geteuid() == 0 else ''} worker_processes 1; pid {folder}/pid; daemon off;\n"
         f"events {{}} http {{ access_log off; {temporary} include {folder}/nginx-cache.conf; }}\n"
     )
-    return main
+    return [NGINX, "-p", str(folder), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
 
 
 class Nginx(Front):
     def __init__(self, folder: Path, contract: Contract) -> None:
         super().__init__()
         self.port = free_port()
-        main = set_up_nginx(contract, folder, self.origin.port, self.port)
-        self._process = subprocess.Popen([nginx_binary(), "-p", str(folder), "-c", str(main)])
-        eventually(lambda: self._listens(folder))
+        self.process = subprocess.Popen(nginx_with(contract, folder, self.origin.port, self.port), text=True)
+        eventually(self._listens)
 
-    def _listens(self, folder: Path) -> bool:
-        assert self._process.poll() is None, (folder / "error.log").read_text()
+    def _listens(self) -> bool:
+        assert self.process.poll() is None, "nginx does not start"
         with socket.socket() as client:
             return client.connect_ex(("127.0.0.1", self.port)) == 0
 
@@ -126,42 +122,23 @@ class Nginx(Front):
         finally:
             connection.close()
 
-    def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(20)
-        super().stop()
-
 
 class Worker(Front):
     """Cloudflare's own cache has a stand-in, see worker_door.mjs."""
 
     def __init__(self, folder: Path, contract: Contract, *, cache: bool = True) -> None:
         super().__init__()
-        node = shutil.which("node")
-        assert node, "node is not on PATH. Install Node 18 or newer"
         file = folder / "worker.mjs"
         file.write_text(emitted(cloudflare, contract, folder))
-        place = f"http://127.0.0.1:{self.origin.port}"
-        self._process = subprocess.Popen(
-            [node, str(DOOR), str(file), place, *(["cache"] if cache else [])],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = [NODE, str(DOOR), str(file), f"http://127.0.0.1:{self.origin.port}", *["cache"] * cache]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def send(self, path: str, method: str, headers: dict[str, str]) -> Response:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
+        assert self.process.stdin and self.process.stdout
         request = json.dumps({"method": method, "path": path, "headers": headers})
-        print(request, file=self._process.stdin, flush=True)
-        line = self._process.stdout.readline()
-        assert line, "the Worker failed; Node says why above"
-        answer = json.loads(line)
+        print(request, file=self.process.stdin, flush=True)
+        answer = json.loads(self.process.stdout.readline())
         said = Message()
         for name, value in answer["headers"]:
             said[name] = value
         return Response(answer["status"], said, answer["body"])
-
-    def stop(self) -> None:
-        self._process.communicate(timeout=20)
-        super().stop()

@@ -14,8 +14,13 @@ from cache_strategy.model.contract import Contract, ContractApplication, Infrast
 from cache_strategy.model.evidence import Evidence
 
 T = TypeVar("T")
-Headers = tuple[tuple[str, str], ...]
-STATIC = StaticAssets()
+NO_EVIDENCE = Evidence(
+    repo="", commit="", frameworks=(), orms=(), files=0, lines=0, seconds=0, unread=(), endpoints=(), candidates=(),
+    rejected=(),
+)  # fmt: skip
+APPLICATION = ContractApplication(
+    framework="flask", package="shop", package_path="shop", factory="", instance="", database="", session=""
+)
 
 
 @dataclass
@@ -34,7 +39,7 @@ class Answer:
     headers: dict[str, str] = field(default_factory=dict)
     status: int = 200
     body: str = ""
-    more_headers: Headers = ()
+    cookie: str = ""
 
 
 class Origin:
@@ -47,94 +52,62 @@ class Origin:
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
         self.asked: list[Asked] = []
-        self.before: Callable[[Asked], None] = lambda asked: None
-        origin = self
+        self.before: Callable[[], object] = lambda: None
+        handle = self.handle
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-
-            def answer(self) -> None:
-                origin.handle(self)
-
-            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer
+            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle
 
             def log_message(self, *_: object) -> None:
                 pass
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02})
-        self._thread.start()
+        self.port = int(self._server.server_address[1])
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     @property
-    def port(self) -> int:
-        return int(self._server.server_address[1])
+    def handle(self) -> Callable[[BaseHTTPRequestHandler], None]:
+        def answer_request(request: BaseHTTPRequestHandler) -> None:
+            request.rfile.read(int(request.headers.get("Content-Length") or 0))
+            self.asked.append(Asked(request.command, request.path, request.headers))
+            number = len(self.asked)
+            self.before()
+            answer = self.answers.get(request.path) or Answer(status=404)
+            etag = answer.headers.get("ETag")
+            is_known = etag is not None and request.headers.get("If-None-Match") == etag
+            body = b"" if is_known else (answer.body or f"answer {number}").encode()
+            request.send_response_only(304 if is_known else answer.status)
+            headers = {"Date": request.date_time_string(), **answer.headers}
+            headers.update({"Set-Cookie": answer.cookie} if answer.cookie else {})
+            headers.update({} if is_known else {"Content-Length": str(len(body))})
+            for name, value in headers.items():
+                request.send_header(name, value)
+            request.end_headers()
+            request.wfile.write(b"" if request.command == "HEAD" else body)
 
-    def handle(self, request: BaseHTTPRequestHandler) -> None:
-        request.rfile.read(int(request.headers.get("Content-Length") or 0))
-        asked = Asked(request.command, request.path, request.headers)
-        self.asked.append(asked)
-        number = len(self.asked)
-        self.before(asked)
-        answer = self.answers.get(request.path) or Answer(status=404)
-        etag = answer.headers.get("ETag")
-        is_known = etag is not None and request.headers.get("If-None-Match") == etag
-        body = b"" if is_known else (answer.body or f"answer {number}").encode()
-        request.send_response_only(304 if is_known else answer.status)
-        headers = {"Date": request.date_time_string(), **answer.headers}
-        for name, value in (*headers.items(), *answer.more_headers):
-            request.send_header(name, value)
-        if not is_known:
-            request.send_header("Content-Length", str(len(body)))
-        request.end_headers()
-        if request.command != "HEAD":
-            request.wfile.write(body)
+        return answer_request
 
     def stop(self) -> None:
         self._server.shutdown()
-        self._thread.join()
         self._server.server_close()
 
 
 def eventually(condition: Callable[[], T], seconds: float = 20) -> T:
     """Asks until it holds: for what happens at a time of its own, such as a server being tried again."""
     deadline = time.monotonic() + seconds
-    while True:
-        found = condition()
-        if found:
-            return found
+    while not (found := condition()):
         assert time.monotonic() < deadline, "it never came to hold"
         threading.Event().wait(0.02)
+    return found
 
 
 def contract_with(
     *cdn: str,
-    namespace: str = "shop",
-    static: StaticAssets | None = STATIC,
     redis: Redis | None = None,
+    static: StaticAssets | None = StaticAssets(),  # noqa: B008 (frozen)
 ) -> Contract:
     """A contract without entries, for the targets that read the infrastructure only."""
-    return Contract(
-        application=ContractApplication(
-            framework="flask",
-            package="shop",
-            package_path="shop",
-            factory="",
-            instance="",
-            database="",
-            session="",
-        ),
-        infrastructure=Infrastructure(
-            redis=redis or Redis(namespace=namespace),
-            cdn=cdn,  # type: ignore[arg-type]  # a test may name one that does not exist
-            static=static,
-        ),
-        entries=(),
-    )
-
-
-def no_evidence() -> Evidence:
-    return Evidence(
-        repo="", commit="", frameworks=(), orms=(), files=0, lines=0, seconds=0, unread=(), endpoints=(),
-        candidates=(), rejected=(),
-    )  # fmt: skip
+    infrastructure = Infrastructure(redis=redis or Redis(), cdn=cdn, static=static)  # type: ignore[arg-type]  # any name
+    return Contract(application=APPLICATION, infrastructure=infrastructure, entries=())
