@@ -66,6 +66,14 @@ class Conversation(NamedTuple):
         return [run.get("output", "") for run in runs if run["hook_event"] == hook_event]
 
 
+def rejection(request: str, reason: str) -> str:
+    """The answer "no" to a question for permission, in the words in which the client's own dialog passes it on."""
+    said = "The user doesn't want to proceed with this tool use. The tool use was rejected. "
+    said += f"To tell you how to proceed, the user said:\n{reason}"
+    answer = {"subtype": "success", "request_id": request, "response": {"behavior": "deny", "message": said}}
+    return json.dumps({"type": "control_response", "response": answer})
+
+
 class Client:
     """The real client with a HOME and a project of its own below `folder`."""
 
@@ -107,6 +115,7 @@ class Client:
         lanes: Mapping[str, Sequence[Turn]] | None = None,
         plugin: Path | None = None,
         allowed: Sequence[str] = (),
+        rejecting: str = "",
     ) -> Conversation:
         """
         Type prompts into one session, while the model plays its turns.
@@ -114,10 +123,12 @@ class Client:
         Args:
             plugin: a bundle to load for this session; None for what is installed.
             allowed: permission rules, as for --allowedTools.
+            rejecting: what the user says to every call that needs a permission; "" where nobody is there to say it.
         """
         command = [self.program, "-p", "--input-format", "stream-json", "--output-format", "stream-json"]
         command += ["--verbose", "--include-hook-events", "--permission-mode", "acceptEdits"]
         command += ["--plugin-dir", str(plugin)] if plugin else []
+        command += ["--permission-prompt-tool", "stdio"] if rejecting else []
         command += ["--allowedTools", *allowed] if allowed else []
         events: list[dict[str, Any]] = []
         with ScriptedModel(turns, lanes) as model, (self.home / "stderr").open("w+") as errors:
@@ -137,6 +148,9 @@ class Client:
                 talk.stdin.flush()
                 for answer in talk.stdout:
                     events.append(json.loads(answer))
+                    if events[-1]["type"] == "control_request":
+                        talk.stdin.write(rejection(events[-1]["request_id"], rejecting) + "\n")
+                        talk.stdin.flush()
                     if events[-1]["type"] == "result":
                         break
             talk.stdin.close()

@@ -28,15 +28,18 @@ def update_product(product_id, data):
 OBJECTION = "No! Never call cache.clear() here, it throws away everybody's entries. Undo that."
 
 
+REJECTION = "never force push, we share that branch"
+
+
 def call(tool: str, **given: object) -> dict:
     return {"tools": [{"name": tool, "input": given}]}
 
 
-def test_what_the_user_corrected_once_is_stopped_the_next_time(client):
+def test_what_the_user_rejected_and_corrected_once_is_stopped_the_next_time(client):
     catalog = client.file("shop/catalog.py", CATALOG)
     data = client.home / ".claude" / "plugins" / "data" / "optimize-inline"
     script = f'"{ROOT}/scripts/cache-strategy" --data-dir "{data}" hookify'
-    read = call("Read", file_path=str(catalog))
+    read, push = call("Read", file_path=str(catalog)), call("Bash", command="git push --force origin main")
     last = "    cache.delete_memoized(get_product, product_id)\n"
     edit = {"old_string": last, "new_string": last + "    cache.clear()\n", "replace_all": False}
     clear = call("Edit", file_path=str(catalog), **edit)
@@ -44,30 +47,52 @@ def test_what_the_user_corrected_once_is_stopped_the_next_time(client):
     mistake = client.converse(
         "The list must be fresh after an update.",
         OBJECTION,
-        turns=[read, clear, "done", "sorry"],
+        turns=[read, push, clear, "done", "sorry"],
         plugin=ROOT,
+        rejecting=REJECTION,
     )
     catalog.write_text(CATALOG)
     review = client.converse(
-        "/hookify", turns=[call("Bash", command=f"{script} propose --json"), "Keep it?"], plugin=ROOT
+        "/hookify", turns=[call("Bash", command=f"{script} propose --json"), "Keep them?"], plugin=ROOT
     )
-    (proposal,) = json.loads(review.answers[0].text.split("\n")[-1])["proposals"]
-    accepted = f"{script} propose --json | {script} write --from /dev/stdin {proposal['name']}"
+    proposals = json.loads(review.answers[0].text.split("\n")[-1])["proposals"]
+    names = " ".join(proposal["name"] for proposal in proposals)
+    accepted = f"{script} propose --json | {script} write --from /dev/stdin {names}"
     written = client.converse(
-        "keep it",
+        "keep them",
         turns=[call("Bash", command=accepted), call("Bash", command=f"{script} check"), "written"],
         plugin=ROOT,
         allowed=["Bash"],
     )
-    again = client.converse("Once more.", turns=[read, clear, "stopped"], plugin=ROOT)
+    again = client.converse("Once more.", turns=[read, push, clear, "stopped"], plugin=ROOT, allowed=["Bash"])
 
-    assert [answer.is_error for answer in mistake.answers] == [False, False]
-    assert proposal["event"] == "file" and OBJECTION[:40] in proposal["incidents"][0]["quote"]
-    assert proposal["backtest"]["fired_on_incidents"] == proposal["backtest"]["fired"] == 1
+    assert [answer.is_error for answer in mistake.answers] == [False, True, False]
+    assert {p["event"]: p["action"] for p in proposals} == {"bash": "block", "file": "block"}
+    quotes = [p["incidents"][0]["quote"] for p in proposals]
+    assert any(REJECTION in quote for quote in quotes) and any(OBJECTION[:40] in quote for quote in quotes)
+    assert [p["backtest"]["fired_on_incidents"] for p in proposals] == [1, 1]
+    assert [p["backtest"]["fired"] for p in proposals] == [1, 1]
     assert [answer.is_error for answer in written.answers] == [False, False], written.answers
-    assert list((client.project / ".claude").glob("hookify.*.local.md"))
-    assert [answer.is_error for answer in again.answers] == [False, True]
+    assert len(list((client.project / ".claude").glob("hookify.*.local.md"))) == 2
+    assert [answer.is_error for answer in again.answers] == [False, True, True]
+    assert REJECTION in again.answers[1].text and OBJECTION[:40] in again.answers[2].text
     assert catalog.read_text() == CATALOG
+
+
+def test_an_instruction_becomes_a_rule_in_the_words_of_the_user(client):
+    data = client.home / ".claude" / "plugins" / "data" / "optimize-inline"
+    script = f'"{ROOT}/scripts/cache-strategy" --data-dir "{data}" hookify'
+    asked = f"{script} propose --json --for - <<'END'\nnever run terraform apply\nEND"
+    apply = call("Bash", command="terraform apply")
+    client.converse("go", turns=[call("Bash", command="ls"), apply, "done"], plugin=ROOT, allowed=["Bash"])
+
+    talk = client.converse(
+        "/hookify never run terraform apply", turns=[call("Bash", command=asked), "Keep it?"], plugin=ROOT
+    )
+
+    (answer,) = talk.answers
+    (proposal,) = json.loads(answer.text.split("\n")[-1])["proposals"]
+    assert (proposal["name"], proposal["backtest"]["fired"], talk.denials) == ("terraform-apply", 1, [])
 
 
 def rule(client, name: str, *lines: str) -> None:

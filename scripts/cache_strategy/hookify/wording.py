@@ -6,6 +6,7 @@ The weights are assumed; they were set on 55 hand-read places of three public hi
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, cast
 
 from cache_strategy.model.proposal import Lasts
@@ -45,12 +46,18 @@ prohibited 0.4 \b(?:should|must|may|can)\s*(?:not|n[o'’]t|never)\s+(?:ever\s+)
 prohibited 0.6 \b(?:leave|let)\s+(?:\S+\s+){1,5}(?:alone|as\s+(?:it\s+is|they\s+are|is))\b|\bhands\s+off\b
 prohibited 0.6 \bwe\s+(?:<DONT>|never)\s+(?:ever\s+)?(?:use|do|commit|push|mock|cache|store|add|write|run)\b
 prohibited 0.6 \bnever\s+(?:again|(?:do|happen|repeat)s?\b)|\b(?:this|that|it)\s+(?:must\s+)?never\s+(?:repeat|happen)s?\b
+prohibited 0.5 \b(?:you\s+<DONT>\s+(?:need|have)\s+to\s+(?:<STRONG>|<WEAK>)|we\s+<DONT>\s+(?:need|have)\s+to\s+(?:<STRONG>))\b
+prohibited 0.4 \b(?:do|does)\s*n[o'’]?t\s+(?:need|have)\s+to\s+be\s+(?:\w+ed|run|built|written|rewritten)\b
 undone 0.8 \bi(?:['’]?ve|\s+have)?\s+(?:just\s+|already\s+)?(?:reverted|undone|undid|rolled\s+back|restored|put\s+back|discarded)\b
 undone 0.7 <START>(?:can\s+you\s+|could\s+you\s+|please\s+)*(?:revert|undo|roll\s*back|put\s+(?:it|that|this|them)\s+back|restore|bring\s+back)\b
 blamed 0.6 \byou(?:['’]ve|\s+have)?\s+(?:just\s+|again\s+|also\s+|once\s+again\s+|accidentally\s+|simply\s+)*(?:forgot|forgotten|missed|removed|deleted|dropped|broke|broken|overwrote|overwritten|ignored|skipped|wiped|flushed|cleared|lost|disabled|committed|pushed|cached|stored|leaked|renamed|duplicated|hard-?coded|reverted|messed)\b
 blamed 0.6 \byou\s+(?:didn['’]?t|did\s+not|never)\s+(?:invalidate|clear|run|test|commit|ask|check|update|restore|bust|evict|purge)\b
 blamed 0.6 \byou\s+(?:keep|kept|always)\s+\w+ing\b|\bdid\s+(?:we|you|i)\s+not\s+(?:go\s+through|tell|say|agree)\b
 blamed 0.5 \bi\s+(?:did\s*n[o'’]t|didnt|did\s+not|never)\s+(?:ask|tell|want|say)\b
+blamed 0.5 \b(?:that|this|it)['’]?\s*(?:s|is|was)\s+not\s+(?:the\s+\w+\s+(?:that\s+)?i\s+(?:was|am|asked|want|wanted|meant|said|need)|(?:what|how|where)\s+i\s+(?:asked|said|told|meant))\b
+blamed 0.5 \bi\s+(?:already\s+|just\s+|specifically\s+|explicitly\s+)*(?:told|asked)\s+you\s+(?:not\s+)?to\b
+blamed 0.5 \bwrong\s+(?:branch|file|folder|director(?:y|ies)|repo(?:sitory)?|worktree|remote|environment|env|database|db|port|package\s+manager)\b
+blamed 0.35 ^\s*(?:no+|nope|wait|stop|hold\s+on|hang\s+on)\b[,.!\s]+\S
 questioned 0.5 \bwhy\s+(?:the\s+(?:hell|heck)\s+)?(?:did|do|would|are|were|have|must)\s+you\b
 questioned 0.5 \bwhy\s+(?:is|was)\s+(?:the\s+)?(?:agent|claude|it|the\s+\S+\s+\S+|the\s+\S+)\s+(?:being\s+)?(?:<ING>|executing|changed|edited|modified|deleted)\b
 unwanted 0.5 \bi\s+<DONT>\s+(?:want|need)\s+(?:you\s+to\b|(?:any|a|an|the|these|those|this|that|more)?\s*(?:\w+\s+)?(?:<THINGS>)\b)
@@ -150,7 +157,8 @@ def sentences_of(text: str) -> list[str]:
     return [s.strip() for s in _SENTENCE.split(text) if s.strip()]
 
 
-def objections_in(text: str) -> list[Objection]:
+@lru_cache(maxsize=16)
+def objections_in(text: str) -> tuple[Objection, ...]:
     """Every objection in a person's own words, strongest first; weak ones too: the caller knows the circumstances."""
     found = []
     whole = sentences_of(text)
@@ -159,7 +167,7 @@ def objections_in(text: str) -> list[Objection]:
         objection = _objection(sentence[:600], turn_wide)
         if objection is not None:
             found.append(objection)
-    return sorted(found, key=lambda o: -o.strength)
+    return tuple(sorted(found, key=lambda o: -o.strength))
 
 
 def is_supposition(sentence: str) -> bool:
