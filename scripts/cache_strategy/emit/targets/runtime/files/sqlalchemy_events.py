@@ -11,7 +11,7 @@ committed, this thread's reads of what depends on it go past the cache.
 Not seen: writes by other programs, by triggers and stored functions that a SELECT calls, and through a DB-API
 connection that did not come from `Connection` or `Session`. Call `cache.invalidate("table")` after those.
 
-Works with SQLAlchemy 1.3 to 2.1 and Flask-SQLAlchemy 2 and 3.
+Works with SQLAlchemy 1.4 to 2.1.
 """
 
 from __future__ import annotations
@@ -78,6 +78,14 @@ class SessionState:
         self.kept_since: float | None = None  # the oldest transaction whose objects it may still hold
 
 
+class Here(threading.local):
+    """What this thread has open."""
+
+    def __init__(self) -> None:
+        self.connections: set[ConnectionState] = set()
+        self.sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
 class Watcher:
     """The listeners of one cache. Made by `watch`; `stop()` takes them away."""
 
@@ -85,7 +93,7 @@ class Watcher:
         self.cache = cache
         self.tables = dict(tables)
         self._metadata: weakref.WeakSet[MetaData] = weakref.WeakSet(metadata)
-        self._here = threading.local()
+        self._here = Here()
         self._names = re.compile(
             rf"(?<!\w)(?:{'|'.join(map(re.escape, tables)) or '(?!)'})(?!\w)", re.IGNORECASE
         )
@@ -169,11 +177,10 @@ class Watcher:
             function()  # nothing is open: the commit may be over already
 
     def _open_connections(self) -> list[ConnectionState]:
-        states: set[ConnectionState] = getattr(self._here, "connections", set())
-        return [state for state in states if state.began is not None]
+        return [state for state in self._here.connections if state.began is not None]
 
     def _sessions(self) -> list[Session]:
-        return list(getattr(self._here, "sessions", ()))
+        return list(self._here.sessions)
 
     def _state_of(self, session: Session) -> SessionState:
         state: SessionState | None = session.info.get(self)
@@ -184,8 +191,6 @@ class Watcher:
     # Sessions.
 
     def _transaction_created(self, session: Session, transaction: Any) -> None:
-        if not hasattr(self._here, "sessions"):
-            self._here.sessions = weakref.WeakSet()
         self._here.sessions.add(session)
 
     def _session_begins(self, session: Session, transaction: Any, connection: Connection) -> None:
@@ -196,7 +201,7 @@ class Watcher:
             self._state_of(session).connections.append(state)
 
     def _session_committed(self, session: Session) -> None:
-        if _is_nested(session):
+        if session.in_nested_transaction():
             return  # a savepoint was released
         state = self._state_of(session)
         tags, callbacks = state.tags, state.callbacks
@@ -247,8 +252,7 @@ class Watcher:
             self._close(state)
 
     def _connection_rolls_back(self, connection: Connection, *_: object) -> None:
-        if not connection.closed:  # before 1.4; its return to the pool follows
-            self._roll_back(self._connection_state(connection))
+        self._roll_back(self._connection_state(connection))
 
     def _roll_back(self, state: ConnectionState) -> None:
         # a commit that fails on the way may have happened
@@ -258,8 +262,7 @@ class Watcher:
 
     def _close(self, state: ConnectionState) -> None:
         state.began, state.is_committing = None, False
-        if hasattr(self._here, "connections"):
-            self._here.connections.discard(state)
+        self._here.connections.discard(state)
 
     def _connection_returns(self, dbapi_connection: object, record: Any) -> None:
         state: ConnectionState | None = record.info.pop(self, None)
@@ -275,10 +278,11 @@ class Watcher:
     def _wrote(self, connection: Connection, tags: set[str]) -> None:
         if not tags:
             return
-        if connection.closed or not connection.in_transaction() or _commits_at_once(connection):
-            self._bump(tags)
         if connection.closed:
+            self._bump(tags)
             return  # before 2.0: `engine.execute` has committed and closed it by now
+        if not connection.in_transaction() or _commits_at_once(connection):
+            self._bump(tags)
         state = self._connection_state(connection)
         session = state.session()
         if session is not None:
@@ -300,8 +304,6 @@ class Watcher:
         self._finish_commit(state)
         if state.began is None and not _commits_at_once(connection):
             state.began = self.cache.clock()
-            if not hasattr(self._here, "connections"):
-                self._here.connections = set()
             self._here.connections.add(state)
 
     def _after_execute(self, connection: Connection, statement: Any, *rest: Any) -> None:
@@ -411,8 +413,8 @@ class Watcher:
         return frozenset(found)
 
     def _children_by_name(self, names: set[str], everything: bool) -> set[str]:
-        for mapper in _mappers():
-            self._metadata.add(mapper.local_table.metadata)
+        for registry in list(mapperlib._mapper_registries):
+            self._metadata |= {mapper.local_table.metadata for mapper in registry.mappers}
         parents = [t for m in self._metadata for t in m.tables.values() if self._watched(t) in names]
         if {self._watched(table) for table in parents} != names:
             return set(self.tables)  # foreign keys unknown
@@ -446,20 +448,6 @@ def _or_else(function: Callable[[], T], otherwise: T) -> Callable[[], T]:
     return call
 
 
-def _mappers() -> list[Any]:
-    """The mappers of all mapped classes."""
-    registries = list(getattr(mapperlib, "_mapper_registries", ()))  # 1.4
-    return [mapper for registry in registries for mapper in registry.mappers] or list(
-        getattr(mapperlib, "_mapper_registry", ())
-    )
-
-
-def _is_nested(session: Any) -> bool:
-    if hasattr(session, "in_nested_transaction"):  # 1.4
-        return bool(session.in_nested_transaction())
-    return bool(session.transaction is not None and session.transaction.nested)
-
-
 def _commits_at_once(connection: Any) -> bool:
     """Whether the driver commits every statement."""
     if connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT":
@@ -490,10 +478,7 @@ def _inserted_rows(
         return None  # ON CONFLICT, REPLACE: other rows may have changed
     place = [column.name for column in table.primary_key.columns]
     try:
-        if hasattr(result, "inserted_primary_key_rows"):  # 1.4
-            rows = [row[place.index(key)] for row in result.inserted_primary_key_rows]
-        else:
-            rows = [result.inserted_primary_key[place.index(key)]]
+        rows = [row[place.index(key)] for row in result.inserted_primary_key_rows]
     except (SQLAlchemyError, TypeError, ValueError, IndexError, AttributeError):
         return None
     return rows if len(rows) == len(parameters) and None not in rows else None
@@ -506,8 +491,7 @@ def _addressed_rows(
     compiled = context.compiled
     # the statement with the names of the parameters is the one that was compiled, perhaps long ago
     source = statement if compiled.statement is None else compiled.statement
-    where = source.whereclause if hasattr(source, "whereclause") else source._whereclause
-    for clause in _conjuncts(where):
+    for clause in _conjuncts(source.whereclause):
         left, right = getattr(clause, "left", None), getattr(clause, "right", None)
         if getattr(clause, "operator", None) is not operators.eq or not isinstance(right, BindParameter):
             continue
