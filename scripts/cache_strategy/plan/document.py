@@ -35,7 +35,20 @@ SECTIONS = {
     ),
     "rejected": "What must not be cached, and why.",
 }
+MAP, SEQUENCE, TEXT = (f"tag:yaml.org,2002:{kind}" for kind in ("map", "seq", "str"))
 INLINE = ("key", "depends_on", "invalidated_by", "writers", "warming", "http", "static", "redis")
+
+
+class _Inline(dict[str, Any]):
+    """A mapping that is written on one line."""
+
+
+class _InlineList(list[Any]):
+    """A list that is written on one line."""
+
+
+class _Block(str):
+    """A text that is written as a literal block."""
 
 
 class _Dumper(yaml.SafeDumper):
@@ -43,25 +56,9 @@ class _Dumper(yaml.SafeDumper):
         super().increase_indent(flow, False)
 
 
-class _Inline(dict[str, Any]):
-    """A mapping that is written on one line."""
-
-
-class _Block(str):
-    """A text that is written as a literal block."""
-
-
-class _InlineList(list[Any]):
-    """A list that is written on one line."""
-
-
-_Dumper.add_representer(
-    _Inline, lambda d, v: d.represent_mapping("tag:yaml.org,2002:map", v, flow_style=True)
-)
-_Dumper.add_representer(
-    _InlineList, lambda d, v: d.represent_sequence("tag:yaml.org,2002:seq", v, flow_style=True)
-)
-_Dumper.add_representer(_Block, lambda d, v: d.represent_scalar("tag:yaml.org,2002:str", v, style="|"))
+_Dumper.add_representer(_Inline, lambda d, v: d.represent_mapping(MAP, v, flow_style=True))
+_Dumper.add_representer(_InlineList, lambda d, v: d.represent_sequence(SEQUENCE, v, flow_style=True))
+_Dumper.add_representer(_Block, lambda d, v: d.represent_scalar(TEXT, v, style="|"))
 
 
 def render(contract: Contract) -> str:
@@ -78,14 +75,8 @@ def render(contract: Contract) -> str:
     parts = [f"schema: {contract.schema}\n"]
     for name, comment in SECTIONS.items():
         if data.get(name) or name in ("entries", "infrastructure"):
-            body = yaml.dump(
-                {name: _laid_out(data[name], name)},
-                Dumper=_Dumper,
-                sort_keys=False,
-                allow_unicode=True,
-                width=140,
-                default_flow_style=False,
-            )
+            section = {name: _laid_out(data[name], name)}
+            body = yaml.dump(section, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)
             parts.append(f"\n# {comment}\n{body}")
     text = "".join(parts)
     return f"{HEADER}# fingerprint: {_fingerprint(text)}\n{text}"
@@ -100,12 +91,7 @@ def is_untouched(text: str) -> bool:
 
 
 def read(path: Path) -> Contract:
-    """
-    The contract in a file.
-
-    Raises:
-        CacheStrategyError: names the file, the line and what would be right.
-    """
+    """The contract in a file. Raises CacheStrategyError, which names the file, the line and what would be right."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
