@@ -30,7 +30,7 @@ MAY_USE = {
     "redis": {"verify", "emit/targets/runtime/files", "emit/targets/flask_caching/files"},
     "sqlglot": {"profile"},
     "typer": {"cli"},
-    "numpy": {"simulate"},
+    "numpy": {"simulate", "cli/entry_trace.py"},
     "numba": {"simulate/engine.py"},
     # the emitted files are the user's: they meet the user's frameworks
     "flask": {"emit/targets"},

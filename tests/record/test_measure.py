@@ -1,5 +1,9 @@
 """A trace to measurements, and what a trace does not know."""
 
+from dataclasses import replace
+
+import pytest
+
 from cache_strategy.model.trace import Access, Trace, Write
 from cache_strategy.record import measure
 
@@ -40,25 +44,20 @@ def test_what_a_trace_does_not_know_is_absent_and_not_zero():
     assert figures(trace(Access(time_s=1, group=GROUP, key="1"))) == {}
 
 
-def test_the_change_share_compares_one_key_and_user_with_itself():
-    found = figures(
-        trace(
-            answer(1, "a"), answer(2, "a"), answer(3, "b"), answer(4, "x", key="2"), answer(5, "a", user="u")
-        )
-    )
-    assert found["change_share"] == 0.5
-
-
-def test_an_error_page_is_no_change_of_the_data():
-    error = Access(time_s=2, group=GROUP, key="1", status=500, digest="e")
-    assert figures(trace(answer(1, "a"), error, answer(3, "a")))["change_share"] == 0
-
-
-def test_answers_that_are_equal_for_all_users_can_be_shared():
-    equal = figures(trace(answer(1, "a", "u"), answer(2, "a", "v"), answer(3, "a", "w")))
-    private = figures(trace(answer(1, "a", "u"), answer(2, "b", "v"), answer(3, "a", "u")))
-    assert equal["same_for_all_users_share"] == 1
-    assert private["same_for_all_users_share"] == 0
+@pytest.mark.parametrize(
+    ("name", "answers", "share"),
+    [
+        ("change_share", [("a",), ("a",), ("b",), ("x", "", "2"), ("a", "u")], 0.5),
+        ("change_share", [("a",), ("error page",), ("a",)], 0),
+        ("same_for_all_users_share", [("a", "u"), ("a", "v"), ("a", "w")], 1),
+        ("same_for_all_users_share", [("a", "u"), ("b", "v"), ("a", "u")], 0),
+    ],
+)
+def test_answers_are_compared_with_those_to_the_same_key(name, answers, share):
+    """`change_share` with those to the same user, the other with those to other users."""
+    accesses = [answer(n, *what) for n, what in enumerate(answers)]
+    accesses = [replace(a, status=500) if a.digest == "error page" else a for a in accesses]
+    assert figures(trace(*accesses))[name] == share
 
 
 def test_the_volume_of_a_test_suite_is_no_volume():

@@ -1,7 +1,6 @@
 """`read_access_log`: files to accesses of the application's routes."""
 
 import gzip
-import json
 from pathlib import Path
 
 import pytest
@@ -103,27 +102,13 @@ def test_a_virtual_host_in_front_and_no_agent_behind_are_fine(tmp_path):
     assert (access.status, access.size_bytes, access.user) == (304, None, "")
 
 
-def test_json_lines_of_caddy_and_nginx_are_read(tmp_path):
-    caddy = {
-        "ts": 1760097305.5,
-        "request": {"method": "GET", "uri": "/api/users/7?a=1", "host": "x"},
-        "duration": 0.25,
-        "size": 9,
-        "status": 200,
-        "user_id": "",
-    }
-    nginx = {
-        "time_iso8601": "2025-10-10T13:55:06+02:00",
-        "request": "GET /api/users/7?a=1 HTTP/1.1",
-        "request_time": "0.250",
-        "body_bytes_sent": "9",
-        "status": "200",
-    }
-    found = trace(tmp_path, json.dumps(caddy) + "\n" + json.dumps(nginx) + "\n")
-    assert [(a.group, a.key, a.duration_ms, a.size_bytes, a.status) for a in found.accesses] == [
-        ("GET /api/users/{user_id}", "user_id=7&?a=1", 250, 9, 200)
-    ] * 2
-    assert found.seconds == 0.5
+def test_json_of_other_shapes_is_read(tmp_path):
+    text = (
+        '{"time_iso8601": "2025-10-10T13:55:06+02:00", "request": "GET /api/users/7?a=\\u0031 HTTP/1.1", '
+        '"request_time": "0.250", "body_bytes_sent": "9", "status": "200", "user_id": null}\n'
+    )
+    (access,) = trace(tmp_path, text).accesses
+    assert (access.key, access.duration_ms, access.size_bytes, access.user) == ("user_id=7&?a=1", 250, 9, "")
 
 
 def test_many_files_plain_and_packed_are_one_trace_in_time_order(tmp_path):
@@ -145,7 +130,7 @@ def test_bad_lines_are_counted_and_never_fatal(tmp_path):
     )
     found = trace(tmp_path, line() + bad + "\n" + line(second=1))
     assert (len(found.accesses), found.bad_lines) == (2, 4)
-    assert "4 of 6 lines could not be read." in found.notes
+    assert "4 of 6 lines could not be read. The first of them: 'nonsense'" in found.notes
 
 
 def test_an_archive_that_ends_early_gives_what_it_holds(tmp_path):

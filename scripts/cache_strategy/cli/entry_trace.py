@@ -2,13 +2,17 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
 
 from cache_strategy.model.contract import Contract, Entry, endpoints_of
 from cache_strategy.model.evidence import Endpoint, EndpointMeasurement, Evidence, KeyPart, Measurement
-from cache_strategy.model.trace import Access, Trace
+from cache_strategy.model.trace import Accesses, Trace
+from cache_strategy.simulate.columns import cacheable, columns_of
 
 SAFE = ("GET", "HEAD")
-KEPT_STATUS = (None, 200, 304)
+USERS = ("user", "session")
 
 
 def trace_of(entry: Entry, evidence: Evidence, trace: Trace) -> Trace | None:
@@ -18,35 +22,54 @@ def trace_of(entry: Entry, evidence: Evidence, trace: Trace) -> Trace | None:
     Only of endpoints whose requests show every part of the key; None where no such request is in the trace. Digests are
     left out: what makes this entry old is a write to its tables, not what else the answer holds.
     """
-    accesses: list[Access] = []
+    accesses = columns_of(trace.accesses)
+    parts: list[tuple[Any, Any]] = []
+    keys: dict[tuple[str, ...], int] = {}
     for endpoint in endpoints_of(entry, evidence):
-        if endpoint.method not in SAFE:
+        if endpoint.method not in SAFE or endpoint.id not in accesses.groups:
             continue
-        asked = [a for a in trace.accesses if a.group == endpoint.id and a.status in KEPT_STATUS]
-        keys = _keys(entry.key, endpoint, asked)
-        if keys is None:
+        at = np.flatnonzero((accesses.group == accesses.groups.index(endpoint.id)) & cacheable(accesses))
+        numbers, place = np.unique(accesses.key[at], return_inverse=True)
+        values = _values(entry.key, endpoint, [_shown(accesses.keys[number]) for number in numbers])
+        per_user = any(part.source in USERS for part in entry.key)
+        if not len(at) or values is None or (per_user and not accesses.user[at].any()):
             continue
-        accesses.extend(
-            dataclasses.replace(access, group=entry.id, key=key, user="", digest="")
-            for access, key in zip(asked, keys, strict=True)
-        )
-    if not accesses:
+        own = np.array([keys.setdefault(value, len(keys)) for value in values], "i8")[place]
+        parts.append((at, own * len(accesses.users) + accesses.user[at] * per_user))
+    if not parts:
         return None
-    return dataclasses.replace(
-        trace,
-        accesses=tuple(sorted(accesses, key=lambda access: access.time_s)),
-        cache_events=(),
-        notes=(),
+    at, key = (np.concatenate(columns) for columns in zip(*parts, strict=True))
+    numbers, key = np.unique(key, return_inverse=True)
+    order = np.argsort(at, kind="stable")
+    chosen = {
+        column: getattr(accesses, column)[at[order]]
+        for column in ("time_s", "status", "duration_ms", "size_bytes")
+    }
+    nothing = np.zeros(len(at), "i4")
+    own_accesses = Accesses(
+        **chosen,
+        group=nothing,
+        key=key[order],
+        user=nothing,
+        digest=nothing,
+        groups=(entry.id,),
+        keys=tuple(map(str, numbers)),
+        users=("",),
+        digests=("",),
     )
+    return dataclasses.replace(trace, accesses=own_accesses, cache_events=(), notes=())
 
 
 def measured_entries(contract: Contract, evidence: Evidence, trace: Trace) -> list[EndpointMeasurement]:
     """Reads per write of each entry: requests of its endpoints, and writes to the tables it depends on."""
     found: dict[str, EndpointMeasurement] = {}
+    accesses = columns_of(trace.accesses)
     for entry in contract.entries:
         groups = {e.id for e in endpoints_of(entry, evidence) if e.method in SAFE}
         tables = {d.table.lower() for d in entry.depends_on}
-        reads = sum(a.group in groups for a in trace.accesses)
+        reads = sum(
+            int((accesses.group == n).sum()) for n, group in enumerate(accesses.groups) if group in groups
+        )
         writes = sum(not tables.isdisjoint(t.lower() for t in w.tables) for w in trace.writes)
         if reads and tables and trace.writes:
             ratio = Measurement(
@@ -59,33 +82,20 @@ def measured_entries(contract: Contract, evidence: Evidence, trace: Trace) -> li
     return list(found.values())
 
 
-def _keys(parts: Sequence[KeyPart], endpoint: Endpoint, asked: Sequence[Access]) -> list[str] | None:
-    """The entry's key of each request; None where a part of it cannot be told from the requests."""
-    shown = [_shown(access.key) for access in asked]
-    in_queries = {name for _, query in shown for name in query}
-    keys = [""] * len(asked)
-    for part in parts:
-        values = _values(part, endpoint, asked, shown, in_queries)
-        if values is None:
-            return None
-        keys = [f"{key}&{value}" for key, value in zip(keys, values, strict=True)]
-    return keys
-
-
 def _values(
-    part: KeyPart,
-    endpoint: Endpoint,
-    asked: Sequence[Access],
-    shown: Sequence[tuple[Mapping[str, str], Mapping[str, str]]],
-    in_queries: set[str],
-) -> list[str] | None:
-    if part.source in ("path", "argument") and f"{{{part.name}}}" in endpoint.route:
-        return [path.get(part.name, "") for path, _ in shown]
-    if part.source == "query" or (part.source == "argument" and part.name in in_queries):
-        return [query.get(part.name, "") for _, query in shown]
-    if part.source in ("user", "session") and any(access.user for access in asked):
-        return [access.user for access in asked]
-    return None
+    parts: Sequence[KeyPart], endpoint: Endpoint, shown: Sequence[tuple[Mapping[str, str], Mapping[str, str]]]
+) -> list[tuple[str, ...]] | None:
+    """What each of the trace's keys gives the entry's key; None where a part of it cannot be told from a request."""
+    in_queries = {name for _, query in shown for name in query}
+    columns: list[list[str]] = [[""] * len(shown)]
+    for part in parts:
+        if part.source in ("path", "argument") and f"{{{part.name}}}" in endpoint.route:
+            columns.append([path.get(part.name, "") for path, _ in shown])
+        elif part.source == "query" or (part.source == "argument" and part.name in in_queries):
+            columns.append([query.get(part.name, "") for _, query in shown])
+        elif part.source not in USERS:
+            return None
+    return list(zip(*columns, strict=True))
 
 
 def _shown(key: str) -> tuple[dict[str, str], dict[str, str]]:

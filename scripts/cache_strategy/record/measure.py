@@ -4,9 +4,10 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from cache_strategy.model.evidence import UNKNOWN_TABLE, EndpointMeasurement, Measurement
-from cache_strategy.model.trace import Access, Trace
+from cache_strategy.model.trace import Access, Accesses, Trace
 
 
 def measure(
@@ -25,17 +26,51 @@ def measure(
         volume: the trace is of production or of a load like it. What a test suite requests is no volume.
         tables_of: tables that an endpoint reads, for `writes_per_hour`.
     """
-    groups: dict[str, list[Access]] = defaultdict(list)
-    for access in trace.accesses:
-        groups[access.group].append(access)
     where = f"trace {trace.source}"
     measured = []
-    for group, accesses in sorted(groups.items()):
+    for group, accesses in _by_group(trace.accesses):
         figures = _figures(accesses, where)
         if volume and trace.seconds > 0:
-            figures.update(_volume(accesses, trace, (tables_of or {}).get(group), where))
+            figures.update(_volume(len(accesses.latency), trace, (tables_of or {}).get(group), where))
         measured.append(EndpointMeasurement(id=group, figures=figures))
     return tuple(measured)
+
+
+@dataclass
+class _Group:
+    """Of each access of a group, in time order; of answers and sizes only those that were no error page or redirection."""
+
+    latency: list[float | None]
+    sizes: list[float | None]
+    database: list[float | None] = field(default_factory=list)
+    statements: list[float | None] = field(default_factory=list)
+    answers: list[Access] = field(default_factory=list)
+
+
+def _by_group(accesses: Sequence[Access]) -> Iterator[tuple[str, _Group]]:
+    """In name order; a log's columns are not taken apart, there may be millions of them."""
+    if isinstance(accesses, Accesses):
+        for group, number in sorted((group, number) for number, group in enumerate(accesses.groups)):
+            own = accesses.group == number
+            good = own & ((accesses.status == 200) | (accesses.status < 0)) & (accesses.size_bytes >= 0)
+            latency = [None if took != took else took for took in accesses.duration_ms[own].tolist()]
+            yield group, _Group(latency, accesses.size_bytes[good].tolist())
+        return
+    groups: dict[str, list[Access]] = defaultdict(list)
+    for access in accesses:
+        groups[access.group].append(access)
+    for group, members in sorted(groups.items()):
+        good = [access for access in members if access.status in (None, 200)]
+        yield (
+            group,
+            _Group(
+                [access.duration_ms for access in members],
+                [access.size_bytes for access in good],
+                [access.database_ms for access in members],
+                [access.statements for access in members],
+                [access for access in good if access.digest],
+            ),
+        )
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -44,10 +79,7 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
-def _figures(accesses: Sequence[Access], where: str) -> dict[str, Measurement]:
-    good = [access for access in accesses if access.status in (None, 200)]
-    # What an error page says is no news of the data.
-    answers = [access for access in good if access.digest]
+def _figures(group: _Group, where: str) -> dict[str, Measurement]:
     figures: dict[str, Measurement] = {}
 
     def add(
@@ -58,14 +90,13 @@ def _figures(accesses: Sequence[Access], where: str) -> dict[str, Measurement]:
             value = round(figure(known), 4)
             figures[name] = Measurement(value=value, unit=unit, source="measured", where=where, n=len(known))
 
-    latency = [access.duration_ms for access in accesses]
-    add("latency_ms_p50", statistics.median, "ms", latency)
-    add("latency_ms_p95", lambda known: percentile(known, 0.95), "ms", latency)
-    add("database_ms_p50", statistics.median, "ms", [access.database_ms for access in accesses])
-    add("statements_per_request", statistics.fmean, "statements/request", [a.statements for a in accesses])
-    add("answer_bytes", statistics.median, "bytes", [access.size_bytes for access in good])
-    add("change_share", statistics.fmean, "share", _changes(answers))
-    add("same_for_all_users_share", statistics.fmean, "share", _meetings(answers))
+    add("latency_ms_p50", statistics.median, "ms", group.latency)
+    add("latency_ms_p95", lambda known: percentile(known, 0.95), "ms", group.latency)
+    add("database_ms_p50", statistics.median, "ms", group.database)
+    add("statements_per_request", statistics.fmean, "statements/request", group.statements)
+    add("answer_bytes", statistics.median, "bytes", group.sizes)
+    add("change_share", statistics.fmean, "share", _changes(group.answers))
+    add("same_for_all_users_share", statistics.fmean, "share", _meetings(group.answers))
     return figures
 
 
@@ -89,16 +120,14 @@ def _meetings(answers: Iterable[Access]) -> Iterator[bool]:
         last[access.key] = access
 
 
-def _volume(
-    accesses: Sequence[Access], trace: Trace, tables: frozenset[str] | None, where: str
-) -> dict[str, Measurement]:
+def _volume(requests: int, trace: Trace, tables: frozenset[str] | None, where: str) -> dict[str, Measurement]:
     where = f"{where}, {trace.seconds:.0f} s"
 
     def per_hour(what: str, n: int, more: str = "") -> Measurement:
         value = round(n / trace.seconds * 3600, 2)
         return Measurement(value=value, unit=f"{what}/hour", source="measured", where=where + more, n=n)
 
-    figures = {"requests_per_hour": per_hour("requests", len(accesses))}
+    figures = {"requests_per_hour": per_hour("requests", requests)}
     if tables is not None and trace.writes and UNKNOWN_TABLE not in tables:
         lower = {table.lower() for table in tables}
         writes = sum(not lower.isdisjoint(table.lower() for table in write.tables) for write in trace.writes)

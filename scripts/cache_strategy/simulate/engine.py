@@ -5,6 +5,7 @@ numba is large (200 MB) and most forecasts are small, so it is no dependency of 
 installed, and else prepared on first need in an environment of its own by the plugin's launcher.
 """
 
+import hashlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
@@ -19,7 +20,7 @@ import numpy as np
 WORTH_COMPILING = 3_000_000
 """Steps of a loop from which on compiling pays: about two seconds of plain Python."""
 LAUNCHER = Path(__file__).parents[2] / "cache-strategy"
-LOCK = "engine.lock"
+LOCK = LAUNCHER.parent / "engine.lock"
 
 
 class Engine:
@@ -77,9 +78,11 @@ def compiled_engine() -> Engine | None:
         return None
     import numba
 
-    # Compiled code is kept where the environment keeps its own, never beside the plugin's files.
+    # Never beside the plugin's files; and numba looks at the file of a function, not at those of what it calls.
+    sources = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.rglob("*.py")))
+    home = Path(sys.pycache_prefix or Path.home() / ".cache" / "cache-strategy")
     config: Any = numba.config
-    config.CACHE_DIR = sys.pycache_prefix or config.CACHE_DIR
+    config.CACHE_DIR = str(home / f"compiled-{hashlib.sha256(sources).hexdigest()[:16]}")
     return Engine(numba.njit(cache=True, nogil=True))
 
 
@@ -90,8 +93,7 @@ def engine_for(steps: int) -> Engine:
 
 def _prepare() -> bool:
     """Has the launcher prepare an environment with numba, beside the command's own; False where that fails."""
-    lock = LAUNCHER.parent / LOCK
-    if not lock.exists() or not LAUNCHER.exists():
+    if not LAUNCHER.exists():
         return False
     loader = SourceFileLoader("_cache_strategy_launcher", str(LAUNCHER))
     spec = importlib.util.spec_from_loader(loader.name, loader)
@@ -99,10 +101,9 @@ def _prepare() -> bool:
     launcher = importlib.util.module_from_spec(spec)
     loader.exec_module(launcher)
     home = Path(sys.prefix).parents[1]
+    data = str(home.parent) if home.name == "environments" else None
     try:
-        python = launcher.prepared_python(
-            str(lock), str(home.parent) if home.name == "environments" else None
-        )
+        python = launcher.prepared_python(str(LOCK), data)
     except (launcher.Unprepared, OSError) as reason:
         print(f"cache-strategy: {reason} Going on without it, more slowly.", file=sys.stderr)
         return False

@@ -1,8 +1,8 @@
 """The door: groups of a trace, each replayed under every time to live, capacity, policy and kind of invalidation."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import product
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -12,10 +12,8 @@ from cache_strategy.model.forecast import Forecast, ForecastRow
 from cache_strategy.model.trace import Accesses, Trace
 from cache_strategy.simulate.columns import Requests, cacheable, columns_of, private_groups, requests_of
 from cache_strategy.simulate.policies import load_policies
-from cache_strategy.simulate.replay import Replay, half_width, replays
+from cache_strategy.simulate.replay import Replay, replays
 
-EVERYTHING = "*"
-"""The group of a forecast for one cache that all groups share."""
 INVALIDATIONS = ("ttl", "event")
 
 
@@ -26,7 +24,6 @@ def simulate(
     capacities: Sequence[int | None] = (None,),
     policies: Sequence[str] = ("lru",),
     invalidations: Sequence[str] = ("ttl",),
-    by: Literal["group", "all"] = "group",
     tables_of: Mapping[str, frozenset[str]] | None = None,
     per_user: Collection[str] | None = None,
 ) -> Forecast:
@@ -41,7 +38,6 @@ def simulate(
         capacities: bytes of values, None for no limit; they need a trace with answer sizes.
         invalidations: "ttl", where the time to live alone bounds the age, so that `stale_rate` is what an invalidation has to
             save; "event", where a write takes out the values that it may have changed.
-        by: "group" gives each group a cache of its own, "all" one cache to all of them together.
         tables_of: tables that a group's answers depend on; used where the trace has writes but no digests.
         per_user: groups whose key holds the user. None: found from the trace (a group is private unless digests show
             that different users get the same answers).
@@ -71,9 +67,9 @@ def simulate(
         )
     rows: list[ForecastRow] = []
     keys = 0
-    for group, members, groups in _grouped(accesses, at, by):
+    for group, members in _grouped(accesses, at):
         requests = _requests(
-            group, accesses, members, private, _writes(trace, groups, tables_of or {}), notes
+            group, accesses, members, private, _writes(trace, (tables_of or {}).get(group)), notes
         )
         if not requests.sizes_known and any(capacities):
             raise CacheStrategyError(
@@ -121,17 +117,14 @@ def _check(
         )
 
 
-def _grouped(accesses: Accesses, at: Any, by: str) -> Iterable[tuple[str, Any, list[str]]]:
-    """Name, members and groups of each cache; the busiest first."""
+def _grouped(accesses: Accesses, at: Any) -> list[tuple[str, Any]]:
+    """Name and members of each group; the busiest first."""
     found = accesses.group[at]
-    if by == "all":
-        return [(EVERYTHING, at, [accesses.groups[number] for number in np.unique(found)])]
     order = np.argsort(found, kind="stable")
     numbers, starts = np.unique(found[order], return_index=True)
-    members = np.split(at[order], starts[1:])
     names = [accesses.groups[number] for number in numbers]
-    caches = sorted(zip(names, members, strict=True), key=lambda item: (-len(item[1]), item[0]))
-    return [(name, places, [name]) for name, places in caches]
+    groups = zip(names, np.split(at[order], starts[1:]), strict=True)
+    return sorted(groups, key=lambda item: (-len(item[1]), item[0]))
 
 
 def _requests(
@@ -154,11 +147,8 @@ def _requests(
             f"{group}: {int(lacking.sum())} answers without a size count with the mean, {mean} bytes (assumed)."
         )
     key = accesses.key[members].astype("i8")
-    if private:
-        own = np.isin(
-            accesses.group[members], [n for n, name in enumerate(accesses.groups) if name in private]
-        )
-        key = key * len(accesses.users) + np.where(own, accesses.user[members], 0)
+    if group in private:
+        key = key * len(accesses.users) + accesses.user[members]
     return requests_of(
         accesses.time_s[members],
         np.unique(key, return_inverse=True)[1],
@@ -168,20 +158,12 @@ def _requests(
     )
 
 
-def _writes(
-    trace: Trace, groups: Collection[str], tables_of: Mapping[str, frozenset[str]]
-) -> list[float] | None:
-    """Times of writes to the tables of `groups`; None when the trace has no writes or not all tables are known."""
-    if not trace.writes or any(group not in tables_of for group in groups):
+def _writes(trace: Trace, tables: frozenset[str] | None) -> list[float] | None:
+    """Times of writes to `tables`; None when the trace has no writes or not all tables are known."""
+    if not trace.writes or tables is None or UNKNOWN_TABLE in tables:
         return None
-    tables = {table.lower() for group in groups for table in tables_of[group]}
-    if UNKNOWN_TABLE in tables:
-        return None
-    return sorted(
-        write.time_s
-        for write in trace.writes
-        if not tables.isdisjoint(table.lower() for table in write.tables)
-    )
+    lower = {table.lower() for table in tables}
+    return sorted(w.time_s for w in trace.writes if not lower.isdisjoint(t.lower() for t in w.tables))
 
 
 def _row(group: str, requests: Requests, done: Replay) -> dict[str, Any]:
@@ -201,7 +183,7 @@ def _row(group: str, requests: Requests, done: Replay) -> dict[str, Any]:
         "stale_rate": stale_rate,
         "origin_requests": many - done.hits,
         "memory_bytes": done.peak_bytes if requests.sizes_known else None,
-        "error": half_width(done.batches, many),
+        "error": done.error,
         "byte_hit_rate": done.hit_bytes / total
         if requests.sizes_known and (total := int(requests.size.sum(dtype="i8")))
         else None,

@@ -10,11 +10,10 @@ from cache_strategy.simulate.policies.fifo import add, evict, remove, use
 
 Ints = list[int]
 Floats = list[float]
-HITS, JUDGED, STALE, AGED, COUNTS = 0, 1, 2, 3, 4
-"""Numbers kept per cache: hits, those that could be judged, the stale ones, and of these those whose age is known."""
+JUDGED, STALE, AGED, COUNTS = 0, 1, 2, 3
+"""Hits per cache that could be judged, the stale ones, and of these those whose age is known."""
 AGE_SUM, AGE_MOST, AGES = 0, 1, 2
 """Seconds for which stale values had been stale when they were served."""
-BATCHES = 20
 BLOCK = 64
 FOREVER = float("inf")
 
@@ -46,7 +45,6 @@ def many_ttls(
     answer: Ints,
     counts: Ints,
     ages: Floats,
-    batches: Ints,
     missed: Ints,
 ) -> None:
     """
@@ -55,11 +53,10 @@ def many_ttls(
     Args:
         judging: whether writes are known.
         stored, true_until, answer: the value per key and time to live; -infinity, infinity and 0 at the beginning.
-        batches: hits up to the end of each twentieth of the requests.
         missed: gets one bit per request and time to live.
     """
-    many, width, batch = len(time_s), len(ttls), 0
-    for i in range(many):
+    width = len(ttls)
+    for i in range(len(time_s)):
         now, place, bits = time_s[i], key[i] * width, 0
         for j in range(width):
             at = place + j
@@ -73,15 +70,10 @@ def many_ttls(
             else:
                 count(j, now - true_until[at], 0, 0, judging, counts, ages)
         missed[i] = bits
-        while batch < BATCHES and (i + 1) * BATCHES >= many * (batch + 1):
-            for j in range(width):
-                batches[j * BATCHES + batch] = counts[j * COUNTS + HITS]
-            batch += 1
 
 
 def count(j: int, past: float, answer: int, asked: int, judging: bool, counts: Ints, ages: Floats) -> None:
     """One hit of cache `j`, `past` seconds after its answer may have changed (negative: before)."""
-    counts[j * COUNTS + HITS] += 1
     known = answer != 0 and asked != 0
     if known or judging:
         counts[j * COUNTS + JUDGED] += 1

@@ -14,10 +14,8 @@ from cache_strategy.simulate.loops import (
     AGE_SUM,
     AGED,
     AGES,
-    BATCHES,
     COUNTS,
     FOREVER,
-    HITS,
     JUDGED,
     STALE,
     held_at_most,
@@ -31,7 +29,11 @@ STATE_BYTES = 20
 """Per key and time to live."""
 HEAD = 64
 UNLIMITED = 1 << 62
-SEED = 1
+BATCHES = 21
+"""The last one is longer, and left out."""
+FEWEST_PER_BATCH = 10
+STUDENT_T = 2.093
+"""97.5 % quantile of Student's t with 19 degrees of freedom."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,9 +41,9 @@ class Replay:
     """
     What one cache did.
 
-    `batches` are hits up to the end of each twentieth of the requests; `judged` are the hits of which it is known whether
-    they were `stale`, `aged` those stale ones of which it is known since when, `age_s` their mean. `hit_bytes` and
-    `peak_bytes` mean nothing where sizes are not known. `origin_peak` is the most misses within one minute.
+    `judged` are the hits of which it is known whether they were `stale`, `aged` those stale ones of which it is known since
+    when, `age_s` their mean. `hit_bytes` and `peak_bytes` mean nothing where sizes are not known. `origin_peak` is the
+    most misses within one minute, `error` half of the 95 % interval of the hit rate.
     """
 
     hits: int
@@ -49,8 +51,8 @@ class Replay:
     stale: int
     aged: int
     age_s: float
-    batches: Sequence[int]
     hit_bytes: int
+    error: float | None
     peak_bytes: int
     origin_peak: int
 
@@ -67,9 +69,7 @@ def replay_ttls(requests: Requests, ttls: Sequence[float], engine: Engine | None
     for start in range(0, len(ttls), at_once):
         part = np.array(ttls[start : start + at_once], "f8")
         cells = requests.keys * len(part)
-        counts, ages, batches = (
-            engine.blank(len(part) * n, 0, t) for n, t in ((COUNTS, "i8"), (AGES, "f8"), (BATCHES, "i8"))
-        )
+        counts, ages = engine.blank(len(part) * COUNTS, 0), engine.blank(len(part) * AGES, 0, "f8")
         missed = engine.blank(many, 0, "u4")
         engine.ready(many_ttls)(
             *columns,
@@ -80,21 +80,13 @@ def replay_ttls(requests: Requests, ttls: Sequence[float], engine: Engine | None
             engine.blank(cells, 0, "i4"),
             counts,
             ages,
-            batches,
             missed,
         )
         flags = np.asarray(missed)
         for bit, ttl in enumerate(part.tolist()):
             peak = engine.ready(held_at_most)(columns[0], size, ttl, missed, bit, stored_bytes)
             done.append(
-                _replay(
-                    requests,
-                    counts[bit * COUNTS : (bit + 1) * COUNTS],
-                    ages[bit * AGES : (bit + 1) * AGES],
-                    batches[bit * BATCHES : (bit + 1) * BATCHES],
-                    (flags >> bit) & 1,
-                    peak,
-                )
+                _replay(requests, counts[bit * COUNTS :], ages[bit * AGES :], (flags >> bit) & 1, peak)
             )
     return done
 
@@ -115,7 +107,7 @@ def replay_one(
     many = len(requests.time_s)
     engine = engine or engine_for(many * 4)
     head = engine.blank(HEAD, -1)
-    head[0], head[1], head[3] = requests.keys, UNLIMITED if capacity is None else capacity, -1
+    head[0], head[1] = requests.keys, UNLIMITED if capacity is None else capacity
     counts, ages, missed = engine.blank(COUNTS, 0), engine.blank(AGES, 0, "f8"), engine.blank(many, 0, "u1")
     functions = policy.functions(importlib.import_module(policy.module_name))
     peak = engine.ready(one_cache, policy.name, **functions)(
@@ -131,47 +123,38 @@ def replay_one(
         ages,
         missed,
     )
-    flags = np.asarray(missed)
-    ends = [-(-many * (batch + 1) // BATCHES) for batch in range(BATCHES)]
-    hits = np.concatenate(([0], np.cumsum(1 - flags.astype("i8"))))
-    return _replay(requests, counts, ages, hits[ends], flags, peak)
+    return _replay(requests, counts, ages, np.asarray(missed), peak)
 
 
-def _replay(requests: Requests, counts: Any, ages: Any, batches: Any, missed: Any, peak: int) -> Replay:
+def _replay(requests: Requests, counts: Any, ages: Any, missed: Any, peak: int) -> Replay:
     minutes = np.flatnonzero(np.diff(requests.time_s // 60, prepend=-1))
+    size = requests.size
     return Replay(
-        hits=int(counts[HITS]),
+        hits=len(missed) - int(missed.sum(dtype="i8")),
         judged=int(counts[JUDGED]),
         stale=int(counts[STALE]),
         aged=int(counts[AGED]),
         age_s=float(ages[AGE_SUM]) / int(counts[AGED]) if counts[AGED] else 0.0,
-        batches=[int(n) for n in batches],
-        hit_bytes=int(np.dot(requests.size.astype("f8"), 1 - missed.astype("f8")))
-        if requests.sizes_known
-        else 0,
+        hit_bytes=int(size.sum(dtype="i8") - size[missed > 0].sum(dtype="i8")),
+        error=half_width(missed),
         peak_bytes=int(peak),
         origin_peak=int(np.add.reduceat(missed, minutes, dtype="i8").max()) if len(minutes) else 0,
     )
 
 
-STUDENT_T = 2.093
-"""97.5 % quantile of Student's t with BATCHES - 1 = 19 degrees of freedom."""
-FEWEST_PER_BATCH = 10
-
-
-def half_width(hits_up_to: Sequence[int], requests: int) -> float | None:
+def half_width(flags: Any) -> float | None:
     """
-    Half of the 95 % interval of a hit rate; None for fewer than 200 requests.
+    Half of the 95 % interval of the share of ones; None for fewer than 200.
 
     Source:
         Batch means: consecutive requests are not independent, the means of 20 consecutive batches nearly are.
         Law and Kelton, Simulation Modeling and Analysis, section 9.5.3.
     """
-    if requests < BATCHES * FEWEST_PER_BATCH:
+    size = len(flags) // BATCHES
+    if size < FEWEST_PER_BATCH:
         return None
-    ends = [-(-requests * batch // BATCHES) for batch in range(BATCHES + 1)]
-    means = np.diff([0, *hits_up_to]) / np.diff(ends)
-    return STUDENT_T * float(means.std(ddof=1)) / math.sqrt(BATCHES)
+    means = np.add.reduceat(flags, np.arange(BATCHES) * size, dtype="i8")[:-1] / size
+    return STUDENT_T * float(means.std(ddof=1)) / math.sqrt(BATCHES - 1)
 
 
 def replays(
@@ -185,23 +168,18 @@ def replays(
     found: dict[tuple[int | None, int | None, str, str], Replay] = {}
     lives = {ttl: FOREVER if ttl is None else float(ttl) for ttl in ttls}
     for capacity in capacities:
-        for invalidation in invalidations:
-            drops = invalidation == "event"
-            if capacity is None and not drops:
-                rows = replay_ttls(requests, list(lives.values()))
-                found |= {
-                    (ttl, None, name, invalidation): row
-                    for ttl, row in zip(lives, rows, strict=True)
-                    for name in policies
-                }
-                continue
-            for ttl, life in lives.items():
-                for name, policy in policies.items():
-                    same = (ttl, None, next(iter(policies)), invalidation)
-                    if capacity is None and same in found:
-                        found[ttl, None, name, invalidation] = found[same]
-                    else:
-                        found[ttl, capacity, name, invalidation] = replay_one(
-                            requests, ttl=life, capacity=capacity, policy=policy, drops=drops
+        for kind in invalidations:
+            for name, policy in list(policies.items())[: 1 if capacity is None else None]:
+                if capacity is None and kind == "ttl":
+                    rows = replay_ttls(requests, list(lives.values()))
+                else:
+                    rows = [
+                        replay_one(
+                            requests, ttl=life, capacity=capacity, policy=policy, drops=kind == "event"
                         )
+                        for life in lives.values()
+                    ]
+                for ttl, row in zip(lives, rows, strict=True):
+                    for same in policies if capacity is None else (name,):
+                        found[ttl, capacity, same, kind] = row
     return found

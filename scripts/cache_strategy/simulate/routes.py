@@ -1,8 +1,8 @@
 """A path to the route that answers it."""
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qsl, unquote
 
 _NUMBER = re.compile(r"-?\d+")
@@ -54,6 +54,8 @@ class Routes:
 
 def key_of(values: Sequence[tuple[str, str]], query: str) -> str:
     """What tells requests of one route apart: path values, then the query's arguments in any order."""
+    if not query:
+        return "&".join(f"{name}={value}" for name, value in values)
     asked = [f"?{name}={value}" for name, value in sorted(parse_qsl(query, keep_blank_values=True))]
     return "&".join([*(f"{name}={value}" for name, value in values), *asked])
 
@@ -66,7 +68,7 @@ def template(path: str) -> str:
 class Crowds:
     """Finds places where so many different names occur that they must be values: {slug}."""
 
-    def __init__(self, templates: Counter[tuple[str, str]]) -> None:
+    def __init__(self, templates: Iterable[tuple[str, str]]) -> None:
         children: dict[tuple[str, tuple[str, ...]], set[str]] = defaultdict(set)
         for method, path in templates:
             parts = _parts(path)

@@ -17,9 +17,9 @@ PLACE, TIME, COUNTER, FIELDS = 1, 2, 3, 4
 
 
 def draw(head: Ints, below: int) -> int:
-    """A number from 0 to `below` - 1, the same ones in every run (the generator of drand48)."""
-    head[STATE] = (head[STATE] * 25214903917 + 11) & 0xFFFFFFFFFFFF
-    return (head[STATE] >> 16) % below
+    """A number from 0 to `below` - 1, the same ones in every run; a congruential generator that stays below 63 bits."""
+    head[STATE] = (head[STATE] * 3935557 + 12345) & 0xFFFFFFFFFF
+    return (head[STATE] >> 12) % below
 
 
 def join(head: Ints, links: Ints, key: int) -> None:
