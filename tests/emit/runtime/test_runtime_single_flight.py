@@ -3,28 +3,10 @@
 import threading
 
 import pytest
-from runtime_scene import Origin, eventually
+from runtime_scene import EVERY_LAYER, Origin, eventually, in_threads
 
 
-def in_threads(number, call):
-    """What each of them returned or raised."""
-    results = []
-
-    def run():
-        try:
-            results.append(call())
-        except Exception as error:
-            results.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(number)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
-
-
-@pytest.mark.parametrize("layers", [("redis",), ("memory", "redis"), ("memory",)])
+@EVERY_LAYER
 def test_thirty_two_threads_compute_once(cache, layers):
     entry, calls, arrived = cache.entry("e", ttl_seconds=60, layers=layers), [], threading.Semaphore(0)
 
@@ -44,7 +26,7 @@ def test_thirty_two_threads_compute_once(cache, layers):
     assert len(calls) == 1
 
 
-def test_four_processes_of_eight_threads_compute_once(cache, redis, other_processes):
+def test_four_processes_of_eight_threads_compute_once(redis, other_processes):
     processes = [other_processes() for _ in range(4)]
     redis.mset({"origin": "value", "origin-waits": "1"})
     for process in processes:
@@ -57,27 +39,46 @@ def test_four_processes_of_eight_threads_compute_once(cache, redis, other_proces
     assert redis.get("origin-calls") == b"1"
 
 
-def test_who_comes_after_an_invalidation_does_not_wait_for_who_came_before(cache):
-    entry, row = cache.entry("e", ttl_seconds=60, depends_on=("users",), wait_seconds=60), "old"
-    reading, written = threading.Event(), threading.Event()
+@pytest.fixture
+def hanging():
+    """`hanging(entry)`: a thread computes "old" for it until the test ends or says so."""
+    started, over, threads = threading.Event(), threading.Event(), []
 
-    def slow():
-        seen = row
-        reading.set()
-        assert written.wait(10)
-        return seen
+    def hang():
+        started.set()
+        assert over.wait(10)
+        return "old"
 
-    first = []
-    thread = threading.Thread(target=lambda: first.append(entry.get_or_compute({}, slow)))
-    thread.start()
-    assert reading.wait(10)
-    row = "new"
+    def begin(entry):
+        threads.append(threading.Thread(target=lambda: entry.get_or_compute({}, hang)))
+        threads[0].start()
+        assert started.wait(10)
+
+    def end():
+        over.set()
+        threads[0].join()
+
+    begin.end = end
+    yield begin
+    end()
+
+
+def test_who_comes_after_an_invalidation_does_not_wait_for_who_came_before(cache, hanging):
+    entry = cache.entry("e", ttl_seconds=60, depends_on=("users",), wait_seconds=60)
+    hanging(entry)
     cache.invalidate("users")
-    assert entry.get_or_compute({}, lambda: row) == "new"
-    written.set()
-    thread.join()
-    assert first == ["old"]
-    assert entry.get_or_compute({}, lambda: row) == "new"
+    assert entry.get_or_compute({}, lambda: "new") == "new"
+    hanging.end()
+    assert entry.get_or_compute({}, lambda: "new") == "new"
+
+
+def test_who_has_waited_long_enough_computes_itself(make_cache, hanging):
+    here, elsewhere = (c.entry("e", ttl_seconds=60, wait_seconds=0.05) for c in (make_cache(), make_cache()))
+    hanging(here)
+    assert here.get_or_compute({}, lambda: "same process") == "same process"
+    assert elsewhere.get_or_compute({"other": 1}, lambda: "another key") == "another key"
+    here.invalidate()
+    assert elsewhere.get_or_compute({}, lambda: "another process") == "another process"
 
 
 def test_a_failed_computation_is_the_callers_own_and_holds_up_nobody(cache):
@@ -90,31 +91,8 @@ def test_a_failed_computation_is_the_callers_own_and_holds_up_nobody(cache):
         barrier.wait(10)
         return entry.get_or_compute({}, compute)
 
-    raised = in_threads(8, call)
-    assert len({error.args[0] for error in raised}) == 8
+    assert len({error.args[0] for error in in_threads(8, call)}) == 8
     assert entry.get_or_compute({}, lambda: "value") == "value"
-
-
-def test_who_has_waited_long_enough_computes_itself(make_cache):
-    here, elsewhere = (c.entry("e", ttl_seconds=60, wait_seconds=0.05) for c in (make_cache(), make_cache()))
-    started, over = threading.Event(), threading.Event()
-
-    def hang():
-        started.set()
-        assert over.wait(10)
-        return "at last"
-
-    hanging = threading.Thread(target=lambda: here.get_or_compute({}, hang))
-    hanging.start()
-    assert started.wait(10)
-    try:
-        assert here.get_or_compute({}, lambda: "same process") == "same process"
-        assert elsewhere.get_or_compute({"other": 1}, lambda: "another key") == "another key"
-        here.invalidate()
-        assert elsewhere.get_or_compute({}, lambda: "another process") == "another process"
-    finally:
-        over.set()
-        hanging.join()
 
 
 def test_a_process_that_dies_while_it_computes_holds_up_the_others_for_a_moment_only(
@@ -145,13 +123,10 @@ def test_a_fork_has_connections_and_locks_of_its_own(redis, other_processes):
     redis.set("origin", "value")
     process = other_processes()
     process.ask(do="read")
-    assert process.ask(do="read-in-fork") == {"value": "value", "own_connection": True, "parent": "value"}
-    redis.set("origin", "other")
-    assert process.ask(do="read-in-fork", product_id=2) == {
-        "value": "other",
-        "own_connection": True,
-        "parent": "other",
-    }
+    for product_id, value in ((1, "value"), (2, "other")):
+        answer = process.ask(do="read-in-fork", product_id=product_id)
+        assert answer == {"value": value, "own_connection": True, "parent": value}
+        redis.set("origin", "other")
 
 
 def test_no_lock_and_no_flight_is_left_behind(cache, redis):
@@ -161,4 +136,4 @@ def test_no_lock_and_no_flight_is_left_behind(cache, redis):
         with pytest.raises((LookupError, TypeError)):
             entry.get_or_compute({"failed": 1}, Origin(value))
     assert cache.flights == {}
-    assert [name for name in redis.scan_iter() if name.endswith(b":lock")] == []
+    eventually(lambda: not [name for name in redis.scan_iter() if name.endswith(b":lock")])
