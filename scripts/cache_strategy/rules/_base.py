@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cache_strategy.rules._change import Change
     from cache_strategy.rules._edit import Edit
     from cache_strategy.rules._index import IndexedModule
-    from cache_strategy.rules._shell_grammar import Invocation
+    from cache_strategy.rules._shell import Invocation
 
     class Finding(NamedTuple):
         rule: str

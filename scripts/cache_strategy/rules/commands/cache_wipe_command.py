@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cache_strategy.rules._base import Finding
-    from cache_strategy.rules._shell_grammar import Invocation
+    from cache_strategy.rules._shell import Invocation
 
 rule = Rule(
     __name__,
