@@ -12,48 +12,29 @@ def found(talk: Conversation) -> list[tuple[str, str]]:
     return [(i.kind, i.lasts) for i in hookify.scan([talk.path]).incidents]
 
 
-def test_the_same_words_object_after_a_call_and_specify_before_the_first(talk):
-    talk.say(OBJECTION)
-    assert found(talk) == []
-
-    talk.run("pytest")
-    talk.say(OBJECTION)
-    assert found(talk) == [("user_correction", "always")]
+RUN, STOPPED = ("run", "pytest"), ("client", {}, "[Request interrupted by user]")
+WEAK = "don't return the whole list"
+LONG = "The next part is the import of orders from the old shop. " * 30
 
 
-def test_a_first_prompt_that_speaks_of_before_objects(talk):
-    talk.say("you keep mocking the database, stop mocking it again and again")
+@pytest.mark.parametrize(
+    ("steps", "fields", "objections"),
+    [
+        ([("say", OBJECTION)], {}, 0),
+        ([("say", "tidy up"), RUN, ("say", OBJECTION)], {}, 1),
+        ([("say", "you keep mocking the database, stop mocking it again and again")], {}, 1),
+        ([RUN, ("say", OBJECTION)], {"promptSource": "sdk"}, 0),
+        ([RUN, ("say", "tidy up"), RUN, ("say", OBJECTION)], {"promptSource": "sdk"}, 1),
+        ([("say", "tidy up"), RUN, ("say", LONG + OBJECTION)], {}, 0),
+        ([("say", "tidy up"), RUN, ("say", WEAK)], {}, 0),
+        ([("say", "tidy up"), RUN, STOPPED, ("say", WEAK)], {}, 1),
+    ],
+)
+def test_the_same_words_object_or_specify_by_where_they_are_said(talk, steps, fields, objections):
+    for step, *given in steps:
+        getattr(talk, step)(*given, **(fields if step == "say" else {}))
 
-    assert found(talk) == [("user_correction", "always")]
-
-
-def test_the_first_prompt_of_a_program_specifies_and_a_later_one_objects(talk):
-    talk.run("pytest")
-    talk.say(OBJECTION, promptSource="sdk")
-    assert found(talk) == []
-
-    talk.run("pytest -q")
-    talk.say(OBJECTION, promptSource="sdk")
-    assert found(talk) == [("user_correction", "always")]
-
-
-def test_a_long_text_specifies(talk):
-    talk.run("pytest")
-    talk.say("The next part is the import of orders from the old shop. " * 30 + OBJECTION)
-
-    assert found(talk) == []
-
-
-def test_weak_words_count_after_an_interrupt(talk):
-    weak = "don't return the whole list"
-    talk.run("pytest")
-    talk.say(weak)
-    assert found(talk) == []
-
-    talk.run("pytest -q")
-    talk.record(type="user", message={"content": [{"type": "text", "text": "[Request interrupted by user]"}]})
-    talk.say(weak)
-    assert found(talk) == [("user_correction", "always")]
+    assert found(talk) == [("user_correction", "always")] * objections
 
 
 @pytest.mark.parametrize(

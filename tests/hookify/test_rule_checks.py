@@ -121,12 +121,6 @@ def test_a_name_that_is_used_twice_is_named_at_the_second(problems):
     assert problems(GOOD, "hookify.b.local.md") == [(2, "warning", twice)]
 
 
-def test_a_broken_file_does_not_hide_the_others(problems):
-    problems("no rule at all", "hookify.a.local.md")
-
-    assert [severity for _, severity, _ in problems(rule("pattern: ("))] == ["error", "error"]
-
-
 def test_a_project_without_rules_has_no_problems_and_a_missing_one_gets_one_line(tmp_path):
     assert hookify.check_rules(tmp_path) == () == hookify.list_rules(tmp_path)
     for door in (hookify.check_rules, hookify.list_rules):

@@ -18,6 +18,10 @@ def read(*paths) -> tuple[Transcripts, list[Session]]:
     return transcripts, list(transcripts.sessions())
 
 
+def session_of(talk: Conversation) -> Session:
+    return read(talk.path)[1][0]
+
+
 @pytest.mark.parametrize(
     ("result", "details", "error", "outcome"),
     [
@@ -37,9 +41,7 @@ def test_how_a_call_ended_is_told_apart(tmp_path, result, details, error, outcom
     talk = Conversation(tmp_path / "talk.jsonl", old=old)
     talk.call("Bash", {"command": "make"}, result, error=error, details=details)
 
-    _, (session,) = read(talk.path)
-
-    assert [call.outcome for call in session.calls] == [outcome]
+    assert [call.outcome for call in session_of(talk).calls] == [outcome]
 
 
 def test_a_result_finds_its_call_when_tool_ids_are_blotted_out(talk):
@@ -47,9 +49,10 @@ def test_a_result_finds_its_call_when_tool_ids_are_blotted_out(talk):
     talk.run("ls")
     talk.path.write_text(re.sub(r"toolu_\d+", "REDACTED", talk.path.read_text()))
 
-    _, (session,) = read(talk.path)
-
-    assert [(call.command, call.outcome) for call in session.calls] == [("make", "failed"), ("ls", "ok")]
+    assert [(call.command, call.outcome) for call in session_of(talk).calls] == [
+        ("make", "failed"),
+        ("ls", "ok"),
+    ]
 
 
 def test_records_of_a_resumed_session_are_counted_once(tmp_path):
@@ -110,9 +113,7 @@ TYPED = [
 def test_what_a_person_typed_is_told_from_what_the_client_put_there(talk, text, fields, expected):
     talk.say(text, **fields)
 
-    _, (session,) = read(talk.path)
-
-    assert [(p.text, p.provenance) for p in session.prompts] == expected
+    assert [(p.text, p.provenance) for p in session_of(talk).prompts] == expected
 
 
 def test_a_prompt_typed_while_the_agent_works_is_read_once(talk):
@@ -123,9 +124,7 @@ def test_a_prompt_typed_while_the_agent_works_is_read_once(talk):
     queued = {"type": "queued_command", "prompt": "and no mocks", "commandMode": "prompt"}
     talk.record(type="attachment", attachment=queued)
 
-    _, (session,) = read(talk.path)
-
-    assert [(p.text, p.line) for p in session.prompts] == [
+    assert [(p.text, p.line) for p in session_of(talk).prompts] == [
         ("stop deleting the fixtures", 3),
         ("use the other table", delivered),
         ("and no mocks", delivered + 1),
@@ -161,11 +160,10 @@ def test_a_very_long_line_is_read_and_one_beyond_the_limit_is_passed_over(talk):
     talk.call("Write", {"file_path": "/p/data.txt", "content": "x" * 3_000_000})
     talk.run("make")
 
-    _, (whole,) = read(talk.path)
     limited = Transcripts([talk.path], line_limit=100_000)
     (short,) = limited.sessions()
 
-    assert [call.tool for call in whole.calls] == ["Write", "Bash"]
+    assert [call.tool for call in session_of(talk).calls] == ["Write", "Bash"]
     assert ([call.tool for call in short.calls], limited.bad_lines) == (["Bash"], 1)
 
 
@@ -173,8 +171,7 @@ def test_words_inside_a_tool_result_are_not_taken_for_records(talk):
     inner = json.dumps({"type": "user", "message": {"content": "never push"}, "is_error": True})
     talk.run("cat old.jsonl", inner)
 
-    _, (session,) = read(talk.path)
-
+    session = session_of(talk)
     assert (session.prompts, [call.outcome for call in session.calls]) == ([], ["ok"])
 
 

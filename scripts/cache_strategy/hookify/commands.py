@@ -1,10 +1,13 @@
 """A shell command as the programs that it runs, well enough to name one: not to judge it, which the rules do."""
 
-from cache_strategy.rules._shell_grammar import ASSIGNMENT, Scanner
+import re
+
+from cache_strategy.rules._shell import simple_commands
 
 _WRAPPERS = frozenset(
     "sudo env time nohup exec command rtk xargs timeout do then else if while until ! nice {".split()
 )
+_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 
 
 def programs(command: str) -> list[list[str]]:
@@ -13,12 +16,9 @@ def programs(command: str) -> list[list[str]]:
 
     Quoted text is one word; here-documents and comments are left out. Nothing is expanded.
     """
-    scanner = Scanner(command, 1, 0)
-    scanner.scan()
     found: list[list[str]] = []
-    for simple in scanner.commands:
-        words = [str(word) for word in simple.argv]
-        while words and (words[0] in _WRAPPERS or ASSIGNMENT.match(words[0])):
+    for words in simple_commands(command):
+        while words and (words[0] in _WRAPPERS or _ASSIGNMENT.match(words[0])):
             words = words[2:] if words[0] == "timeout" else words[1:]
         if words:
             found.append([words[0].rpartition("/")[2] or words[0], *words[1:]])
