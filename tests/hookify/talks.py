@@ -18,7 +18,6 @@ TALKS: dict[str, list[tuple[Any, ...]]] = {
             "no! you wiped the whole redis, everybody is logged out. never flush it again, delete the one key",
         ),
         ("run", "redis-cli DEL product:7"),
-        ("run", "redis-cli --scan --pattern 'product:*' | head", "product:8"),
         ("run", "python manage.py shell -c \"print('FLUSHALL is not for us')\""),
     ],
     "user_correction": [

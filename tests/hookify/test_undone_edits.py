@@ -30,7 +30,6 @@ def talk(talk) -> Conversation:
         ("git stash", [VIEWS, SETTINGS]),
         ("git checkout main", []),
         ("git checkout -b shop", []),
-        ("git checkout -- docs/index.md", []),
         ("git revert abc123", []),
         ("git stash list", []),
         ("git log -- shop/settings.py", []),

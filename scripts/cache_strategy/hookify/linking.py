@@ -16,27 +16,25 @@ _SAID = re.compile(r"[A-Za-z][A-Za-z0-9_-]+")
 
 _STOP = frozenset(
     "the this that these those and but for with from into onto off out not don dont never ever always stop again please just you your yours "
-    "yourself i'll ill have has had was were are is been being will would should could can may must did does doing done any some all every each "
+    "yourself have has had was were are is been being will would should could can may must did does doing done any some all every each "
     "other another only also too very more most much many such than then there here what when where which while who why how now yet still even "
     "once after before because since until like want need make made makes making add use used using change changes changed keep put get got go "
-    "going let lets new one two it's its our ours they them their his her she him okay yes well really actually thing things stuff way right "
+    "going let lets new one two its our ours they them their his her she him okay yes well really actually thing things stuff way right "
     "wrong look looks work works working file files code line lines time user users project something anything nothing everything agent claude "
     "sure forget remember instead rather over under above below about without within idea see".split()
 )
 
 _SYNONYMS = """
-browser: playwright puppeteer chrome chromium headless selenium cypress browser
-visual: playwright puppeteer chrome headless screenshot preview visual
-screenshot: playwright puppeteer headless screenshot
-test: pytest jest vitest test spec mocha
+browser: playwright puppeteer chrome chromium headless selenium cypress
+visual: playwright puppeteer chrome headless screenshot preview
+screenshot: playwright puppeteer headless
+test: pytest jest vitest spec mocha
 suite: pytest jest vitest test
 database: psql mysql sqlite database postgres
 migration: migration migrat alembic typeorm
 container: docker podman
-pr: pr
 emdash: \u2014
 dependency: install requirement package
-push: push
 cache: cache redis flush memoize
 invalidation: invalidate cache delete evict bust
 """
