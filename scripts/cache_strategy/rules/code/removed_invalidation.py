@@ -3,8 +3,8 @@ CS102 removed-invalidation
 
 What it does
     Flags an edit that takes away an invalidation (cache.delete, delete_many, delete_memoized, invalidate...,
-    clear, cache_clear, an @invalidates decorator) from a function that still writes the data, and an edit that
-    takes a table out of `watch(cache, {...})` while an entry still depends on it.
+    clear, cache_clear, an @invalidates decorator) from a function that still writes the data, from a helper that
+    clears, or with a whole signal receiver.
 
 Why is this bad
     After the next write everybody reads the old value until it expires, and nothing in the code shows why. A
@@ -107,7 +107,7 @@ def _concerns(edit: "Edit") -> bool:
     """Whether a definition that the edit touches held anything that can take a value out of a cache."""
     if edit.before is None or not edit.removed.strip():
         return False
-    return "watch(" in edit.before or bool(_TAKES_AWAY.search(edit.removed_around))
+    return bool(_TAKES_AWAY.search(edit.removed_around))
 
 
 rule = Rule(
@@ -340,45 +340,4 @@ def _mentions_cache(module: "IndexedModule") -> bool:
         return True
     return any(
         isinstance(node, (ast.Name, ast.Attribute)) and is_cache(node, module) for node in module.nodes
-    )
-
-
-@rule.change
-def visit_watched_tables(change: "Change") -> "Iterator[Finding]":
-    old, new = _watched(change.before), _watched(change.after)
-    if old is None:
-        return
-    lost = old[1] - (new[1] if new is not None else frozenset())
-    for node in change.after.calls_below(change.after.tree) if lost else ():
-        table = next((table for table in sorted(lost) if table in _dependencies(node)), None)
-        if table is not None:
-            lost -= {table}
-            yield rule.finding(
-                new[0] if new is not None else node,
-                f'the table "{table}" is no longer watched, but an entry (line {node.lineno}) still depends on it: '
-                "its writes will not invalidate.",
-                fix=f'Keep "{table}" in watch(cache, {{...}}), or take it out of the entry\'s depends_on as well.',
-            )
-
-
-def _watched(module: "IndexedModule") -> "tuple[ast.Call, frozenset[str]] | None":
-    """The call `watch(cache, {table: column, ...})` of a file and its tables."""
-    for node in module.calls_below(module.tree) if "watch(" in module.text else ():
-        if len(node.args) > 1 and text_of(node.func).rpartition(".")[2] == "watch":
-            tables: "ast.expr" = node.args[1]
-            if isinstance(tables, ast.Name):
-                tables = module.bindings.get(tables.id, tables)
-            if isinstance(tables, ast.Dict):
-                return node, frozenset(key.value for key in tables.keys if isinstance(key, ast.Constant))  # type: ignore[misc]
-    return None
-
-
-def _dependencies(call: ast.Call) -> "frozenset[str]":
-    """The tables in `depends_on=("users:{user_id}", "orders")` of a call."""
-    return frozenset(
-        part.value.partition(":")[0]
-        for keyword in call.keywords
-        if keyword.arg == "depends_on"
-        for part in ast.walk(keyword.value)
-        if isinstance(part, ast.Constant) and isinstance(part.value, str)
     )
