@@ -58,36 +58,27 @@ def test_the_handler_is_one_process_in_exec_form_with_a_timeout():
 
 
 @pytest.mark.parametrize("python", pythons())
-def test_an_edit_that_removes_an_invalidation_is_denied_with_rule_place_fix_and_way_out(
+def test_an_edit_a_new_file_and_a_command_are_denied_with_rule_place_fix_and_way_out(
     project: Path, python: str
 ):
     file = project / "shop" / "categories.py"
 
-    answer = ask("Edit", project, python=python, file_path=str(file), old_string=REMOVED, new_string="")
+    edit = ask("Edit", project, python=python, file_path=str(file), old_string=REMOVED, new_string="")
+    new = ask("Write", project, python=python, file_path=str(project / "account.py"), content=ACCOUNT)
+    wipe = ask("Bash", project, python=python, command="cd x && redis-cli -n 3 FLUSHDB")
+    talk = ask("Bash", project, python=python, command="git commit -m 'no redis-cli FLUSHDB any more'")
 
-    assert answer.decision == "deny"
-    assert "[removed-invalidation]" in answer.reason and "shop/categories.py:13" in answer.reason
-    assert "Fix: " in answer.reason and "# cache-safety: allow[removed-invalidation]" in answer.reason
-    assert str(project) not in answer.reason
-    assert len(answer.reason) < 1000
-
-
-@pytest.mark.parametrize("python", pythons())
-def test_a_new_file_that_shares_user_data_is_denied(project: Path, python: str):
-    answer = ask(
-        "Write", project, python=python, file_path=str(project / "shop" / "account.py"), content=ACCOUNT
-    )
-
-    assert answer.decision == "deny" and "[shared-key-for-user-data]" in answer.reason
-
-
-@pytest.mark.parametrize("python", pythons())
-def test_a_command_that_wipes_is_denied_and_talk_about_it_is_not(project: Path, python: str):
-    denied = ask("Bash", project, python=python, command="cd x && redis-cli -n 3 FLUSHDB")
-    passed = ask("Bash", project, python=python, command="git commit -m 'no redis-cli FLUSHDB any more'")
-
-    assert denied.decision == "deny" and "--scan --pattern" in denied.reason
-    assert passed.stdout == ""
+    assert edit.decision == new.decision == wipe.decision == "deny"
+    for part in (
+        "[removed-invalidation]",
+        "shop/categories.py:13",
+        "Fix: ",
+        "# cache-safety: allow[removed-invalidation]",
+    ):
+        assert part in edit.reason
+    assert str(project) not in edit.reason and len(edit.reason) < 1000
+    assert "[shared-key-for-user-data]" in new.reason and "--scan --pattern" in wipe.reason
+    assert talk.stdout == ""
 
 
 def test_a_reason_at_the_line_or_the_end_of_the_command_lets_it_pass(project: Path):
@@ -156,24 +147,16 @@ def test_an_edit_without_a_word_of_caching_is_judged_by_the_file_it_changes(proj
     file = project / "shop" / "news.py"
     file.write_text(ACCOUNT.replace('{"name": current_user.name}', "NEWS"), encoding="utf-8")
 
-    answer = ask(
-        "Edit",
-        project,
-        file_path=str(file),
-        old_string="return NEWS",
-        new_string="return [NEWS, current_user.name]",
-    )
+    read = {"old_string": "return NEWS", "new_string": "return [NEWS, current_user.name]"}
+    answer = ask("Edit", project, file_path=str(file), **read)
 
     assert answer.decision == "deny" and "[shared-key-for-user-data]" in answer.reason
 
 
 def test_a_cell_of_a_notebook_is_judged_with_the_other_cells(project: Path):
+    first = "%load_ext autoreload\nfrom flask_login import current_user\n"
     cells = [
-        {
-            "id": "a",
-            "cell_type": "code",
-            "source": "%load_ext autoreload\nfrom flask_login import current_user\n",
-        },
+        {"id": "a", "cell_type": "code", "source": first},
         {"id": "b", "cell_type": "markdown", "source": "from nowhere import"},
         {"id": "c", "cell_type": "code", "source": ["from shop.extensions import cache\n", "!pip list\n"]},
         {"id": "d", "cell_type": "code", "source": "1 + 1"},
@@ -189,11 +172,6 @@ def test_a_cell_of_a_notebook_is_judged_with_the_other_cells(project: Path):
 
     assert replaced.decision == "deny"
     assert inserted.stdout == ""
-
-
-def test_files_that_are_not_python_pass(project: Path):
-    for name in ("NOTES.md", "cache.txt", "Dockerfile"):
-        assert ask("Write", project, file_path=str(project / name), content=ACCOUNT).stdout == ""
 
 
 def test_test_code_may_clear_and_fill_caches_as_it_likes(project: Path):
@@ -220,7 +198,7 @@ def test_paths_that_are_no_readable_files_pass_in_silence(project: Path):
     (project / "folder.py").mkdir()
     (project / "huge.py").write_text("# cache\n" + "x = 1\n" * 400_000, encoding="utf-8")
     (project / "binary.py").write_bytes(b"cache\x00\xff\xfe")
-    paths = [
+    names = [
         "pipe.py",
         "loop.py",
         "folder.py",
@@ -230,10 +208,9 @@ def test_paths_that_are_no_readable_files_pass_in_silence(project: Path):
         "nul\0.py",
         "\ud800.py",
         "",
-        "x" * 5000 + ".py",
     ]
 
-    for path in paths:
+    for path in [*names, "x" * 5000 + ".py"]:
         edit = ask("Edit", project, file_path=path, old_string="cache", new_string="flask_caching")
         assert edit.stdout == "", path
 
@@ -252,18 +229,7 @@ def test_an_ordinary_call_costs_no_import_but_os_and_the_gate_of_rules(project: 
     )
     command = modules_after(event("Bash", project, command="pytest -q"), project)
 
-    allowed = {
-        "rule_gate",
-        "os",
-        "os.path",
-        "posixpath",
-        "ntpath",
-        "genericpath",
-        "stat",
-        "_stat",
-        "_collections_abc",
-        "nt",
-    }
+    allowed = set("rule_gate os os.path posixpath ntpath genericpath stat _stat _collections_abc nt".split())
     assert passed <= allowed and command <= allowed
 
 
@@ -272,16 +238,7 @@ def test_a_judged_call_imports_nothing_heavy(project: Path):
     edit = modules_after(event("Edit", project, file_path=file, old_string=REMOVED, new_string=""), project)
     command = modules_after(event("Bash", project, command="redis-cli FLUSHALL"), project)
 
-    heavy = {
-        "dataclasses",
-        "typing",
-        "inspect",
-        "pathlib",
-        "subprocess",
-        "logging",
-        "argparse",
-        "importlib.metadata",
-    }
+    heavy = set("dataclasses typing inspect pathlib subprocess logging argparse importlib.metadata".split())
     assert "ast" in edit and "json" in command
     assert not (edit | command) & heavy
 
