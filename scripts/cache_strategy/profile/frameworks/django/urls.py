@@ -36,7 +36,7 @@ _NOISE = re.compile(r"/\?|\[[^\]]*\]|\\[AZbdwsDWS]|[\^$\\+*?]")
 _GUARD = re.compile(r"(login|auth|permission|staff|superuser|admin|passes_test|require_user|member)", re.I)
 _LIST = (("GET", "list"), ("POST", "create"))
 _DETAIL = (("GET", "retrieve"), ("PUT", "update"), ("PATCH", "partial_update"), ("DELETE", "destroy"))
-_DEEPEST = 12
+_DEEPEST = 20
 
 
 @dataclass(frozen=True)
@@ -94,14 +94,12 @@ class _Walker:
     def __init__(self, analysis: "Analysis") -> None:
         self.analysis = analysis
         self.seen: set[int] = set()
-        self.stack: list[int] = []
+        self.stack: list[tuple[int, str]] = []
 
     def module(self, module: ModuleInfo, outer: Pattern, name: str = "urlpatterns") -> Iterator[Pattern]:
-        if module.index not in self.stack and len(self.stack) < _DEEPEST:
-            self.seen.add(module.index)
-            self.stack.append(module.index)
+        self.seen.add(module.index)
+        if len(self.stack) < _DEEPEST:
             yield from self.node(module, ("name", 0, name), outer)
-            self.stack.pop()
 
     def named(
         self, dotted: str, importer: ModuleInfo, outer: Pattern, name: str = "urlpatterns"
@@ -113,12 +111,16 @@ class _Walker:
     def node(self, module: ModuleInfo, node: Node, outer: Pattern) -> Iterator[Pattern]:
         kind, last = node[0], last_name(node)
         if kind == "name":
-            for binding in self.analysis.program.bindings(module).get(node[2], ()):
+            # `urlpatterns = […] + urlpatterns` means what the name was before
+            bound = self.analysis.program.bindings(module).get(last, ())
+            self.stack.append((module.index, last))
+            for binding in bound if (module.index, last) not in self.stack[:-1] else ():
                 if binding[0] in ("value", "declared") and binding[1] is not None:
                     yield from self.node(module, binding[1], outer)
                 elif binding[0] == "from":
                     dotted = self.analysis.program.import_base(binding[1], binding[2], module)
                     yield from self.named(dotted, module, outer, binding[3])
+            self.stack.pop()
         elif kind == "attr":
             for value in self.frame(module).expression(node[2]):
                 if isinstance(value, ModuleRef):
@@ -131,17 +133,11 @@ class _Walker:
         elif kind == "seq" and node[1] == "tuple" and node[2][:1] and node[2][0][0] == "const":
             yield from self.entry(module, node[2], outer, False)
         elif last != "static":
-            inner = {
-                "seq": node[2:],
-                "op": node[3:],
-                "call": node[3:],
-                "comp": node[3:],
-                "star": (node[1:],),
-                "cond": (node[2:],),
-            }.get(kind, ())
+            place = {"seq": 2, "op": 3, "call": 3, "comp": 3}.get(kind, 0)
+            inner = node[place] if place else node[1:] if kind in ("star", "cond") else ()
             if last == "i18n_patterns":
                 outer = replace(outer, route=_joined(outer.route, "{language}/"))
-            for item in inner[0] if inner else ():
+            for item in inner:
                 yield from self.node(module, item, outer)
 
     def frame(self, module: ModuleInfo) -> Frame:
