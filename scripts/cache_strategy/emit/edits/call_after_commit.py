@@ -28,6 +28,11 @@ class _AfterCommit(cst.CSTTransformer):
     def visit_Lambda(self, node: cst.Lambda) -> bool:
         return False
 
+    def visit_SimpleStatementSuite(self, node: cst.SimpleStatementSuite) -> bool:
+        if ".commit()" in code_of(node):
+            raise CannotEdit("a commit stands on the line of its `if`; put it on a line of its own.")
+        return False
+
     def leave_IndentedBlock(
         self, original_node: cst.IndentedBlock, updated_node: cst.IndentedBlock
     ) -> cst.IndentedBlock:
