@@ -6,7 +6,7 @@ Usage:
     python bench/hookify_times.py HOOKIFY [--rules 0,1,10,50] [--rounds N] [--python /usr/bin/python3]
 
 HOOKIFY is the folder of the hookify plugin (the one with hooks/pretooluse.py). Half of the rules are about commands, half about
-files, none matches. Per row: the medians of N rounds in which each side ran once, in random order, processor time of the
+files; none matches the first two calls, one stops the third. Per row: the medians of N rounds in which each side ran once, in random order, processor time of the
 process (user and system) and wall time, and the median of the paired ratios. "pass" is `python3 -I -S -c pass`, the least that
 any Python hook costs. hookify runs a second time after each call; that is not counted.
 """
@@ -66,6 +66,7 @@ def events(project: Path) -> dict[str, dict[str, object]]:
     write = {"file_path": str(project / "new.py"), "content": f"def totals():\n{lines}"}
     return {
         "Bash": {**base, "tool_name": "Bash", "tool_input": {"command": "ls -la src && git status"}},
+        "Bash, stopped": {**base, "tool_name": "Bash", "tool_input": {"command": f"{WORDS[1]}1 --force"}},
         "Write of 2,000 lines": {**base, "tool_name": "Write", "tool_input": write},
     }
 

@@ -73,11 +73,12 @@ def content_of(path: bytes) -> bytes:
         return b""
 
 
-def answer(raw: bytes, project: str, paths: "list[str] | None") -> "dict | None":
+def answer(raw: bytes, project: str, paths: "list[str] | None", caching: bool) -> "dict | None":
     """
     What to tell the client about the event, or None to let the call pass in silence.
 
     `paths` are the user's rule files that may fire; None asks all, and notes what each needs for the next time.
+    Where it cannot have to do with `caching` they alone are asked.
     """
     import gc
     import json
@@ -104,7 +105,7 @@ def answer(raw: bytes, project: str, paths: "list[str] | None") -> "dict | None"
         from cache_strategy.rules._gate_file import write_gate_file
 
         write_gate_file(noted, rule_gate.stamp_of(files), rules)
-    return verdict_on(event, project, rules, config, noted)
+    return verdict_on(event, project, rules, config, noted, judged=caching)
 
 
 def set_budget(seconds: float) -> None:
@@ -175,7 +176,7 @@ def main() -> None:
         if not caching and paths == []:
             return
         set_budget(BUDGET_SECONDS)
-        said = answer(raw, project, paths)
+        said = answer(raw, project, paths, caching)
         set_budget(0)
     except Exception as error:
         set_budget(0)

@@ -24,17 +24,24 @@ LONGEST = 2_000
 
 
 def verdict_on(
-    event: "Event", project: str, rules: "Sequence[PatternRule]" = (), config: str = "", noted: str = ""
+    event: "Event",
+    project: str,
+    rules: "Sequence[PatternRule]" = (),
+    config: str = "",
+    noted: str = "",
+    *,
+    judged: bool = True,
 ) -> "Answer | None":
     """
     The hook's answer as the client reads it; None when the call passes in silence.
 
     `project` is the folder of the session's project; "" means the event's `cwd`. `rules` are the user's own, `config`
-    the user's folder of the client, `noted` a file beside which it is remembered what was said of broken rules.
+    the user's folder of the client, `noted` a file beside which it is remembered what was said of broken rules. Without
+    `judged` the safety rules are not asked.
     """
     name = str(event.get("hook_event_name") or "PreToolUse")
     folder = project or str(event.get("cwd") or "")
-    findings = check_event(event, folder) if name == "PreToolUse" else []
+    findings = check_event(event, folder) if judged and name == "PreToolUse" else []
     errors = [finding for finding in findings if finding.severity == ERROR]
     warnings = _untold([finding for finding in findings if finding.severity == WARNING], event)
     fired = _fired_patterns(event, rules, {finding.name for finding in errors}, [config, folder])
