@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cache_strategy.simulate.columns import requests_of
 from cache_strategy.simulate.engine import plain_engine
 from cache_strategy.simulate.policies import load_policies
-from cache_strategy.simulate.replay import HEAD, replay_one
+from cache_strategy.simulate.replay import HEAD, replay_one, requests_of
 
 POLICIES = sorted(load_policies())
 OPERATIONS = st.lists(
@@ -43,12 +42,12 @@ def test_only_keys_that_are_held_are_evicted_and_each_once(name, operations):
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_cache_that_holds_everything_only_misses_first_requests(name):
     requests = requests_of(range(50), [n % 5 for n in range(50)])
-    done = replay_one(requests, ttl=math.inf, capacity=5, policy=load_policies()[name], engine=plain_engine())
+    done = replay_one(requests, math.inf, 5, load_policies()[name], engine=plain_engine())
     assert done.hits == 45
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_what_is_larger_than_the_cache_pushes_nothing_out(name):
     requests = requests_of([0, 1, 2], [0, 1, 0], [1, 99, 1])
-    done = replay_one(requests, ttl=math.inf, capacity=5, policy=load_policies()[name], engine=plain_engine())
+    done = replay_one(requests, math.inf, 5, load_policies()[name], engine=plain_engine())
     assert done.hits == 1

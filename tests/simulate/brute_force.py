@@ -1,34 +1,22 @@
-"""A reference that is too simple to be wrong: one list of what is held, walked from the start for every question."""
+"""A reference that is too simple to be wrong: what is held is walked from the start for every question."""
 
 from __future__ import annotations
 
+import math
 import random
 from collections import Counter
-from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 
-@dataclass
-class Asked:
-    """A random trace: requests (time, key, size, digest) and writes (time, key or -1), or None."""
-
-    requests: list[tuple[float, int, int, int]]
-    writes: list[tuple[float, int]] | None
-
-    @classmethod
-    def random(cls, chance: random.Random) -> Asked:
-        digests = chance.choice([[0], [0, 1, 2]])
-        keys = chance.randint(1, 7)
-        requests = [
-            (chance.randint(0, 30), chance.randrange(keys), chance.randint(1, 4), chance.choice(digests))
-            for _ in range(chance.randint(1, 40))
-        ]
-        writes = [(chance.randint(0, 30), chance.randrange(-1, keys)) for _ in range(chance.randint(0, 5))]
-        return cls(sorted(requests, key=lambda r: r[0]), chance.choice([None, sorted(writes)]))
+from cache_strategy.simulate.engine import Engine
+from cache_strategy.simulate.policies import load_policies
+from cache_strategy.simulate.replay import replay_one, replay_ttls, requests_of
 
 
 class Fifo:
     def __init__(self, capacity: float) -> None:
+        self.capacity = capacity
         self.keys: list[int] = []
         self.uses: Counter[int] = Counter()
 
@@ -48,16 +36,11 @@ class Fifo:
 
 class Lru(Fifo):
     def use(self, key: int) -> None:
-        self.keys.remove(key)
-        self.keys.append(key)
-
-
-class Lfu(Fifo):
-    def use(self, key: int) -> None:
         self.uses[key] += 1
-        self.keys.remove(key)
-        self.keys.append(key)
+        self.keys.append(self.keys.pop(self.keys.index(key)))
 
+
+class Lfu(Lru):
     def evict(self) -> int:
         return self.keys.pop(min(range(len(self.keys)), key=lambda at: self.uses[self.keys[at]]))
 
@@ -66,9 +49,8 @@ class Sieve(Fifo):
     hand: int | None = None
 
     def remove(self, key: int) -> None:
-        at = self.keys.index(key)
         if self.hand == key:
-            self.hand = self.keys[at + 1] if at + 1 < len(self.keys) else None
+            self.hand = [*self.keys, None][self.keys.index(key) + 1]
         self.keys.remove(key)
 
     def evict(self) -> int:
@@ -76,38 +58,35 @@ class Sieve(Fifo):
         while self.uses[self.keys[at]]:
             self.uses[self.keys[at]] = 0
             at = (at + 1) % len(self.keys)
-        self.hand = self.keys[at]
-        self.remove(key := self.keys[at])
+        self.hand = key = self.keys[at]
+        self.remove(key)
         return key
 
 
 class S3Fifo(Fifo):
+    """`keys` is the small queue."""
+
     def __init__(self, capacity: float) -> None:
         super().__init__(capacity)
-        self.capacity = capacity
-        self.small: list[int] = []
         self.main: list[int] = []
         self.ghost: list[int] = []
         self.size: dict[int, int] = {}
 
     def add(self, key: int, size: int) -> None:
         self.uses[key], self.size[key] = 0, size
-        if key in self.ghost:
-            self.ghost.remove(key)
-            self.main.append(key)
-        else:
-            self.small.append(key)
+        (self.main if key in self.ghost else self.keys).append(key)
+        self.ghost = [old for old in self.ghost if old != key]
 
     def remove(self, key: int) -> None:
-        (self.small if key in self.small else self.main).remove(key)
+        (self.keys if key in self.keys else self.main).remove(key)
 
     def bytes_in(self, queue: list[int]) -> int:
         return sum(self.size[key] for key in queue)
 
     def evict(self) -> int:
         while True:
-            if self.small and (not self.main or self.bytes_in(self.small) > self.capacity / 10):
-                key = self.small.pop(0)
+            if self.keys and (not self.main or self.bytes_in(self.keys) > self.capacity / 10):
+                key = self.keys.pop(0)
                 if self.uses[key] < 2:
                     self.ghost.append(key)
                     while self.bytes_in(self.ghost) > self.capacity * 9 / 10:
@@ -125,38 +104,64 @@ class S3Fifo(Fifo):
 POLICIES: dict[str, Any] = {"fifo": Fifo, "lru": Lru, "lfu": Lfu, "sieve": Sieve, "s3fifo": S3Fifo}
 
 
-def brute_force(asked: Asked, ttl: float, capacity: float, policy: str, drops: bool) -> tuple[Any, ...]:
-    """Hits, judged, stale, aged, mean age, most held, bytes of hits."""
+def brute_force(
+    requests: Any, writes: Any, ttl: float, capacity: float, policy: str, drops: bool
+) -> tuple[float, ...]:
+    """The first seven figures of a Replay."""
     order, held = POLICIES[policy](capacity), {}
     hits = judged = stale = peak = hit_bytes = 0
     ages = []
-    for now, key, size, digest in asked.requests:
+    for now, key, size, digest in requests:
         for old in [old for old, value in held.items() if now - value[0] >= ttl]:
             order.remove(old)
             del held[old]
-        if key in held:
-            since, _, before = held[key]
-            writes = [w for w, concerned in asked.writes or () if concerned in (-1, key) and since < w <= now]
-            if writes and drops:
-                order.remove(key)
-                del held[key]
+        past = [
+            w for w, whose in writes or () if whose in (-1, key) and key in held and held[key][0] < w <= now
+        ]
+        if past and drops:
+            order.remove(key)
+            del held[key]
         if key in held:
             order.use(key)
             hits += 1
             hit_bytes += size
-            known = bool(before and digest)
-            if known or asked.writes is not None:
-                judged += 1
-                if before != digest if known else writes:
-                    stale += 1
-                    if writes:
-                        ages.append(now - writes[0])
-            continue
-        if size > capacity:
-            continue
-        while sum(value[1] for value in held.values()) + size > capacity:
-            del held[order.evict()]
-        held[key] = (now, size, digest)
-        order.add(key, size)
-        peak = max(peak, sum(value[1] for value in held.values()))
-    return hits, judged, stale, len(ages), sum(ages) / len(ages) if ages else 0.0, peak, hit_bytes
+            known = bool(held[key][2] and digest)
+            judged += known or writes is not None
+            if held[key][2] != digest if known else past:
+                stale += 1
+                ages += [now - w for w in past[:1]]
+        elif size <= capacity:
+            while sum(value[1] for value in held.values()) + size > capacity:
+                del held[order.evict()]
+            held[key] = (now, size, digest)
+            order.add(key, size)
+            peak = max(peak, sum(value[1] for value in held.values()))
+    return hits, judged, stale, len(ages), sum(ages) / max(1, len(ages)), peak, hit_bytes
+
+
+def differences(traces: int, engine: Engine) -> list[object]:
+    """Random small traces of which the loops say anything else than brute force."""
+    chance, found = random.Random(8), []
+    for _ in range(traces):
+        digests, keys = chance.choice([[0], [0, 1, 2]]), chance.randint(1, 7)
+        times = sorted(chance.randint(0, 30) for _ in range(chance.randint(1, 40)))
+        requests = [(t, chance.randrange(keys), chance.randint(1, 4), chance.choice(digests)) for t in times]
+        writes = [(chance.randint(0, 30), chance.randrange(-1, keys)) for _ in range(chance.randint(0, 5))]
+        writes = chance.choice([None, sorted(writes)])
+        columns = [np.array(column) for column in zip(*requests, strict=True)]
+        asked = requests_of(
+            *columns, None if writes is None else ([w for w, _ in writes], [k for _, k in writes])
+        )
+        ttl, capacity = chance.choice([math.inf, chance.randint(1, 20)]), chance.randint(1, 14)
+        policy, drops, other = chance.choice(list(POLICIES)), chance.random() < 0.3, chance.randint(1, 30)
+        done = [
+            replay_one(asked, ttl, capacity, load_policies()[policy], drops, engine),
+            *replay_ttls(asked, [ttl, other], engine),
+        ]
+        right = [
+            brute_force(requests, writes, ttl, capacity, policy, drops),
+            *(brute_force(requests, writes, life, math.inf, "fifo", False) for life in (ttl, other)),
+        ]
+        if not np.allclose([row[:7] for row in done], right, rtol=1e-12):
+            found.append((requests, writes, ttl, other, capacity, policy, drops))
+    return found

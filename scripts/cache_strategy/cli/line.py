@@ -222,7 +222,7 @@ def _entry_rows(evidence: "Evidence", contract: "Contract | None", trace: "Trace
             continue
         tables = {entry.id: frozenset(d.table for d in entry.depends_on)}
         kinds = ("ttl", "event") if trace.writes else ("ttl",)
-        rows = replay(own, ttls=[entry.ttl_seconds], invalidations=kinds, per_user=(), tables_of=tables).rows
+        rows = replay(own, ttls=[entry.ttl_seconds], invalidations=kinds, tables_of=tables).rows
         stale = rows[0].hit_rate - rows[1].hit_rate if trace.writes else None
         row = dataclasses.replace(rows[0], stale_rate=stale, error=rows[-1].error)
         yield row

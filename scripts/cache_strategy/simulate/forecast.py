@@ -1,6 +1,6 @@
 """The door: groups of a trace, each replayed under every time to live, capacity, policy and kind of invalidation."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -10,9 +10,9 @@ from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import UNKNOWN_TABLE
 from cache_strategy.model.forecast import Forecast, ForecastRow
 from cache_strategy.model.trace import Accesses, Trace
-from cache_strategy.simulate.columns import Requests, cacheable, columns_of, private_groups, requests_of
+from cache_strategy.simulate.columns import cacheable, columns_of, is_private
 from cache_strategy.simulate.policies import load_policies
-from cache_strategy.simulate.replay import Replay, replays
+from cache_strategy.simulate.replay import Replay, Requests, replays, requests_of
 
 INVALIDATIONS = ("ttl", "event")
 
@@ -25,13 +25,13 @@ def simulate(
     policies: Sequence[str] = ("lru",),
     invalidations: Sequence[str] = ("ttl",),
     tables_of: Mapping[str, frozenset[str]] | None = None,
-    per_user: Collection[str] | None = None,
 ) -> Forecast:
     """
     What a cache in front of each group would have done with this trace, exactly.
 
     Both rates are shares of all cacheable requests of the group: `hit_rate` of those served from the cache,
-    `stale_rate` of those served a value that the origin would no longer have given.
+    `stale_rate` of those served a value that the origin would no longer have given. A group whose users may get different
+    answers is keyed by user.
 
     Args:
         ttls: whole seconds from 1, None for no expiry.
@@ -39,14 +39,18 @@ def simulate(
         invalidations: "ttl", where the time to live alone bounds the age, so that `stale_rate` is what an invalidation has to
             save; "event", where a write takes out the values that it may have changed.
         tables_of: tables that a group's answers depend on; used where the trace has writes but no digests.
-        per_user: groups whose key holds the user. None: found from the trace (a group is private unless digests show
-            that different users get the same answers).
 
     Raises:
         CacheStrategyError: an unknown policy, a time to live below 1, no cacheable request, a capacity without sizes.
     """
     known = load_policies()
-    _check(ttls, capacities, policies, invalidations, known)
+    _check("policy", policies, known)
+    _check("invalidation", invalidations, INVALIDATIONS)
+    for option, values in (("ttl", ttls), ("capacity", capacities)):
+        if not values or any(value is not None and value < 1 for value in values):
+            raise CacheStrategyError(
+                f"--{option}: {values} has nothing, or a number below 1; write for example 300."
+            )
     accesses = columns_of(trace.accesses)
     at = np.flatnonzero(cacheable(accesses))
     if not len(at):
@@ -60,29 +64,29 @@ def simulate(
             f"{len(accesses) - len(at)} of {len(accesses)} requests are left out: "
             "they write, or were answered with an error."
         )
-    private = private_groups(accesses, at, per_user)
-    if private and per_user is None:
-        notes.append(
-            f"Keyed by user as well, as their answers may differ between users: {', '.join(private)}"
-        )
     rows: list[ForecastRow] = []
-    keys = 0
+    private, keys = [], 0
     for group, members in _grouped(accesses, at):
-        requests = _requests(
-            group, accesses, members, private, _writes(trace, (tables_of or {}).get(group)), notes
-        )
-        if not requests.sizes_known and any(capacities):
+        per_user = is_private(accesses, members)
+        private += [group] if per_user else []
+        sizes = _sizes(group, accesses.size_bytes[members], notes)
+        if sizes is None and any(capacities):
             raise CacheStrategyError(
                 f"{group}: its answers have no sizes in {trace.source or 'the trace'}; "
                 "a capacity needs them. Leave the capacity away, or record a trace: cache-strategy record -- CMD"
             )
+        writes = _writes(trace, (tables_of or {}).get(group))
+        requests = _requests(accesses, members, sizes, per_user, writes)
         keys += requests.keys
         done = replays(requests, ttls, capacities, {name: known[name] for name in policies}, invalidations)
         for ttl, capacity, name, kind in product(ttls, capacities, policies, invalidations):
-            row = _row(group, requests, done[ttl, capacity, name, kind])
-            rows.append(
-                ForecastRow(ttl_seconds=ttl, capacity_bytes=capacity, policy=name, invalidation=kind, **row)
-            )
+            row = _row(requests, done[ttl, capacity, name, kind], sizes is not None)
+            row |= {"group": group, "ttl_seconds": ttl, "capacity_bytes": capacity, "policy": name}
+            rows.append(ForecastRow(**row, invalidation=kind))
+    if private:
+        notes.append(
+            f"Keyed by user as well, as their answers may differ between users: {', '.join(private)}"
+        )
     return Forecast(
         requests=len(accesses),
         keys=keys,
@@ -93,28 +97,10 @@ def simulate(
     )
 
 
-def _check(
-    ttls: Sequence[int | None],
-    capacities: Sequence[int | None],
-    policies: Sequence[str],
-    invalidations: Sequence[str],
-    known: Collection[str],
-) -> None:
-    for option, names, among in (("policy", policies, known), ("invalidation", invalidations, INVALIDATIONS)):
-        for name in names:
-            if name not in among:
-                raise CacheStrategyError(f"--{option} {name}: is not known; choose of {', '.join(among)}.")
-    for option, values, example in (
-        ("ttl", ttls, "whole seconds, for example 300"),
-        ("capacity", capacities, "bytes"),
-    ):
-        for value in values:
-            if value is not None and value < 1:
-                raise CacheStrategyError(f"--{option} {value}: is below 1; write {example}.")
-    if not (ttls and capacities and policies and invalidations):
-        raise CacheStrategyError(
-            "simulate: nothing to simulate; name at least one time to live, for example --ttl 60,300"
-        )
+def _check(option: str, names: Sequence[str], known: Sequence[str] | Mapping[str, Any]) -> None:
+    for name in names or [""]:
+        if name not in known:
+            raise CacheStrategyError(f"--{option} {name}: is not known; choose of {', '.join(known)}.")
 
 
 def _grouped(accesses: Accesses, at: Any) -> list[tuple[str, Any]]:
@@ -127,34 +113,32 @@ def _grouped(accesses: Accesses, at: Any) -> list[tuple[str, Any]]:
     return sorted(groups, key=lambda item: (-len(item[1]), item[0]))
 
 
-def _requests(
-    group: str,
-    accesses: Accesses,
-    members: Any,
-    private: Collection[str],
-    writes: list[float] | None,
-    notes: list[str],
-) -> Requests:
-    """The requests of one cache; one that lacks its size gets the mean of the others."""
-    size = accesses.size_bytes[members]
+def _sizes(group: str, size: Any, notes: list[str]) -> Any:
+    """None where no answer has a size; an answer that lacks its size gets the mean of the others."""
     lacking = size < 0
     if lacking.all():
-        size = None
-    elif lacking.any():
+        return None
+    if lacking.any():
         mean = round(float(size[~lacking].mean()))
         size = np.where(lacking, mean, size)
         notes.append(
             f"{group}: {int(lacking.sum())} answers without a size count with the mean, {mean} bytes (assumed)."
         )
+    return size
+
+
+def _requests(
+    accesses: Accesses, members: Any, sizes: Any, per_user: bool, writes: list[float] | None
+) -> Requests:
     key = accesses.key[members].astype("i8")
-    if group in private:
+    if per_user:
         key = key * len(accesses.users) + accesses.user[members]
     return requests_of(
         accesses.time_s[members],
         np.unique(key, return_inverse=True)[1],
-        size,
+        sizes,
         accesses.digest[members],
-        None if writes is None else (np.array(writes), np.full(len(writes), -1)),
+        None if writes is None else (writes, [-1] * len(writes)),
     )
 
 
@@ -166,27 +150,23 @@ def _writes(trace: Trace, tables: frozenset[str] | None) -> list[float] | None:
     return sorted(w.time_s for w in trace.writes if not lower.isdisjoint(t.lower() for t in w.tables))
 
 
-def _row(group: str, requests: Requests, done: Replay) -> dict[str, Any]:
+def _row(requests: Requests, done: Replay, sizes_known: bool) -> dict[str, Any]:
     many = len(requests.time_s)
-    hit_rate = done.hits / many
     stale_rate: float | None = None
     if done.judged:
         # Hits that the trace says nothing about are taken to be like the others.
-        stale_rate = hit_rate * done.stale / done.judged
-    elif requests.judged and not done.hits:
+        stale_rate = done.hits / many * done.stale / done.judged
+    elif not done.hits and (requests.judging or requests.digest.any()):
         stale_rate = 0.0
     return {
-        "group": group,
         "requests": many,
         "keys": requests.keys,
-        "hit_rate": hit_rate,
+        "hit_rate": done.hits / many,
         "stale_rate": stale_rate,
         "origin_requests": many - done.hits,
-        "memory_bytes": done.peak_bytes if requests.sizes_known else None,
+        "memory_bytes": done.peak_bytes if sizes_known else None,
         "error": done.error,
-        "byte_hit_rate": done.hit_bytes / total
-        if requests.sizes_known and (total := int(requests.size.sum(dtype="i8")))
-        else None,
+        "byte_hit_rate": done.hit_bytes / max(1, int(requests.size.sum(dtype="i8"))) if sizes_known else None,
         "stale_age_s": done.age_s if done.aged else None,
         "origin_peak": done.origin_peak,
     }

@@ -1,19 +1,20 @@
 """
 The loops over a trace, in plain Python that numba can compile: `engine.py` decides which of the two runs.
 
-Every array is flat, so that lists do as well. Requests are in time order; `until` says of each how long its answer stays
-true: the time of the first write after it that may change it, infinity where none does. `digest` is of the origin's
-answer, 0 where it is not known, and empty where none is.
+Every array is flat, so that lists do as well. Requests are in time order.
 """
 
 from cache_strategy.simulate.policies.fifo import add, evict, remove, use
 
 Ints = list[int]
 Floats = list[float]
+Columns = tuple[Floats, Ints, Ints, Ints, Floats, bool]
+"""
+Time, key, size, digest of the origin's answer (0 where not known), until when that answer stays true (the first write after
+it, infinity for none), and whether writes are known.
+"""
 JUDGED, STALE, AGED, COUNTS = 0, 1, 2, 3
 """Hits per cache that could be judged, the stale ones, and of these those whose age is known."""
-AGE_SUM, AGE_MOST, AGES = 0, 1, 2
-"""Seconds for which stale values had been stale when they were served."""
 BLOCK = 64
 FOREVER = float("inf")
 
@@ -34,11 +35,7 @@ def until_next_write(
 
 
 def many_ttls(
-    time_s: Floats,
-    key: Ints,
-    digest: Ints,
-    until: Floats,
-    judging: bool,
+    columns: Columns,
     ttls: Floats,
     stored: Floats,
     true_until: Floats,
@@ -51,28 +48,25 @@ def many_ttls(
     A cache without a limit under up to 31 times to live at once.
 
     Args:
-        judging: whether writes are known.
         stored, true_until, answer: the value per key and time to live; -infinity, infinity and 0 at the beginning.
+        ages: seconds for which stale values had been stale, their sum per time to live.
         missed: gets one bit per request and time to live.
     """
+    time_s, key, _, digest, until, judging = columns
     width = len(ttls)
     for i in range(len(time_s)):
         now, place, bits = time_s[i], key[i] * width, 0
         for j in range(width):
             at = place + j
             if now - stored[at] >= ttls[j]:
-                stored[at], true_until[at] = now, until[i]
-                if len(digest) > 0:
-                    answer[at] = digest[i]
+                stored[at], true_until[at], answer[at] = now, until[i], digest[i]
                 bits |= 1 << j
-            elif len(digest) > 0:
-                count(j, now - true_until[at], answer[at], digest[i], judging, counts, ages)
             else:
-                count(j, now - true_until[at], 0, 0, judging, counts, ages)
+                judge(j, now - true_until[at], answer[at], digest[i], judging, counts, ages)
         missed[i] = bits
 
 
-def count(j: int, past: float, answer: int, asked: int, judging: bool, counts: Ints, ages: Floats) -> None:
+def judge(j: int, past: float, answer: int, asked: int, judging: bool, counts: Ints, ages: Floats) -> None:
     """One hit of cache `j`, `past` seconds after its answer may have changed (negative: before)."""
     known = answer != 0 and asked != 0
     if known or judging:
@@ -81,19 +75,17 @@ def count(j: int, past: float, answer: int, asked: int, judging: bool, counts: I
             counts[j * COUNTS + STALE] += 1
             if past >= 0:
                 counts[j * COUNTS + AGED] += 1
-                ages[j * AGES + AGE_SUM] += past
-                if past > ages[j * AGES + AGE_MOST]:
-                    ages[j * AGES + AGE_MOST] = past
+                ages[j] += past
 
 
-def held_at_most(time_s: Floats, size: Ints, ttl: float, missed: Ints, bit: int, stored: Ints) -> int:
+def held_at_most(columns: Columns, ttl: float, missed: Ints, bit: int, stored: Ints) -> int:
     """
     The most bytes that the cache of one time to live of `many_ttls` held at once.
 
-    Args:
-        stored: gets the bytes stored before each request, and behind them all. Blocks of requests that cannot exceed what was
-            found already are skipped by their sum.
+    `stored` gets the bytes stored before each request. Blocks of requests that cannot exceed what was found already are
+    skipped by their sum.
     """
+    time_s, _, size, _, _, _ = columns
     many = len(time_s)
     total = most = gone = 0
     for i in range(many):
@@ -115,12 +107,7 @@ def held_at_most(time_s: Floats, size: Ints, ttl: float, missed: Ints, bit: int,
 
 
 def one_cache(
-    time_s: Floats,
-    key: Ints,
-    size: Ints,
-    digest: Ints,
-    until: Floats,
-    judging: bool,
+    columns: Columns,
     ttl: float,
     capacity: int,
     drops: bool,
@@ -138,11 +125,11 @@ def one_cache(
         drops: whether a write takes the value out (invalidation), or leaves it to its time to live.
         where: per key the request that stored its value, -1 for none.
         head, links: the policy's memory.
-        missed: gets 1 for a request that misses.
 
     Returns:
         The most bytes that were held at once.
     """
+    time_s, key, size, digest, until, judging = columns
     held = most = gone = 0
     for i in range(len(time_s)):
         now, asked = time_s[i], key[i]
@@ -159,10 +146,7 @@ def one_cache(
             where[asked] = old = -1
         if old >= 0:
             use(head, links, asked, now)
-            if len(digest) > 0:
-                count(0, now - until[old], digest[old], digest[i], judging, counts, ages)
-            else:
-                count(0, now - until[old], 0, 0, judging, counts, ages)
+            judge(0, now - until[old], digest[old], digest[i], judging, counts, ages)
             continue
         missed[i] = 1
         if size[i] > capacity:

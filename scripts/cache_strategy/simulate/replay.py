@@ -1,19 +1,15 @@
-"""Caches over the requests of one group, each way of asking as cheaply as it can be answered."""
+"""The requests of one group, and caches over them."""
 
 import importlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from cache_strategy.simulate.columns import Requests
 from cache_strategy.simulate.engine import Engine, engine_for
 from cache_strategy.simulate.loops import (
-    AGE_SUM,
     AGED,
-    AGES,
     COUNTS,
     FOREVER,
     JUDGED,
@@ -21,6 +17,7 @@ from cache_strategy.simulate.loops import (
     held_at_most,
     many_ttls,
     one_cache,
+    until_next_write,
 )
 from cache_strategy.simulate.policies import Policy
 
@@ -36,14 +33,27 @@ STUDENT_T = 2.093
 """97.5 % quantile of Student's t with 19 degrees of freedom."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Replay:
+class Requests(NamedTuple):
+    """What one cache is asked for: `loops.Columns`, and how many keys there are."""
+
+    time_s: Any
+    key: Any
+    size: Any
+    digest: Any
+    until: Any
+    judging: bool
+    keys: int
+
+    def columns(self, engine: Engine) -> tuple[Any, ...]:
+        return (*map(engine.column, self[:5]), self.judging)
+
+
+class Replay(NamedTuple):
     """
     What one cache did.
 
     `judged` are the hits of which it is known whether they were `stale`, `aged` those stale ones of which it is known since
-    when, `age_s` their mean. `hit_bytes` and `peak_bytes` mean nothing where sizes are not known. `origin_peak` is the
-    most misses within one minute, `error` half of the 95 % interval of the hit rate.
+    when, `age_s` their mean. `origin_peak` is the most misses within one minute.
     """
 
     hits: int
@@ -51,10 +61,38 @@ class Replay:
     stale: int
     aged: int
     age_s: float
-    hit_bytes: int
-    error: float | None
     peak_bytes: int
+    hit_bytes: int
     origin_peak: int
+    error: float | None
+
+
+def requests_of(
+    time_s: Any, key: Any, size: Any = None, digest: Any = None, writes: tuple[Any, Any] | None = None
+) -> Requests:
+    """
+    Columns in any order to requests.
+
+    Args:
+        key: whole numbers from 0, none left out.
+        writes: times in order and keys, -1 for a write that concerns all keys; None where writes are not known.
+    """
+    time_s, many = np.asarray(time_s, "f8"), len(time_s)
+    order = slice(None) if np.all(time_s[1:] >= time_s[:-1]) else np.argsort(time_s, kind="stable")
+    size = np.ones(many) if size is None else np.asarray(size)
+    digest = np.zeros(many) if digest is None else np.asarray(digest)
+    key, size, digest = (np.ascontiguousarray(c[order], "i4") for c in (np.asarray(key), size, digest))
+    time_s, keys = time_s[order], int(key.max()) + 1
+    until = np.full(many, FOREVER)
+    if writes is not None:
+        asked = np.asarray(writes[1]) < keys
+        when, which = np.asarray(writes[0], "f8")[asked], np.asarray(writes[1], "i4")[asked]
+        engine = engine_for(many)
+        until = engine.column(until)
+        following = engine.blank(keys, FOREVER, "f8")
+        engine.ready(until_next_write)(*map(engine.column, (time_s, key, when, which)), following, until)
+        until = np.asarray(until) - time_s[0]
+    return Requests(time_s - time_s[0], key, size, digest, until, writes is not None, keys)
 
 
 def replay_ttls(requests: Requests, ttls: Sequence[float], engine: Engine | None = None) -> list[Replay]:
@@ -62,38 +100,24 @@ def replay_ttls(requests: Requests, ttls: Sequence[float], engine: Engine | None
     many = len(requests.time_s)
     engine = engine or engine_for(many * len(ttls))
     at_once = max(1, min(TTLS_AT_ONCE, 16 * many // (STATE_BYTES * requests.keys + 1)))
-    columns = [engine.column(c) for c in (requests.time_s, requests.key, requests.digest, requests.until)]
-    size = engine.column(requests.size)
-    stored_bytes = engine.blank(many + 1, 0)
+    columns, stored = requests.columns(engine), engine.blank(many + 1, 0)
     done = []
     for start in range(0, len(ttls), at_once):
         part = np.array(ttls[start : start + at_once], "f8")
         cells = requests.keys * len(part)
-        counts, ages = engine.blank(len(part) * COUNTS, 0), engine.blank(len(part) * AGES, 0, "f8")
+        state = [engine.blank(cells, *kind) for kind in ((-FOREVER, "f8"), (FOREVER, "f8"), (0, "i4"))]
+        counts, ages = engine.blank(len(part) * COUNTS, 0), engine.blank(len(part), 0, "f8")
         missed = engine.blank(many, 0, "u4")
-        engine.ready(many_ttls)(
-            *columns,
-            requests.writes_known,
-            engine.column(part),
-            engine.blank(cells, -FOREVER, "f8"),
-            engine.blank(cells, FOREVER, "f8"),
-            engine.blank(cells, 0, "i4"),
-            counts,
-            ages,
-            missed,
-        )
+        engine.ready(many_ttls)(columns, engine.column(part), *state, counts, ages, missed)
         flags = np.asarray(missed)
         for bit, ttl in enumerate(part.tolist()):
-            peak = engine.ready(held_at_most)(columns[0], size, ttl, missed, bit, stored_bytes)
-            done.append(
-                _replay(requests, counts[bit * COUNTS :], ages[bit * AGES :], (flags >> bit) & 1, peak)
-            )
+            peak = engine.ready(held_at_most)(columns, ttl, missed, bit, stored)
+            done.append(_replay(requests, counts[bit * COUNTS :], ages[bit], (flags >> bit) & 1, peak))
     return done
 
 
 def replay_one(
     requests: Requests,
-    *,
     ttl: float,
     capacity: int | None,
     policy: Policy,
@@ -108,43 +132,33 @@ def replay_one(
     engine = engine or engine_for(many * 4)
     head = engine.blank(HEAD, -1)
     head[0], head[1] = requests.keys, UNLIMITED if capacity is None else capacity
-    counts, ages, missed = engine.blank(COUNTS, 0), engine.blank(AGES, 0, "f8"), engine.blank(many, 0, "u1")
+    counts, ages, missed = engine.blank(COUNTS, 0), engine.blank(1, 0, "f8"), engine.blank(many, 0, "u1")
+    where = engine.blank(requests.keys, -1, "i4")
+    links = engine.blank(policy.links(requests.keys, many), -1, "i4")
     functions = policy.functions(importlib.import_module(policy.module_name))
-    peak = engine.ready(one_cache, policy.name, **functions)(
-        *map(engine.column, (requests.time_s, requests.key, requests.size, requests.digest, requests.until)),
-        requests.writes_known,
-        float(ttl),
-        head[1],
-        drops,
-        engine.blank(requests.keys, -1, "i4"),
-        head,
-        engine.blank(policy.links(requests.keys, many), -1, "i4"),
-        counts,
-        ages,
-        missed,
-    )
-    return _replay(requests, counts, ages, np.asarray(missed), peak)
+    run = engine.ready(one_cache, policy.name, **functions)
+    peak = run(requests.columns(engine), float(ttl), head[1], drops, where, head, links, counts, ages, missed)
+    return _replay(requests, counts, ages[0], np.asarray(missed), peak)
 
 
-def _replay(requests: Requests, counts: Any, ages: Any, missed: Any, peak: int) -> Replay:
+def _replay(requests: Requests, counts: Any, age_s: float, missed: Any, peak: int) -> Replay:
     minutes = np.flatnonzero(np.diff(requests.time_s // 60, prepend=-1))
-    size = requests.size
     return Replay(
         hits=len(missed) - int(missed.sum(dtype="i8")),
         judged=int(counts[JUDGED]),
         stale=int(counts[STALE]),
         aged=int(counts[AGED]),
-        age_s=float(ages[AGE_SUM]) / int(counts[AGED]) if counts[AGED] else 0.0,
-        hit_bytes=int(size.sum(dtype="i8") - size[missed > 0].sum(dtype="i8")),
-        error=half_width(missed),
+        age_s=float(age_s) / max(1, int(counts[AGED])),
         peak_bytes=int(peak),
-        origin_peak=int(np.add.reduceat(missed, minutes, dtype="i8").max()) if len(minutes) else 0,
+        hit_bytes=int(requests.size[missed == 0].sum(dtype="i8")),
+        origin_peak=int(np.add.reduceat(missed, minutes, dtype="i8").max()),
+        error=half_width(missed),
     )
 
 
 def half_width(flags: Any) -> float | None:
     """
-    Half of the 95 % interval of the share of ones; None for fewer than 200.
+    Half of the 95 % interval of the share of ones; None for fewer than 210.
 
     Source:
         Batch means: consecutive requests are not independent, the means of 20 consecutive batches nearly are.
@@ -165,21 +179,16 @@ def replays(
     invalidations: Sequence[str],
 ) -> dict[tuple[int | None, int | None, str, str], Replay]:
     """Every combination; what an unlimited cache does depends on no policy and is computed once."""
-    found: dict[tuple[int | None, int | None, str, str], Replay] = {}
-    lives = {ttl: FOREVER if ttl is None else float(ttl) for ttl in ttls}
+    found = {}
+    lives = [FOREVER if ttl is None else float(ttl) for ttl in ttls]
     for capacity in capacities:
         for kind in invalidations:
             for name, policy in list(policies.items())[: 1 if capacity is None else None]:
                 if capacity is None and kind == "ttl":
-                    rows = replay_ttls(requests, list(lives.values()))
+                    rows = replay_ttls(requests, lives)
                 else:
-                    rows = [
-                        replay_one(
-                            requests, ttl=life, capacity=capacity, policy=policy, drops=kind == "event"
-                        )
-                        for life in lives.values()
-                    ]
-                for ttl, row in zip(lives, rows, strict=True):
+                    rows = [replay_one(requests, life, capacity, policy, kind == "event") for life in lives]
+                for ttl, row in zip(ttls, rows, strict=True):
                     for same in policies if capacity is None else (name,):
                         found[ttl, capacity, same, kind] = row
     return found
