@@ -194,7 +194,14 @@ def test_nothing_of_the_repository_is_run(repo, tmp_path):
 
 
 def test_the_same_repository_gives_the_same_evidence(repo):
+    lines = [
+        "import unknown\n",
+        *(f"def f{n}(x):\n" + f"    unknown.call_{n}_{{}}()\n" * 20 for n in range(4)),
+    ]
+    code = "".join(line.format(*range(20)) for line in lines)
+    (repo / "many.py").write_text(code + "def all_of_them(x):\n    f0(x), f1(x), f2(x), f3(x)\n")
     first, second = profile(repo, jobs=1), profile(repo, jobs=2)
 
-    assert first.endpoints == second.endpoints
-    assert first.candidates == second.candidates
+    assert first.functions == second.functions
+    names = sorted(f"unknown.call_{n}_{i}" for n in range(4) for i in range(20))
+    assert [f.effects.unknown for f in first.functions if f.qualname == "all_of_them"] == [tuple(names[:40])]

@@ -36,7 +36,6 @@ class Total:
 
 
 _SETS = ("reads", "writes", "context", "outside", "side_effects", "unknown", "queries", "joins", "external")
-_ALL_BUT_UNKNOWN = tuple(name for name in _SETS[1:] if name != "unknown")
 
 
 def own(index: int, facts: Facts) -> Total:
@@ -109,7 +108,7 @@ def add(total: Total, other: Total, arguments: dict[str, str], in_loop: bool) ->
             outer = arguments.get(key.argument)
             key = RowKey(key.table, key.column, outer) if outer else None
         total.reads.add((table, key))
-    _unite(total, other, _SETS[1:] if len(total.unknown) < _MOST_LISTED else _ALL_BUT_UNKNOWN)
+    _unite(total, other, _SETS[1:])
     total.looped = total.looped or (in_loop and bool(other.queries))
 
 
@@ -143,7 +142,7 @@ def effects_of(total: Total) -> Effects:
         context=tuple(sorted(total.context, key=lambda c: (c.kind, c.path, c.line, c.name, c.expression))),
         outside=tuple(sorted(total.outside)),
         side_effects=tuple(sorted(total.side_effects)),
-        unknown=tuple(sorted(total.unknown)),
+        unknown=tuple(sorted(total.unknown)[:_MOST_LISTED]),
         queries=len({(index, line) for index, line, _ in total.queries}),
         query_in_loop=total.looped,
         aggregates=total.aggregates,

@@ -29,7 +29,7 @@ def key_of_context(analysis: Analysis, context: Iterable[ContextRead]) -> Contex
     parts: dict[str, KeyPart] = {}
     problem = ""
     per_user = False
-    for read in sorted(context, key=lambda c: (c.kind, c.name, c.expression)):
+    for read in sorted(context, key=lambda c: (c.kind, c.name, c.expression, c.path, c.line)):
         if read.kind in _CONSTANT:
             continue
         if read.kind in _PERSONAL:
