@@ -5,7 +5,7 @@ import re
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets._base import Target, render
 from cache_strategy.emit.targets.runtime.code import EntryCode, entry_code, imports_for, statement_of
-from cache_strategy.model.contract import Contract, Dependency, Entry
+from cache_strategy.model.contract import Contract, Entry
 from cache_strategy.model.evidence import Evidence
 
 MARK = "Made by cache-strategy"
@@ -21,9 +21,10 @@ def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
     if not codes:
         return
     folder = _folder_of(contract, draft)
-    path = f"{folder or FOLDERS[0]}/{NAME}"
+    path = f"{folder}/{NAME}"
     there = draft.text(path)
-    if not _uses_pytest(contract, draft, folder):
+    settings = (*SETTINGS, f"{folder}/conftest.py", *contract.application.requirements)
+    if not any("pytest" in (draft.text(name) or "") for name in settings):
         draft.withhold(
             "tests", "no pytest was found in this repository; the tests of the caches are for pytest."
         )
@@ -36,48 +37,39 @@ def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
 
 
 def _folder_of(contract: Contract, draft: Draft) -> str:
-    """The folder of tests that the repository has, at its top or in its package; "" where it has none."""
+    """The folder of tests that the repository has, at its top or in its package; "tests" where it has none."""
     inside = (f"{contract.application.package_path}/{name}" for name in FOLDERS)
-    return next((name for name in (*FOLDERS, *inside) if (draft.repo / name).is_dir()), "")
-
-
-def _uses_pytest(contract: Contract, draft: Draft, folder: str) -> bool:
-    if folder and (draft.repo / folder / "conftest.py").exists():
-        return True
-    return any(
-        "pytest" in (draft.text(name) or "") for name in (*SETTINGS, *contract.application.requirements)
-    )
+    return next((name for name in (*FOLDERS, *inside) if (draft.repo / name).is_dir()), FOLDERS[0])
 
 
 def _values(contract: Contract, codes: list[EntryCode]) -> dict[str, object]:
     keeping = [code for code in codes if code.keeps]
+    views = [code for code in codes if code.entry.kind == "view"]
     endpoints = [code for code in keeping if code.entry.kind == "endpoint"]
+    package = contract.application.package
+    root = contract.application.package_path.removesuffix(package.replace(".", "/"))
+    modules, names = imports_for(endpoints)  # what the keys ask who asks: a test must stand in for it
     return {
-        "package": f"{contract.application.package}.caching",
+        "package": f"{package}.caching",
         "url_env": contract.infrastructure.redis.url_env,
         "keys": [(code.name, tuple(part.name for part in code.entry.key)) for code in keeping],
         "depends_on": [
-            (code.name, dependency.table, dependency.row)
+            (code.name, d.table, d.row)
             for code in keeping
-            for dependency in code.entry.depends_on
-            if not _is_dropped_by_hand(code.entry, dependency)
+            for d in code.entry.depends_on
+            if not _is_dropped_by_hand(code.entry, d.table)
         ],
-        "views": tuple(
-            (code.entry.id, dependency.table)
-            for code in codes
-            for dependency in code.entry.depends_on
-            if code.entry.kind == "view"
-        ),
-        "view_names": [code.name for code in codes if code.entry.kind == "view"],
+        "views": tuple((code.entry.id, d.table) for code in views for d in code.entry.depends_on),
+        "view_names": [code.name for code in views],
         "tags": [(code.name, tag) for code in keeping for tag in code.entry.tags],
         "key_parts": [(code.name, part.name, part.source) for code in endpoints for part in code.entry.key],
         "personal": [c.name for c in endpoints if any(p.source in ("user", "session") for p in c.entry.key)],
         "paths": {code.name: code.key_parameters for code in endpoints if code.key_parameters},
-        "strangers": _strangers(endpoints),
+        "strangers": sorted({*(m.split(".")[0] for m in modules), *names} - {"request"}),
         "headers": [(c.name, c.cache_control, c.vary) for c in codes if "http" in c.entry.layers],
-        "targets": [(*_place(c.entry.target), c.name) for c in codes if c.entry.kind != "view"],
+        "targets": [(*_place(c.entry.target, root), c.name) for c in codes if c.entry.kind != "view"],
         "calls": [
-            (*_place(invalidator.writer), statement_of(code.entry, invalidator))
+            (*_place(invalidator.writer, root), statement_of(code.entry, invalidator))
             for code in codes
             for invalidator in code.entry.invalidated_by
             if invalidator.how in ("write-through", "tag")
@@ -85,21 +77,15 @@ def _values(contract: Contract, codes: list[EntryCode]) -> dict[str, object]:
     }
 
 
-def _is_dropped_by_hand(entry: Entry, dependency: Dependency) -> bool:
+def _is_dropped_by_hand(entry: Entry, table: str) -> bool:
     """No event tells of the table where every one of its writers calls the entry itself."""
-    hows = {i.how for i in entry.invalidated_by if dependency.table in i.tables}
+    hows = {i.how for i in entry.invalidated_by if table in i.tables}
     return bool(hows) and "event" not in hows
 
 
-def _strangers(endpoints: list[EntryCode]) -> list[str]:
-    """What the keys ask who asks: modules, and names of flask, that a test must stand in for."""
-    modules, names = imports_for(endpoints)
-    return sorted({*(module.split(".")[0] for module in modules), *names} - {"request"})
-
-
-def _place(target: str) -> tuple[str, str]:
-    """The module and the qualified name of a "path:qualname"."""
-    path, _, qualname = target.rpartition(":")
+def _place(target: str, root: str) -> tuple[str, str]:
+    """The module and the qualified name of a "path:qualname", from the folder in which the package lies."""
+    path, _, qualname = target.removeprefix(root).rpartition(":")
     return re.sub(r"(/__init__)?\.py$", "", path).replace("/", "."), qualname
 
 
