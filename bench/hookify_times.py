@@ -45,6 +45,8 @@ def main() -> None:
             project = Path(folder) / "project"
             write_rules(project, count)
             for name, event in events(project).items():
+                if "stopped" in name and count < 2:
+                    continue
                 print(f"| {count}, {name} | {row(given, project, json.dumps(event).encode())} |", flush=True)
 
 

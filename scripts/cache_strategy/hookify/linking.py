@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from cache_strategy.hookify.transcripts import ToolCall
 
 LOOKED_BACK = 60
-"""Calls before a prompt among which the objected one is looked for (assumed; a turn has about 12)."""
+"""Calls before a prompt among which the objected one is looked for (assumed)."""
 
 _WORD = re.compile(r"[A-Z]?[a-z]{2,}|[A-Z]{2,}(?![a-z])|[a-z]+\d+")
 _SAID = re.compile(r"[A-Za-z][A-Za-z0-9_-]+")

@@ -79,7 +79,7 @@ class SessionReader:
 
     def take(self, line: bytes, number: int) -> None:
         """
-        One line. Most are passed over unparsed: their marks are looked for in the raw bytes, which is safe because a
+        Most lines are passed over unparsed: their marks are looked for in the raw bytes, which is safe because a
         quotation mark inside a JSON string is always preceded by a backslash.
         """
         bare = line.strip()
