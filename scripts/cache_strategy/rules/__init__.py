@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from cache_strategy.rules._base import Rule, VisitNode
-    from cache_strategy.rules._change import Change
     from cache_strategy.rules._edit import Edit
-    from cache_strategy.rules._index import IndexedModule
+    from cache_strategy.rules._index import Function, IndexedModule
 
 __all__ = [
     "COMMAND_PATH",
@@ -85,10 +84,12 @@ def check_change(before: "str | None", after: str, path: str) -> "list[Finding]"
     except Unreadable:
         return []
     change = Change(old, new) if old is not None else None
-    found = suppress_text(_visit(rules, new, change), after, path)
+    found = suppress_text(_visit(rules, new, change.new if change is not None else None), after, path)
     if before is not None and old is not None and change is not None:
         if found:
-            found = _brought(found, after, suppress_text(_visit(rules, old), before, path), before)
+            found = _brought(
+                found, after, suppress_text(_visit(rules, old, change.old), before, path), before
+            )
         judged = () if is_test(new) else rules
         taken = [f for rule in judged for visitor in rule.change_visitors for f in visitor(change)]
         told = {(finding.rule, finding.line) for finding in taken}
@@ -160,8 +161,10 @@ def _rules_for(kind: str, edit: "Edit") -> "list[Rule]":
     ]
 
 
-def _visit(rules: "list[Rule]", module: "IndexedModule", change: "Change | None" = None) -> "list[Finding]":
-    """The findings of the rules that look at one file, in one walk; with a change only where it may have brought them."""
+def _visit(
+    rules: "list[Rule]", module: "IndexedModule", only: "dict[str, Function] | None" = None
+) -> "list[Finding]":
+    """The findings of the rules that look at one file, in one walk; with `only` outside of all other functions."""
     if is_test(module):
         return []
     found: "list[Finding]" = []
@@ -172,8 +175,8 @@ def _visit(rules: "list[Rule]", module: "IndexedModule", change: "Change | None"
                 for kind in types:
                     by_type.setdefault(kind, []).append(visitor)
         nodes: "Iterable[ast.AST]" = module.nodes if by_type else ()
-        if by_type and change is not None and not wide:
-            changed = set(change.new.values())
+        if by_type and only is not None and not wide:
+            changed = set(only.values())
             nodes = module.outside((f for f in module.functions if f not in changed), changed)
         for node in nodes:
             for visitor in by_type.get(type(node), ()):

@@ -93,12 +93,12 @@ def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Findi
 def _roots(node: "ast.AST", names: Names) -> "set[str]":
     """The names that an expression depends on, through what the function assigns; called names are left out."""
     found: "set[str]" = set()
-    stack = [node]
+    stack: "list[ast.AST]" = [node]
     while stack:
-        current = stack.pop()
-        callees = {id(part.func) for part in ast.walk(current) if isinstance(part, ast.Call)}
-        for part in ast.walk(current):
-            if isinstance(part, ast.Name) and id(part) not in callees and part.id not in found:
+        parts = names.module.below(stack.pop())
+        callees = {part.func for part in parts if isinstance(part, ast.Call)}
+        for part in parts:
+            if isinstance(part, ast.Name) and part not in callees and part.id not in found:
                 found.add(part.id)
                 stack.extend(names.every(part.id))
     return found

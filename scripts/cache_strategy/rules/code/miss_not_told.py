@@ -51,15 +51,15 @@ _MAYBE = re.compile(r"(?:^|_)(?:get|first|last|latest|find|one_or_none|load|look
 @rule.change
 def visit_change(change: "Change") -> "Iterator[Finding]":
     for earlier, node in change.pairs:
-        kept = {ast.dump(value) for _, value in _fetched(earlier)}
+        kept = {ast.dump(value) for _, value in _fetched(earlier, change.before)}
         if not kept:
             continue
-        old, new = _tests(earlier), _tests(node)
-        for name, value in _fetched(node):
+        old, new = _tests(earlier, change.before), _tests(node, change.after)
+        for name, value in _fetched(node, change.after):
             was, now = old.get(name, ""), new.get(name, "")
             if was == "none" and now == "truth" and _is_cached(value, change.after):
                 told = f"{name} in {node.name}() is tested for truth: an empty result counts as a miss every time."
-            elif was == "none" and not now and _is_used(name, node) and ast.dump(value) in kept:
+            elif was == "none" and not now and _is_used(name, node, change.after) and ast.dump(value) in kept:
                 told = f"{node.name}() no longer tests whether {name} is there before it is used."
             else:
                 continue
@@ -68,13 +68,13 @@ def visit_change(change: "Change") -> "Iterator[Finding]":
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)
 def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
-    fetched = [(name, value) for name, value in _fetched(node) if _is_cached(value, module)]
-    if not fetched or any(isinstance(part, ast.Try) for part in ast.walk(node)):
+    fetched = [(name, value) for name, value in _fetched(node, module) if _is_cached(value, module)]
+    if not fetched or any(isinstance(part, ast.Try) for part in module.below(node)):
         return
-    tests = _tests(node)
+    tests = _tests(node, module)
     for name, value in fetched:
         unsure = name not in tests and len(value.args) == 1 and not value.keywords
-        if unsure and _is_used(name, node):
+        if unsure and _is_used(name, node, module):
             yield rule.finding(
                 value,
                 f"{node.name}() uses {name} without a test whether the cache had it.",
@@ -82,10 +82,10 @@ def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Findi
             )
 
 
-def _fetched(function: "Function") -> "list[tuple[str, ast.Call]]":
+def _fetched(function: "Function", module: "IndexedModule") -> "list[tuple[str, ast.Call]]":
     """(name, call) of the variables that hold what may not be there."""
     found: "dict[str, list[ast.expr]]" = {}
-    for part in ast.walk(function):
+    for part in module.below(function):
         if isinstance(part, ast.Assign) and len(part.targets) == 1 and isinstance(part.targets[0], ast.Name):
             found.setdefault(part.targets[0].id, []).append(part.value)
     return [
@@ -106,10 +106,10 @@ def _is_cached(call: ast.Call, module: "IndexedModule") -> bool:
     )
 
 
-def _tests(function: "Function") -> "dict[str, str]":
+def _tests(function: "Function", module: "IndexedModule") -> "dict[str, str]":
     """How each name is tested: "none" for `is None`, "truth" for the rest."""
     found: "dict[str, str]" = {}
-    for part in ast.walk(function):
+    for part in module.below(function):
         if isinstance(part, ast.Compare) and isinstance(
             part.ops[0], (ast.Is, ast.IsNot, ast.Eq, ast.NotEq, ast.In)
         ):
@@ -130,8 +130,8 @@ def _tests(function: "Function") -> "dict[str, str]":
     return found
 
 
-def _is_used(name: str, function: "Function") -> bool:
-    for part in ast.walk(function):
+def _is_used(name: str, function: "Function", module: "IndexedModule") -> bool:
+    for part in module.below(function):
         held = (
             part.value
             if isinstance(part, (ast.Attribute, ast.Subscript, ast.Starred))

@@ -235,7 +235,7 @@ def _calls_elsewhere(node: ast.AST, readers: "UserReaders") -> bool:
 
 def _stored_by_hand(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
     stores = [call for call in cache_calls(node, module, STORES) if _innermost(call, module) is node]
-    if not stores or _is_for_anonymous_only(node):
+    if not stores or _is_for_anonymous_only(node, module):
         return
     names = names_of(node, module)
     read = names.keys_read()
@@ -264,9 +264,9 @@ def _innermost(node: ast.AST, module: "IndexedModule") -> "ast.AST | None":
     return None
 
 
-def _is_for_anonymous_only(node: ast.AST) -> bool:
+def _is_for_anonymous_only(node: ast.AST, module: "IndexedModule") -> bool:
     """Whether the function tells anonymous visitors from others, so that what it stores may be theirs alone."""
     return any(
         isinstance(part, ast.Attribute) and part.attr in ("is_anonymous", "is_authenticated")
-        for part in ast.walk(node)
+        for part in module.below(node)
     )
