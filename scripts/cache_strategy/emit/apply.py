@@ -6,6 +6,7 @@ atomically: whoever looks, and whenever the run is interrupted, every file is wh
 one that was killed is found by its note and taken back by the next `--apply` or `--revert`.
 """
 
+import contextlib
 import glob
 import json
 import os
@@ -13,7 +14,6 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -66,17 +66,16 @@ def apply(changes: Iterable[Change], repo: Path) -> list[str]:
     return [change.path for change in todo]
 
 
-@contextmanager
+@contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
     """A second Ctrl-C waits until what the first one interrupted is taken back."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    is_main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN) if is_main else None
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        if is_main:
+            signal.signal(signal.SIGINT, before)
 
 
 def revert(repo: Path) -> list[str]:
@@ -192,28 +191,18 @@ def _restore(repo: Path, path: str, before: str | None) -> None:
     if before is not None:
         if _read(file) != before:
             _replace(file, before)
-        return
-    if not file.parent.is_dir():
-        return
-    file.unlink(missing_ok=True)
-    folder = file.parent
-    while folder != repo.resolve() and folder.is_dir():
-        _remove_bytecode(folder)
-        try:
-            folder.rmdir()
-        except OSError:
-            return
-        folder = folder.parent
+    elif file.parent.is_dir():
+        file.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a folder that holds something else stays
+            for folder in file.parents[: len(file.relative_to(repo.resolve()).parents) - 1]:
+                _remove_bytecode(folder)
+                folder.rmdir()
 
 
 def _remove_bytecode(folder: Path) -> None:
     """Compiled files of a package that is taken back would keep its folder alive."""
     cache = folder / "__pycache__"
-    if any(folder.glob("*.py")) or not cache.is_dir():
-        return
-    for file in cache.glob("*.pyc"):
-        file.unlink(missing_ok=True)
-    try:
+    if cache.is_dir() and not any(folder.glob("*.py")):
+        for file in cache.glob("*.pyc"):
+            file.unlink(missing_ok=True)
         cache.rmdir()
-    except OSError:
-        return

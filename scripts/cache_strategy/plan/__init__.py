@@ -65,7 +65,7 @@ def plan(evidence: Evidence, forecast: Forecast | None = None) -> Contract:
     entries = tuple(replace(e, invalidated_by=writers_of(e.depends_on, writers)) for e in draft.entries)
     return Contract(
         application=_application(application, evidence),
-        infrastructure=_infrastructure(application, evidence, draft.entries, forecast),
+        infrastructure=_infrastructure(application, evidence, forecast),
         entries=entries,
         rejected=tuple(_without_repeats(draft.rejected)),
     )
@@ -155,22 +155,16 @@ def _application(application: Application, evidence: Evidence) -> ContractApplic
 
 
 def _infrastructure(
-    application: Application, evidence: Evidence, entries: list[Entry], forecast: Forecast | None
+    application: Application, evidence: Evidence, forecast: Forecast | None
 ) -> Infrastructure:
     has_static = any(c.kind == "static" for c in evidence.candidates)
-    has_http = any("http" in entry.layers for entry in entries)
     known = [row.memory_bytes for row in forecast.entries if row.memory_bytes] if forecast else []
-    # Twice the forecast: Redis needs room for keys, versions and fragmentation (assumed); never below 64 MB.
     redis = Redis(namespace=re.sub(r"[^a-z0-9]+", "-", application.package.lower()).strip("-") or "app")
-    if known:
-        redis = Redis(
-            namespace=redis.namespace,
-            maxmemory_mb=max(64, 2 * sum(known) // 2**20),
-            maxmemory_source="derived",
-        )
+    if known:  # twice the forecast: Redis needs room for keys, versions and fragmentation (assumed)
+        redis = replace(redis, maxmemory_mb=max(64, 2 * sum(known) // 2**20), maxmemory_source="derived")
     return Infrastructure(
         redis=redis,
-        cdn=("nginx",) if has_http or has_static else (),
+        cdn=("nginx",) if has_static else (),
         static=StaticAssets() if has_static else None,
     )
 
