@@ -32,26 +32,18 @@ from cache_strategy.profile.values import (
     many,
     one,
     text_in,
-)
+)  # fmt: skip
 
 if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
     from cache_strategy.profile.evaluation import Frame
 
-SELF = "django.view()"
+SELF, _DEFAULT = "django.view()", "rest_framework.default."
 _VERBS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _ACTIONS = {"get": "list retrieve", "post": "create", "put": "update", "patch": "partial_update update",
             "delete": "destroy", "partial_update": "update"}  # fmt: skip
-_PART = re.compile(r"\{(\w+)\}")
-_SUFFIXES = {
-    "MultipleObjectMixin": "_list",
-    "DeletionMixin": "_confirm_delete",
-    "ModelFormMixin": "_form",
-    "SingleObjectMixin": "_detail",
-}
-
-
-# --- routes
+_SUFFIXES = {"MultipleObjectMixin": "_list", "DeletionMixin": "_confirm_delete", "ModelFormMixin": "_form",
+             "SingleObjectMixin": "_detail"}  # fmt: skip
 
 
 class Router:
@@ -70,15 +62,10 @@ class Router:
             elif isinstance(view, ClassRef):
                 self.view(pattern, view.index, (), dict(pattern.actions))
             elif isinstance(view, Made) and view.path == urls.AS_VIEW:
-                actions = [f for a in view.args[1:] for m in a if isinstance(m, Mapping) for f in m.fields]
-                for inner in view.args[0]:
-                    if isinstance(inner, ClassRef):
-                        self.view(
-                            pattern,
-                            inner.index,
-                            view.keywords,
-                            {n.upper(): text_in(v) or "" for n, v in actions},
-                        )
+                said = [f for a in view.args[1:] for m in a if isinstance(m, Mapping) for f in m.fields]
+                actions = {name.upper(): text_in(values) or "" for name, values in said}
+                for inner in (v for v in view.args[0] if isinstance(v, ClassRef)):
+                    self.view(pattern, inner.index, view.keywords, actions)
             elif isinstance(view, Instance | Made):
                 index = view.owner if isinstance(view, Made) else view.index
                 method = self.analysis.method(index, "__call__") if index >= 0 else None
@@ -89,44 +76,35 @@ class Router:
     def of_library(self, function: int) -> bool:
         return self.analysis.functions[function].module in self.notes["library modules"]
 
-    def made(self, index: int, verb: str, is_rest: bool, action: str = "", handler: str = "", initial: tuple[tuple[str, Values], ...] = ()) -> Made:  # fmt: skip
+    def made(self, index: int, verb: str, is_rest: bool, **told: str) -> Made:
         """The object of a view class that answers one request."""
-        told = {"action": Constant(action), "handler": Constant(handler)}
         request = External(f"{REST_REQUEST if is_rest else REQUEST}({verb})")
-        keywords = (*((k, one(v)) for k, v in told.items()), ("request", one(request)), *initial)
-        return Made(SELF, ("", 0), (), keywords, index)
+        return Made(
+            SELF,
+            ("", 0),
+            (),
+            (("request", one(request)), *((k, one(Constant(v))) for k, v in told.items())),
+            index,
+        )
 
-    def add(self, pattern: urls.Pattern, verb: str, function: int, view: Made | Values, guards: tuple[str, ...], owner: int = -1,
+    def add(self, pattern: urls.Pattern, verb: str, function: int, view: Made, guards: tuple[str, ...], owner: int = -1,
             around: tuple[int, ...] = (), shown: int = -1) -> None:  # fmt: skip
-        """Adds a route that `function` answers, a method of `view` or a function that is given the request."""
-        analysis = self.analysis
-        info = analysis.functions[function]
-        made = view if isinstance(view, Made) else None
-        parameters = info.parameters[
-            (made is not None or (info.owner >= 0 and analysis.binding(info) != "static")) :
-        ]
-        request = made.keyword("request") if made is not None else view
-        assert not isinstance(request, Made)
-        context = analysis.context(info, made, {parameters[0][0]: request} if parameters else {})
+        """Adds a route that `function` answers: a method of `view`, or a function where that has no class."""
+        analysis, info, shown = self.analysis, self.analysis.functions[function], max(shown, -1)
+        is_method = info.owner >= 0 and analysis.binding(info) != "static"
+        bound = {p[0]: view.keyword("request") for p in info.parameters[is_method:][:1]}
+        context = analysis.context(info, view if view.owner >= 0 else None, bound)
         if pattern.guards:
             requests.guarded(analysis, context, " ".join(pattern.guards))
-        wrappers = (v for v in pattern.around if isinstance(v, FunctionRef))
+        wrappers = [v for v in pattern.around if isinstance(v, FunctionRef)]
         around += tuple(analysis.context(analysis.functions[w.index], w.receiver, {}).index for w in wrappers)
         shown = shown if shown >= 0 else function
-        self.found.setdefault(
-            (verb, pattern.route, context.index),
-            Route(
-                method=verb,
-                route=pattern.route,
-                function=shown,
-                context=context.index,
-                line=info.line,
-                around=(*around, *requests.middleware(analysis, verb)),
-                guards=tuple(dict.fromkeys((*pattern.guards, *guards))),
-                path_parts=tuple(_PART.findall(pattern.route)),
-                owner=owner if self.of_library(shown) else -1,
-            ),
-        )
+        route = Route(
+            verb, pattern.route, shown, context.index, info.line, (*around, *requests.middleware(analysis, verb)),
+            tuple(dict.fromkeys((*pattern.guards, *guards))), tuple(re.findall(r"\{(\w+)\}", pattern.route)),
+            owner=owner if self.of_library(shown) else -1,
+        )  # fmt: skip
+        self.found.setdefault((verb, pattern.route, context.index), route)
 
     def function(self, pattern: urls.Pattern, index: int) -> None:
         analysis, function = self.analysis, self.analysis.functions[index]
@@ -134,22 +112,14 @@ class Router:
             return
         analysis.decoration(function)
         verbs, is_rest = self.notes.get("django methods", {}).get(index, ((), False))
+        base = next((v.index for v in analysis.library["APIView"][1] if isinstance(v, ClassRef)), -1)
         for verb in verbs or _methods_in(function.statements()):
-            guards: tuple[str, ...] = tuple(self.notes.get("django guards", {}).get(index, ()))
-            around: tuple[int, ...] = ()
-            if is_rest:
-                base = next(v.index for v in analysis.library["APIView"][1] if isinstance(v, ClassRef))
-                view = self.made(base, verb, True)
-                around, guards = self.authenticated(view), guards or self.guards(base, verb, index)
-            request = one(External(f"{REST_REQUEST if is_rest else REQUEST}({verb})"))
-            asked = urls.Pattern(
-                pattern.route,
-                pattern.view,
-                (),
-                (*pattern.guards, *(guards if is_rest else ())),
-                pattern.around,
-            )
-            self.add(asked, verb, index, request, guards, -1, around)
+            guards = tuple(self.notes.get("django guards", {}).get(index, ()))
+            guards = self.guards(base, verb, index) if is_rest and not guards else guards
+            around = self.authenticated(self.made(base, verb, True)) if is_rest else ()
+            self.add(pattern, verb, index, self.made(-1, verb, is_rest), guards, -1, around)
+            if is_rest and guards:
+                requests.guarded(analysis, analysis.contexts[next(reversed(self.found))[2]], "")
 
     def view(
         self,
@@ -159,8 +129,7 @@ class Router:
         actions: dict[str, str],
     ) -> None:
         """The routes of a view class; `actions` are the methods of a view set by HTTP method."""
-        analysis = self.analysis
-        dispatch = analysis.method(index, "dispatch")
+        analysis, dispatch = self.analysis, self.analysis.method(index, "dispatch")
         if dispatch is None or analysis.modules[analysis.classes[index].module].is_test:
             return
         is_rest = any(analysis.classes[c].name == "APIView" for c in analysis.mro(index)[0])
@@ -171,7 +140,8 @@ class Router:
                 method = dispatch
             if method is None or (self.of_library(method) and not is_rest and verb not in ("GET", "POST")):
                 continue
-            view = self.made(index, verb, is_rest, handler if actions else "", handler, initial)
+            view = self.made(index, verb, is_rest, action=handler if actions else "", handler=handler)
+            view = Made(SELF, ("", 0), (), (*view.keywords, *initial), index)
             if self.of_library(method) and is_rest:
                 # `post` of the package calls `create` of the application
                 inner = [
@@ -186,26 +156,24 @@ class Router:
     def authenticated(self, view: Made) -> tuple[int, ...]:
         """REST framework finds out who asks before the view runs."""
         check = self.analysis.method(view.owner, "perform_authentication")
-        bound = {"request": view.keyword("request")}
+        assert check is not None
         return (
-            (self.analysis.context(self.analysis.functions[check], view, bound).index,)
-            if check is not None
-            else ()
+            self.analysis.context(
+                self.analysis.functions[check], view, {"request": view.keyword("request")}
+            ).index,
         )
 
     def guards(self, index: int, verb: str, method: int) -> tuple[str, ...]:
         """What demands an identity before a class-based view answers, as written."""
-        analysis = self.analysis
-        classes = analysis.mro(index)[0]
+        analysis, classes = self.analysis, self.analysis.mro(index)[0]
         found = [text for c in classes for text in self.notes.get("django class guards", {}).get(c, ())]
-        for info in (analysis.classes[c] for c in classes):
-            if info.module in self.notes["library modules"] and info.name.endswith(
-                ("RequiredMixin", "PassesTestMixin")
-            ):
-                found.append(info.name)
+        of_library = [
+            c for c in map(analysis.classes.__getitem__, classes) if c.module in self.notes["library modules"]
+        ]
+        found += [c.name for c in of_library if c.name.endswith(("RequiredMixin", "PassesTestMixin"))]
         names = [
-            analysis.classes[v.index].name
-            for v in listed(analysis, analysis.attribute_of(index, "permission_classes"))
+            analysis.classes[c].name
+            for c in listed(analysis, analysis.attribute_of(index, "permission_classes"))
         ]
         reading = verb == "GET" and any(name.endswith("ReadOnly") for name in names)
         found += [name for name in names if name != "AllowAny" and not reading]
@@ -227,32 +195,29 @@ def _methods_in(body: Node) -> list[str]:
     return [verb for verb in _VERBS if verb in found]
 
 
-def listed(analysis: "Analysis", values: Values) -> list[ClassRef]:
+def listed(analysis: "Analysis", values: Values) -> list[int]:
     """The classes in a list, or in the default of the settings that stands for it."""
-    found: list[ClassRef] = []
-    queue = list(values)
+    found, queue = set(), list(values)
     for value in queue:
         if isinstance(value, ClassRef):
-            found.append(value)
+            found.add(value.index)
         elif isinstance(value, External):
-            queue.extend(default(analysis, value.path))
+            queue.extend(_default(analysis, value.path))
         else:
             queue.extend(
                 v for part in (getattr(value, "items", NOTHING), *getattr(value, "parts", ())) for v in part
             )
-    return sorted(set(found), key=lambda v: v.index)
+    return sorted(found)
 
 
-def default(analysis: "Analysis", path: str) -> Values:
+def _default(analysis: "Analysis", path: str) -> Values:
     """`rest_framework.default.PERMISSION_CLASSES`: what the settings say."""
-    name = path.removeprefix("rest_framework.default.")
-    if name == path:
-        return NOTHING
-    said = settings.rest_default(analysis, f"DEFAULT_{name}")
+    name = path.removeprefix(_DEFAULT)
+    said = settings.rest_default(analysis, f"DEFAULT_{name}") if name != path else []
     if not said and name == "AUTHENTICATION_CLASSES":
         said = ["rest_framework.authentication.SessionAuthentication"]
     found = frozenset(v for dotted in said for v in settings.by_name(analysis, dotted))
-    return many(found) if name.endswith(("ES", "BACKENDS")) else found or one(Constant(None))
+    return many(found) if name.endswith("S") else found or one(Constant(None))
 
 
 # --- what class-based views do by themselves
@@ -262,13 +227,11 @@ def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | N
     """What `as_view(…)` and the request at hand give a view."""
     if not isinstance(value, Made) or value.path != SELF:
         return None
-    if name in ("args", "format", "format_kwarg", "kwargs"):
+    if name in ("args", "format", "kwargs"):
         return one(External("django.views.kwargs")) if name == "kwargs" else PLAIN
-    found = value.keyword(name) or frame.analysis.attribute_of(value.owner, name)
-    default_of = [
-        v for v in found if isinstance(v, External) and v.path.startswith("rest_framework.default.")
-    ]
-    return default(frame.analysis, default_of[0].path) if default_of else value.keyword(name) or None
+    said = value.keyword(name) or frame.analysis.attribute_of(value.owner, name)
+    paths = [v.path for v in said if isinstance(v, External) and v.path.startswith(_DEFAULT)]
+    return _default(frame.analysis, paths[0]) if paths else value.keyword(name) or None
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
@@ -284,10 +247,12 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
             or UNKNOWN
         )
     native = _NATIVE.get(path.removeprefix("django.views."))
-    if native is None:
-        return None
     views = [v for v in sorted(arguments.get(0), key=repr) if isinstance(v, Made)]
-    return join(*(native(frame, view, arguments.get(1), node) for view in views)) or UNKNOWN
+    return (
+        None
+        if native is None
+        else join(*(native(frame, v, arguments.get(1), node) for v in views)) or UNKNOWN
+    )
 
 
 def _own(frame: "Frame", view: Made, name: str, node: Node) -> Values:
@@ -297,7 +262,7 @@ def _own(frame: "Frame", view: Made, name: str, node: Node) -> Values:
     return attributes.get(frame, one(view), name, node) - one(Constant(None))
 
 
-def _answer(frame: "Frame", view: Made, given_values: Values, node: Node) -> Values:
+def _answer(frame: "Frame", view: Made, _: Values, node: Node) -> Values:
     """The handler of the request's method runs."""
     analysis, handler = frame.analysis, text_in(view.keyword("handler")) or ""
     method = analysis.method(view.owner, handler)
@@ -309,11 +274,11 @@ def _answer(frame: "Frame", view: Made, given_values: Values, node: Node) -> Val
     function = analysis.functions[method]
     frame.facts.include(analysis.decoration(function).facts)
     names = [p[0] for p in function.parameters[2:] if p[3] in (0, 2) and p[2] is None]
-    keywords = tuple((name, one(Argument(name))) for name in names)
-    return calls.call_method(frame, view, handler, Arguments((view.keyword("request"),), keywords, node))
+    parts = tuple((name, one(Argument(name))) for name in names)
+    return calls.call_method(frame, view, handler, Arguments((view.keyword("request"),), parts, node))
 
 
-def model_of(frame: "Frame", view: Made, node: Node) -> Model | None:
+def _model(frame: "Frame", view: Made, node: Node) -> Model | None:
     """The model that a generic view is about."""
     said = [*_own(frame, view, "model", node), *_own(frame, view, "queryset", node)]
     found = [queries.model_of(frame, v) if isinstance(v, Query) else frame.analysis.model(v) for v in said]
@@ -321,9 +286,11 @@ def model_of(frame: "Frame", view: Made, node: Node) -> Model | None:
     return next((m for m in found if isinstance(m, Model)), None)
 
 
-def _queryset(frame: "Frame", view: Made, given_values: Values, node: Node) -> Values:
-    found = [v for v in _own(frame, view, "queryset", node) if isinstance(v, Query)]
-    model = model_of(frame, view, node)
+def _queryset(frame: "Frame", view: Made, _: Values, node: Node) -> Values:
+    found, model = (
+        [v for v in _own(frame, view, "queryset", node) if isinstance(v, Query)],
+        _model(frame, view, node),
+    )
     if not found and model is not None:
         return one(queries.default(model))
     return join(*(calls.call_method(frame, query, "all", given(node)) for query in found)) or UNKNOWN
@@ -336,20 +303,22 @@ def _single(frame: "Frame", view: Made, found: Values, node: Node) -> Values:
     return join(*(calls.call_method(frame, v, "get", lookup) for v in found if isinstance(v, Query)))
 
 
+def _names(frame: "Frame", view: Made) -> set[str]:
+    return {frame.analysis.classes[c].name for c in frame.analysis.mro(view.owner)[0]}
+
+
 def _context(frame: "Frame", view: Made, said: Values, node: Node) -> Values:
     fields: dict[str, Values] = {"view": one(view)}
     for value in (*said, *_own(frame, view, "extra_context", node)):
         fields |= dict(value.fields) if isinstance(value, Mapping) else {}
-    names = {frame.analysis.classes[c].name for c in frame.analysis.mro(view.owner)[0]}
     for name, mixin in (("object", "SingleObjectMixin"), ("object_list", "MultipleObjectMixin")):
-        found = fields.get(name) or (
-            attributes.get(frame, one(view), name, node) if mixin in names else NOTHING
-        )
-        for value in (v for v in found if isinstance(v, Instance | Query)):
+        own = attributes.get(frame, one(view), name, node) if mixin in _names(frame, view) else NOTHING
+        found = fields.get(name) or own
+        for value in found:
             model = queries.model_of(frame, value) if isinstance(value, Query) else frame.analysis.row(value)
-            said_name = text_in(_own(frame, view, "context_object_name", node))
             if isinstance(model, Model):
-                fields[said_name or model.name + name[6:]] = fields[name] = found
+                told = text_in(_own(frame, view, "context_object_name", node))
+                fields[told or model.name + name[6:]] = fields[name] = found
     return one(Mapping(tuple(fields.items())))
 
 
@@ -357,10 +326,9 @@ def _render(frame: "Frame", view: Made, context: Values, node: Node) -> Values:
     names = _own(frame, view, "template_name", node)
     if frame.analysis.method(view.owner, "get_template_names") is not None:
         names = calls.call_method(frame, view, "get_template_names", given(node))
-    model = None if names else model_of(frame, view, node)
+    model = None if names else _model(frame, view, node)
     if model is not None:
-        ancestors = {frame.analysis.classes[c].name for c in frame.analysis.mro(view.owner)[0]}
-        known = next((suffix for name, suffix in _SUFFIXES.items() if name in ancestors), "")
+        known = next((suffix for name, suffix in _SUFFIXES.items() if name in _names(frame, view)), "")
         suffix = text_in(_own(frame, view, "template_name_suffix", node)) or known
         names = one(Constant(f"{model.label}/{model.name}{suffix}.html"))
     return pages.render(frame, names, context, view.keyword("request"), node)
@@ -374,23 +342,13 @@ def _page(frame: "Frame", view: Made, found: Values, node: Node) -> Values:
     return one(Page(frame.iterate(found, node)))
 
 
-def _form_class(frame: "Frame", view: Made, given_values: Values, node: Node) -> Values:
-    model = model_of(frame, view, node)
+def _form_class(frame: "Frame", view: Made, _: Values, node: Node) -> Values:
+    model = _model(frame, view, node)
     of_model = one(External(f"django.forms.ModelForm<{model.index}>")) if model is not None else UNKNOWN
     return _own(frame, view, "form_class", node) or of_model
 
 
-def _feed(frame: "Frame", view: Made, item: Values, node: Node) -> Values:
-    """Each item of a feed is asked for what its entry shows."""
-    frame.loops += 1
-    for name in ("item_title", "item_description", "item_link", "item_pubdate", "item_author_name"):
-        if frame.analysis.method(view.owner, name) is not None:
-            frame.consume(calls.call_method(frame, view, name, given(node, item)), node)
-    frame.loops -= 1
-    return PLAIN
-
-
 _NATIVE = {
     "answer": _answer, "queryset": _queryset, "single": _single, "context": _context, "render": _render, "page": _page,
-    "form_class": _form_class, "feed": _feed, "filtered": forms.filtered,
+    "form_class": _form_class, "filtered": forms.filtered,
 }  # fmt: skip
