@@ -87,7 +87,10 @@ def _draft_for_rejected(call: ToolCall, said: str) -> Draft | None:
         return _command_draft([call], tuple(words_said(said))) or _command_draft([call], ())
     if call.path:
         draft = _token_draft(said, [call]) if said else None
-        return draft or _path_draft(PurePosixPath(call.path.replace("\\", "/")).name, [call])
+        name = PurePosixPath(call.path.replace("\\", "/")).name
+        if draft is not None or not is_plain(name):
+            return draft
+        return _file_itself(name, rf"(?:^|[\\/]){escaped(name)}\Z").caught([call])
     return None
 
 
@@ -192,10 +195,6 @@ def _path_spoken_of(said: str, calls: Sequence[ToolCall]) -> Draft | None:
                 files = "[-_. ]?".join(re.escape(word) for word in gram)
                 return _file_itself("-".join(gram), files).caught(hits[::-1])
     return None
-
-
-def _path_draft(name: str, hits: Sequence[ToolCall]) -> Draft | None:
-    return _file_itself(name, rf"(?:^|[\\/]){escaped(name)}\Z").caught(hits) if is_plain(name) else None
 
 
 def _file_itself(name: str, files: str) -> Draft:
