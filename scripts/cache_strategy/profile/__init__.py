@@ -13,10 +13,7 @@ def profile(repo: Path, *, jobs: int = 2, progress: Callable[[str], None] | None
     """
     What the code of a repository reads, writes and depends on, per endpoint and function.
 
-    Args:
-        repo: a folder; every Python file below it is read, what cannot be read is listed as unread.
-        jobs: processes that parse, where there are many files.
-        progress: gets short lines about what is being done.
+    `jobs` processes parse where there are many files; `progress` gets short lines about what is being done.
 
     Raises:
         CacheStrategyError: `repo` is no folder.

@@ -1,33 +1,22 @@
 """
-Python syntax trees as small tuples: what the evaluation needs, in plain data that travels between processes.
-
-A tree of `ast` nodes is slow to move from a worker to its parent and large in memory. What is kept here is
-a tenth of it, made of str, int, bytes and tuples, so that `marshal` carries it.
+Python syntax trees as small tuples: what the evaluation needs, as plain data that `marshal` carries between processes.
 
 Expressions, the line second where there is one:
 
-    ("name", line, id)                       ("attr", line, base, name)
-    ("call", line, callee, args, keywords)   keywords: ((name or "", value), …), "" for **value
-    ("const", value)                         ("item", line, base, index)
-    ("seq", kind, items)                     kind: list, tuple, set
-    ("dict", line, keys, values)             a key None is **value
-    ("op", line, sign, items)                arithmetic, boolean and comparison
-    ("text", line, parts)                    f-string
-    ("comp", line, kind, elements, ((target, iterable, conditions), …))
-    ("lambda", line, index)                  ("star", value)
-    ("cond", test, this, that)               ("bind", line, name, value)
-    ("await", value)  ("yield", line, value) ("none",)
+    ("name", line, id)                      ("attr", line, base, name)      ("item", line, base, index)
+    ("call", line, callee, args, ((name or "" for **, value), …))           ("const", value)  ("none",)
+    ("seq", list|tuple|set|slice, items)    ("dict", line, keys or None for **, values)
+    ("op", line, sign, items)               ("text", line, parts)           ("cond", test, this, that)
+    ("comp", line, kind, elements, ((target, iterable, conditions), …))     ("lambda", line, index)
+    ("bind", line, name, value)  ("star", value)  ("await", value)  ("yield", line, value)
 
-Statements:
+Statements; ("def" | "class", line, index) point into the module's lists:
 
-    ("let", line, targets, value)            ("declare", line, target, annotation, value or None)
-    ("aug", line, target, value)             ("do", line, value)         ("return", line, value or None)
-    ("if", line, test, body, orelse)         ("for", line, target, iterable, body, orelse)
-    ("while", line, test, body, orelse)      ("with", line, ((value, target or None), …), body)
-    ("try", line, body, handlers, orelse, final)                         ("raise", line, value or None)
-    ("def", line, index)  ("class", line, index)                         indexes into the module's lists
-    ("import", line, name, dotted)           ("from", line, base, level, name, as_name)
-    ("del", line, targets)                   ("global", names)
+    ("let", line, targets, value)           ("declare", line, target, annotation, value or None)
+    ("aug", line, target, value)            ("do" | "return" | "raise", line, value)       ("del", line, targets)
+    ("if" | "while", line, test, body, orelse)              ("for", line, target, iterable, body, orelse)
+    ("with", line, ((value, target or None), …), body)      ("try", line, body, handlers, orelse, final)
+    ("import", line, name, dotted)  ("from", line, base, level, name, as_name)  ("global", names)
 """
 
 import ast
@@ -55,13 +44,11 @@ def lower(tree: ast.Module) -> Node:
     """
     (functions, classes, body): the whole module.
 
-    A function is (name, qualname, line, class index or -1, outer function index or -1, parameters, decorators,
-    annotation of the result or None, flags, body as marshalled statements, names it binds on self).
-    A parameter is (name, annotation or None, default or None, kind): kind 0 positional, 1 *args, 2 keyword
-    only, 3 **kwargs. Flags: 1 async, 2 generator.
-    A class is (name, qualname, line, outer function index or -1, bases, keywords, decorators, attributes, methods,
-    classes, statements): attributes are (name, value or None, annotation or None, line), methods and classes are
-    (name, index).
+    A function is (name, qualname, line, class index, outer function index, parameters, decorators, annotation of the
+    result, flags (1 async, 2 generator), marshalled body, names it binds on self), a parameter (name, annotation,
+    default, kind: 0 positional, 1 *args, 2 keyword only, 3 **kwargs), a class (name, qualname, line, outer function
+    index, bases, keywords, decorators, attributes (name, value, annotation, line), methods and classes (name, index),
+    statements). No index is -1.
     """
     lowering = _Lowering()
     body = lowering.statements(tree.body)

@@ -13,11 +13,10 @@ _Found = dict[tuple[str, int, str, WriterHow], set[str]]
 
 def writers_of(analysis: Analysis) -> tuple[Writer, ...]:
     """
-    The writers of production code, by place. `line` is that of the function's definition.
+    The writers of production code, by place.
 
-    A method of a mixin that writes whatever class it is called on (`save`) is listed with every table it was seen to
-    write, and so is each function that calls it on rows of a known class: there the table is decided. A function that
-    commits what functions below it have changed is a writer too: the statements run there.
+    A mixin's method that writes whatever class it is called on (`save`) has every table it was seen to write, and so has
+    each caller that decides the class. Who commits what functions below have changed is a writer too.
     """
     found: _Found = {}
     live = analysis.live_contexts()
