@@ -75,7 +75,7 @@ class Analysis:
         self.module_facts: dict[int, Facts] = {}
         self.notes: dict[str, dict[Any, Any]] = {}
         self.unread: dict[tuple[str, str], None] = {}
-        self.pages: dict[object, Facts] = {}
+        self.pages: dict[object, Any] = {}
         self.library: dict[str, tuple[tuple[str, ...], Values]] = {}
         self.solved = 0
         self.depth = 0

@@ -36,8 +36,6 @@ _FOLDERS = ("templates", "template", "jinja2")
 class Templates:
     """The template files of a repository, by the names under which `render_template` finds them."""
 
-    page: "type[Page]"
-
     def __init__(self, repo: Path) -> None:
         self.repo = repo
         self.files: dict[str, list[str]] = {}
@@ -70,15 +68,11 @@ class Templates:
                 full = self.repo / path
                 is_small = full.stat().st_size <= _LARGEST_BYTES
                 self.parsed[path] = (
-                    self.parse(full.read_text(encoding="utf-8", errors="replace")) if is_small else None
+                    parse(full.read_text(encoding="utf-8", errors="replace")) if is_small else None
                 )
             except OSError:
                 self.parsed[path] = None
         return self.parsed[path]
-
-    def parse(self, text: str) -> Node | None:
-        """The statements of a template; None where it cannot be parsed."""
-        return parse(text)
 
 
 def parse(text: str) -> Node | None:
@@ -102,7 +96,7 @@ def render(
     `variables` are those given to it, `outside` those of every template (request, session, globals).
     """
     frame.facts.renders = True
-    page = templates.page(frame, templates, variables, outside)
+    page = Page(frame, templates, variables, outside)
     if text is not None:
         page.run(parse(text) or ())
         return
@@ -226,7 +220,6 @@ class Page(Frame):
         return many(items) if name in _COLLECTING or name == "map" else PLAIN
 
 
-Templates.page = Page
 _STATEMENTS: dict[str, Callable[[Page, Node], None]] = {"other": Page.other, "macro": Page.macro}
 _EXPRESSIONS: dict[str, Callable[[Page, Node], Values]] = {"call": Page.called, "filter": Page.filtered}
 

@@ -87,7 +87,6 @@ framework = Framework(
         "rest_framework.routers.",
         "rest_framework_",
         "django.forms.Model",
-        "django_filters.",
     ),
     aliases=ALIASES,
     canonical=canonical,

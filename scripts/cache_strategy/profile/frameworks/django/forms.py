@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from cache_strategy.profile import attributes, calls
 from cache_strategy.profile.frameworks.django.knowledge import REST_REQUEST
 from cache_strategy.profile.lowering import Node
-from cache_strategy.profile.orms.django import queries, saving
+from cache_strategy.profile.orms.django import saving
 from cache_strategy.profile.orms.django.models import Model, user_model
 from cache_strategy.profile.plugins import Arguments, given
 from cache_strategy.profile.values import (
@@ -337,43 +337,3 @@ def _write(frame: "Frame", made: Made, rows: Values, node: Node) -> Values:
         ):
             saving.replace_between(frame, relation, node)
     return one(Instance(model.index))
-
-
-# --- filters of REST framework
-
-
-def filtered(frame: "Frame", view: Made, values: Values, node: Node) -> Values:
-    """A query set after a filter of a package: what the URL may filter by."""
-    names: list[str] = []
-    for name in ("search_fields", "filterset_fields", "filter_fields", "ordering_fields"):
-        said = frame.analysis.attribute_of(view.owner, name)
-        names += [
-            n
-            for v in said
-            for n in ([k for k, _ in v.fields] if isinstance(v, Mapping) else texts_in(one(v)))
-        ]
-    for value in (
-        v for n in ("filterset_class", "filter_class") for v in frame.analysis.attribute_of(view.owner, n)
-    ):
-        names += _of_filterset(frame, value.index, values, node) if isinstance(value, ClassRef) else []
-    if not names:
-        return values
-    frame.note_context("query", "", node)
-    lookups = Arguments((), tuple((n.lstrip("^=@$-"), PLAIN) for n in names), node)
-    return join(
-        *(queries.method(frame, v, "filter", lookups) if isinstance(v, Query) else one(v) for v in values)
-    )
-
-
-def _of_filterset(frame: "Frame", index: int, values: Values, node: Node) -> list[str]:
-    analysis, said = frame.analysis, meta(frame.analysis, index, "fields")
-    names = [*texts_in(said), *(n for v in said if isinstance(v, Mapping) for n, _ in v.fields)]
-    for ancestor in analysis.mro(index)[0]:
-        for name in analysis.classes[ancestor].attributes:
-            for made in analysis.class_attribute(ancestor, name):
-                if isinstance(made, Made) and made.path.startswith("django_filters."):
-                    names.append(text_in(made.keyword("field_name") or made.keyword("name")) or name)
-                    method = text_in(made.keyword("method")) or ""
-                    if analysis.method(index, method) is not None:
-                        calls.call_method(frame, Instance(index), method, given(node, values, PLAIN, PLAIN))
-    return names

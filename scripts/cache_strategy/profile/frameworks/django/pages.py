@@ -1,4 +1,4 @@
-"""Django's templates: read as statements and evaluated; `render` and its like, tags and filters, context processors."""
+"""Django's templates, read tag by tag: what they show is looked up, tags of the application are called."""
 
 import re
 from pathlib import Path
@@ -35,209 +35,142 @@ if TYPE_CHECKING:
 
 PAGINATOR, LIBRARY = "django.core.paginator.Paginator()", "django.template.Library()"
 _TAGS, _PROCESSORS = "django tags", "flask context processors"
-_TOKEN = re.compile(r"\{%-?\s*(.*?)\s*-?%\}|\{\{\s*(.*?)\s*\}\}|\{#.*?#\}", re.S)
+_TOKEN = re.compile(r"\{%-?\s*(.*?)\s*-?%\}|\{\{\s*(.*?)\s*\}\}", re.S)
+_COMMENT = re.compile(r"\{#.*?#\}|\{% *comment.*?endcomment *%\}", re.S)
 _WORD = re.compile(r"""((?:[^\s"']|"[^"]*"|'[^']*')+)""")
 _PIPE = re.compile(r"""\|(?=(?:[^"']|"[^"]*"|'[^']*')*$)""")
-_OPERATORS = frozenset("and or not in is == != < > <= >=".split())
+_NAME = re.compile(r"[^\W\d]\w*(?:\.\w+)*$")
 _SKIPPED = frozenset(
-    "load url static cycle spaceless autoescape templatetag verbatim block filter widthratio".split()
+    "load url static spaceless autoescape verbatim block in and or not is else empty as".split()
 )
-_WITH_BODY = frozenset("for if with cache blocktrans blocktranslate ifchanged comment language".split())
 _NOTED = {"csrf_token": "session", "now": "time", "trans": "locale", "translate": "locale", "blocktrans": "locale",
-          "blocktranslate": "locale", "get_current_language": "locale", "cache": "cache"}  # fmt: skip
+          "blocktranslate": "locale", "get_current_language": "locale"}  # fmt: skip
 _OF_REQUEST = {"request": "", "user": ".user", "perms": ".user", "LANGUAGE_CODE": ".LANGUAGE_CODE"}
 
 
-class _Parser:
-    """The tokens of one template and where the reader stands."""
+class _Rendering:
+    """The evaluation of one page; `names` are the variables that were looked up, with what they were."""
 
-    def __init__(self, text: str) -> None:
-        self.tokens = [(m[1], m[2], text.count("\n", 0, m.start()) + 1) for m in _TOKEN.finditer(text)]
-        self.at = 0
-
-    def body(self, *ends: str) -> Node:
-        """The statements up to one of the tags `ends`."""
-        made: list[Node] = []
-        while self.at < len(self.tokens):
-            tag, shown, line = self.tokens[self.at]
-            name, *words = _WORD.findall(tag) if tag else ("",)
-            if name and name in ends:
-                break
-            self.at += 1
-            if shown:
-                made.append(("do", line, ("op", line, "not", (_expression(shown, line),))))
-            if name:
-                made.extend(self.statement(name, words, line))
-        return tuple(made)
-
-    def statement(self, name: str, words: list[str], line: int) -> list[Node]:
-        noted = [("note", line, _NOTED[name], name, tuple(words))] if name in _NOTED else []
-        if name in _WITH_BODY:
-            ends = (f"end{name}", "empty" if name == "for" else "else", "elif")
-            body, rest = self.body(*ends), ()
-            while self.at < len(self.tokens) and not self.tokens[self.at][0].startswith("end"):
-                again = self.tokens[self.at][0].split()[1:]
-                self.at += 1
-                rest += (_test(again, line), *self.body(*ends))
-            self.at += 1
-            if name == "for" and "in" in words:
-                place = words.index("in")
-                names = tuple(("name", line, n) for part in words[:place] for n in part.split(",") if n)
-                target = names[0] if len(names) == 1 else ("seq", "tuple", names)
-                body = (("let", line, (("name", line, "forloop"),), ("const", 0)), *body)
-                return [("for", line, target, _expression(words[place + 1], line), body, rest)]
-            if name == "comment":
-                return []
-            first = [_test(words, line)] if name == "if" else _named(words, line)
-            return (
-                [*noted, *first, ("if", line, ("const", 0), body, rest)]
-                if name == "if"
-                else [*noted, *first, *body, *rest]
-            )
-        if name in ("include", "extends") and words:
-            return [*_named(words[1:], line), ("other", line, _expression(words[0], line), ())]
-        if noted or name in _SKIPPED or name.startswith("end"):
-            return noted
-        if name == "regroup" and len(words) > 4:
-            group = ("dict", line, (("const", "list"),), (_expression(words[0], line),))
-            return [("let", line, (("name", line, words[4]),), ("seq", "list", (group,)))]
-        return [("tag", line, name, tuple(words))]
-
-
-def _named(words: list[str], line: int) -> list[Node]:
-    """`a=b c=d` and `b as a`."""
-    pairs = [w.partition("=")[::2] for w in words if "=" in w]
-    pairs += [(words[i + 1], words[i - 1]) for i, w in enumerate(words[:-1]) if w == "as" and i]
-    return [("let", line, (("name", line, name),), _expression(text, line)) for name, text in pairs]
-
-
-def _test(words: list[str], line: int) -> Node:
-    return ("do", line, ("op", line, "<", tuple(_expression(w, line) for w in words if w not in _OPERATORS)))
-
-
-def _expression(text: str, line: int) -> Node:
-    first, *filters = _PIPE.split(text.strip())
-    made = _operand(first.strip(), line)
-    for name, _, argument in (part.strip().partition(":") for part in filters):
-        made = ("filter", line, name, made, (_operand(argument, line),) if argument else (), ())
-    return made
-
-
-def _operand(text: str, line: int) -> Node:
-    if text[:1] in ("'", '"', "_") and text[-1:] in ("'", '"', ")"):
-        return ("const", text.strip("_()").strip("'\""))
-    name, *parts = text.split(".")
-    if not name.isidentifier() or name in ("True", "False", "None"):
-        return ("const", 0)
-    made: Node = ("name", line, name)
-    for part in parts:
-        made = ("item", line, made, ("const", int(part))) if part.isdigit() else ("attr", line, made, part)
-    return made
-
-
-class Pages(templates.Templates):
-    """The templates of a Django project."""
-
-    def __init__(self, repo: Path) -> None:
-        super().__init__(repo)
-        self.used: dict[str, tuple[str, ...]] = {}
-
-    def parse(self, text: str) -> Node | None:
-        return _Parser(text).body()
-
-    def names(self, path: str) -> tuple[str, ...]:
-        """The variables that a template and those that it includes use."""
-        if path not in self.used:
-            self.used[path] = ()
-            found: set[str] = set()
-            queue: list[object] = [self.statements(path) or ()]
-            for node in queue:
-                if isinstance(node, tuple):
-                    queue.extend(node)
-                    if node[:1] == ("name",):
-                        found.add(str(node[2]))
-                    elif node[:1] == ("tag",):
-                        found.update(re.findall(r"[a-zA-Z_]\w*", " ".join(node[3])))
-                    elif node[:1] == ("other",) and node[2][0] == "const":
-                        inner = self.find(str(node[2][1]), path)
-                        found.update(self.names(inner) if inner is not None else ())
-            self.used[path] = tuple(sorted(found))
-        return self.used[path]
-
-
-class DjangoPage(templates.Page):
-    """A page of Django's: what can be called is called, tags are functions."""
-
-    def run(self, statements: Node) -> bool:
-        for statement in statements:
-            own = {"tag": self.tag, "note": self.note}.get(statement[0])
-            if own is not None:
-                own(statement)
-            else:
-                super().run((statement,))
-        return False
-
-    def expression(self, node: Node) -> Values:
-        if node[0] in ("attr", "name"):
-            return attributes.touched(self, self.dotted(node), node)
-        return super().expression(node)
-
-    def dotted(self, node: Node) -> Values:
-        """`row.author.posts.all`."""
-        if node[0] == "attr":
-            base = self.dotted(node[2]) if node[2][0] in ("attr", "name") else self.expression(node[2])
-            found = attributes.get(self, attributes.resolved(self, base, node[2]), node[3], node)
-        else:
-            found = self.name(node[2])
-        for value in found:
-            if isinstance(value, FunctionRef | Method):
-                found = join(found - one(value), calls.call_value(self, value, given(node)))
-            elif isinstance(value, Made) and forms.is_form(value):
-                forms.show(self, value, node)
-        return found
+    def __init__(self, frame: "Frame", files: templates.Templates, variables: dict[str, Values]) -> None:
+        self.frame = frame
+        self.files = files
+        self.variables = variables
+        self.stack: list[str] = []
 
     def template(self, path: str) -> None:
-        """A template that shows the same of the same variables is evaluated once."""
-        names = self.templates.names(path) if isinstance(self.templates, Pages) else ()
-        key = (path, self.loops > 0, tuple((n, self.env.get(n) or self.outside.get(n)) for n in names))
-        outer, self.facts = self.facts, self.analysis.pages.get(key) or Facts()
-        if key not in self.analysis.pages:
-            super().template(path)
-            self.analysis.pages[key] = self.facts
-        outer.include(self.facts)
-        self.facts = outer
+        """A template that is shown again with the same variables is evaluated once."""
+        pages, frame = self.frame.analysis.pages, self.frame
+        key = (path, frame.loops > 0)
+        facts, asked = pages.get(key, (Facts(), None))
+        same = asked is not None and all(self.variables.get(name) == asked[name] for name in asked)
+        outer, frame.facts = frame.facts, facts if same else Facts()
+        if not same and path not in self.stack and len(self.stack) < 20:
+            self.stack.append(path)
+            before, frame.place = frame.place, path
+            text = (self.files.repo / path).read_text(encoding="utf-8", errors="replace")
+            start, text = dict(self.variables), _COMMENT.sub(lambda m: "\n" * m[0].count("\n"), text)
+            tokens = [(m[1], m[2], text.count("\n", 0, m.start()) + 1) for m in _TOKEN.finditer(text)]
+            for tag, shown, line in tokens:
+                if shown:
+                    frame.consume(self.expression(shown, line), ("name", line, shown))
+                else:
+                    self.tag(*_WORD.findall(tag), line=line)
+            used = {
+                part.partition(".")[0]
+                for tag, shown, _ in tokens
+                for part in re.findall(r"[\w.]+", tag or shown)
+            }
+            frame.place = before
+            self.stack.pop()
+            pages[key] = frame.facts, {name: start[name] for name in used if name in start}
+        outer.include(frame.facts)
+        frame.facts = outer
 
-    def note(self, node: Node) -> None:
-        _, line, kind, name, words = node
-        if kind == "cache":
-            text = f"{{% cache {' '.join(words)} %}}"
-            self.analysis.notes.setdefault("caches", {})[self.place, line, text] = None
-        elif kind != "locale" or requests.is_localized(self.analysis):
-            self.note_context(kind, name if kind == "session" else "", ("name", line, name))
-
-    def tag(self, node: Node) -> None:
-        """A tag of the application: its function runs, its template is shown."""
-        _, line, name, words = node
+    def tag(self, name: str = "", *words: str, line: int) -> None:
+        env, node, frame = self.variables, ("name", line, name), self.frame
+        pairs = [
+            (w.partition("=")[0], w.partition("=")[2]) for w in words if "=" in w and w[0] not in "=!<>\"'"
+        ]
         place = words.index("as") if "as" in words[:-1] else len(words)
-        positional = [self.expression(_expression(w, line)) for w in words[:place] if "=" not in w]
-        pairs = [w.partition("=")[::2] for w in words[:place] if "=" in w]
-        keywords = tuple((name, self.expression(_expression(text, line))) for name, text in pairs)
-        variables, found = {**self.outside, **self.env}, NOTHING
-        for value in self.analysis.stored(_TAGS, name):
-            takes, template = self.analysis.notes[_TAGS].get((name, value), (False, ""))
-            context = [one(Mapping(tuple(i for i in variables.items() if i[0][:1] != "|")))] if takes else []
-            arguments = Arguments((*context, *positional), keywords, ("name", line, name))
-            found = join(found, calls.call_value(self, value, arguments))
-            path = self.templates.find(template, self.place) if template else None
-            if path is not None:
-                before, shown = self.env, [v.fields for v in found if isinstance(v, Mapping)]
-                self.env = {**before, **dict(f for fields in shown for f in fields)}
-                self.template(path)
-                self.env = before
-        self.env |= dict.fromkeys(words[place + 1 :], found or PLAIN)
+        if name == "for" and "in" in words[:-1]:
+            at = words.index("in")
+            items = frame.iterate(self.expression(words[at + 1], line), node)
+            names = [n for w in words[:at] for n in w.split(",") if n]
+            env |= {n: items if len(names) == 1 else frame.iterate(items, node) for n in names}
+            frame.loops += 1
+        elif name == "endfor":
+            frame.loops = max(0, frame.loops - 1)
+        elif name == "cache":
+            text = f"{{% cache {' '.join(words)} %}}"
+            frame.analysis.notes.setdefault("caches", {})[frame.place, line, text] = None
+        elif name in _NOTED and (_NOTED[name] != "locale" or requests.is_localized(frame.analysis)):
+            frame.note_context(_NOTED[name], name if name == "csrf_token" else "", node)
+        elif frame.analysis.stored(_TAGS, name):
+            found = self.call(name, [w for w in words[:place] if "=" not in w], pairs, line)
+            env |= dict.fromkeys(words[place + 1 :], found or PLAIN)
+        elif name not in _SKIPPED and not name.startswith("end"):
+            env |= {target: self.expression(text, line) for target, text in pairs}
+            values = [self.expression(w, line) for w in words if "=" not in w and w not in _SKIPPED]
+            env |= {target: values[0] for target in words[place + 1 :] if values}
+            for value in values:
+                frame.consume(value, node)
+            if name in ("include", "extends") and words:
+                self.inner(words[0].strip("'\""))
 
+    def inner(self, name: str) -> None:
+        path = self.files.find(name, self.frame.place)
+        if path is not None:
+            self.template(path)
 
-Pages.page = DjangoPage
+    def call(self, name: str, words: list[str], pairs: list[tuple[str, str]], line: int) -> Values:
+        """A tag of the application: its function runs, its template is shown."""
+        frame, found = self.frame, NOTHING
+        positional = [self.expression(w, line) for w in words]
+        keywords = tuple((key, self.expression(text, line)) for key, text in pairs)
+        for value in frame.analysis.stored(_TAGS, name):
+            takes, template = frame.analysis.notes[_TAGS].get((name, value), (False, ""))
+            own = tuple(item for item in self.variables.items() if item[0][:1] != "|")
+            context = [one(Mapping(own))] if takes else []
+            called = Arguments((*context, *positional), keywords, ("name", line, name))
+            found = join(found, calls.call_value(frame, value, called))
+            before = dict(self.variables)
+            self.variables |= dict(f for v in found if isinstance(v, Mapping) for f in v.fields)
+            self.inner(template)
+            self.variables = before
+        return found
+
+    def expression(self, text: str, line: int) -> Values:
+        """`row.author.posts.all|first`: what can be called is called."""
+        frame, (first, *filters) = self.frame, _PIPE.split(text.strip())
+        node: Node = ("name", line, first.partition(".")[0])
+        values = self.variables.get(node[2], NOTHING) if _NAME.match(first) else PLAIN
+        for part in (None, *first.split(".")[1:]) if values is not PLAIN else ():
+            if part is not None:
+                node = ("attr", line, node, part)
+                base = attributes.resolved(frame, values, node[2])
+                values = (
+                    frame.iterate(base, node) if part.isdigit() else attributes.get(frame, base, part, node)
+                )
+            for value in values:
+                if isinstance(value, FunctionRef | Method):
+                    values = join(values - one(value), calls.call_value(frame, value, given(node)))
+                elif isinstance(value, Made) and forms.is_form(value):
+                    forms.show(frame, value, node)
+        values = attributes.touched(frame, values, node)
+        for name, _, argument in (part.strip().partition(":") for part in filters):
+            said = [self.expression(argument, line)] if argument else []
+            for value in frame.analysis.stored(_TAGS, f"|{name}"):
+                calls.call_value(frame, value, given(node, values, *said))
+            if name not in ("default", "default_if_none"):
+                items = frame.iterate(values, node)
+                values = (
+                    items
+                    if name in ("first", "last", "random")
+                    else many(items)
+                    if name in ("slice", "dictsort")
+                    else PLAIN
+                )
+        return values
 
 
 def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | None:
@@ -297,23 +230,23 @@ def _take(frame: "Frame", kind: str, name: str, values: Values, arguments: Argum
 
 def render(frame: "Frame", names: Values, context: Values, request: Values, node: Node) -> Values:
     """Notes what a template shows; a template whose name is not known may show everything that it is given."""
-    analysis, variables = frame.analysis, dict(f for v in context if isinstance(v, Mapping) for f in v.fields)
-    kept = analysis.notes.setdefault("templates", {})
+    analysis, kept = frame.analysis, frame.analysis.notes.setdefault("templates", {})
     dotted = [n for n in settings.names_in(analysis, "TEMPLATES", "TEMPLATE_CONTEXT_PROCESSORS") if "." in n]
-    if "django" not in kept:
-        is_jinja = any("jinja" in name.lower() for name in dotted)
-        kept["django"] = (templates.Templates if is_jinja else Pages)(Path(str(kept["repo"])))
-    # what every template sees: the request, who asks, filters, what context processors give
+    files = kept["all"] = kept.get("all") or templates.Templates(Path(str(kept["repo"])))
+    # what every template sees: the request, who asks, what context processors give
     outside = {name: one(External(f"{REQUEST}(){part}")) for name, part in _OF_REQUEST.items()}
     outside["request"] = frozenset(v for v in request if isinstance(v, External)) or outside["request"]
     outside["messages"] = one(External("django.contrib.messages.get_messages"))
-    outside |= {
-        name: analysis.stored(_TAGS, name) for name, _ in analysis.notes.get(_TAGS, ()) if name[0] == "|"
-    }
     for name, value in ((n, v) for n in dotted for v in settings.by_name(analysis, n)):
         if isinstance(value, FunctionRef):
             analysis.store(_PROCESSORS, name, one(value))
             found = calls.call_value(frame, value, given(node, outside["request"]))
             outside |= dict(f for v in found if isinstance(v, Mapping) for f in v.fields)
-    templates.render(frame, kept["django"], texts_in(names), variables, outside, node)
+    variables = dict(f for v in context if isinstance(v, Mapping) for f in v.fields)
+    path = next((p for n in texts_in(names) if (p := files.find(n, frame.module.path))), None)
+    if path is None or any("jinja" in name.lower() for name in dotted):
+        templates.render(frame, files, texts_in(names), variables, outside, node)
+    else:
+        frame.facts.renders = True
+        _Rendering(frame, files, {**outside, **variables}).template(path)
     return one(External("django.shortcuts.render()"))

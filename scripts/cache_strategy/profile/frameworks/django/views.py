@@ -350,5 +350,5 @@ def _form_class(frame: "Frame", view: Made, _: Values, node: Node) -> Values:
 
 _NATIVE = {
     "answer": _answer, "queryset": _queryset, "single": _single, "context": _context, "render": _render, "page": _page,
-    "form_class": _form_class, "filtered": forms.filtered,
+    "form_class": _form_class,
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """What Django itself does, in Python, and the settings of the project."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from cache_strategy.syntax.module import parse
 if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
 
+_GENERICS = "Create List Retrieve Update Destroy ListCreate RetrieveUpdate RetrieveDestroy RetrieveUpdateDestroy".split()
 _TELLING = set(
     "INSTALLED_APPS MIDDLEWARE MIDDLEWARE_CLASSES ROOT_URLCONF AUTH_USER_MODEL REST_FRAMEWORK".split()
 )
@@ -35,7 +37,11 @@ def start(analysis: "Analysis") -> None:
     if roots.isdisjoint(("django", "rest_framework")):
         return
     for file in sorted((Path(__file__).parent / "library").glob("*.txt")):
-        _add(analysis, file.stem, file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8")
+        for name in _GENERICS if file.stem == "rest" else ():
+            bases = "".join(f"_{part}, {part}ModelMixin, " for part in re.findall("[A-Z][a-z]+", name))
+            text += f"\n\nclass {name}APIView({bases}GenericAPIView):\n    pass\n"
+        _add(analysis, file.stem, text)
     nodes: dict[str, list[Node]] = {}
     values: dict[str, Values] = {}
     analysis.notes |= {"django": {"nodes": nodes, "settings": values}, "django models": {}}
