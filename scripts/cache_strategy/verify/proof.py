@@ -4,7 +4,7 @@ import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 from urllib.parse import urlsplit
 
 from cache_strategy.model.contract import Contract, Entry
@@ -110,11 +110,8 @@ def _check_redis(redis_url: str | None) -> None:
     import redis
 
     try:
-        client: Any = redis.Redis.from_url(redis_url, socket_connect_timeout=3, socket_timeout=3)
-        try:
+        with redis.Redis.from_url(redis_url, socket_connect_timeout=3, socket_timeout=3) as client:
             client.ping()
-        finally:
-            client.close()
     except (redis.RedisError, ValueError) as error:
         place = urlsplit(redis_url)
         shown = f"{place.scheme}://{place.hostname or ''}{f':{place.port}' if place.port else ''}{place.path}"
@@ -151,18 +148,11 @@ def _summary(recorded: Recorded) -> str:
 
 
 def _without_proof(command: Sequence[str], entries: Sequence[Entry], run: Run, folder: Path) -> Verdict:
-    note = (
-        f"The command fails with caches off (exit code {run.exit_code}): the proof needs one that passes. "
-        f"Its output: {folder / 'output.txt'}"
-    )
+    said = f"The command fails with caches off (exit code {run.exit_code}): the proof needs one that passes."
     hint = "The command fails with caches off; make it pass first."
-    return Verdict(
-        ok=False,
-        command=tuple(command),
-        entries=tuple(EntryVerdict(id=entry.id, verdict="untested", hits=0, hint=hint) for entry in entries),
-        runs=(run,),
-        notes=(note,),
-    )
+    untested = tuple(EntryVerdict(id=entry.id, verdict="untested", hits=0, hint=hint) for entry in entries)
+    notes = (f"{said} Its output: {folder / 'output.txt'}",)
+    return Verdict(ok=False, command=tuple(command), entries=untested, runs=(run,), notes=notes)
 
 
 def _verdict(
@@ -198,15 +188,13 @@ def _verdict(
 
 
 def _judge(entry: Entry, traces: Mapping[Mode, Trace], notes: list[str]) -> EntryVerdict:
-    oracle = traces["oracle"]
-    events = [event for event in oracle.cache_events if event.entry == entry.id]
-    judgement = judge(entry, oracle)
+    judgement = judge(entry, traces["oracle"])
     notes.extend(f"{entry.id}: {note}" for note in judgement.notes)
     before, after = before_and_after(entry, traces["off"], traces["on"])
+    word: Literal["proven", "refuted", "untested"] = "proven" if judgement.hits else "untested"
+    events = [event for event in traces["oracle"].cache_events if event.entry == entry.id]
     if judgement.mismatches:
-        word: Literal["proven", "refuted", "untested"] = "refuted"
-    else:
-        word = "proven" if judgement.hits else "untested"
+        word = "refuted"
     return EntryVerdict(
         id=entry.id,
         verdict=word,

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import redis
+
 from cache_strategy.model.errors import CacheStrategyError
 
 START_SECONDS = 15.0
@@ -84,14 +86,11 @@ def _free_port() -> int:
 
 
 def _answers(process: "subprocess.Popen[bytes]", port: int) -> bool:
-    end = time.monotonic() + START_SECONDS
-    while time.monotonic() < end and process.poll() is None:
-        try:
-            with socket.create_connection(("127.0.0.1", port), timeout=1) as connection:
-                connection.sendall(b"PING\r\n")
-                if connection.recv(16).startswith(b"+PONG"):
-                    return True
-        except OSError:
-            pass
-        time.sleep(POLL_SECONDS)
+    with redis.Redis(port=port, socket_timeout=1) as client:
+        end = time.monotonic() + START_SECONDS
+        while time.monotonic() < end and process.poll() is None:
+            try:
+                return bool(client.ping())
+            except redis.RedisError:
+                time.sleep(POLL_SECONDS)
     return False
