@@ -82,6 +82,27 @@ def test_an_edit_is_recognised_and_so_is_its_absence():
         assert not is_untouched(edited)
 
 
+def test_how_old_an_answer_may_be_is_asked_once_for_each_kind_of_data():
+    entries = [
+        dataclasses.replace(ENTRY, id=name, data=data, staleness_source=source)
+        for name, data, source in (
+            ("me", "profile", "assumed"),
+            ("user", "profile", "assumed"),
+            ("tags", "reference", "assumed"),
+            ("orders", "other", "confirmed"),
+        )
+    ]
+    text = render(dataclasses.replace(CONTRACT, entries=tuple(entries)))
+    asked = [line for line in text.splitlines() if "is usual" in line]
+    assert asked == ["#   profile, 300 is usual: me, user", "#   reference, 86400 is usual: tags"]
+    assert "seconds old" not in render(dataclasses.replace(CONTRACT, entries=(entries[3],)))
+
+
+def test_a_contract_without_entries_says_what_stands_against_the_first_candidates():
+    text = render(dataclasses.replace(CONTRACT, entries=()))
+    assert "#   shop/views.py:me: per user\nentries: []" in text
+
+
 def event(writer: str, *tables: str, writes: str = "orm") -> Invalidator:
     return Invalidator(writer=f"shop/accounts.py:{writer}", tables=tables, how="event", writes=writes)
 

@@ -9,6 +9,8 @@ MOST_ENTRIES = 25
 
 def reason_against(candidate: Candidate) -> str | None:
     """Why a candidate does not become an entry, None when it may."""
+    if candidate.against:
+        return candidate.against
     if candidate.path.startswith("<"):
         return "is code of the framework, which several routes share; a view of the application's own can be kept"
     if UNKNOWN_TABLE in candidate.reads:

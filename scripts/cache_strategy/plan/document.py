@@ -14,6 +14,7 @@ from cache_strategy.model.contract import Contract, Entry, Invalidator
 from cache_strategy.model.document import from_data, to_data
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.plan.invalidation import all_writers, writers_of
+from cache_strategy.plan.ttl import KINDS, OTHER
 
 FILE_NAME = "cache-strategy.yaml"
 FINGERPRINT = re.compile(r"^# fingerprint: ([0-9a-f]{16})$", re.M)
@@ -77,9 +78,37 @@ def render(contract: Contract) -> str:
         if data.get(name) or name in ("entries", "infrastructure"):
             section = {name: _laid_out(data[name], name)}
             body = yaml.dump(section, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=140)
-            parts.append(f"\n# {comment}\n{body}")
+            more = _questions(contract) if name == "entries" else ""
+            parts.append(f"\n# {comment}\n{more}{body}")
     text = "".join(parts)
     return f"{HEADER}# fingerprint: {_fingerprint(text)}\n{text}"
+
+
+def _questions(contract: Contract) -> str:
+    """What only a person can answer, once for each kind of data; of a contract without entries, what stands against them."""
+    if not contract.entries:
+        best = [f"#   {item.target}: {' '.join(item.reason.split())}" for item in contract.rejected[:3]]
+        return (
+            "\n".join(("# Nothing is kept. What stands against the first candidates:", *best, ""))
+            if best
+            else ""
+        )
+    groups: dict[str, list[str]] = {}
+    for entry in contract.entries:
+        if entry.staleness_source == "assumed":
+            groups.setdefault(entry.data or OTHER.name, []).append(entry.id)
+    usual = {kind.name: kind.ttl_seconds for kind in (*KINDS, OTHER)}
+    asked = [
+        f"#   {name}, {usual.get(name, OTHER.ttl_seconds)} is usual: {', '.join(ids)}"
+        for name, ids in groups.items()
+    ]
+    return (
+        "\n".join(
+            ("# How many seconds old may an answer be? Nobody has said for these kinds of data:", *asked, "")
+        )
+        if asked
+        else ""
+    )
 
 
 def is_untouched(text: str) -> bool:
