@@ -11,7 +11,6 @@ Why is this bad
 
 Example
     from django.core.cache import cache
-
     def popular():
         found = cache.get("popular")
         found = None
@@ -22,7 +21,6 @@ Example
 
 Use instead
     from django.core.cache import cache
-
     def popular():
         found = cache.get("popular")
         if found is None:

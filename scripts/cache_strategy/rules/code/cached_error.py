@@ -10,9 +10,7 @@ Why is this bad
     expires.
 
 Example
-    from app import cache
     import requests
-
     def rates():
         response = requests.get(RATES_URL, timeout=5)
     -    response.raise_for_status()
@@ -20,9 +18,7 @@ Example
         return response.json()
 
 Use instead
-    from app import cache
     import requests
-
     def rates():
         response = requests.get(RATES_URL, timeout=5)
     -    response.raise_for_status()

@@ -8,15 +8,12 @@ Why is this bad
     Whoever loses a right keeps it until the entry expires, and nobody thinks of the cache when rights are taken away.
 
 Example
-    from app import cache
-
     @cache.memoize(3600)
     def can_edit(user_id, page_id):
         return Membership.query.filter_by(user=user_id, page=page_id).count() > 0
 
 Use instead
     from flask import g
-
     def can_edit(user_id, page_id):
         if "pages" not in g:
             g.pages = pages_of(user_id)

@@ -11,7 +11,6 @@ Why is this bad
 
 Example
     from django.core.cache import cache
-
     def rename(product, name):
         product.name = name
         cache.delete(f"product:{product.pk}")
@@ -20,7 +19,6 @@ Example
 Use instead
     from django.core.cache import cache
     from django.db import transaction
-
     def rename(product, name):
         product.name = name
         product.save()

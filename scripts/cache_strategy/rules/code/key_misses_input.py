@@ -9,8 +9,6 @@ Why is this bad
     The first caller's argument decides what all others get.
 
 Example
-    from app import cache
-
     def reviews(book_id, language):
         found = cache.get(f"reviews:{book_id}")
         if found is None:
@@ -19,8 +17,6 @@ Example
         return found
 
 Use instead
-    from app import cache
-
     def reviews(book_id, language):
         found = cache.get(f"reviews:{book_id}:{language}")
         if found is None:

@@ -9,14 +9,12 @@ Why is this bad
 
 Example
     import functools
-
     @functools.lru_cache
     async def rates(day):
         return await load_rates(day)
 
 Use instead
     from async_lru import alru_cache
-
     @alru_cache(maxsize=100, ttl=300)
     async def rates(day):
         return await load_rates(day)

@@ -11,7 +11,6 @@ Why is this bad
 
 Example
     import functools
-
     class Report:
         @functools.lru_cache(maxsize=None)
         def rows(self):
@@ -19,7 +18,6 @@ Example
 
 Use instead
     import functools
-
     class Report:
         @functools.cached_property
         def rows(self):

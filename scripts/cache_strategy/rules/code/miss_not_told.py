@@ -10,14 +10,12 @@ Why is this bad
 
 Example
     from django.core.cache import cache
-
     def names():
         found = cache.get("names")
         return found["first"], found["last"]
 
 Use instead
     from django.core.cache import cache
-
     def names():
         found = cache.get("names")
         if found is None:

@@ -9,8 +9,6 @@ Why is this bad
     A value without a lifetime stays wrong until somebody notices, and keys that are never read again fill the memory.
 
 Example
-    from app import cache
-
     def rates(country):
         found = cache.get(f"rates:{country}")
         if found is None:
@@ -20,8 +18,6 @@ Example
         return found
 
 Use instead
-    from app import cache
-
     def rates(country):
         found = cache.get(f"rates:{country}")
         if found is None:

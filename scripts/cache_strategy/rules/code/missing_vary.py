@@ -12,7 +12,6 @@ Why is this bad
 
 Example
     from django.views.decorators.vary import vary_on_headers
-
     -@vary_on_headers("Accept")
     def author(request, pk):
         if wants_json(request):
@@ -21,7 +20,6 @@ Example
 
 Use instead
     from django.views.decorators.vary import vary_on_headers
-
     -@vary_on_headers("Accept")
     +@vary_on_headers("Accept", "Accept-Language")
     def author(request, pk):

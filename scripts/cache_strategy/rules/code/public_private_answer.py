@@ -12,7 +12,6 @@ Why is this bad
 Example
     from django.contrib.auth.decorators import login_required
     from django.views.decorators.cache import cache_control
-
     @login_required
     @cache_control(public=True, max_age=3600)
     def invoice(request, number):
@@ -21,7 +20,6 @@ Example
 Use instead
     from django.contrib.auth.decorators import login_required
     from django.views.decorators.cache import cache_control
-
     @login_required
     @cache_control(private=True, max_age=3600)
     def invoice(request, number):

@@ -11,16 +11,12 @@ Why is this bad
     writer that does not invalidate is the most frequent of all caching bugs.
 
 Example
-    from app import cache, db
-
     def rename(user_id, name):
         db.session.get(User, user_id).name = name
         db.session.commit()
     -    cache.delete(f"user:{user_id}")
 
 Use instead
-    from app import cache, db
-
     def rename(user_id, name):
         db.session.get(User, user_id).name = name
         db.session.commit()

@@ -10,8 +10,6 @@ Why is this bad
     second time; a queryset is a query that runs again, or a copy of rows that nobody updates.
 
 Example
-    from app import cache, db
-
     def countries():
         found = cache.get("countries")
         if found is None:
@@ -20,8 +18,6 @@ Example
         return found
 
 Use instead
-    from app import cache, db
-
     def countries():
         found = cache.get("countries")
         if found is None:

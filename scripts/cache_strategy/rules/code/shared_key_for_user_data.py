@@ -12,7 +12,6 @@ Why is this bad
 Example
     from flask_caching import Cache
     from flask_login import current_user
-
     cache = Cache()
 
     @cache.cached(timeout=60)
@@ -22,7 +21,6 @@ Example
 Use instead
     from flask_caching import Cache
     from flask_login import current_user
-
     cache = Cache()
 
     @cache.cached(timeout=60, make_cache_key=lambda *args, **kwargs: f"dashboard:{current_user.id}")

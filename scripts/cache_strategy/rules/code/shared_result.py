@@ -11,14 +11,12 @@ Why is this bad
 
 Example
     from functools import lru_cache
-
     @lru_cache(maxsize=None)
     def options(kind: str) -> list:
         return load(kind)
 
 Use instead
     from functools import lru_cache
-
     @lru_cache(maxsize=100)
     def options(kind: str) -> tuple:
         return tuple(load(kind))

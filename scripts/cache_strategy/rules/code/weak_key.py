@@ -11,7 +11,6 @@ Why is this bad
 
 Example
     from django.core.cache import cache
-
     def feed(url, page):
         key = f"feed:{url}{page}"
         found = cache.get(key)
@@ -22,7 +21,6 @@ Example
 
 Use instead
     from django.core.cache import cache
-
     def feed(url, page):
         key = f"feed:{page}:{url}"
         found = cache.get(key)

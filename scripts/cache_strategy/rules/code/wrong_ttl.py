@@ -11,13 +11,11 @@ Why is this bad
 
 Example
     from django.core.cache import cache
-
     def remember(key, value):
         cache.set("year:" + key, value, 60 * 60 * 365)
 
 Use instead
     from django.core.cache import cache
-
     def remember(key, value):
         cache.set("year:" + key, value, 60 * 60 * 24 * 365)
 
