@@ -276,3 +276,58 @@ def test_a_pattern_without_end_is_given_up_and_says_so(tmp_path: Path):
 
     assert actions(tmp_path, event, rule("pattern: (a+)+$"), rule("pattern: a!")) == ["warn", "block"]
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "fires"),
+    [
+        ("a.py", "x = eval(y)", True),
+        ("a.py", "# no eval(y)\nx = 'eval(y)'  # eval(z)", False),
+        ("a.py", 'def f():\n    """eval(y)"""\n    return "\\"eval(" + \'eval(\'', False),
+        ("a.py", 'x = "a" + eval(y)', True),
+        ("a.ts", "/* eval(x)\n eval(y) */ // eval(z)\nf(`eval(${x})`)", False),
+        ("a.ts", "f('a'); eval(x)", True),
+        ("a.md", "Never call eval(x).", False),
+        ("a.unknown", "# eval(x)", True),
+    ],
+)
+def test_added_code_is_the_text_without_comments_and_strings(
+    tmp_path: Path, path: str, text: str, fires: bool
+):
+    event = {"tool_name": "Write", "tool_input": {"file_path": f"/p/{path}", "content": text}}
+
+    assert actions(tmp_path, event, conditions(("added_code", "regex_match", "eval\\("))) == ["block"] * fires
+
+
+@pytest.mark.parametrize(
+    ("done", "fires"),
+    [
+        ([("Edit", ""), ("Bash", "ls")], True),
+        ([("Edit", ""), ("Bash", "cd x && pytest -q")], False),
+        ([("Bash", "pytest"), ("Write", "")], True),
+        ([("Bash", "ls")], False),
+        ([("Edit", ""), ("prompt", "and why?"), ("Bash", "ls")], False),
+        ([], False),
+    ],
+)
+def test_a_turn_that_edits_may_not_end_before_something_has_run(tmp_path: Path, done: Any, fires: bool):
+    transcript = tmp_path / "t.jsonl"
+    rows = []
+    for name, text in done:
+        call = {"type": "tool_use", "name": name, "input": {"command": text}}
+        answer = {"type": "assistant", "message": {"content": [call]}}
+        rows.append({"type": "user", "message": {"content": text}} if name == "prompt" else answer)
+    transcript.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    text = conditions(("commands_since_edit", "not_regex_match", r"\bpytest\b"), event="stop")
+
+    assert actions(tmp_path, {**STOP, "transcript_path": str(transcript)}, text) == ["block"] * fires
+
+
+def test_a_slow_rule_leaves_time_for_those_after_it(tmp_path: Path):
+    event = {"tool_name": "Bash", "tool_input": {"command": "a" * 60 + "!"}}
+    began = time.process_time()
+
+    assert actions(tmp_path, event, *[rule("pattern: (a+)+$")] * 8, rule("pattern: a!")) == ["warn"] * 8 + [
+        "block"
+    ]
+    assert time.process_time() - began < 3
