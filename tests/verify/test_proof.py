@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -21,9 +22,9 @@ from cache_strategy.model.contract import (
 )
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import KeyPart
-from cache_strategy.model.verdict import EntryVerdict, Verdict
+from cache_strategy.model.verdict import EntryVerdict, Mismatch, Run, Verdict
 from cache_strategy.record import read_trace, run_recorded
-from cache_strategy.verify import private_redis, verify
+from cache_strategy.verify import junit, private_redis, verify
 
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider")
 PLAIN = (sys.executable, "-c", "import test_shop; test_shop.test_a_change_is_seen()")
@@ -231,6 +232,32 @@ def test_a_suite_that_only_fails_with_caches_on_is_said_and_explained(shop):
     assert "passes with caches off and fails with caches on" in verdict.notes[0]
     assert "test_a_change_is_seen" in verdict.runs[1].summary
     assert shop.only_entry(verdict).mismatches[0].writer.endswith(" rename")
+
+
+def test_fail_fast_spares_the_runs_after_one_that_failed(shop):
+    shop.watches("{}")
+    verdict = shop.verify(entry(), fail_fast=True)
+    assert [run.exit_code for run in verdict.runs] == [0, 1]
+    assert "fails with caches on" in verdict.notes[0]
+    assert shop.only_entry(verdict).verdict == "untested"
+
+
+def test_a_verdict_is_a_junit_report(shop):
+    mismatch = Mismatch(entry="b", key="k\x00", served="<1>", origin="2", write="UPDATE t", writer="a.py:3 f")
+    verdicts = (
+        EntryVerdict(id="a", verdict="proven", hits=3),
+        EntryVerdict(id="b", verdict="refuted", hits=1, mismatches=(mismatch,)),
+        EntryVerdict(id="c", verdict="untested", hits=0, hint="ask twice"),
+    )
+    runs = (
+        Run(mode="off", exit_code=0, seconds=1.5),
+        Run(mode="on", exit_code=2, seconds=1, summary="FAILED x"),
+    )
+    suite = ElementTree.fromstring(junit(Verdict(ok=False, command=("x",), entries=verdicts, runs=runs)))
+    assert [suite.get(name) for name in ("tests", "failures", "skipped")] == ["5", "2", "1"]
+    found = {case.get("name"): [child.tag for child in case] for case in suite}
+    assert found == {"off": [], "on": ["failure"], "a": [], "b": ["failure"], "c": ["skipped"]}
+    assert "served <1>" in (suite.findtext("testcase/failure[@message='']") or "")
 
 
 def test_a_suite_that_fails_without_caches_proves_nothing_and_is_said_first(shop):

@@ -270,7 +270,7 @@ def write_runtime(file: Path, is_async: bool) -> None:
     write_text(file, source)
 
 
-def proof_of(path: Path, command: list[str], only: tuple[str, ...]) -> "Verdict":
+def proof_of(path: Path, command: list[str], only: tuple[str, ...], fail_fast: bool) -> "Verdict":
     """Runs the proof, on the Redis that the environment names or on a private one, and keeps the verdict."""
     from cache_strategy.model.document import write_json
     from cache_strategy.record import read_trace, run_recorded
@@ -288,6 +288,7 @@ def proof_of(path: Path, command: list[str], only: tuple[str, ...]) -> "Verdict"
             run_recorded=run_recorded,
             read_trace=read_trace,
             only=only,
+            fail_fast=fail_fast,
             work=folder / "verify",
             redis_url=redis_url,
             progress=say,

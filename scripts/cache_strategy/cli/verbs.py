@@ -271,12 +271,21 @@ def verify(
     command: CommandArgument,
     repo: RepoOption = Path(),
     only: Annotated[list[str] | None, typer.Option(help="An entry to judge; may be repeated.")] = None,
+    fail_fast: Annotated[
+        bool, typer.Option("--fail-fast", help="No further run after one that fails.")
+    ] = False,
+    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report for CI.")] = None,
     json_: JsonOption = False,
 ) -> None:
     """Prove the caches: run your command with caches off, on, and on with an oracle that recomputes every hit."""
     from cache_strategy.model.document import to_data
 
-    verdict = line.proof_of(repo, command, tuple(only or ()))
+    verdict = line.proof_of(repo, command, tuple(only or ()), fail_fast)
+    if junit:
+        from cache_strategy.model.document import write_text
+        from cache_strategy.verify import junit as as_junit
+
+        write_text(junit, as_junit(verdict))
     if json_:
         print_json(to_data(verdict))
     else:

@@ -49,6 +49,7 @@ def verify(
     work: Path,
     redis_url: str | None,
     only: Sequence[str] = (),
+    fail_fast: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Verdict:
     """
@@ -61,6 +62,7 @@ def verify(
         run_recorded, read_trace: the doors of `record`.
         work: a folder of ours; the output of each run stays there as `<mode>/output.txt`.
         only: ids of the entries to judge; all caches are on nevertheless.
+        fail_fast: no further run after one that failed.
 
     Raises:
         CacheStrategyError: no Redis, an id in `only` that the contract does not have, a command that cannot be started.
@@ -87,8 +89,8 @@ def verify(
         traces[mode] = read_trace(folder)
         _remove_journals(folder)
         runs.append(_run(mode, recorded, traces[mode]))
-        if mode == "off" and recorded.exit_code:
-            return _without_proof(command, entries, runs[0], folder)
+        if recorded.exit_code and (mode == "off" or fail_fast):
+            return _without_proof(command, entries, runs, work)
     return _verdict(command, entries, runs, traces, work)
 
 
@@ -147,12 +149,20 @@ def _summary(recorded: Recorded) -> str:
     return "\n".join([*said[: SUMMARY_LINES - 1], lines[-1]] if said else lines[-SUMMARY_LINES:])
 
 
-def _without_proof(command: Sequence[str], entries: Sequence[Entry], run: Run, folder: Path) -> Verdict:
+def _failure(run: Run, work: Path) -> str:
     said = f"The command fails with caches off (exit code {run.exit_code}): the proof needs one that passes."
-    hint = "The command fails with caches off; make it pass first."
+    if run.mode != "off":
+        said = f"The command passes with caches off and fails with {CALLED[run.mode]} (exit code {run.exit_code})."
+    return f"{said} Its output: {work / run.mode / 'output.txt'}"
+
+
+def _without_proof(
+    command: Sequence[str], entries: Sequence[Entry], runs: Sequence[Run], work: Path
+) -> Verdict:
+    hint = f"The command fails with {CALLED[runs[-1].mode]}; make it pass first."
     untested = tuple(EntryVerdict(id=entry.id, verdict="untested", hits=0, hint=hint) for entry in entries)
-    notes = (f"{said} Its output: {folder / 'output.txt'}",)
-    return Verdict(ok=False, command=tuple(command), entries=untested, runs=(run,), notes=notes)
+    notes = (_failure(runs[-1], work),)
+    return Verdict(ok=False, command=tuple(command), entries=untested, runs=tuple(runs), notes=notes)
 
 
 def _verdict(
@@ -162,13 +172,7 @@ def _verdict(
     traces: Mapping[Mode, Trace],
     work: Path,
 ) -> Verdict:
-    notes: list[str] = []
-    for run in runs:
-        if run.exit_code:
-            notes.append(
-                f"The command passes with caches off and fails with {CALLED[run.mode]} (exit code {run.exit_code}). "
-                f"Its output: {work / run.mode / 'output.txt'}"
-            )
+    notes = [_failure(run, work) for run in runs if run.exit_code]
     oracle = traces["oracle"]
     if not any(event.entry for event in oracle.cache_events):
         notes.append(
