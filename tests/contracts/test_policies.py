@@ -1,6 +1,5 @@
 """Every eviction policy of the folder keeps the family's contract."""
 
-import importlib
 import math
 
 import pytest
@@ -22,7 +21,7 @@ OPERATIONS = st.lists(
 @given(operations=OPERATIONS)
 def test_only_keys_that_are_held_are_evicted_and_each_once(name, operations):
     policy = load_policies()[name]
-    add, use, remove, evict = policy.functions(importlib.import_module(policy.module_name)).values()
+    add, use, remove, evict = policy.functions().values()
     memory = [6, 10] + [-1] * (HEAD - 2), [-1] * policy.links(6, len(operations))
     held: set[int] = set()
     for now, (what, key) in enumerate(operations):

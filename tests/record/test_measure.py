@@ -1,84 +1,71 @@
 """A trace to measurements, and what a trace does not know."""
 
-from dataclasses import replace
-
 import pytest
 
 from cache_strategy.model.trace import Access, Trace, Write
 from cache_strategy.record import measure
+from cache_strategy.simulate.columns import columns_of
 
 GROUP = "GET /a"
+WRITES = (Write(time_s=2, tables=("products",)), Write(time_s=3, tables=("users",)))
 
 
-def trace(*accesses: Access, writes: tuple[Write, ...] = (), seconds: float = 3600) -> Trace:
-    return Trace(accesses=accesses, writes=writes, seconds=seconds, source="load")
-
-
-def figures(found: Trace, volume: bool = False, **options: object) -> dict[str, float]:
-    (measured,) = measure(found, volume=volume, **options)
+def figures(
+    *accesses: Access, writes: tuple[Write, ...] = (), volume: bool = False, tables: str = "products"
+):
+    trace = Trace(accesses=accesses, writes=writes, seconds=1800, source="load")
+    tables_of = {GROUP: frozenset(tables.split())}
+    (measured,) = measure(trace, volume=volume, tables_of=tables_of)
     assert all(m.source == "measured" and "load" in m.where for m in measured.figures.values())
     return {name: m.value for name, m in measured.figures.items()}
 
 
-def answer(time_s: float, digest: str, user: str = "", key: str = "1", **more: object) -> Access:
-    return Access(time_s=time_s, group=GROUP, key=key, user=user, digest=digest, status=200, **more)
+def answer(
+    time_s: float, digest: str = "", user: str = "", key: str = "1", status: int = 200, **more: object
+) -> Access:
+    return Access(time_s=time_s, group=GROUP, key=key, user=user, digest=digest, status=status, **more)
 
 
-def test_latency_statements_and_sizes_are_summed_up():
-    found = figures(
-        trace(
-            *(
-                answer(n, "a", duration_ms=float(n), database_ms=n / 2, statements=n, size_bytes=100)
-                for n in range(1, 101)
-            )
-        )
-    )
-    assert found["latency_ms_p50"] == 50.5
-    assert found["latency_ms_p95"] == 95
-    assert found["database_ms_p50"] == 25.25
-    assert found["statements_per_request"] == 50.5
-    assert found["answer_bytes"] == 100
+def test_latency_statements_and_sizes_are_summed_up_in_rows_and_in_columns():
+    rows = [
+        answer(n, "a", duration_ms=float(n), database_ms=n / 2, statements=n, size_bytes=100)
+        for n in range(1, 101)
+    ]
+    found = figures(*rows)
+    assert (found["database_ms_p50"], found["statements_per_request"]) == (25.25, 50.5)
+    known = {"latency_ms_p50": 50.5, "latency_ms_p95": 95, "answer_bytes": 100}
+    (columns,) = measure(Trace(accesses=columns_of(rows)), volume=False)
+    for figure in (found, {name: m.value for name, m in columns.figures.items()}):
+        assert known.items() <= figure.items()
 
 
 def test_what_a_trace_does_not_know_is_absent_and_not_zero():
-    assert figures(trace(Access(time_s=1, group=GROUP, key="1"))) == {}
+    assert figures(Access(time_s=1, group=GROUP, key="1")) == {}
 
 
 @pytest.mark.parametrize(
     ("name", "answers", "share"),
     [
         ("change_share", [("a",), ("a",), ("b",), ("x", "", "2"), ("a", "u")], 0.5),
-        ("change_share", [("a",), ("error page",), ("a",)], 0),
+        ("change_share", [("a",), ("error page", "", "1", 500), ("a",)], 0),
         ("same_for_all_users_share", [("a", "u"), ("a", "v"), ("a", "w")], 1),
         ("same_for_all_users_share", [("a", "u"), ("b", "v"), ("a", "u")], 0),
     ],
 )
 def test_answers_are_compared_with_those_to_the_same_key(name, answers, share):
     """`change_share` with those to the same user, the other with those to other users."""
-    accesses = [answer(n, *what) for n, what in enumerate(answers)]
-    accesses = [replace(a, status=500) if a.digest == "error page" else a for a in accesses]
-    assert figures(trace(*accesses))[name] == share
+    assert figures(*(answer(n, *what) for n, what in enumerate(answers)))[name] == share
 
 
-def test_the_volume_of_a_test_suite_is_no_volume():
-    found = trace(answer(1, "a"), writes=(Write(time_s=2, tables=("products",)),))
-    assert "requests_per_hour" not in figures(found)
-
-
-def test_volume_and_writes_per_hour_come_from_the_length_of_the_trace():
-    writes = (Write(time_s=2, tables=("products",)), Write(time_s=3, tables=("users",)))
-    found = trace(answer(1, "a"), answer(2, "a"), writes=writes, seconds=1800)
-    assert figures(found, volume=True, tables_of={GROUP: frozenset({"products"})}) == {
-        "requests_per_hour": 4,
-        "writes_per_hour": 2,
-        "change_share": 0,
-    }
-
-
-def test_writes_are_not_counted_where_a_trace_has_none_or_a_table_is_unknown():
-    log = trace(answer(1, "a"))
-    assert "writes_per_hour" not in figures(log, volume=True, tables_of={GROUP: frozenset({"products"})})
-    found = trace(answer(1, "a"), writes=(Write(time_s=2, tables=("products",)),))
-    assert "writes_per_hour" not in figures(
-        found, volume=True, tables_of={GROUP: frozenset({"products", "?"})}
-    )
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({"writes": WRITES}, {}),
+        ({"writes": WRITES, "volume": True}, {"requests_per_hour": 4, "writes_per_hour": 2}),
+        ({"volume": True}, {"requests_per_hour": 4}),
+        ({"writes": WRITES, "volume": True, "tables": "products ?"}, {"requests_per_hour": 4}),
+    ],
+    ids=["a test suite's is no volume", "of the tables read", "no writes in the trace", "an unknown table"],
+)
+def test_volume_comes_from_the_length_of_a_trace_of_production(options, found):
+    assert figures(answer(1), answer(2), **options) == found

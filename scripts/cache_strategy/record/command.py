@@ -4,6 +4,7 @@ import os
 import secrets
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,10 +25,9 @@ TAIL_LINES = 40
 @dataclass(frozen=True, kw_only=True)
 class RecordedRun:
     """
-    How the command ended.
+    How the command ended; `exit_code` is 128 + the signal's number where a signal ended it, as a shell says it.
 
-    `exit_code` is 128 + the signal's number where a signal ended it, as a shell says it. `output_tail` holds the last
-    lines of a quiet command, "" of one whose output went to the terminal. `interrupted`: by Ctrl-C or a SIGTERM.
+    `output_tail` holds the last lines of a quiet command. `interrupted`: by Ctrl-C or a SIGTERM.
     """
 
     exit_code: int
@@ -95,9 +95,8 @@ def _prepare(trace_dir: Path) -> None:
             raise CacheStrategyError(
                 f"{trace_dir}: holds a trace already; each recording needs a folder of its own."
             )
-        check = trace_dir / f".writable-{os.getpid()}"
-        check.touch()
-        check.unlink()
+        with tempfile.TemporaryFile(dir=trace_dir):
+            pass
     except OSError as error:
         raise CacheStrategyError(
             f"{trace_dir}: cannot be written ({error.strerror}); a trace needs a writable folder."
@@ -105,11 +104,9 @@ def _prepare(trace_dir: Path) -> None:
 
 
 def _probe_environment(repo: Path, trace_dir: Path, plain: bool) -> dict[str, str]:
-    paths = [str(Path(probe.__file__).resolve().parent)]
-    if os.environ.get("PYTHONPATH"):
-        paths.append(os.environ["PYTHONPATH"])
+    paths = [str(Path(probe.__file__).resolve().parent), os.environ.get("PYTHONPATH", "")]
     return {
-        "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONPATH": os.pathsep.join(filter(None, paths)),
         probe.FOLDER: str(trace_dir.resolve()),
         probe.REPOSITORY: str(repo.resolve()),
         # Never written down: the hashes of one recording cannot be looked up afterwards.
@@ -119,11 +116,7 @@ def _probe_environment(repo: Path, trace_dir: Path, plain: bool) -> dict[str, st
 
 
 def _wait(process: "subprocess.Popen[bytes]") -> tuple[int, bool]:
-    """
-    The exit code, and whether it was interrupted.
-
-    Waits for the end through any number of Ctrl-C; a signal that only reached us is handed on.
-    """
+    """The exit code, and whether it was interrupted; a signal that only reached us is handed on."""
     interrupted = threading.Event()
     with _handing_on_sigterm(process, interrupted):
         while True:
@@ -169,7 +162,5 @@ def _handing_on_sigterm(process: "subprocess.Popen[bytes]", interrupted: threadi
 
 def _tail(trace_dir: Path) -> str:
     with (trace_dir / OUTPUT).open("rb") as stream:
-        stream.seek(0, os.SEEK_END)
-        stream.seek(max(0, stream.tell() - 16_384))
-        text = stream.read().decode("utf-8", "replace")
-    return "\n".join(text.splitlines()[-TAIL_LINES:])
+        stream.seek(max(0, os.fstat(stream.fileno()).st_size - 16_384))
+        return "\n".join(stream.read().decode("utf-8", "replace").splitlines()[-TAIL_LINES:])

@@ -73,10 +73,9 @@ def _by_group(accesses: Sequence[Access]) -> Iterator[tuple[str, _Group]]:
         )
 
 
-def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least `share` of `values` do not exceed (nearest rank); `values` are not empty."""
-    ordered = sorted(values)
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+def _p95(values: Sequence[float]) -> float:
+    """By nearest rank."""
+    return sorted(values)[math.ceil(0.95 * len(values)) - 1]
 
 
 def _figures(group: _Group, where: str) -> dict[str, Measurement]:
@@ -91,7 +90,7 @@ def _figures(group: _Group, where: str) -> dict[str, Measurement]:
             figures[name] = Measurement(value=value, unit=unit, source="measured", where=where, n=len(known))
 
     add("latency_ms_p50", statistics.median, "ms", group.latency)
-    add("latency_ms_p95", lambda known: percentile(known, 0.95), "ms", group.latency)
+    add("latency_ms_p95", _p95, "ms", group.latency)
     add("database_ms_p50", statistics.median, "ms", group.database)
     add("statements_per_request", statistics.fmean, "statements/request", group.statements)
     add("answer_bytes", statistics.median, "bytes", group.sizes)

@@ -1,6 +1,5 @@
 """The requests of one group, and caches over them."""
 
-import importlib
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -135,8 +134,7 @@ def replay_one(
     counts, ages, missed = engine.blank(COUNTS, 0), engine.blank(1, 0, "f8"), engine.blank(many, 0, "u1")
     where = engine.blank(requests.keys, -1, "i4")
     links = engine.blank(policy.links(requests.keys, many), -1, "i4")
-    functions = policy.functions(importlib.import_module(policy.module_name))
-    run = engine.ready(one_cache, policy.name, **functions)
+    run = engine.ready(one_cache, policy.name, **policy.functions())
     peak = run(requests.columns(engine), float(ttl), head[1], drops, where, head, links, counts, ages, missed)
     return _replay(requests, counts, ages[0], np.asarray(missed), peak)
 

@@ -9,13 +9,18 @@ from cache_strategy.simulate.loops import Floats, Ints
 TIME, METHOD, TARGET, QUERY, STATUS, SIZE, SECONDS, MILLISECONDS, MICROSECONDS, USER = range(10)
 REQUEST, CLOCK, SKIPPED, ROLES = 10, 11, 12, 13
 """REQUEST is method, target and protocol in one; CLOCK is the end of a TIME that has its date in a field of its own."""
-SPACE, QUOTE, BACKSLASH, NEWLINE, HASH = 32, 34, 92, 10, 35
+SPACE, QUOTE, BACKSLASH, NEWLINE, HASH, DASH, LETTER_N = 32, 34, 92, 10, 35, 45, 110
 OPEN, CLOSE, OPEN_LIST, CLOSE_LIST, COMMA, COLON = 123, 125, 91, 93, 44, 58
 MASK = (1 << 40) - 1
 MONTHS = tuple(ord(name[0]) * 256 + ord(name[1]) for name in "an eb ar pr ay un ul ug ep ct ov ec".split())
 BASIS = 0x1234567890ABCDEF
 NAMES = 512
 """Slots of the table of JSON names: a hash, a role and a rank each."""
+Columns = tuple[Ints, Ints, Floats, Ints]
+"""
+Per line: the spans of method, target, query and user; the hashes of the request and of the user, status and size (-1 where
+not known); time and milliseconds to the answer (-1). Last the number of bad lines and the span of the first.
+"""
 
 
 def hashed(data: bytes, start: int, end: int, value: int) -> int:
@@ -38,21 +43,22 @@ def digits(data: bytes, start: int, end: int) -> int:
 
 def number(data: bytes, start: int, end: int) -> float:
     """A number that is not negative, also as 1.5e-05; -1 for anything else."""
-    power = 0
-    for i in range(start + 1, end):
+    point = mark = end
+    for i in range(end - 1, start, -1):
         if data[i] in (69, 101):
-            sign = -1 if data[i + 1] == 45 else 1
-            power = sign * digits(data, i + 1 + (data[i + 1] in (43, 45)), end)
-            end = i
-            break
-    point = start
-    while point < end and data[point] != 46:
-        point += 1
-    whole = digits(data, start, point)
-    if whole < 0 or point == end:
-        return whole * 10.0**power if whole >= 0 else -1.0
-    part = digits(data, point + 1, min(end, point + 16))
-    return (whole + part / 10.0 ** (min(end, point + 16) - point - 1)) * 10.0**power if part >= 0 else -1.0
+            mark = i
+        elif data[i] == 46:
+            point = i
+    whole = digits(data, start, min(point, mark))
+    part = digits(data, point + 1, min(mark, point + 16)) if point < mark else 0
+    power = 0
+    if mark < end:
+        power = digits(data, mark + 1 + (data[mark + 1] in (43, 45)), end) * (
+            -1 if data[mark + 1] == 45 else 1
+        )
+    if whole < 0 or part < 0:
+        return -1.0
+    return (whole + part / 10.0 ** max(0, min(mark, point + 16) - point - 1)) * 10.0**power
 
 
 def moment(data: bytes, start: int, end: int) -> float:
@@ -74,9 +80,13 @@ def moment(data: bytes, start: int, end: int) -> float:
         return value
     hour, minute = digits(data, clock, clock + 2), digits(data, clock + 3, clock + 5)
     second = digits(data, clock + 6, clock + 8)
-    if year < 1970 or not 1 <= month <= 12 or not 1 <= day <= 31 or not 0 <= hour < 24:
-        return -1.0
-    if not 0 <= minute < 60 or not 0 <= second <= 60:
+    if not (
+        year >= 1970
+        and 1 <= month <= 12
+        and 1 <= day <= 31
+        and 0 <= hour < 24
+        and 0 <= minute < 60 > second >= 0
+    ):
         return -1.0
     # Days since 1970 of the proleptic Gregorian calendar, years beginning in March.
     years = year - (month <= 2)
@@ -98,85 +108,66 @@ def moment(data: bytes, start: int, end: int) -> float:
     return value
 
 
-def take(data: bytes, spans: Ints, line: int, asked: Ints, whole: Ints, real: Floats) -> bool:
-    """
-    One line's spans to its columns; False when they say no request.
-
-    Args:
-        asked: per line the spans of method, target, query and user.
-        whole: per line the hash of the request and of the user, status and size, -1 where not known.
-        real: per line the time, and milliseconds to the answer, -1 where not known.
-    """
-    if spans[2 * METHOD] < 0 and spans[2 * REQUEST] >= 0:
-        start, end = spans[2 * REQUEST], spans[2 * REQUEST + 1]
-        first = start
+def take(data: bytes, spans: Ints, line: int, out: Columns) -> bool:
+    """One line's spans to its columns; False when they say no request."""
+    asked, whole, real, _ = out
+    start, end = spans[2 * REQUEST], spans[2 * REQUEST + 1]
+    if spans[2 * METHOD] < 0 and start >= 0:
+        first, last = start, end - 1
         while first < end and data[first] != SPACE:
             first += 1
-        last = end - 1
         while last > first and data[last] != SPACE:
             last -= 1
         spans[2 * METHOD], spans[2 * METHOD + 1] = start, first
         spans[2 * TARGET], spans[2 * TARGET + 1] = first + 1, last if last > first else end
     start, end = spans[2 * METHOD], spans[2 * METHOD + 1]
-    if not (start >= 0 and 2 < end - start < 20 and 0 <= spans[2 * TARGET] < spans[2 * TARGET + 1]):
+    now = moment(data, spans[2 * TIME], spans[2 * TIME + 1]) if spans[2 * TIME] >= 0 else -1.0
+    if not (
+        start >= 0 and 2 < end - start < 20 and 0 <= spans[2 * TARGET] < spans[2 * TARGET + 1] and now >= 0
+    ):
         return False
     for i in range(start, end):
         if not 65 <= data[i] & 223 <= 90:
             return False
-    now = moment(data, spans[2 * TIME], spans[2 * TIME + 1]) if spans[2 * TIME] >= 0 else -1.0
-    if now < 0:
-        return False
     took, request = -1.0, BASIS
     for role, factor in ((SECONDS, 1000.0), (MICROSECONDS, 0.001), (MILLISECONDS, 1.0)):
         if spans[2 * role] >= 0:
-            value = number(data, spans[2 * role], spans[2 * role + 1])
-            took = value * factor if value >= 0 else took
+            took = max(took, number(data, spans[2 * role], spans[2 * role + 1]) * factor)
     for at, role in enumerate((METHOD, TARGET, QUERY, USER)):
         start, end = spans[2 * role], spans[2 * role + 1]
         asked[8 * line + 2 * at], asked[8 * line + 2 * at + 1] = start, end
-        if role == USER:
-            whole[4 * line + 1] = hashed(data, start, end, BASIS)
-        else:
+        if role != USER:
             request = hashed(data, start, end, request ^ role)
-    whole[4 * line] = request
+    whole[4 * line], whole[4 * line + 1] = request, hashed(data, start, end, BASIS)
     whole[4 * line + 2] = digits(data, spans[2 * STATUS], spans[2 * STATUS + 1])
     whole[4 * line + 3] = digits(data, spans[2 * SIZE], spans[2 * SIZE + 1])
-    real[2 * line], real[2 * line + 1] = now, took
+    real[2 * line], real[2 * line + 1] = now, max(took, -1.0)
     return True
 
 
-def text_fields(
-    data: bytes, start: int, end: int, roles: Ints, stops: Ints, lengths: Ints, spans: Ints
-) -> bool:
-    """
-    The spans of a line of text.
-
-    Args:
-        roles, lengths: per field what it says, and how many bytes of `stops` end it; 0 for the rest of the line.
-    """
-    at, stop = start, 0
+def text_fields(data: bytes, at: int, end: int, roles: Ints, stops: Ints, lengths: Ints, spans: Ints) -> bool:
+    """The spans of a line of text: per field its role, and how many of `stops` end it; 0 for the rest of the line."""
+    stop = 0
     for field in range(len(roles)):
-        length, begin = lengths[field], at
+        length, begin, role = lengths[field], at, roles[field]
         if length == 0:
             at = end
         quoted = length > 0 and stops[stop] == QUOTE
         while at < end:
-            if quoted and data[at] == BACKSLASH:
-                at += 2
-                continue
             if data[at] == stops[stop]:
                 same = 1
                 while same < length and at + same < end and data[at + same] == stops[stop + same]:
                     same += 1
                 if same == length:
                     break
+            elif quoted and data[at] == BACKSLASH:
+                at += 1
             at += 1
         if length > 0 and at >= end:
             return False
-        role = roles[field]
         if role == CLOCK:
             spans[1] = at
-        elif at > begin and not (at == begin + 1 and data[begin] == 45):
+        elif at > begin and not (at == begin + 1 and data[begin] == DASH):
             spans[2 * role], spans[2 * role + 1] = begin, at
         at += length
         stop += length
@@ -207,20 +198,16 @@ def after_nested(data: bytes, at: int, end: int) -> int:
     return at
 
 
-def json_fields(
-    data: bytes, start: int, end: int, names: Ints, nested: int, ranks: Ints, spans: Ints
-) -> bool:
+def json_fields(data: bytes, start: int, end: int, names: Ints, ranks: Ints, spans: Ints) -> bool:
     """
-    The spans of a line that is one JSON object; that of the name with the hash `nested` is read as a part of it.
+    The spans of a line that is one JSON object; an object in it called by a name of REQUEST is read as a part of it.
 
     Args:
         names: hash, role and rank per slot; of several names for one role the one of the lowest rank that is there counts.
         ranks: those of the spans found.
     """
-    if data[start] != OPEN:
-        return False
     at, depth = start + 1, 1
-    while at < end:
+    while at < end and data[start] == OPEN:
         if data[at] == CLOSE:
             depth -= 1
             if depth == 0:
@@ -230,18 +217,22 @@ def json_fields(
             continue
         key, at = at + 1, after_string(data, at + 1, end)
         name = hashed(data, key, at - 1, BASIS)
+        slot = name % NAMES
+        while names[3 * slot + 1] >= 0 and names[3 * slot] != name:
+            slot = (slot + 1) % NAMES
+        role, rank = names[3 * slot + 1], names[3 * slot + 2]
         while at < end and (data[at] == COLON or data[at] == SPACE):
             at += 1
         if at >= end:
             return False
-        if data[at] == OPEN and name == nested and depth == 1:
+        begin, is_null = at, data[at] == LETTER_N
+        if data[at] == OPEN and role == REQUEST and depth == 1:
             depth = 2
             at += 1
             continue
         if data[at] == OPEN or data[at] == OPEN_LIST:
             at = after_nested(data, at, end)
             continue
-        begin, null = at, data[at] == 110
         if data[at] == QUOTE:
             begin, at = at + 1, after_string(data, at + 1, end)
             finish = at - 1
@@ -249,33 +240,18 @@ def json_fields(
             while at < end and data[at] != COMMA and data[at] != CLOSE and data[at] != SPACE:
                 at += 1
             finish = at
-        slot = name % NAMES
-        while names[3 * slot + 1] >= 0 and names[3 * slot] != name:
-            slot = (slot + 1) % NAMES
-        role = names[3 * slot + 1]
-        empty = null or finish <= begin or (finish == begin + 1 and data[begin] == 45)
-        if role >= 0 and not empty and names[3 * slot + 2] < ranks[role]:
-            ranks[role] = names[3 * slot + 2]
+        is_empty = is_null or finish <= begin or (finish == begin + 1 and data[begin] == DASH)
+        if role >= 0 and not is_empty and rank < ranks[role]:
+            ranks[role] = rank
             spans[2 * role], spans[2 * role + 1] = begin, finish
     return False
 
 
 def scan(
-    data: bytes,
-    roles: Ints,
-    stops: Ints,
-    lengths: Ints,
-    names: Ints,
-    nested: int,
-    asked: Ints,
-    whole: Ints,
-    real: Floats,
-    bad: Ints,
-    spans: Ints,
-    ranks: Ints,
+    data: bytes, roles: Ints, stops: Ints, lengths: Ints, names: Ints, out: Columns, spans: Ints, ranks: Ints
 ) -> int:
-    """The lines of a block, as `take` has them; `bad` gets the number of bad ones and the span of the first."""
-    start = lines = 0
+    """The lines of a block; how many could be read."""
+    bad, start, lines = out[3], 0, 0
     while start < len(data):
         end = start
         while data[end] != NEWLINE:
@@ -286,13 +262,12 @@ def scan(
         if last > start and data[start] != HASH:
             for i in range(2 * ROLES):
                 spans[i] = -1
+                ranks[i // 2] = 99
             if len(roles) > 0:
                 found = text_fields(data, start, last, roles, stops, lengths, spans)
             else:
-                for i in range(ROLES):
-                    ranks[i] = 99
-                found = json_fields(data, start, last, names, nested, ranks, spans)
-            if found and take(data, spans, lines, asked, whole, real):
+                found = json_fields(data, start, last, names, ranks, spans)
+            if found and take(data, spans, lines, out):
                 lines += 1
             else:
                 if bad[0] == 0:

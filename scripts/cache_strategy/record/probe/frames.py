@@ -13,11 +13,7 @@ _FOREIGN = ("site-packages", "dist-packages", "node_modules")
 
 
 class UserCode:
-    """
-    Finds the innermost frame that belongs to the user's repository.
-
-    Installed packages inside the repository's folder and the emitted caches do not count as the user's code.
-    """
+    """Finds the innermost frame of the user's repository; packages inside it and emitted caches do not count."""
 
     def __init__(self, repository: str) -> None:
         self._root = os.path.join(os.path.realpath(repository), "") if repository else ""

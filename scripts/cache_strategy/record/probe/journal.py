@@ -40,11 +40,10 @@ end_request = _request.reset
 
 class Journal:
     """
-    Appends records to `<folder>/<pid>-<n>.jsonl`.
+    Appends records, JSON objects with `kind` and `t`, to `<folder>/<pid>-<n>.jsonl`; a fork begins a file of its own.
 
-    Every record is one JSON object with `kind` and `t`. Lines of a request are written together at its end, others at
-    once, each time by one write(2): what was written survives a kill. A fork begins a file of its own. When the
-    file cannot be written, recording ends for this process, with one line on stderr.
+    Lines of a request are written together at its end, others at once, each time by one write(2): what was written
+    survives a kill. When the file cannot be written, recording ends for this process, with one line on stderr.
     """
 
     def __init__(self, folder: str, salt: str, plain: bool = False) -> None:
@@ -100,7 +99,7 @@ class Journal:
                 number += 1
 
     def veil(self, value: object) -> str:
-        """`value` as it may be written down: in clear only when that was asked for."""
+        """In clear only when that was asked for."""
         return str(value) if self.plain else self.hashed(value)
 
     def hashed(self, value: object) -> str:

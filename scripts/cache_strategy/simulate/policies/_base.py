@@ -1,10 +1,10 @@
 """The contract of the family."""
 
 from collections.abc import Callable
-from types import ModuleType
+from importlib import import_module
+from typing import Any
 
 Ints = list[int]
-FUNCTIONS = ("add", "use", "remove", "evict")
 KEYS, CAPACITY, OWN = 0, 1, 2
 """What `head` holds; from OWN on it is the policy's, and -1 at the beginning, as all of `links` is."""
 
@@ -20,15 +20,13 @@ class Policy:
     Args:
         module: `__name__` of the file; its last part is the policy's name.
         links: how many integers are needed for so many keys and so many requests.
-        exact: False for a policy that draws lots.
     """
 
-    def __init__(self, module: str, links: Callable[[int, int], int], exact: bool = True) -> None:
-        self.module_name = module
+    def __init__(self, module: str, links: Callable[[int, int], int]) -> None:
+        self._module = module
         self.name = module.rpartition(".")[2]
         self.links = links
-        self.exact = exact
 
-    def functions(self, module: ModuleType) -> dict[str, Callable[..., object]]:
+    def functions(self) -> dict[str, Callable[..., Any]]:
         """The four functions by name."""
-        return {name: getattr(module, name) for name in FUNCTIONS}
+        return {name: getattr(import_module(self._module), name) for name in "add use remove evict".split()}

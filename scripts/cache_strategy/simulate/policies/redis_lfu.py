@@ -6,18 +6,7 @@ Source:
 """
 
 from cache_strategy.simulate.policies._base import KEYS, Ints, Policy
-from cache_strategy.simulate.policies._lots import (
-    COUNTER,
-    FIELDS,
-    SAMPLES,
-    TIME,
-    best,
-    draw,
-    drawn,
-    join,
-    leave,
-    offer,
-)
+from cache_strategy.simulate.policies._lots import COUNTER, DRAWS, FIELDS, HELD, TIME, draw, join, leave
 
 FIRST, MOST, FACTOR = 5, 255, 10
 
@@ -27,18 +16,20 @@ def _decayed(head: Ints, links: Ints, key: int, now: float) -> int:
     return max(0, links[COUNTER * head[KEYS] + key] - minutes)
 
 
+def _note(head: Ints, links: Ints, key: int, now: float, counter: int) -> None:
+    links[COUNTER * head[KEYS] + key] = counter
+    links[TIME * head[KEYS] + key] = int(now / 60)
+
+
 def add(head: Ints, links: Ints, key: int, size: int, now: float) -> None:
     join(head, links, key)
-    links[COUNTER * head[KEYS] + key] = FIRST
-    links[TIME * head[KEYS] + key] = int(now / 60)
+    _note(head, links, key, now, FIRST)
 
 
 def use(head: Ints, links: Ints, key: int, now: float) -> None:
     counter = _decayed(head, links, key, now)
-    if counter < MOST and draw(head, max(0, counter - FIRST) * FACTOR + 1) == 0:
-        counter += 1
-    links[COUNTER * head[KEYS] + key] = counter
-    links[TIME * head[KEYS] + key] = int(now / 60)
+    grows = counter < MOST and draw(head, max(0, counter - FIRST) * FACTOR + 1) == 0
+    _note(head, links, key, now, counter + grows)
 
 
 def remove(head: Ints, links: Ints, key: int) -> None:
@@ -46,13 +37,14 @@ def remove(head: Ints, links: Ints, key: int) -> None:
 
 
 def evict(head: Ints, links: Ints, now: float) -> int:
-    while True:
-        for nth in range(SAMPLES):
-            key = drawn(head, links, nth)
-            offer(head, key, MOST - _decayed(head, links, key, now))
-        key = best(head, links)
-        if key >= 0:
-            return key
+    best, least = -1, MOST + 1
+    for _ in range(DRAWS):
+        key = links[draw(head, head[HELD])]
+        counter = _decayed(head, links, key, now)
+        if counter < least:
+            best, least = key, counter
+    leave(head, links, best)
+    return best
 
 
-policy = Policy(__name__, links=lambda keys, requests: FIELDS * keys, exact=False)
+policy = Policy(__name__, links=lambda keys, requests: FIELDS * keys)

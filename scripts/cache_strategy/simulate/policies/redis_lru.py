@@ -1,7 +1,7 @@
-"""Redis's `allkeys-lru` and `volatile-lru`: of the keys drawn lately the one that was idle longest, in whole seconds."""
+"""Redis's `allkeys-lru` and `volatile-lru`: of the keys drawn the one that was idle longest, in whole seconds."""
 
 from cache_strategy.simulate.policies._base import KEYS, Ints, Policy
-from cache_strategy.simulate.policies._lots import FIELDS, SAMPLES, TIME, best, drawn, join, leave, offer
+from cache_strategy.simulate.policies._lots import DRAWS, FIELDS, HELD, TIME, draw, join, leave
 
 
 def add(head: Ints, links: Ints, key: int, size: int, now: float) -> None:
@@ -18,13 +18,13 @@ def remove(head: Ints, links: Ints, key: int) -> None:
 
 
 def evict(head: Ints, links: Ints, now: float) -> int:
-    while True:
-        for nth in range(SAMPLES):
-            key = drawn(head, links, nth)
-            offer(head, key, int(now) - links[TIME * head[KEYS] + key])
-        key = best(head, links)
-        if key >= 0:
-            return key
+    best, used = -1, 0
+    for _ in range(DRAWS):
+        key = links[draw(head, head[HELD])]
+        if best < 0 or links[TIME * head[KEYS] + key] < used:
+            best, used = key, links[TIME * head[KEYS] + key]
+    leave(head, links, best)
+    return best
 
 
-policy = Policy(__name__, links=lambda keys, requests: FIELDS * keys, exact=False)
+policy = Policy(__name__, links=lambda keys, requests: FIELDS * keys)

@@ -6,43 +6,29 @@ from dataclasses import dataclass
 
 from cache_strategy.simulate import scan
 
-VARIABLES = {
-    "time_local": scan.TIME,
-    "time_iso8601": scan.TIME,
-    "msec": scan.TIME,
-    "date": scan.TIME,
-    "clock": scan.CLOCK,
-    "request": scan.REQUEST,
-    "request_method": scan.METHOD,
-    "request_uri": scan.TARGET,
-    "uri": scan.TARGET,
-    "args": scan.QUERY,
-    "query_string": scan.QUERY,
-    "status": scan.STATUS,
-    "body_bytes_sent": scan.SIZE,
-    "bytes_sent": scan.SIZE,
-    "request_time": scan.SECONDS,
-    "request_ms": scan.MILLISECONDS,
-    "request_us": scan.MICROSECONDS,
-    "remote_user": scan.USER,
+_VARIABLES = {
+    scan.TIME: "time_local time_iso8601 msec date",
+    scan.CLOCK: "clock",
+    scan.REQUEST: "request",
+    scan.METHOD: "request_method",
+    scan.TARGET: "request_uri uri",
+    scan.QUERY: "args query_string",
+    scan.STATUS: "status",
+    scan.SIZE: "body_bytes_sent bytes_sent",
+    scan.SECONDS: "request_time",
+    scan.MILLISECONDS: "request_ms",
+    scan.MICROSECONDS: "request_us",
+    scan.USER: "remote_user",
 }
 """Variables of nginx's `log_format`, and a few more that other formats need; all others are passed over."""
-APACHE = {
-    "%t": "[$time_local]",
-    "%r": "$request",
-    "%m": "$request_method",
-    "%U": "$uri",
-    "%q": "$args",
-    "%s": "$status",
-    "%b": "$body_bytes_sent",
-    "%B": "$body_bytes_sent",
-    "%O": "$bytes_sent",
-    "%T": "$request_time",
-    "%L": "$request_time",
-    "%D": "$request_us",
-    "%M": "$request_ms",
-    "%u": "$remote_user",
-}
+ROLES = {name: role for role, names in _VARIABLES.items() for name in names.split()}
+APACHE = dict(
+    zip(
+        "rmUqsbBOTLDMu",
+        "request request_method uri args status bytes_sent bytes_sent bytes_sent request_time request_time request_us request_ms remote_user".split(),
+        strict=True,
+    )
+)
 """Apache's `LogFormat` and gunicorn's `access_log_format`, where `%(h)s` stands for `%h`."""
 
 
@@ -73,7 +59,7 @@ class Reader:
         self, module: str, formats: Sequence[str] = (), names: Mapping[int, str] | None = None
     ) -> None:
         self.name = module.rpartition(".")[2]
-        self.formats = formats
+        self.formats = formats or [""]
         self.layouts = [layout_of(each) for each in formats] or [Layout(table=_table(names or {}))]
 
 
@@ -91,13 +77,14 @@ def _table(names: Mapping[int, str]) -> tuple[int, ...]:
 
 def layout_of(log_format: str) -> Layout:
     """The layout of a `log_format` of nginx, or a `LogFormat` of Apache or gunicorn."""
-    text = re.sub(r"%\((\w)\)s", r"%\1", log_format)
-    text = re.sub(r"%[<>]?(?:\{[^}]*\})?\^?(\w)", lambda m: APACHE.get("%" + m[1], "$passed"), text)
-    parts = re.split(r"\$\{?(\w+)\}?", text.replace('\\"', '"'))
-    names = ["passed", *parts[1::2]] if parts[0] else parts[1::2]
-    stops = (parts if parts[0] else parts[2:])[::2]
+    text = re.sub(r"%\((\w)\)s", r"%\1", log_format.replace('\\"', '"')).replace("%t", "[$time_local]")
+    text = re.sub(r"%[<>]?(?:\{[^}]*\})?(\w)", lambda m: f"${APACHE.get(m[1], 'passed')}", text)
+    first, *parts = re.split(r"\$\{?(\w+)\}?", text)
+    names, stops = parts[::2], parts[1::2]
+    if first:
+        names, stops = ["passed", *names], [first, *stops]
     return Layout(
-        roles=tuple(VARIABLES.get(name, scan.SKIPPED) for name in names),
+        roles=tuple(ROLES.get(name, scan.SKIPPED) for name in names),
         stops="".join(stops).encode(),
         lengths=tuple(len(stop.encode()) for stop in stops),
     )

@@ -50,7 +50,7 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
             "t": now,
             "event": event.get("event"),
             "entry": event.get("entry") or "",
-            "key": _key(event.get("key"), journal),
+            "key": journal.veil(event["key"]) if event.get("key") else "",
             "group": request.group if request is not None else "",
         }
         stored, said = event.get("stored_t"), event.get("t")
@@ -83,7 +83,3 @@ def _is_runtime(module: ModuleType) -> bool:
         and cache.__module__ == module.__name__
         and all(hasattr(cache, name) for name in METHODS)
     )
-
-
-def _key(key: object, journal: Journal) -> str:
-    return journal.veil(key) if key else ""

@@ -14,10 +14,8 @@ MODULE = "sqlalchemy"
 PENDING = "cache_strategy_writes"
 """Key in a connection's `info`, which lives as long as the DBAPI connection."""
 AUTOFLUSH = "_autoflush"
-"""
-The Session's method that writes what is pending before a query. Who queries is not who wrote: such a write is put
-down to the code that committed it.
-"""
+"""Writes what is pending before a query. Who queries is not who wrote: such a write is put down to who committed it."""
+EVENTS = "before_cursor_execute after_cursor_execute commit commit_twophase rollback rollback_twophase savepoint rollback_savepoint"
 WRAPPED = "cache_strategy_watched"
 """Marks a dialect whose `do_commit` reports to the journal."""
 
@@ -28,25 +26,12 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
     from sqlalchemy.engine import Engine  # type: ignore[import-not-found,unused-ignore]
 
     watcher = _Watcher(journal, code)
-    for name in (
-        "before_cursor_execute",
-        "after_cursor_execute",
-        "commit",
-        "commit_twophase",
-        "rollback",
-        "rollback_twophase",
-        "savepoint",
-        "rollback_savepoint",
-    ):
+    for name in EVENTS.split():
         event.listen(Engine, name, getattr(watcher, name))
 
 
 class _Watcher:
-    """
-    The engine's events.
-
-    A connection's uncommitted writes wait in its `info`, in order, with the names of savepoints between them.
-    """
+    """The engine's events; uncommitted writes wait in a connection's `info`, with the names of savepoints between them."""
 
     def __init__(self, journal: Journal, code: UserCode) -> None:
         self._journal = journal
@@ -163,8 +148,8 @@ def _commits_at_once(conn: Any) -> bool:
     Whether the driver commits each statement by itself.
 
     Source:
-        `autocommit` of psycopg, psycopg2 and asyncpg's adapter; PEP 249 extension `get_autocommit()` of the MySQL
-        drivers; sqlite3's `in_transaction`, false after a statement that needed no commit.
+        `autocommit` of psycopg, psycopg2 and asyncpg's adapter, `get_autocommit()` of the MySQL drivers, sqlite3's
+        `in_transaction`.
     """
     proxied = conn.connection
     raw: Any = getattr(proxied, "dbapi_connection", None) or getattr(proxied, "connection", None)
