@@ -9,7 +9,7 @@ from cache_strategy.model.evidence import Endpoint, Evidence, Function, Table, U
 from cache_strategy.profile import effects
 from cache_strategy.profile.analysis import Analysis
 from cache_strategy.profile.application import application_of
-from cache_strategy.profile.candidates import Judge, ranked
+from cache_strategy.profile.candidates import Judge, parameters_of, ranked
 from cache_strategy.profile.effects import Total
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Context
@@ -114,8 +114,11 @@ def endpoint_of(analysis: Analysis, route: Route, totals: list[Total]) -> Endpoi
         for index, hook in zip(route.around, hooks, strict=True)
     ]
     total = effects.merged([totals[route.context], guard, *around])
+    library = analysis.notes.get("library modules", ())
     looking = [
-        f"before_request {hook.qualname}" for hook, t in zip(hooks, around, strict=True) if identifies(t)
+        f"before_request {hook.qualname}"
+        for hook, t in zip(hooks, around, strict=True)
+        if hook.module not in library and identifies(t)
     ]
     place = function if route.owner < 0 else analysis.classes[route.owner]
     return Endpoint(
@@ -172,14 +175,6 @@ def functions_of(analysis: Analysis, totals: list[Total]) -> dict[int, Function]
             is_async=info.is_async,
         )
     return found
-
-
-def parameters_of(analysis: Analysis, info: FunctionInfo) -> tuple[str, ...]:
-    """The parameters in order, without self and cls; `*args` and `**kwargs` with their stars."""
-    parameters = list(info.parameters)
-    if info.owner >= 0 and analysis.binding(info) != "static" and parameters and parameters[0][3] == 0:
-        parameters = parameters[1:]
-    return tuple({1: "*", 3: "**"}.get(p[3], "") + p[0] for p in parameters)
 
 
 def tables_of(analysis: Analysis) -> tuple[Table, ...]:

@@ -20,7 +20,6 @@ def value(frame: "Frame", found: Value, node: Node) -> Values | None:
 
 
 def attribute(frame: "Frame", owner: Value, name: str, node: Node) -> Values | None:
-    """Attributes of requests, views, forms, serializers."""
     if "django" not in frame.analysis.notes:
         return None
     if urls.is_router(owner) and name == "registry":
@@ -30,7 +29,6 @@ def attribute(frame: "Frame", owner: Value, name: str, node: Node) -> Values | N
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
-    """Calls of Django, REST framework and what is made by them."""
     if "django" not in frame.analysis.notes:
         return None
     last = path.rpartition(".")[2]
@@ -51,7 +49,6 @@ def decorated(
     arguments: Arguments | None,
     decoration: "Decoration",
 ) -> bool:
-    """Decorators of views, receivers, actions, template tags."""
     if "django" not in frame.analysis.notes:
         return False
     found = pages.decorated(frame, function, path, arguments)
@@ -61,7 +58,6 @@ def decorated(
 def decorated_class(
     frame: "Frame", index: int, path: str, receiver: Value | None, arguments: Arguments | None
 ) -> bool:
-    """Decorators of view classes and of classes of the admin."""
     if path.endswith("admin.register") and arguments is not None:
         for values in arguments.positional:
             admin.register(frame, values, index)

@@ -48,7 +48,6 @@ def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) 
 
 
 def _write(frame: Frame, model: Model) -> None:
-    """Everything that editing rows of a model by the admin writes."""
     saving.save(frame, model, NONE, own=False)
     saving.delete(frame, model, NONE)
     for relation in model.relations.values():
@@ -88,7 +87,6 @@ def note(analysis: "Analysis") -> None:
 
 
 def _given(analysis: "Analysis", model: Model, index: int, receiver: Instance | None) -> None:
-    """What an admin class overrides, and its actions, are given rows of the model."""
     row, rows = one(Instance(model.index)), one(queries.all_of(model))
     known = {"obj": row, "instance": row, "queryset": rows, "qs": rows}
     bound = {p[0]: known[p[0]] for p in analysis.functions[index].parameters if p[0] in known}

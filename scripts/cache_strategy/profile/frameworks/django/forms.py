@@ -53,7 +53,6 @@ def kind_of(value: Value) -> str:
 
 
 def is_form(value: Value) -> bool:
-    """Whether a value is a form of Django's."""
     return isinstance(value, Made) and (value.path in FORMS or value.path.startswith(_MADE))
 
 
@@ -139,14 +138,12 @@ def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | N
 
 
 def _given(made: Made) -> Values:
-    """The rows that a form or a serializer was given."""
     first = made.args[0] if made.args and kind_of(made) else NOTHING
     found = first | made.keyword("instance")
     return frozenset(v for v in found if not isinstance(v, Constant | Argument | Unknown))
 
 
 def _row(frame: "Frame", made: Made) -> Values:
-    """The rows that it is about; where none is known, one of its model."""
     model = _model(frame.analysis, made)
     return _given(made) or (one(Instance(model.index)) if model is not None else NOTHING)
 
@@ -320,7 +317,6 @@ def _save(frame: "Frame", made: Made, arguments: Arguments) -> Values:
 
 
 def _write(frame: "Frame", made: Made, rows: Values, node: Node) -> Values:
-    """What a form or serializer of a model does by itself: the row is saved, then its many-to-many rows."""
     model = _model(frame.analysis, made)
     model = model or next((m for v in rows if isinstance(m := frame.analysis.row(v), Model)), None)
     if model is None:

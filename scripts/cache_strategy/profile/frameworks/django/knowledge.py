@@ -58,10 +58,8 @@ _ASKED = re.compile(r"Request\([A-Z]+\)(?=.)")
 
 
 def canonical(path: str) -> str:
-    """Requests of any method have the same parts."""
     return _ASKED.sub("Request()", path) if "Request(" in path else path
 
 
 def is_request(path: str) -> bool:
-    """Whether a path is that of a request."""
     return path.partition("(")[0] in (REQUEST, REST_REQUEST) and path.count("(") == 1 and path.endswith(")")

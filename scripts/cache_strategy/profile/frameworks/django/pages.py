@@ -123,7 +123,6 @@ class _Rendering:
             self.template(path)
 
     def call(self, name: str, words: list[str], pairs: list[tuple[str, str]], line: int) -> Values:
-        """A tag of the application: its function runs, its template is shown."""
         frame, found = self.frame, NOTHING
         positional = [self.expression(w, line) for w in words]
         keywords = tuple((key, self.expression(text, line)) for key, text in pairs)
@@ -174,7 +173,6 @@ class _Rendering:
 
 
 def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | None:
-    """Pages of a paginator."""
     if isinstance(value, Page) and name in ("object_list", "paginator", "number"):
         return many(value.items) if name == "object_list" else PLAIN
     if isinstance(value, Made) and value.path == PAGINATOR and name in ("count", "num_pages", "page_range"):

@@ -75,7 +75,6 @@ def value(frame: Frame, found: Value, node: Node) -> Values | None:
 
 
 def attribute(frame: Frame, owner: Value, name: str, node: Node) -> Values | None:
-    """Parts of the request; what the application's own middleware and views keep on it."""
     path = owner.path if isinstance(owner, External) else ""
     if path == "django.views.kwargs" and name.startswith("["):
         return PLAIN
@@ -83,6 +82,8 @@ def attribute(frame: Frame, owner: Value, name: str, node: Node) -> Values | Non
         return None
     if name == "session":
         load_session(frame, node)
+    if name in ("POST", "FILES") and path.endswith("(GET)"):
+        return PLAIN
     if name == "_request":
         return one(External(f"{REQUEST}()"))
     if f"{path.partition('(')[0]}().{name}" in KNOWN or name.startswith("["):
@@ -114,7 +115,6 @@ def write_session(frame: Frame, text: str, node: Node) -> None:
 
 
 def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
-    """Calls on sessions, of authentication, of sites, of caches; decorators given as calls."""
     last, node, model = path.rpartition(".")[2], arguments.node, models.user_model(frame.analysis)
     if (
         "().session." in path
@@ -194,7 +194,6 @@ def decorated(
     arguments: Arguments | None,
     decoration: "Decoration",
 ) -> bool:
-    """Decorators of views, of receivers of signals, of actions; caches."""
     notes, last = frame.analysis.notes, path.rpartition(".")[2]
     said = arguments or Arguments((), (), decoration.node)
     guards = notes.setdefault("django guards", {}).setdefault(function, [])

@@ -189,7 +189,6 @@ class _Walker:
 
 
 def _guards(node: Node) -> Iterator[str]:
-    """The decorators around a view that demand an identity."""
     while node[0] == "call" and (node[3] or node[2][0] == "call"):
         if is_guard(last_name(node)):
             yield source_of(node[2])
@@ -200,7 +199,6 @@ def _guards(node: Node) -> Iterator[str]:
 
 
 def routed(analysis: "Analysis", router: Made, outer: Pattern) -> Iterator[Pattern]:
-    """The URLs of a router of REST framework."""
     slash = "" if Constant(False) in router.keyword("trailing_slash") else "/"
     for rule, view in analysis.notes.get("django routers", {}).get(router, {}):
         if isinstance(view, Made):
@@ -226,7 +224,6 @@ def routed(analysis: "Analysis", router: Made, outer: Pattern) -> Iterator[Patte
 
 
 def _nesting(router: Made) -> str:
-    """What stands before the rules of a nested router: the parent's rule and its row."""
     if "Nested" not in router.path or len(router.args) < 2:
         return ""
     above = "".join(_nesting(v) for v in router.args[0] if isinstance(v, Made))

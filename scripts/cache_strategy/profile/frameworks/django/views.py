@@ -164,7 +164,6 @@ class Router:
         )
 
     def guards(self, index: int, verb: str, method: int) -> tuple[str, ...]:
-        """What demands an identity before a class-based view answers, as written."""
         analysis, classes = self.analysis, self.analysis.mro(index)[0]
         found = [text for c in classes for text in self.notes.get("django class guards", {}).get(c, ())]
         of_library = [
@@ -181,7 +180,6 @@ class Router:
 
 
 def _methods_in(body: Node) -> list[str]:
-    """The methods that a function asks for: GET, and those whose data it takes or whose name it compares."""
     found, queue = {"GET"}, [body]
     for node in queue:
         queue.extend(part for part in node if isinstance(part, tuple))
@@ -247,23 +245,20 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
             or UNKNOWN
         )
     native = _NATIVE.get(path.removeprefix("django.views."))
-    views = [v for v in sorted(arguments.get(0), key=repr) if isinstance(v, Made)]
-    return (
-        None
-        if native is None
-        else join(*(native(frame, v, arguments.get(1), node) for v in views)) or UNKNOWN
-    )
+    if native is None:
+        return None
+    said = (Made(SELF, ("", 0), owner=v.index) if isinstance(v, Instance) else v for v in arguments.get(0))
+    views = sorted((v for v in said if isinstance(v, Made)), key=repr)
+    return join(*(native(frame, view, arguments.get(1), node) for view in views)) or UNKNOWN
 
 
 def _own(frame: "Frame", view: Made, name: str, node: Node) -> Values:
-    """An attribute of a view; empty where it is None or not there."""
     if not view.keyword(name) and frame.analysis.member(view.owner, name) is None:
         return NOTHING
     return attributes.get(frame, one(view), name, node) - one(Constant(None))
 
 
 def _answer(frame: "Frame", view: Made, _: Values, node: Node) -> Values:
-    """The handler of the request's method runs."""
     analysis, handler = frame.analysis, text_in(view.keyword("handler")) or ""
     method = analysis.method(view.owner, handler)
     if method is None:
@@ -279,7 +274,6 @@ def _answer(frame: "Frame", view: Made, _: Values, node: Node) -> Values:
 
 
 def _model(frame: "Frame", view: Made, node: Node) -> Model | None:
-    """The model that a generic view is about."""
     said = [*_own(frame, view, "model", node), *_own(frame, view, "queryset", node)]
     found = [queries.model_of(frame, v) if isinstance(v, Query) else frame.analysis.model(v) for v in said]
     found.append(forms.model_behind(frame, _own(frame, view, "form_class", node)))
@@ -297,7 +291,6 @@ def _queryset(frame: "Frame", view: Made, _: Values, node: Node) -> Values:
 
 
 def _single(frame: "Frame", view: Made, found: Values, node: Node) -> Values:
-    """The row that the URL names, of a query set."""
     key = text_in(_own(frame, view, "lookup_field", node)) or "pk"
     lookup = Arguments((), ((key, one(Argument(key))),), node)
     return join(*(calls.call_method(frame, v, "get", lookup) for v in found if isinstance(v, Query)))
@@ -335,7 +328,6 @@ def _render(frame: "Frame", view: Made, context: Values, node: Node) -> Values:
 
 
 def _page(frame: "Frame", view: Made, found: Values, node: Node) -> Values:
-    """What one page of a query set is; which page is said in the URL."""
     if not _own(frame, view, "paginate_by", node):
         return one(Constant(None))
     frame.note_context("query", "page", node)

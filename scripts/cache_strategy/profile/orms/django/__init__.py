@@ -63,7 +63,6 @@ def bases(frame: "Frame", value: Value) -> Values | None:
 
 
 def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | None:
-    """Attributes of models, rows, managers and query sets."""
     analysis = frame.analysis
     if isinstance(value, Query):
         return queries.attribute(frame, value, name) if value.orm == ORM else None
@@ -100,7 +99,6 @@ def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | N
 
 
 def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> Values | None:
-    """Methods of models, rows, managers and query sets."""
     analysis, node = frame.analysis, arguments.node
     if isinstance(receiver, Query):
         return queries.method(frame, receiver, name, arguments) if receiver.orm == ORM else None
@@ -129,7 +127,6 @@ def method(frame: "Frame", receiver: Value, name: str, arguments: Arguments) -> 
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
-    """Calls by path: shortcuts, cursors, signals, the registry of models."""
     last, analysis = path.rpartition(".")[2], frame.analysis
     if last in _GETTING:
         rest = Arguments(
@@ -216,7 +213,6 @@ def unresolved(frame: "Frame", receiver: Value, name: str, arguments: Arguments)
 
 
 def canonical(path: str) -> str:
-    """One spelling for what can be imported from several places."""
     if path.startswith("django.db.models."):
         part = next((p for p in _MODULES if path.startswith(f"django.db.models.{p}.")), "")
         return "django.db.models." + path[18 + len(part) :] if part else path

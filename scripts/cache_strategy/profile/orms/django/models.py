@@ -59,7 +59,6 @@ class Model(Mapped):
         return self.columns.get(self.primary_key[0], self.primary_key[0])
 
     def fields(self) -> list[str]:
-        """The fields as forms and serializers know them."""
         bare = {name: name.removesuffix("_id") for name in self.columns}
         own = [b if b in self.relations else n for n, b in bare.items()]
         many = [n for n, r in self.relations.items() if r.secondary and n not in self.reverse]
@@ -91,7 +90,6 @@ def is_manager(analysis: "Analysis", index: int) -> bool:
 
 
 def is_query_class(analysis: "Analysis", index: int) -> bool:
-    """Whether a class is a manager or a query set."""
     return is_manager(analysis, index) or any("QuerySet" in path for path in analysis.mro(index)[1])
 
 
@@ -289,7 +287,6 @@ class Reader:
             )
 
     def between(self, model: Model, name: str, target: Model, made: Made) -> str:
-        """The table of a many-to-many relationship."""
         through = self.target(model, made, "through")
         if through is not None:
             return through.table

@@ -119,13 +119,11 @@ class Reached:
 
 
 def all_of(model: Model, kind: int = -1) -> Query:
-    """Every row of a model."""
     row = one(Instance(model.index))
     return Query(ORM, "select", row, frozenset(model.tables), kind=kind, model=model.index)
 
 
 def default(model: Model) -> Query:
-    """What a model's default manager gives."""
     return all_of(model, next(iter(model.managers.values()), -1))
 
 
@@ -166,7 +164,6 @@ def method(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Val
 
 
 def _custom(frame: "Frame", query: Query, function: int, arguments: Arguments) -> Values:
-    """A method of the application's own manager or query set: evaluated for any query of the model."""
     model = model_of(frame, query)
     plain = query if model is None else all_of(model, query.kind)
     found = frame.invoke(function, None, replace(arguments, positional=(one(plain), *arguments.positional)))
@@ -231,7 +228,6 @@ def builtin(frame: "Frame", query: Query, model: Model | None, name: str, argume
 
 
 def run(frame: "Frame", query: Query, node: Node) -> Values:
-    """Runs a query: notes what it reads; gives what one result is."""
     keys = {key.table: key for key in sorted(query.keys, key=repr) if key.argument}
     for table in sorted(query.tables):
         frame.note_read((table,), node, keys.get(table) if table not in query.inner else None)
@@ -243,7 +239,6 @@ def run(frame: "Frame", query: Query, node: Node) -> Values:
 
 
 def attribute(frame: "Frame", query: Query, name: str) -> Values:
-    """Attributes of managers and query sets."""
     if name == "model" and query.model >= 0:
         return one(ClassRef(query.model))
     if name == "instance" and query.relation is not None:

@@ -40,7 +40,6 @@ def save(frame: "Frame", model: Model, node: Node, *, own: bool = True) -> None:
 
 
 def delete(frame: "Frame", model: Model, node: Node, how: WriterHow = "orm") -> None:
-    """Rows are deleted, with what hangs on them."""
     analysis, gone = frame.analysis, [_OF_MODEL + name for name in ("pre_delete", "post_delete")]
     for table in model.tables:
         frame.note_write(table, how, node)
@@ -58,7 +57,6 @@ def delete(frame: "Frame", model: Model, node: Node, how: WriterHow = "orm") -> 
 
 
 def _cascades(frame: "Frame", model: Model, node: Node) -> set[str]:
-    """The other tables that deleting a row of a model changes."""
     found, queue = set(), list(model.tables)
     for table in queue:
         found |= frame.analysis.cascades(table)
@@ -97,7 +95,6 @@ def change(frame: "Frame", query: Query, model: Model | None, name: str, argumen
 
 
 def _between(frame: "Frame", query: Query, node: Node) -> str:
-    """The rows of a relationship change: those of the table between, where there is one."""
     owner, name = query.relation or (-1, "")
     relation = frame.analysis.mapped[owner].relations.get(name) if owner >= 0 else None
     if relation is None or not relation.secondary:
@@ -137,7 +134,6 @@ def connect(frame: "Frame", signal: str, senders: Values, receivers: Values) -> 
 
 
 def listening(frame: "Frame", signal: str, model: Model | None) -> Values:
-    """Who listens to a signal of a model, or of any."""
     analysis = frame.analysis
     if model is None:
         return join(*(v for (o, _), v in list(analysis.stores.items()) if o == (_SIGNALS, signal)))
@@ -146,7 +142,6 @@ def listening(frame: "Frame", signal: str, model: Model | None) -> Values:
 
 
 def send(frame: "Frame", signal: str, model: Model | None, node: Node, sent: Arguments | None = None) -> None:
-    """What listens to a signal runs."""
     row = (("instance", one(Instance(model.index))),) if model is not None else ()
     arguments = Arguments((), sent.keywords if sent is not None else row, node)
     for value in sorted(listening(frame, signal, model), key=repr):
