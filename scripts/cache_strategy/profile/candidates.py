@@ -1,6 +1,7 @@
 """What may be worth a cache, best first, and what must not be cached."""
 
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -83,6 +84,7 @@ class Judge:
                 self.writers_by_table.setdefault(table, []).append(number)
         self.writers_by_tables: dict[tuple[str, ...], tuple[Writer, ...]] = {}
         self.handlers = {route.function for route in routes}
+        self.repeated: dict[int, tuple[int, str]] = {}
         self.reached = self._reached()
         self.every_request = self._every_request()
         self.looped = {
@@ -99,12 +101,25 @@ class Judge:
 
     def _reached(self) -> dict[int, set[str]]:
         found: dict[int, set[str]] = {}
+        contexts = self.analysis.contexts
         for number, route in enumerate(self.routes):
+            name = self.endpoints[number].id
+            below = self._evaluations({route.context, *route.around})
+            calls = {
+                (i, call.line, contexts[call.callee].function.index)
+                for i in below
+                for call in contexts[i].facts.calls
+            }
+            for index, count in Counter(callee for _, _, callee in calls).items():
+                self.repeated[index] = max(self.repeated.get(index, (0, "")), (count, name))
             for index in self._below({route.context}):
-                found.setdefault(index, set()).add(self.endpoints[number].id)
+                found.setdefault(index, set()).add(name)
         return found
 
     def _below(self, roots: set[int]) -> set[int]:
+        return {self.analysis.contexts[index].function.index for index in self._evaluations(roots)}
+
+    def _evaluations(self, roots: set[int]) -> set[int]:
         contexts = self.analysis.contexts
         seen = set(roots)
         queue = list(roots)
@@ -113,7 +128,7 @@ class Judge:
                 if call.callee not in seen:
                     seen.add(call.callee)
                     queue.append(call.callee)
-        return {contexts[index].function.index for index in seen}
+        return seen
 
     def _caching(self) -> dict[int, str]:
         """The evaluations that ask a cache of the application for what changes, or call what does, and which it is."""
@@ -248,6 +263,10 @@ class Judge:
         if reason is not None and described.returns == "orm" and "returns rows" in reason:
             above = sorted(self.reached.get(function.index, ()))
             reason += f": {', '.join(above[:3])}" if above else ""
+            count, name = self.repeated.get(function.index, (0, ""))
+            reason += (
+                f"; {name} asks for them at {count} places: keep them for one request" if count > 1 else ""
+            )
         reason = reason or self.object_argument(function)
         context = key_of_context(self.analysis, total.context)
         if reason is None and context.problem:
