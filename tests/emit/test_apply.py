@@ -40,7 +40,6 @@ def test_apply_and_revert_give_back_every_byte_and_every_mode(tmp_path):
     repo = repository(tmp_path)
     before = snapshot(repo)
     apply(CHANGES, repo)
-    assert (repo / "new/deep/c.py").read_text() == "c = 1\n"
     assert (repo / "b.py").stat().st_mode & 0o777 == 0o755
     assert sorted(revert(repo)) == ["a.py", "b.py", "new/deep/c.py"]
     assert snapshot(repo) == before
@@ -56,18 +55,14 @@ def test_two_applies_are_taken_back_together(tmp_path):
     assert snapshot(repo) == before
 
 
-def test_a_file_that_changed_meanwhile_stops_everything(tmp_path):
+def test_nothing_that_a_person_changed_is_lost(tmp_path):
     repo = repository(tmp_path)
     (repo / "b.py").write_text("z = 2\n")
     before = snapshot(repo)
     with pytest.raises(Refusal, match=r"b\.py: was changed"):
         apply(CHANGES, repo)
     assert snapshot(repo) == before
-
-
-def test_revert_refuses_to_lose_a_later_edit(tmp_path):
-    repo = repository(tmp_path)
-    apply(CHANGES, repo)
+    apply(CHANGES[:1], repo)
     (repo / "a.py").write_text("mine = 1\n")
     after = snapshot(repo)
     with pytest.raises(Refusal, match=r"a\.py: was edited"):
