@@ -1,4 +1,4 @@
-"""Writes transcripts as the client does: one record per line, in the form of a given version."""
+"""Writes transcripts as the client does, in the form of a given version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Short conversations, each a list of steps of `Conversation`; those named after a detector hold its kind of incident."""
+"""Short conversations as steps of `Conversation`; one named after a detector holds its incident."""
 
 from __future__ import annotations
 

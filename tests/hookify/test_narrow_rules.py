@@ -99,7 +99,7 @@ def test_an_escaped_text_finds_itself_and_is_ascii(text):
 @pytest.mark.parametrize(
     ("command", "expected"),
     [
-        ("cd /tmp && node a.mjs 2>&1 | head -7", [["cd", "/tmp"], ["node", "a.mjs"], ["head", "-7"]]),
+        ("cd /tmp && a.mjs 2>&1 | head -7", [["cd", "/tmp"], ["a.mjs"], ["head", "-7"]]),
         ("A=1 sudo timeout 9 /usr/bin/docker ps >out.txt", [["docker", "ps"]]),
         ("cat <<'EOF' > x\nrm -rf /\nEOF\nls # rm", [["cat"], ["ls"]]),
         ("", []),
@@ -112,14 +112,7 @@ def test_a_command_is_read_as_programs(command, expected):
 def test_a_pattern_begins_where_a_command_begins():
     pattern = re.compile(at_command("git", "push"), re.I)
 
-    for text in (
-        "git push",
-        "x;git push",
-        "(git push)",
-        "ls\ngit  push",
-        "A=1 git push",
-        "/usr/bin/git push",
-    ):
+    for text in ("git push", "x;git push", "(git push)", "ls\ngit  push", "A=1 /usr/bin/git push"):
         assert pattern.search(text), text
     for text in ("echo git push", "mygit push", "git pushed", "git-push", "'git push'"):
         assert not pattern.search(text), text

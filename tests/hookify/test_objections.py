@@ -20,7 +20,6 @@ LASTING = [
     "i dont want any visual tests",
     "leave the settings alone",
     "the baseline migration should not be updated ever",
-    "better not store addresses in local storage",
     "no need to run the tests, I will",
     "how many times: you keep adding comments",
     "you should have not touched the config",

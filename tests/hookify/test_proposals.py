@@ -7,6 +7,7 @@ import pytest
 from conversation import TRANSCRIPTS, Conversation
 
 from cache_strategy import hookify
+from cache_strategy.hookify.vocabulary import spoken_duty
 from cache_strategy.model.proposal import Proposal
 
 
@@ -174,12 +175,8 @@ def test_what_was_forgotten_is_asked_for_at_the_end_of_a_turn(talk, said, patter
 
 
 @pytest.mark.parametrize("said", ["never run the tests", "no need to run the tests", "don't run the linter"])
-def test_what_must_not_run_is_no_duty(talk, said):
-    talk.edit("/p/a.py", "a", "b")
-    talk.run("pytest -q")
-    talk.say(said)
-
-    assert [p.event for p in proposals_of(talk.path) if p.event == "stop"] == []
+def test_what_must_not_run_is_no_duty(said):
+    assert spoken_duty(said) is None
 
 
 def test_an_instruction_becomes_a_rule_by_the_calls_that_it_speaks_of(talk):
@@ -196,6 +193,8 @@ def test_an_instruction_becomes_a_rule_by_the_calls_that_it_speaks_of(talk):
     assert "never run terraform apply yourself" in apply.message
     assert (force.name, force.action, force.backtest.fired) == ("git-force-push", "ask", 0)
     assert "hunter2" not in str(force)
+    (caching,) = hookify.propose([TRANSCRIPTS], instruction="never drop the invalidation").proposals
+    assert (caching.check, caching.action, caching.backtest.fired) == ("removed-invalidation", "block", 1)
 
 
 def test_an_incident_that_no_narrow_rule_would_catch_is_named_and_not_forced_into_one():

@@ -77,7 +77,6 @@ SURPRISING = [
     (rule("pattern: push ---?force", "action: block"), 5, "hookify reads action as 'missing'"),
     (rule('pattern: "rm\\\\s+-rf"'), 4, "hookify reads pattern as"),
     (rule("enabled: false # for now", "pattern: rm"), 4, "hookify reads this rule as on"),
-    (rule("enabled: no", "pattern: rm"), 4, "hookify reads this rule as on"),
     (rule("conditions:", "- field: command", "  pattern: rm"), 4, "hookify reads these conditions diff"),
     (rule("conditions:", "  - field: command, pattern: a{2,4}"), 4, "hookify reads these conditions diff"),
     (rule("pattern: |", "  rm"), 4, "hookify reads pattern as '|'"),

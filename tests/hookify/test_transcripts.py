@@ -30,7 +30,6 @@ def session_of(talk: Conversation) -> Session:
         ("<tool_use_error>String to replace not found</tool_use_error>", "Error: String", True, "failed"),
         ("PreToolUse:Write hook error: keep the invalidation", "Error: keep", True, "refused"),
         ("Claude requested permissions to write to /p/a.py, but", "Error: C", True, "refused"),
-        ("This Bash command requires approval: rm", "Error: This", True, "refused"),
         (REJECTED + "STOP what you are doing.", "User rejected tool use", True, "rejected"),
         ("[Request interrupted by user for tool use]", {"interrupted": True}, True, "interrupted"),
         ("", {"stdout": "", "interrupted": True}, False, "interrupted"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from cache_strategy.hookify.detectors import Sighting, all_detectors
+from cache_strategy.hookify.detectors.caching import COMPLAINTS, EVIDENCE
 from cache_strategy.hookify.draft import Draft
 from cache_strategy.hookify.linking import LOOKED_BACK, linked
 from cache_strategy.hookify.masking import shown
@@ -39,14 +40,16 @@ def sightings_in(session: Session) -> list[Sighting]:
 
 
 def instructed(instruction: str, session: Session) -> Iterator[Sighting]:
-    """The calls of a session that the user's instruction speaks of, as if it had been said after each of its stretches."""
+    """The calls of a session that an instruction speaks of, as if it had been said there."""
+    check = next((check for check, complaint in COMPLAINTS.items() if complaint.search(instruction)), "")
     objections = objections_in(instruction)
     core = objections[0].core if objections else instruction
     for start in range(0, max(1, len(session.calls)), LOOKED_BACK):
-        calls = session.calls[start : start + LOOKED_BACK]
+        calls = tuple(session.calls[start : start + LOOKED_BACK])
         link = linked(core, calls)
+        made = tuple(call for call in reversed(calls) if EVIDENCE[check](call)) if check else link.calls
         sighting = Sighting(
-            0, instruction, 1.0, core, calls=link.calls, recent=tuple(calls), words=link.words
+            0, instruction, 1.0, core, calls=made, recent=calls, words=link.words, check=check
         )
         sighting.kind, sighting.session = INSTRUCTION, session.id
         sighting.lasting = bool(LASTING.search(instruction))

@@ -58,7 +58,7 @@ class Transcripts:
         if not self.unread:
             return f"No transcript was named; name .jsonl files or a folder. {_KEPT}"
         first, more = self.unread[0], len(self.unread) - 1
-        others = f" (and {more} other files are none either)" if more else ""
+        others = f" ({more} more files are none either)" if more else ""
         return f"{first.path}: {first.reason}{others}; a Claude Code transcript (.jsonl) is needed. {_KEPT}"
 
     def _read(self, path: Path) -> Session | None:

@@ -28,7 +28,7 @@ WIPED = "cache-wipe-command"
 
 _STRENGTH = 0.85
 
-_COMPLAINTS = {
+COMPLAINTS = {
     REMOVED: re.compile(
         r"\binvalidat\w*|\bstale\b|\bout\s?dated\b|\bout\s+of\s+date\b|\bold\s+(?:\w+\s+){0,2}(?:price|value|version|data|name|page|result|content|copy|list|one|profile|answer)s?\b|"
         r"\b(?:evict|bust|purge|clear|delete|drop)\w*\s+(?:\w+\s+){0,3}cache|cache\w*\s+(?:\w+\s+){0,3}(?:cleared|deleted|busted|evicted|purged|dropped|refreshed|updated)|"
@@ -82,7 +82,7 @@ def _finds(call: ToolCall, check: str) -> bool:
     return change is not None and any(f.name == check for f in check_change(change[0], change[1], call.path))
 
 
-_EVIDENCE: dict[str, Callable[[ToolCall], bool]] = {
+EVIDENCE: dict[str, Callable[[ToolCall], bool]] = {
     REMOVED: _takes_invalidation_away,
     SHARED: _shares_user_data,
     WIPED: _wipes_cache,
@@ -94,7 +94,7 @@ def find_caching_mistakes(session: Session) -> Iterator[Sighting]:
     """Complaints with the call that made the mistake, and rejected calls that would have made one."""
     for call in session.calls:
         if call.outcome == "rejected" and not is_go_ahead(call.reason):
-            check = next((check for check, made_it in _EVIDENCE.items() if made_it(call)), "")
+            check = next((check for check, made_it in EVIDENCE.items() if made_it(call)), "")
             sighting = Sighting(call.result_line, call.reason, _STRENGTH, context=call.reason, check=check)
             sighting.calls = sighting.recent = (call,)
             sighting.lasting = bool(LASTING.search(call.reason))
@@ -105,9 +105,9 @@ def find_caching_mistakes(session: Session) -> Iterator[Sighting]:
             continue
         sentences = sentences_of(own_words(prompt.text).text)
         recent = calls_before(session, prompt)
-        for check, complaint in _COMPLAINTS.items():
+        for check, complaint in COMPLAINTS.items():
             said = [s for s in sentences if complaint.search(s) and not is_supposition(s)]
-            made = [call for call in reversed(recent) if _EVIDENCE[check](call)] if said else []
+            made = [call for call in reversed(recent) if EVIDENCE[check](call)] if said else []
             if made:
                 sighting = Sighting(prompt.line, said[0], _STRENGTH, context=prompt.text, check=check)
                 sighting.calls = sighting.recent = tuple(made[:8])
