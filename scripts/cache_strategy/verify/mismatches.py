@@ -4,7 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from cache_strategy.model.contract import Entry
 from cache_strategy.model.trace import CacheEvent, Trace, Write
@@ -171,15 +171,12 @@ class _Judge:
 
 def _around_the_difference(served: str, origin: str) -> tuple[str, str]:
     """Both texts from a little before the place where they part, at most SHOWN_CHARACTERS each."""
-    same = next(
-        (i for i, (a, b) in enumerate(zip(served, origin, strict=False)) if a != b),
-        min(len(served), len(origin)),
-    )
+    same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(served, origin, strict=False)))
     start = max(0, same - SHOWN_CHARACTERS // 4) if max(len(served), len(origin)) > SHOWN_CHARACTERS else 0
 
     def cut(text: str) -> str:
-        shown = text[start : start + SHOWN_CHARACTERS]
-        return ("…" if start else "") + shown + ("…" if len(text) > start + SHOWN_CHARACTERS else "")
+        rest = text[start:]
+        return "…" * bool(start) + rest[:SHOWN_CHARACTERS] + "…" * (len(rest) > SHOWN_CHARACTERS)
 
     return cut(served), cut(origin)
 
