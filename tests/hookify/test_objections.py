@@ -94,7 +94,7 @@ def test_own_words_beside_pasted_ones_count():
 
 
 def test_a_hostile_prompt_costs_no_time_out_of_proportion():
-    """Ten times the text takes about ten times the steps: a quadratic pattern would not come back."""
+    """A quadratic pattern would not come back."""
     assert shortened("(" * 9999, "x") == ("(" * 9999, "x")
     for piece in ("don't " * 3000, "you have " * 3000, '"' * 20000, "a-" * 10000, "never just even " * 1500):
         strongest(piece)
