@@ -68,7 +68,8 @@ def cached_endpoint(entry: Entry, key: Callable[..., Mapping[str, object]] | Non
                     reason = "the view registered a function to run after this request"
                 if reason:
                     raise _NotStored(reason)
-                return {"body": _text(response.get_data()), "headers": _headers_to_store(response)}
+                kept = [[name, value] for name, value in response.headers if name.lower() not in NOT_STORED]
+                return {"body": _text(response.get_data()), "headers": kept}
 
             try:
                 stored = entry.get_or_compute(parts, compute)
@@ -78,7 +79,7 @@ def cached_endpoint(entry: Entry, key: Callable[..., Mapping[str, object]] | Non
                 return made[-1]
             if made:
                 return made[-1]
-            headers = [(name, value) for name, value in stored["headers"]]
+            headers = list(map(tuple, stored["headers"]))
             return current_app.response_class(stored["body"], status=200, headers=headers)
 
         return cast(F, cached)
@@ -129,10 +130,8 @@ def http_headers(cache_control: str = "", vary: Iterable[str] = (), etag: bool =
 
 def query_arguments(*names: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Query arguments as a part of a key: all, or those named; each with all its values; their order left out."""
-    chosen = (
-        sorted(request.args.lists()) if not names else [(name, request.args.getlist(name)) for name in names]
-    )
-    return tuple((name, tuple(values)) for name, values in chosen)
+    chosen = names or sorted(request.args)
+    return tuple((name, tuple(request.args.getlist(name))) for name in chosen)
 
 
 def current_user_id() -> object:
@@ -146,11 +145,8 @@ def current_user_id() -> object:
         return importlib.import_module("flask_login").current_user.get_id()
     if "flask-jwt-extended" in current_app.extensions:
         return importlib.import_module("flask_jwt_extended").get_jwt_identity()
-    for name in USER_IN_SESSION:
-        user = flask.session.get(name)
-        if user is not None:
-            return user
-    return None
+    users = (flask.session.get(name) for name in USER_IN_SESSION)
+    return next((user for user in users if user is not None), None)
 
 
 def metrics_blueprint(cache: Cache, route: str = "/metrics/cache") -> Blueprint:
@@ -158,12 +154,8 @@ def metrics_blueprint(cache: Cache, route: str = "/metrics/cache") -> Blueprint:
     blueprint = Blueprint("cache_metrics", __name__)
 
     def metrics() -> Response:
-        wants = request.accept_mimetypes.best_match(
-            ["application/json", "text/plain"], default="application/json"
-        )
-        if request.args.get("format") == "prometheus" or (
-            "format" not in request.args and wants == "text/plain"
-        ):
+        wants = request.accept_mimetypes.best_match(["application/json", "text/plain"])
+        if request.args.get("format", wants) in ("prometheus", "text/plain"):
             text, kind = cache.metrics_prometheus(), "text/plain; version=0.0.4; charset=utf-8"
             response = current_app.response_class(text, content_type=kind)
         else:
@@ -281,10 +273,6 @@ def _why_not_stored(response: Response) -> str:
     if response.cache_control.no_store or "*" in response.vary:
         return "the view forbids it"
     return "has something to do when it is closed" if getattr(response, "_on_close", None) else ""
-
-
-def _headers_to_store(response: Response) -> list[list[str]]:
-    return [[name, value] for name, value in response.headers if name.lower() not in NOT_STORED]
 
 
 def _text(body: bytes) -> str | bytes:

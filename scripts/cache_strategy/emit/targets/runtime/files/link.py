@@ -283,9 +283,7 @@ class Link:
         with self._lock:
             self.last_error = str(error)
             if self._recovery is None:
-                with contextlib.suppress(
-                    RuntimeError
-                ):  # no more threads, or the interpreter is shutting down
+                with contextlib.suppress(RuntimeError):  # no more threads
                     self._recovery = in_background(self._recover, "cache-recovery")
             self.broken = self._recovery is not None
 
@@ -336,9 +334,8 @@ class Link:
             return False
         epoch = self.epoch
         if record.epoch != epoch:
-            if record.epoch < self._forgotten or any(
-                self._changed.get(tag, 0) > record.epoch for tag in tags
-            ):
+            latest = max([self._changed.get(tag, 0) for tag in tags])
+            if record.epoch < self._forgotten or record.epoch < latest:
                 return False
             record.epoch = epoch
         return True

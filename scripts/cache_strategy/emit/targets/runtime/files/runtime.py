@@ -117,9 +117,8 @@ class Entry(Watched):
         for tag in (*self.depends_on, *self.tags):
             match = re.fullmatch(r"([^{}]+?)(?::\{(\w+)\})?", tag)
             if not match:
-                raise ValueError(
-                    f'{self.name}: cannot depend on "{tag}"; write "table" or "table:{{key part}}".'
-                )
+                way_out = 'write "table" or "table:{key part}".'
+                raise ValueError(f'{self.name}: cannot depend on "{tag}"; {way_out}')
             self._dependencies.append((match[1], match[2] or ""))
 
     def __call__(self, function: F) -> F:
@@ -136,12 +135,11 @@ class Entry(Watched):
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise TypeError(f"{self.name}: {place} is a generator; return a list instead.")
         if inspect.iscoroutinefunction(function) != IS_ASYNC:
-            kinds = ("async", "plain") if IS_ASYNC else ("plain", "async")
-            raise TypeError(f"{self.name}: {place} is {kinds[1]}; this cache is for {kinds[0]} functions.")
+            mine, its = ("async", "plain") if IS_ASYNC else ("plain", "async")
+            raise TypeError(f"{self.name}: {place} is {its}; this cache is for {mine} functions.")
         if self._function not in ("", place):
-            raise ValueError(
-                f"{self.name}: caches {self._function} already; give {place} an entry of its own."
-            )
+            way_out = f"give {place} an entry of its own."
+            raise ValueError(f"{self.name}: caches {self._function} already; {way_out}")
         self._function = place
         signature = inspect.signature(function)
         self._is_method = next(iter(signature.parameters), "") == "self"
@@ -221,9 +219,8 @@ class Entry(Watched):
         tags = ["@all", f"@entry/{self.name}", f"@key/{place}"]
         for table, row_part in self._dependencies:
             if row_part and row_part not in parts:
-                raise TypeError(
-                    f'{self.name}: depends on "{table}:{{{row_part}}}"; its key has no part "{row_part}".'
-                )
+                lacking = f'its key has no part "{row_part}".'
+                raise TypeError(f'{self.name}: depends on "{table}:{{{row_part}}}"; {lacking}')
             row = row_text(parts[row_part]) if row_part else None
             tags += [table] if row is None else [f"{table}:*", f"{table}:{row}"]
         return Slot(f"{self.cache.prefix}e:{place}", parts, tuple(tags), self.cache.link)
@@ -258,11 +255,8 @@ class Entry(Watched):
         if record is None or not (record.copies or record.shared_value) or cache.mode != "on":
             return None
         is_young = (now + cache.link.clock_offset) * MICROSECONDS < record.soft_us
-        return (
-            record
-            if is_young and cache.link.is_trusted(record, slot.tags, self.window_seconds, now)
-            else None
-        )
+        is_good = is_young and cache.link.is_trusted(record, slot.tags, self.window_seconds, now)
+        return record if is_good else None
 
     def _get(self, slot: Slot, compute: Callable[[], T]) -> T:
         started = time.monotonic()
@@ -398,36 +392,29 @@ class Entry(Watched):
             elif self.is_blocked(slot):
                 self.skipped(slot, BLOCKED)
             else:
-                life, early = self._life_us(time.monotonic() - started)
-                times = now_us, now_us + life - early, now_us + life
-                record = self._record(slot, value, versions, times, asked_at, epoch)
+                payload, tagged = self._encoded(slot, value)
+                soft, hard = self._life_us(time.monotonic() - started)
+                if payload:
+                    times = now_us, now_us + soft, now_us + hard
+                    record = Record(versions, payload, tagged, *times, asked_at, epoch)
             return value, record
         finally:
             self._store(slot, record, token)
 
     def _life_us(self, seconds: float) -> tuple[int, int]:
-        """How long a value lives that took so many seconds, and how much earlier one caller computes the next."""
+        """When one caller computes the next value, and how long others get one that took so many seconds."""
         life = self.ttl_seconds * random.uniform(0.9, 1)  # what is stored together expires apart
         early = min(life / 2, max(life / 10, seconds * 1.5))
-        return int(life * MICROSECONDS), int(early * MICROSECONDS)
+        return int((life - early) * MICROSECONDS), int(life * MICROSECONDS)
 
-    def _record(
-        self,
-        slot: Slot,
-        value: object,
-        versions: bytes,
-        times: tuple[int, int, int],
-        asked_at: float,
-        epoch: int,
-    ) -> Record | None:
+    def _encoded(self, slot: Slot, value: object) -> tuple[bytes, bool]:
         try:
-            payload, tagged = encode_value(value)
+            return encode_value(value)
         except TypeError as error:
             what = f"{self.name}: the value for {slot.readable() or 'no arguments'} holds a {error}"
             way_out = "which cannot be restored exactly. Return plain data, for example a dict."
             self._refuse(TypeError(f"{what}, {way_out}"))
-            return None
-        return Record(versions, payload, tagged, *times, asked_at, epoch)
+            return b"", False
 
     def _store(self, slot: Slot, record: Record | None, token: str) -> None:
         """Put a record into its layers, and open the lock."""
@@ -451,22 +438,21 @@ class Entry(Watched):
         """What the holder of the lock stores; None when it gave up or took too long, or the versions have changed."""
         self.count(waits=1)
         pause, epoch = 0.002, self.cache.link.epoch
+        keys = (*slot.version_keys, slot.redis_name, slot.redis_name + b":lock")
         while time.monotonic() < patience:
             sleep(pause)
             pause = min(0.02, pause * 1.5)
             try:
-                *seen, data, lock = self.cache.link.call(
-                    "MGET", *slot.version_keys, slot.redis_name, slot.redis_name + b":lock"
-                )
+                *seen, data, lock = self.cache.link.call("MGET", *keys)
             except Unavailable:
-                return None
+                break
             record = Record.from_bytes(data, self.cache.clock(), epoch)
             if record is not None and record.versions == versions == joined(seen):
                 with contextlib.suppress(*GARBAGE):
                     record.value()
                     return record
             if lock is None or joined(seen) != versions:
-                return None
+                break
         return None
 
     def _compute(self, compute: Callable[[], T]) -> T:
@@ -561,12 +547,15 @@ class Cache(Telling):
         ours = weakref.ref(self)
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=lambda: _with(ours(), Cache._after_fork))
-        atexit.register(lambda: _with(ours(), lambda cache: cache.link.at_exit()))
+        atexit.register(lambda: _with(ours(), Cache._at_exit))
 
     def _after_fork(self) -> None:
         self.link.reset()
         self.memory.lock, self.lock, self.flights = threading.Lock(), threading.Lock(), {}
         _names.clear()
+
+    def _at_exit(self) -> None:
+        self.link.at_exit()
 
     def entry(self, name: str, *, ttl_seconds: float, **options: Any) -> Entry:
         """
@@ -583,20 +572,14 @@ class Cache(Telling):
 
     def invalidate(self, *tags: Tag) -> None:
         """Forget all that depends on tables or tags ("products") or on rows (("users", 7)), now: after the commit."""
-        self.bump({name for tag in tags for name in tag_names(tag)})
+        self.bump(set().union(*map(tag_names, tags)))
 
     def invalidate_all(self) -> None:
         """Forget everything, now."""
         self.bump(("@all",))
 
     def bump(
-        self,
-        tags: Collection[str],
-        *,
-        entry: str = "",
-        key: str = "",
-        hold_seconds: float = 0,
-        release: int = 0,
+        self, tags: Collection[str], entry: str = "", key: str = "", hold_seconds: float = 0, release: int = 0
     ) -> int:
         """
         Give tags (see `tag_names`) new versions, now.

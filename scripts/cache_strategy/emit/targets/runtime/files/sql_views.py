@@ -81,11 +81,9 @@ class View:
     def _tables_created(self, metadata: MetaData, connection: Any, **_: object) -> None:
         if not (self.cache.is_on and self._is_of(metadata, connection)):
             return
-        for table in self._tables:
-            found = connection.execute(text("SELECT to_regclass(:name)"), {"name": _quoted(table)})
-            if found is None or found.scalar() is None:
-                return
-        self.create(connection)
+        is_there = text("SELECT to_regclass(:name)")
+        if all(connection.execute(is_there, {"name": _quoted(t)}).scalar() is not None for t in self._tables):
+            self.create(connection)
 
     def _tables_dropped(self, metadata: MetaData, connection: Any, **_: object) -> None:
         if self._is_of(metadata, connection):

@@ -32,8 +32,7 @@ from sqlalchemy.pool import Pool
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.expression import BindParameter, Delete, Insert, Update
 
-from .runtime import Cache
-from .values import row_text
+from .runtime import Cache, tag_names
 
 T = TypeVar("T")
 MAX_ROWS = 100  # assumed: a transaction that writes more rows of a table invalidates all of it
@@ -94,9 +93,8 @@ class Watcher:
         self.tables = dict(tables)
         self._metadata: weakref.WeakSet[MetaData] = weakref.WeakSet(metadata)
         self._here = Here()
-        self._names = re.compile(
-            rf"(?<!\w)(?:{'|'.join(map(re.escape, tables)) or '(?!)'})(?!\w)", re.IGNORECASE
-        )
+        names = "|".join(map(re.escape, tables)) or "(?!)"
+        self._names = re.compile(rf"(?<!\w)(?:{names})(?!\w)", re.IGNORECASE)
         self.tables_in_text = functools.lru_cache(maxsize=1000)(self._tables_in_text)
         self._everything = {tag for table in tables for tag in self._tags(table, None)}
         listeners: list[tuple[Any, str, Callable[..., None]]] = [
@@ -146,8 +144,8 @@ class Watcher:
     # What the cache asks.
 
     def _snapshot_began(self) -> float | None:
-        times = [state.began for state in self._open_connections() if state.began is not None]
-        for session in self._sessions():
+        times = [state.began for state in self._here.connections if state.began is not None]
+        for session in list(self._here.sessions):
             state = self._state_of(session)
             if state.kept_since is not None:
                 if len(session.identity_map):
@@ -158,14 +156,12 @@ class Watcher:
 
     def _pending_tags(self) -> set[str]:
         tags: set[str] = set()
-        for connection in self._open_connections():
-            tags |= connection.tags
-        for session in self._sessions():
+        tags = tags.union(*(state.tags for state in self._here.connections if state.began is not None))
+        for session in list(self._here.sessions):
             tags |= self._state_of(session).tags
             for instance in [*session.new, *session.dirty, *session.deleted]:
                 for table in object_mapper(instance).tables:
-                    if self._watched(table) is not None:
-                        tags |= self._tags(self._watched(table), None)
+                    tags |= self._tags(self._watched(table), None)
         return tags
 
     def _call_after_commit(self, session: Any, function: Callable[[], None]) -> None:
@@ -176,16 +172,8 @@ class Watcher:
         if not any(connection.began is not None for connection in state.connections):
             function()  # nothing is open: the commit may be over already
 
-    def _open_connections(self) -> list[ConnectionState]:
-        return [state for state in self._here.connections if state.began is not None]
-
-    def _sessions(self) -> list[Session]:
-        return list(self._here.sessions)
-
     def _state_of(self, session: Session) -> SessionState:
-        state: SessionState | None = session.info.get(self)
-        if state is None:
-            state = session.info[self] = SessionState()
+        state: SessionState = session.info.setdefault(self, SessionState())
         return state
 
     # Sessions.
@@ -218,11 +206,9 @@ class Watcher:
         if transaction.parent is not None:
             return
         state = self._state_of(session)
-        began = [c.began for c in state.connections if c.began is not None] + [
-            state.kept_since or self.cache.clock()
-        ]
         if not session.expire_on_commit and len(session.identity_map):
-            state.kept_since = min(began)
+            began = [connection.began for connection in state.connections]
+            state.kept_since = min(filter(None, [*began, state.kept_since, self.cache.clock()]))
         for connection in state.connections:
             connection.session = lambda: None
             if connection.is_committing:
@@ -232,10 +218,7 @@ class Watcher:
     # Connections.
 
     def _connection_state(self, connection: Connection) -> ConnectionState:
-        info = connection.info
-        state: ConnectionState | None = info.get(self)
-        if state is None:
-            state = info[self] = ConnectionState()
+        state: ConnectionState = connection.info.setdefault(self, ConnectionState())
         return state
 
     def _connection_commits(self, connection: Connection, *_: object) -> None:
@@ -324,9 +307,7 @@ class Watcher:
         statement = getattr(compiled, "statement", None)
         if isinstance(statement, (Insert, Update, Delete)) and not getattr(compiled, "ctes", None):
             return  # `_after_execute` knows more
-        tables = self.tables_in_text(text)
-        if tables:
-            self._wrote(connection, {tag for table in tables for tag in self._tags(table, None)})
+        self._wrote(connection, {t for table in self.tables_in_text(text) for t in self._tags(table, None)})
 
     def _tags_of_statement(self, statement: Any, context: Any, result: Any) -> set[str]:
         tags: set[str] = set()
@@ -335,20 +316,15 @@ class Watcher:
             self._metadata.add(table.metadata)
             name = self._watched(table)
             rows: list[object] | None = None
-            sets_key = False
             key = self.tables.get(name) if name else None
             if key is not None and key in table.c:
                 parameters = getattr(context, "compiled_parameters", None) or []
-                sets_key = isinstance(statement, Update) and any(
-                    table.c[key].key in each for each in parameters
-                )
                 if isinstance(statement, Insert):
                     rows = _inserted_rows(statement, table, key, parameters, result)
-                elif not sets_key:
+                elif isinstance(statement, Delete) or all(table.c[key].key not in p for p in parameters):
                     rows = _addressed_rows(statement, table, key, parameters, context)
-            if name is not None:
-                for row in [None] if rows is None else rows:
-                    tags |= self._tags(name, row)
+            for row in [None] if rows is None else rows:
+                tags |= self._tags(name, row)
             if isinstance(statement, Delete):
                 tags |= self._tags_of_children(table, "ondelete")
             elif isinstance(statement, Update):
@@ -386,10 +362,7 @@ class Watcher:
 
     @staticmethod
     def _tags(table: str | None, row: object) -> set[str]:
-        if table is None:
-            return set()
-        text = row_text(row)
-        return {table, f"{table}:*" if text is None else f"{table}:{text}"}
+        return set() if table is None else tag_names((table, row))
 
     def _tables_in_text(self, text: str) -> frozenset[str]:
         """The watched tables that a statement in SQL may change: all it names, unless it only reads."""
@@ -414,7 +387,8 @@ class Watcher:
 
     def _children_by_name(self, names: set[str], everything: bool) -> set[str]:
         for registry in list(mapperlib._mapper_registries):
-            self._metadata |= {mapper.local_table.metadata for mapper in registry.mappers}
+            tables: list[Any] = [mapper.local_table for mapper in registry.mappers]
+            self._metadata |= {table.metadata for table in tables}
         parents = [t for m in self._metadata for t in m.tables.values() if self._watched(t) in names]
         if {self._watched(table) for table in parents} != names:
             return set(self.tables)  # foreign keys unknown
@@ -461,13 +435,9 @@ def _tables_of(target: Any) -> Iterator[Table]:
     if isinstance(target, Table):
         yield target
     else:
-        for side in (
-            getattr(target, "left", None),
-            getattr(target, "right", None),
-            getattr(target, "element", None),
-        ):
-            if side is not None:
-                yield from _tables_of(side)
+        for side in ("left", "right", "element"):
+            if getattr(target, side, None) is not None:
+                yield from _tables_of(getattr(target, side))
 
 
 def _inserted_rows(
@@ -495,10 +465,8 @@ def _addressed_rows(
         left, right = getattr(clause, "left", None), getattr(clause, "right", None)
         if getattr(clause, "operator", None) is not operators.eq or not isinstance(right, BindParameter):
             continue
-        if (
-            getattr(left, "name", None) == key
-            and getattr(getattr(left, "table", None), "name", None) == table.name
-        ):
+        place = getattr(getattr(left, "table", None), "name", None), getattr(left, "name", None)
+        if place == (table.name, key):
             name = compiled.bind_names.get(right)
             return [each.get(name) for each in parameters] if name and parameters else None
     return None
