@@ -24,7 +24,6 @@ GATE = (
     b"etag",
     b"max-age",
     b"no-store",
-    b"allow-origin",
 )
 JUDGED = (b".py", b".pyi", b".ipynb")
 LIMIT = 2_000_000
@@ -95,6 +94,7 @@ def answer(raw: bytes, project: str, paths: "list[str] | None", caching: bool) -
     if paths == []:
         return verdict_on(event, project)
     import rule_gate
+
     from cache_strategy.rules.pattern import load_files
 
     files = rule_gate.rule_paths(project) if paths is None else paths

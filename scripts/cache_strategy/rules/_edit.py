@@ -12,9 +12,7 @@ import re
 _TOP_LEVEL = re.compile(r"(?:def|class|async|@)\b|@")
 _DEFINED = re.compile(r"\bdef\s+(\w+)")
 _WORD = re.compile(r"\w+")
-_HEADERS = re.compile(
-    r"cache|vary|etag|max-?age|last_modified|condition|private|public|no-store|allow-origin|@", re.I
-)
+_HEADERS = re.compile(r"cache|vary|etag|max-?age|last_modified|condition|private|public|no-store|@", re.I)
 
 
 class Edit:

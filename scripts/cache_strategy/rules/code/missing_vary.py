@@ -3,8 +3,7 @@ CS111 missing-vary
 
 What it does
     Flags an edit that takes away a Vary header (vary_on_headers, patch_vary_headers, add_vary, headers["Vary"]) or
-    makes it conditional, while the answer still depends on the request; and a new answer that echoes the Origin without
-    Vary.
+    makes it conditional, while the answer still depends on the request.
 
 Why is this bad
     A shared cache keeps one answer per URL: JSON is served to browsers, one language to all, one site's CORS header to
@@ -39,7 +38,7 @@ from __future__ import annotations
 import ast
 import re
 
-from cache_strategy.rules._base import WARNING, Rule
+from cache_strategy.rules._base import Rule
 from cache_strategy.rules._edit import Edit
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
@@ -53,7 +52,7 @@ rule = Rule(
     __name__,
     code="CS111",
     severity="error",
-    keywords=("vary", "access-control-allow-origin"),
+    keywords=("vary",),
     concerns=Edit.touches_headers,
 )
 
@@ -121,37 +120,3 @@ def _depth(node: "ast.AST", function: "ast.AST", module: "IndexedModule") -> int
         depth += isinstance(holder, _CONDITIONS)
         holder = module.parent(holder)
     return depth
-
-
-@rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)
-def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
-    """The Origin is echoed and Vary is not said."""
-    text = module.source(node)
-    if "Access-Control-Allow-Origin" not in text or re.search("vary", text, re.I):
-        return
-    for part in module.below(node):
-        header, value = _header(part)
-        if (
-            header == "access-control-allow-origin"
-            and value is not None
-            and not isinstance(value, ast.Constant)
-        ):
-            yield rule.finding(
-                part,
-                f"{node.name}() answers each Origin with its own header but does not say Vary: Origin.",
-                fix="Add Origin to Vary whether or not the request has one.",
-                severity=WARNING,
-            )
-            return
-
-
-def _header(node: "ast.AST") -> "tuple[str, ast.expr | None]":
-    """(header in lower case, value) of `headers["X"] = v`, `headers.set("X", v)`, else ("", None)."""
-    if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
-        name: "ast.AST" = node.targets[0].slice
-        value = node.value
-    elif isinstance(node, ast.Call) and len(node.args) == 2:
-        name, value = node.args
-    else:
-        return "", None
-    return (str(name.value).lower(), value) if isinstance(name, ast.Constant) else ("", None)

@@ -145,21 +145,10 @@ def _finding(cached: CachedFunction, name: str, text: str, place: ast.AST) -> "F
     return rule.finding(
         cached.decorator.node,
         f"{name} is cached for all users together, but its answer depends on {text} (line {line}).",
-        fix=_fix(cached),
+        fix="Put @vary_on_cookie directly below @cache_page, or take the cache off this view."
+        if cached.decorator.last == "cache_page"
+        else "Put the user into the key: make_cache_key=, key=, or an argument such as user_id.",
     )
-
-
-def _fix(cached: CachedFunction) -> str:
-    last = cached.decorator.last
-    if last == "cache_page":
-        return "Put @vary_on_cookie directly below @cache_page, or take the cache off this view."
-    if last == "cached":
-        return (
-            'Put the user into the key, for example make_cache_key=lambda *a, **k: f"...:{current_user.id}".'
-        )
-    if last == "cached_endpoint":
-        return 'Put the user into the key, for example key=lambda **path: {**path, "user_id": session["user_id"]}.'
-    return "Make the user an argument (f(user_id, ...)), so that it becomes part of the key."
 
 
 def _is_private(node: ast.AST, cached: CachedFunction, module: "IndexedModule") -> bool:

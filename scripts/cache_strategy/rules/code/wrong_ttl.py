@@ -3,8 +3,7 @@ CS116 wrong-ttl
 
 What it does
     Flags lifetimes that cannot be meant: a product of seconds that lacks a factor (60 * 60 * 365), milliseconds where
-    seconds are wanted, a timedelta where a number is wanted, setex() with value and lifetime exchanged, a freshness test
-    that adds the lifetime to now.
+    seconds are wanted, a timedelta where a number is wanted, a freshness test that adds the lifetime to now.
 
 Why is this bad
     The entry lives for days instead of a year, or for weeks instead of a minute, and nothing fails.
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 rule = Rule(__name__, code="CS116", severity="error")
 
 _DAYS = frozenset((7, 14, 28, 30, 31, 90, 180, 364, 365, 366))
-_LIFETIME_NAME = re.compile(
+_NAME = re.compile(
     r"(?:^|_)(?:timeout|ttl|expir\w*|max_?age|lifetime|cache_(?:time|duration|seconds))(?:_|$)", re.I
 )
 _FRESH = re.compile(r"cach|fresh|stale|expir|ttl", re.I)
@@ -51,68 +50,50 @@ _FRESH = re.compile(r"cach|fresh|stale|expir|ttl", re.I)
 
 @rule.visit(ast.Call)
 def visit_call(call: ast.Call, module: "IndexedModule") -> "Iterator[Finding]":
-    if not is_storing(call, module):
-        return
-    given = lifetime_of(call)
-    method = getattr(call.func, "attr", "")
-    if (
-        method in ("setex", "psetex")
-        and len(call.args) == 3
-        and _is_number(call.args[2])
-        and not _is_number(call.args[1])
-        and isinstance(call.args[1], (ast.Constant, ast.JoinedStr, ast.Call))
-    ):
-        yield rule.finding(
-            call,
-            f"{method}(key, lifetime, value): value and lifetime are exchanged.",
-            fix="Write setex(key, seconds, value).",
-        )
-    elif isinstance(given, ast.BinOp):
-        yield from _product(given)
-    elif (
-        isinstance(given, ast.Call)
-        and text_of(given.func).endswith("timedelta")
-        and qualified_name(call.func, module).startswith("django.core.cache")
-    ):
-        yield rule.finding(
-            given, "Django's caches take seconds, not a timedelta.", fix="Add .total_seconds()."
-        )
-
-
-@rule.visit(ast.Assign, ast.AnnAssign, ast.arg, ast.arguments)
-def visit_name(node: "ast.AST", module: "IndexedModule") -> "Iterator[Finding]":
-    if isinstance(node, ast.arguments):
-        every = [*node.posonlyargs, *node.args]
-        pairs = [*zip(reversed(every), reversed(node.defaults)), *zip(node.kwonlyargs, node.kw_defaults)]  # noqa: B905
-        values = [value for argument, value in pairs if LIFETIME.match(argument.arg)]
-    elif isinstance(node, (ast.Assign, ast.AnnAssign)):
-        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        values = [node.value] if _LIFETIME_NAME.search(text_of(targets[0]).rpartition(".")[2]) else []
+    given = lifetime_of(call) if is_storing(call, module) else None
+    if isinstance(given, ast.Call) and text_of(given.func).endswith("timedelta"):
+        if qualified_name(call.func, module).startswith("django.core.cache"):
+            yield rule.finding(
+                given, "Django's caches take seconds, not a timedelta.", fix="Add .total_seconds()."
+            )
     else:
-        return
-    for value in values:
-        if isinstance(value, ast.BinOp):
+        yield from _product(given)
+
+
+@rule.visit(ast.Assign, ast.AnnAssign)
+def visit_assignment(node: "ast.Assign | ast.AnnAssign", module: "IndexedModule") -> "Iterator[Finding]":
+    target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+    if _NAME.search(text_of(target).rpartition(".")[2]):
+        yield from _product(node.value)
+
+
+@rule.visit(ast.arguments)
+def visit_defaults(node: ast.arguments, module: "IndexedModule") -> "Iterator[Finding]":
+    every = [*node.posonlyargs, *node.args]
+    for argument, value in [*zip(every[::-1], node.defaults[::-1]), *zip(node.kwonlyargs, node.kw_defaults)]:  # noqa: B905
+        if LIFETIME.match(argument.arg):
             yield from _product(value)
 
 
-def _product(value: ast.BinOp) -> "Iterator[Finding]":
-    factors = _factors(value)
+def _product(value: "ast.AST | None") -> "Iterator[Finding]":
+    factors = _factors(value) if isinstance(value, ast.BinOp) else []
     if factors.count(60) == 2 and len(factors) == 3 and factors[-1] in _DAYS:
+        days = factors[-1]
         yield rule.finding(
-            value,
-            f"{ast.unparse(value)} seconds lack a factor: {factors[-1]} days are 60 * 60 * 24 * {factors[-1]}.",
+            value,  # type: ignore[arg-type]
+            f"{days} days are 60 * 60 * 24 * {days} seconds, not {' * '.join(map(str, factors))}.",
             fix="Write the product in full, or timedelta(...).total_seconds().",
         )
-    elif len(factors) > 1 and 1000 in factors and 60 in factors:
+    elif 1000 in factors and 60 in factors:
         yield rule.finding(
-            value,
-            f"{ast.unparse(value)} looks like milliseconds; caches count in seconds.",
+            value,  # type: ignore[arg-type]
+            "this looks like milliseconds; caches count in seconds.",
             fix="Take the factor 1000 away, or use px= or psetex().",
             severity=WARNING,
         )
 
 
-def _factors(value: "ast.AST") -> "list[int]":
+def _factors(value: "ast.AST | None") -> "list[int]":
     """The whole numbers of a product; empty when it holds anything else."""
     if isinstance(value, ast.BinOp) and isinstance(value.op, ast.Mult):
         left, right = _factors(value.left), _factors(value.right)
@@ -120,35 +101,23 @@ def _factors(value: "ast.AST") -> "list[int]":
     return [value.value] if isinstance(value, ast.Constant) and type(value.value) is int else []
 
 
-def _is_number(node: "ast.AST") -> bool:
-    return bool(_factors(node)) or (
-        isinstance(node, (ast.Name, ast.Attribute)) and bool(_LIFETIME_NAME.search(text_of(node)))
-    )
-
-
 @rule.visit(ast.Compare)
 def visit_comparison(node: ast.Compare, module: "IndexedModule") -> "Iterator[Finding]":
     """`checked <= now() + lifetime` is true for everything that is past."""
+    function = next(iter(module.enclosing(node)), None)
     if (
-        len(node.ops) != 1
+        function is None
         or not isinstance(node.ops[0], (ast.Lt, ast.LtE))
         or not _FRESH.search(module.qualname(node))
     ):
         return
     limit = node.comparators[0]
-    function = module.enclosing(node)
-    if isinstance(limit, ast.Name) and function:
-        bound = [
-            part.value
-            for part in ast.walk(function[0])
-            if isinstance(part, ast.Assign) and text_of(part.targets[0]) == limit.id
-        ]
-        limit = bound[0] if len(bound) == 1 else limit
-    if (
-        isinstance(limit, ast.BinOp)
-        and isinstance(limit.op, ast.Add)
-        and isinstance(limit.left, ast.Call)
-        and text_of(limit.left.func).rpartition(".")[2] in ("now", "utcnow", "time")
+    for part in module.below(function) if isinstance(limit, ast.Name) else ():
+        if isinstance(part, ast.Assign) and text_of(part.targets[0]) == limit.id:  # type: ignore[attr-defined]
+            limit = part.value
+            break
+    if isinstance(limit, ast.BinOp) and re.match(
+        r"[\w.]*\b(?:now|utcnow|time)\([^)]*\) \+", ast.unparse(limit)
     ):
         yield rule.finding(
             node,

@@ -36,11 +36,8 @@ from cache_strategy.rules._shell import invocations
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import ast
-    from collections.abc import Iterator
-
-    from cache_strategy.rules._base import Finding
     from cache_strategy.rules._shell import Invocation
+    from cache_strategy.rules._types import Finding, Iterator
 
 rule = Rule(
     __name__,
@@ -57,6 +54,8 @@ _WIPES = {
 }
 _PYTHON = re.compile(r"(?:python|pypy|ipython)[\d.]*(?:\.exe)?\Z")
 _MANAGERS = ("manage.py", "django-admin", "flask")
+_SHELL_WORDS = ("manage.py", "django-admin", "flask", "django", "shell", "shell_plus")
+_CACHE = re.compile(r"(?:^|[._])caches?(?:\[[^\]]*\])?\Z")
 # Source: `redis-cli --help`, Redis 7.0 and Valkey 8.0.
 _VALUES = frozenset(
     "-h -p -s -a -u -r -i -n -d -D -X -t --user --pass --sni --cacert --cacertdir --cert --key --tls-ciphers "
@@ -113,7 +112,8 @@ def _lines(run: "Invocation", name: str, text: str) -> "Iterator[Finding]":
                 run, f"flush_all, sent with {name}, empties the whole memcached server.", fix=_ENTRIES
             )
             return
-        for found in _statement(run, name, words):
+        found = next(_statement(run, name, words), None)
+        if found is not None:
             yield found
             return
 
@@ -161,37 +161,16 @@ def _unbounded_delete(run: "Invocation", deleted: "list[str]") -> "Iterator[Find
 
 def _python_code(name: str, args: "list[str]", stdin: "str | None") -> "str | None":
     """The Python text that a program is given on its command line or its standard input."""
-    if name in _MANAGERS:
-        return _managed_code(args, stdin)
-    if not _PYTHON.match(name):
+    if name not in _MANAGERS and not _PYTHON.match(name):
         return None
-    index = 0
-    while index < len(args):
-        arg = args[index]
-        if arg == "-":
-            return stdin
-        if not arg.startswith("-"):
-            script = arg.replace("\\", "/").rpartition("/")[2]
-            return _managed_code(args[index + 1 :], stdin) if script in _MANAGERS else None
-        if arg == "-m":
-            module = args[index + 1] if index + 1 < len(args) else ""
-            return _managed_code(args[index + 2 :], stdin) if module in ("flask", "django") else None
-        if re.match(r"-[a-zA-Z]*c\Z", arg):
+    for index, arg in enumerate(args):
+        if re.match(r"(?:-[a-zA-Z]*c|--command)\Z", arg):
             return args[index + 1] if index + 1 < len(args) else None
-        index += 2 if arg in ("-W", "-X") else 1
-    return stdin
-
-
-def _managed_code(args: "list[str]", stdin: "str | None") -> "str | None":
-    shells = [i for i, arg in enumerate(args) if arg in ("shell", "shell_plus")]
-    if not shells:
-        return None
-    rest = args[shells[0] + 1 :]
-    for index, arg in enumerate(rest):
-        if arg in ("-c", "--command") and index + 1 < len(rest):
-            return rest[index + 1]
         if arg.startswith("--command="):
             return arg.partition("=")[2]
+        script = arg.replace("\\", "/").rpartition("/")[2]
+        if not arg.startswith("-") and script not in _SHELL_WORDS and args[index - 1] not in ("-W", "-X"):
+            return None
     return stdin
 
 
@@ -199,74 +178,38 @@ def _python(run: "Invocation", code: str) -> "Iterator[Finding]":
     import ast
 
     try:
-        tree = ast.parse(code.strip())
+        nodes = list(ast.walk(ast.parse(code.strip())))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return
     local = {
-        target.id
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Assign) and _is_plain_container(node.value)
-        for target in node.targets
-        if isinstance(target, ast.Name)
+        ast.unparse(node.targets[0])
+        for node in nodes
+        if isinstance(node, ast.Assign)
+        and re.match(r"[\[{]|(?:dict|set|list|defaultdict)\(", ast.unparse(node.value))
     }
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Call):
+    for node in nodes:
+        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
             continue
-        called = node.func
-        method = called.attr if isinstance(called, ast.Attribute) else ""
-        text = node.args[0].value if node.args and isinstance(node.args[0], ast.Constant) else None
+        method, holder = node.func.attr, ast.unparse(node.func.value)
+        first = node.args[0] if node.args else None
+        text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
         if method in ("flushall", "flushdb", "flush_all"):
             yield rule.finding(run, f"{method}() deletes every key of the server's database.", fix=_ENTRIES)
-        elif method == "clear" and isinstance(called, ast.Attribute) and _is_cache(called.value, local):
+        elif method == "clear" and _CACHE.search(holder) and holder not in local:
             yield rule.finding(
                 run, "cache.clear() empties the whole cache for every user at once.", fix=_ENTRIES
             )
-        elif method == "keys" and isinstance(text, str):
+        elif method == "keys" and text is not None:
             yield from _statement(run, "Python:", ["KEYS", text])
-        elif method == "execute_command" and isinstance(text, str):
+        elif method == "execute_command" and text is not None:
             yield from _statement(run, "Python:", text.split())
         elif method in ("system", "run", "call", "check_call", "check_output", "Popen", "popen"):
-            command = text if isinstance(text, str) else _joined(node)
-            for nested in invocations(command) if command else ():
+            words = first.elts if isinstance(first, (ast.List, ast.Tuple)) else []
+            quoted = ("'" + str(getattr(word, "value", "")).replace("'", "'\\''") + "'" for word in words)
+            for nested in invocations(text or " ".join(quoted)):
                 nested.lineno, nested.end_lineno, nested.col_offset = (
                     run.lineno,
                     run.end_lineno,
                     run.col_offset,
                 )
                 yield from visit_invocation(nested)
-
-
-def _is_plain_container(node: "ast.expr") -> bool:
-    import ast
-
-    if isinstance(node, ast.Call):
-        return isinstance(node.func, ast.Name) and node.func.id in (
-            "dict",
-            "set",
-            "list",
-            "defaultdict",
-            "OrderedDict",
-        )
-    return isinstance(node, (ast.Dict, ast.Set, ast.List, ast.DictComp, ast.SetComp, ast.ListComp))
-
-
-def _is_cache(node: "ast.expr", local: "set[str]") -> bool:
-    import ast
-
-    if isinstance(node, ast.Subscript):
-        node = node.value
-    if isinstance(node, ast.Name):
-        return node.id not in local and (node.id in ("cache", "caches") or node.id.endswith("_cache"))
-    return isinstance(node, ast.Attribute) and (node.attr == "cache" or node.attr.endswith("_cache"))
-
-
-def _joined(node: "ast.Call") -> "str | None":
-    import ast
-
-    first = node.args[0] if node.args else None
-    if not isinstance(first, (ast.List, ast.Tuple)):
-        return None
-    words = [
-        item.value for item in first.elts if isinstance(item, ast.Constant) and isinstance(item.value, str)
-    ]
-    return " ".join("'" + word.replace("'", "'\\''") + "'" for word in words)
