@@ -414,3 +414,11 @@ def ranked(
         )
     rejected = sorted(dict.fromkeys(found.rejected), key=lambda r: (r.path, r.line, r.qualname, r.reason))
     return tuple(replace(c, rank=i) for i, c in enumerate(candidates, 1)), tuple(rejected)
+
+
+def parameters_of(analysis: Analysis, info: FunctionInfo) -> tuple[str, ...]:
+    """The parameters in order, without self and cls; `*args` and `**kwargs` with their stars."""
+    parameters = list(info.parameters)
+    if info.owner >= 0 and analysis.binding(info) != "static" and parameters and parameters[0][3] == 0:
+        parameters = parameters[1:]
+    return tuple({1: "*", 3: "**"}.get(p[3], "") + p[0] for p in parameters)
