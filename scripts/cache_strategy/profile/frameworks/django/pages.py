@@ -49,44 +49,52 @@ _OF_REQUEST = {"request": "", "user": ".user", "perms": ".user", "LANGUAGE_CODE"
 
 
 class _Rendering:
-    """The evaluation of one page; `names` are the variables that were looked up, with what they were."""
+    """The evaluation of one page; `used` are the names that stand in the template at hand."""
 
     def __init__(self, frame: "Frame", files: templates.Templates, variables: dict[str, Values]) -> None:
         self.frame = frame
         self.files = files
         self.variables = variables
         self.stack: list[str] = []
+        self.used: set[str] = set()
 
     def template(self, path: str) -> None:
         """A template that is shown again with the same variables is evaluated once."""
-        pages, frame = self.frame.analysis.pages, self.frame
-        key = (path, frame.loops > 0)
-        facts, asked = pages.get(key, (Facts(), None))
-        same = asked is not None and all(self.variables.get(name) == asked[name] for name in asked)
-        outer, frame.facts = frame.facts, facts if same else Facts()
-        if not same and path not in self.stack and len(self.stack) < 20:
+        frame, start, outer_used = self.frame, dict(self.variables), self.used
+        known = frame.analysis.pages.setdefault((path, frame.loops > 0), [])
+        found = next((k for k in known if all(start.get(n) == values for n, values in k[1].items())), None)
+        outer, frame.facts = frame.facts, Facts() if found is None else found[0]
+        self.used = set() if found is None else {*found[1]}
+        if found is None and path not in self.stack and len(self.stack) < 20:
             self.stack.append(path)
             before, frame.place = frame.place, path
-            text = (self.files.repo / path).read_text(encoding="utf-8", errors="replace")
-            start, text = dict(self.variables), _COMMENT.sub(lambda m: "\n" * m[0].count("\n"), text)
-            tokens = [(m[1], m[2], text.count("\n", 0, m.start()) + 1) for m in _TOKEN.finditer(text)]
-            for tag, shown, line in tokens:
+            for name, words, shown, line in self.tokens(path):
+                self.used.update(re.findall(r"[^\W\d]\w*", " ".join((*words, shown))))
                 if shown:
                     frame.consume(self.expression(shown, line), ("name", line, shown))
                 else:
-                    self.tag(*_WORD.findall(tag), line=line)
-            used = {
-                part.partition(".")[0]
-                for tag, shown, _ in tokens
-                for part in re.findall(r"[\w.]+", tag or shown)
-            }
+                    self.tag(name, words, line)
             frame.place = before
             self.stack.pop()
-            pages[key] = frame.facts, {name: start[name] for name in used if name in start}
+            known.append((frame.facts, {name: start.get(name) for name in self.used}))
         outer.include(frame.facts)
-        frame.facts = outer
+        frame.facts, self.used = outer, outer_used | self.used
 
-    def tag(self, name: str = "", *words: str, line: int) -> None:
+    def tokens(self, path: str) -> list[tuple[str, tuple[str, ...], str, int]]:
+        """(tag, its words, what is shown, line) of each tag and variable of a template."""
+        kept = self.frame.analysis.notes.setdefault("django templates", {})
+        if path not in kept:
+            text = (self.files.repo / path).read_text(encoding="utf-8", errors="replace")
+            text = _COMMENT.sub(lambda m: "\n" * m[0].count("\n"), text)
+            kept[path] = []
+            for match in _TOKEN.finditer(text):
+                name, *words = _WORD.findall(match[1] or "") or [""]
+                kept[path].append(
+                    (name, tuple(words), match[2] or "", text.count("\n", 0, match.start()) + 1)
+                )
+        return kept[path]  # type: ignore[no-any-return]
+
+    def tag(self, name: str, words: tuple[str, ...], line: int) -> None:
         env, node, frame = self.variables, ("name", line, name), self.frame
         pairs = [
             (w.partition("=")[0], w.partition("=")[2]) for w in words if "=" in w and w[0] not in "=!<>\"'"
