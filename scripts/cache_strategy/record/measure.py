@@ -4,7 +4,7 @@ import math
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cache_strategy.model.evidence import UNKNOWN_TABLE, EndpointMeasurement, Measurement
 from cache_strategy.model.trace import Access, Accesses, Trace
@@ -14,13 +14,11 @@ def measure(
     trace: Trace, *, volume: bool, tables_of: Mapping[str, frozenset[str]] | None = None
 ) -> tuple[EndpointMeasurement, ...]:
     """
-    What the trace says about each endpoint, in name order.
+    What the trace says about each endpoint, in name order; a figure that it does not know is absent.
 
-    Figures: `latency_ms_p50`, `latency_ms_p95`, `database_ms_p50`, `statements_per_request`, `answer_bytes` (median),
-    `change_share` (of the consecutive answers to one key and user, the share that differs from the one before),
-    `same_for_all_users_share` (of the consecutive answers to one key that went to different users, the share that is
-    equal: near 1 the answer can be shared, near 0 it is private), and with `volume` `requests_per_hour` and
-    `writes_per_hour`. A figure that the trace does not know is absent.
+    `change_share` is the share of answers that differ from the one before to the same key and user,
+    `same_for_all_users_share` that of answers which equal the one before to the same key and another user: near 1 the
+    answer can be shared, near 0 it is private.
 
     Args:
         volume: the trace is of production or of a load like it. What a test suite requests is no volume.
@@ -40,11 +38,11 @@ def measure(
 class _Group:
     """Of each access of a group, in time order; of answers and sizes only those that were no error page or redirection."""
 
-    latency: list[float | None]
-    sizes: list[float | None]
-    database: list[float | None] = field(default_factory=list)
-    statements: list[float | None] = field(default_factory=list)
-    answers: list[Access] = field(default_factory=list)
+    latency: Sequence[float | None]
+    sizes: Sequence[float | None]
+    database: Sequence[float | None] = ()
+    statements: Sequence[float | None] = ()
+    answers: Sequence[Access] = ()
 
 
 def _by_group(accesses: Sequence[Access]) -> Iterator[tuple[str, _Group]]:

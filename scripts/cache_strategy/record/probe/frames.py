@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from types import FrameType
+from typing import Any
 
 _FOREIGN = ("site-packages", "dist-packages", "node_modules")
 
@@ -29,36 +30,24 @@ class UserCode:
         """The path within the repository, with forward slashes; "" where it is not the user's code."""
         found = self._paths.get(filename)
         if found is None:
-            found = self._paths[filename] = self._relative(filename)
+            real = os.path.realpath(filename)
+            parts = real[len(self._root) :].split(os.sep)
+            is_own = self._root and real.startswith(self._root) and real not in self._left_out
+            is_own = is_own and not filename.startswith("<") and not any(part in _FOREIGN for part in parts)
+            found = self._paths[filename] = "/".join(parts) if is_own else ""
         return found
 
-    def _relative(self, filename: str) -> str:
-        real = os.path.realpath(filename)
-        if (
-            not self._root
-            or not real.startswith(self._root)
-            or filename.startswith("<")
-            or real in self._left_out
-        ):
-            return ""
-        parts = real[len(self._root) :].split(os.sep)
-        return "" if any(part in _FOREIGN for part in parts) else "/".join(parts)
-
-    def innermost(self, through: str = "") -> tuple[str, int, str, bool]:
-        """
-        Path, line and qualified name; ("", 0, "") when no code of the user's is on the stack.
-
-        The last item says whether a function named `through` lies between that code and here.
-        """
+    def innermost(self, through: str = "") -> tuple[dict[str, Any], bool]:
+        """Path ("" for none), line and qualified name; and whether a function named `through` lies between it and here."""
         frame: FrameType | None = sys._getframe(1)
         is_through = False
         while frame is not None:
             path = self.relative(frame.f_code.co_filename)
             if path:
-                return path, frame.f_lineno, _qualname(frame), is_through
+                return {"path": path, "line": frame.f_lineno, "qualname": _qualname(frame)}, is_through
             is_through = is_through or frame.f_code.co_name == through
             frame = frame.f_back
-        return "", 0, "", is_through
+        return {"path": "", "line": 0, "qualname": ""}, is_through
 
 
 def _qualname(frame: FrameType) -> str:

@@ -61,8 +61,7 @@ class Journal:
         self._lines = []
         self._lock = threading.Lock()
         self._file = -1
-        version = ".".join(map(str, sys.version_info[:3]))
-        self.add({"kind": "process", "t": time.monotonic(), "pid": os.getpid(), "python": version})
+        self.add({"kind": "process", "t": time.monotonic()})
 
     def add(self, record: dict[str, object]) -> None:
         """One more record; it may wait in memory while a request is being answered."""

@@ -16,9 +16,9 @@ from ..journal import Journal, Request, begin_request, current_request, end_requ
 MODULE = "flask.app"
 
 _CONVERTER = re.compile(r"<(?:[^:<>()]+(?:\([^)]*\))?:)?([^<>]+)>")
-SESSION_NAMES = ("_user_id", "user_id", "userid", "uid", "user", "username", "account_id", "identity")
+SESSION_NAMES = "_user_id user_id userid uid user username account_id identity".split()
 """Where login libraries keep the user in a session: Flask-Login has `_user_id`, the others are common names (assumed)."""
-CLAIMS = ("sub", "identity", "user_id", "uid", "id", "username", "email")
+CLAIMS = "sub identity user_id uid id username email".split()
 """Claims of a JSON Web Token that name its holder: RFC 7519 has `sub`, Flask-JWT-Extended 3 `identity`."""
 
 
@@ -94,15 +94,12 @@ def _group(request: Any) -> str:
 
 
 def _key(request: Any, journal: Journal) -> str:
-    parts = []
-    for name, value in sorted((request.view_args or {}).items()):
-        shown = value if isinstance(value, int) else journal.veil(value)
-        parts.append(f"{name}={shown}")
-    if request.query_string:
-        parts.extend(
-            f"?{name}={journal.veil(value)}" for name, value in sorted(request.args.items(multi=True))
-        )
-    return "&".join(parts)
+    parts = [
+        f"{name}={value if isinstance(value, int) else journal.veil(value)}"
+        for name, value in sorted((request.view_args or {}).items())
+    ]
+    asked = sorted(request.args.items(multi=True)) if request.query_string else ()
+    return "&".join([*parts, *(f"?{name}={journal.veil(value)}" for name, value in asked)])
 
 
 def _user(request: Any, journal: Journal) -> str:
@@ -115,9 +112,7 @@ def _user(request: Any, journal: Journal) -> str:
             if isinstance(value, (str, int)) and value != "":
                 return journal.hashed(f"session:{value}")
     header = request.headers.get("Authorization", "")
-    if not header:
-        return ""
-    return journal.hashed(_token_holder(header) or header)
+    return journal.hashed(_token_holder(header) or header) if header else ""
 
 
 def _token_holder(header: str) -> str:

@@ -57,18 +57,9 @@ class _Watcher:
             self._note_write(conn, statement, tables)
 
     def _note_write(self, conn: Any, statement: str, tables: tuple[str, ...]) -> None:
-        path, line, qualname, is_autoflush = self._code.innermost(through=AUTOFLUSH)
-        record: dict[str, object] = {
-            "kind": "write",
-            "t": time.monotonic(),
-            "tables": list(tables),
-            "path": path,
-            "line": line,
-            "qualname": qualname,
-            "statement": shortened(statement),
-        }
-        if is_autoflush:
-            record["autoflush"] = True
+        place, is_autoflush = self._code.innermost(through=AUTOFLUSH)
+        record = {"kind": "write", "t": time.monotonic(), "tables": tables, "statement": shortened(statement)}
+        record.update(place, autoflush=is_autoflush)
         if _commits_at_once(conn):
             self._journal.add(record)
             return
@@ -101,12 +92,12 @@ class _Watcher:
         if not pending:
             return
         now = time.monotonic()
-        path, line, qualname, _ = self._code.innermost()
+        place, _ = self._code.innermost()
         for record in pending:
             if isinstance(record, dict):
-                record["executed_t"], record["t"] = record["t"], now
-                if record.get("autoflush") and path:
-                    record["path"], record["line"], record["qualname"] = path, line, qualname
+                record["t"] = now
+                if record["autoflush"] and place["path"]:
+                    record.update(place)
                 self._journal.add(record)
 
     def rollback(self, conn: Any) -> None:
