@@ -77,10 +77,10 @@ def shop_engine(postgres_server):
 
 RESTOCK = """
 DELETE FROM product_tags; DELETE FROM reviews; DELETE FROM products; DELETE FROM tags; DELETE FROM categories;
-INSERT INTO categories VALUES (1, 'tools'), (2, 'toys');
+INSERT INTO categories (id, name) VALUES (1, 'tools'), (2, 'toys');
 INSERT INTO products (id, name, price, category_id) VALUES (1, 'hammer', 10, 1), (2, 'saw', 20, 1), (3, 'drill', 30, 1);
 INSERT INTO reviews (id, product_id) VALUES (1, 1), (2, 1);
-INSERT INTO tags VALUES (1, 'steel');
+INSERT INTO tags (id, name) VALUES (1, 'steel');
 INSERT INTO product_tags VALUES (1, 1);
 SELECT setval('categories_id_seq', 2), setval('products_id_seq', 3), setval('reviews_id_seq', 2), setval('tags_id_seq', 1)
 """
@@ -95,8 +95,27 @@ def engine(shop_engine):
 
 
 @pytest.fixture
-def watched(cache, engine):
+def watch():
+    """`watch(cache, tables, …)`: a watcher until the test ends."""
+    watchers = []
+
+    def start(*arguments, kind=sqlalchemy_events.Watcher, **options):
+        watchers.append(kind(*arguments, **{"metadata": (), **options}))
+        watchers[-1].start()
+
+    yield start
+    for watcher in watchers:
+        watcher.stop()
+
+
+@pytest.fixture
+def watched(cache, engine, watch):
     """The cache, invalidated by the writes of the shop."""
-    watcher = sqlalchemy_events.watch(cache, WATCHED)
-    yield cache
-    watcher.stop()
+    watch(cache, WATCHED)
+    return cache
+
+
+@pytest.fixture
+def tags(events):
+    """`tags()`: what each invalidation so far has named."""
+    return lambda: [event["tags"] for event in events if event["event"] == "invalidate"]

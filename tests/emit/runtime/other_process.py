@@ -62,22 +62,21 @@ def read_in_fork(order):
     with os.fdopen(reader, "rb") as pipe:
         value, connection = json.loads(pipe.read())
     os.waitpid(child, 0)
-    return {
-        "value": value,
-        "own_connection": connection != cache.link.call("CLIENT", "ID"),
-        "parent": read(order),
-    }
+    is_own = connection != cache.link.call("CLIENT", "ID")
+    return {"value": value, "own_connection": is_own, "parent": read(order)}
 
+
+def invalidate(order):
+    cache.invalidate(("products", order["product_id"]))
+
+
+ORDERS = {
+    "read": read,
+    "read-in-threads": read_in_threads,
+    "read-in-fork": read_in_fork,
+    "invalidate": invalidate,
+}
 
 for line in sys.stdin:
     order = json.loads(line)
-    answer = True
-    if order["do"] == "read":
-        answer = read(order)
-    elif order["do"] == "read-in-threads":
-        answer = read_in_threads(order)
-    elif order["do"] == "read-in-fork":
-        answer = read_in_fork(order)
-    elif order["do"] == "invalidate":
-        cache.invalidate(("products", order["product_id"]))
-    print(json.dumps(answer), flush=True)
+    print(json.dumps(ORDERS.get(order["do"], bool)(order)), flush=True)

@@ -13,7 +13,6 @@ from sqlalchemy import Column, ForeignKey, Integer, Numeric, String, Table
 from sqlalchemy.orm import declarative_base, relationship
 
 EVERY_LAYER = pytest.mark.parametrize("layers", [("redis",), ("memory", "redis"), ("memory",)])
-HERE = Path(__file__).resolve().parent
 
 
 class Clock:
@@ -73,21 +72,15 @@ class OtherProcess:
     """`other_process.py`, which answers one line of JSON with another."""
 
     def __init__(self, *arguments, **environment):
-        self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "other_process.py"), *arguments],
-            env={**os.environ, **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        command = [sys.executable, str(Path(__file__).with_name("other_process.py")), *arguments]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        self._process = subprocess.Popen(command, env={**os.environ, **environment}, **pipes)
 
     def tell(self, **order):
-        assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
 
     def answer(self):
-        assert self._process.stdout is not None
         return json.loads(self._process.stdout.readline())
 
     def ask(self, **order):
@@ -99,7 +92,6 @@ class OtherProcess:
         self._process.wait()
 
     def end(self):
-        assert self._process.stdin is not None and self._process.stdout is not None
         self._process.stdin.close()
         self._process.wait(10)
         self._process.stdout.close()
@@ -115,37 +107,36 @@ product_tags = Table(
 )
 
 
-class Category(Base):
+class Numbered:
+    id = Column(Integer, primary_key=True)
+
+
+class Category(Numbered, Base):
     __tablename__ = "categories"
-    id = Column(Integer, primary_key=True)
     name = Column(String, nullable=False)
 
 
-class Tag(Base):
+class Tag(Numbered, Base):
     __tablename__ = "tags"
-    id = Column(Integer, primary_key=True)
     name = Column(String, nullable=False)
 
 
-class Product(Base):
+class Product(Numbered, Base):
     __tablename__ = "products"
-    id = Column(Integer, primary_key=True)
     name = Column(String, nullable=False)
     price = Column(Numeric, nullable=False, server_default="0")
     category_id = Column(ForeignKey("categories.id", ondelete="CASCADE"))
     tags = relationship(Tag, secondary=product_tags, passive_deletes=True)
 
 
-class Review(Base):
+class Review(Numbered, Base):
     __tablename__ = "reviews"
-    id = Column(Integer, primary_key=True)
     product_id = Column(ForeignKey("products.id", ondelete="SET NULL"))
     stars = Column(Integer, nullable=False, server_default="5")
 
 
-class Unwatched(Base):
+class Unwatched(Numbered, Base):
     __tablename__ = "audit_log"
-    id = Column(Integer, primary_key=True)
     what = Column(String)
 
 

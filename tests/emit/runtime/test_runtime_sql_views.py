@@ -8,7 +8,6 @@ from runtime_scene import WATCHED, Product, eventually
 from sqlalchemy import create_engine, text
 from sqlalchemy.orm import Session
 
-from cache_strategy.emit.targets.runtime.files import sqlalchemy_events
 from cache_strategy.emit.targets.runtime.files.sql_views import View
 
 BODY = """
@@ -139,20 +138,17 @@ def test_one_process_refreshes_and_the_others_read_the_tables(watched, make_cach
     assert read(other)[1] is True
 
 
-def test_within_its_bound_an_old_view_is_read(make_cache, make_view, engine, clock, read, add_product):
+def test_within_its_bound_an_old_view_is_read(make_cache, make_view, engine, watch, clock, read, add_product):
     cache = make_cache(clock=clock)
-    watcher = sqlalchemy_events.watch(cache, WATCHED)
-    try:
-        view = make_view(cache, staleness_bound_seconds=60)
-        view.refresh(engine)
-        clock.pass_seconds(50)
-        add_product()
-        assert read(view) == (OLD, True)
-        clock.pass_seconds(15)
-        assert read(view) == (NEW, True)
-        assert view.entry.counts["stale_served"] == 1
-    finally:
-        watcher.stop()
+    watch(cache, WATCHED)
+    view = make_view(cache, staleness_bound_seconds=60)
+    view.refresh(engine)
+    clock.pass_seconds(50)
+    add_product()
+    assert read(view) == (OLD, True)
+    clock.pass_seconds(15)
+    assert read(view) == (NEW, True)
+    assert view.entry.counts["stale_served"] == 1
 
 
 def test_without_a_view_the_query_itself_runs(watched, make_view, engine, read):

@@ -45,12 +45,6 @@ def write(engine):
     return commit
 
 
-@pytest.fixture
-def tags(watched, events):
-    """`tags()`: what each invalidation so far has named."""
-    return lambda: [event["tags"] for event in events if event["event"] == "invalidate"]
-
-
 FIRST = ["products", "products:1"]
 first = update(Product).where(Product.id == 1).values(name="x")
 
@@ -204,7 +198,7 @@ def three_transactions(session):
         (three_transactions, [["products", f"products:{number}"] for number in (1, 2, 3)]),
     ],
 )
-def test_what_was_written_invalidates_after_the_outermost_commit(tags, engine, work, expected):
+def test_what_was_written_invalidates_after_the_outermost_commit(watched, tags, engine, work, expected):
     with Session(engine) as session:
         work(session)
         assert tags() == (expected if work is three_transactions else [])
@@ -212,7 +206,7 @@ def test_what_was_written_invalidates_after_the_outermost_commit(tags, engine, w
     assert tags() == expected
 
 
-def test_a_savepoint_rolled_back_leaves_the_outer_write(tags, engine):
+def test_a_savepoint_rolled_back_leaves_the_outer_write(watched, tags, engine):
     with Session(engine) as session:
         rename(session, product_id=2)
         session.flush()
@@ -229,7 +223,7 @@ def test_closing_a_session_without_a_commit_invalidates_nothing(watched, tags, e
     assert (tags(), watched.snapshot_began(), set(watched.pending_tags())) == ([], None, set())
 
 
-def test_a_commit_that_fails_may_have_happened_and_invalidates(tags, engine):
+def test_a_commit_that_fails_may_have_happened_and_invalidates(watched, tags, engine):
     """The connection breaks while it commits: nobody knows what the database did."""
     with Session(engine) as session, Session(engine) as killer:
         rename(session)
@@ -243,7 +237,7 @@ def test_a_commit_that_fails_may_have_happened_and_invalidates(tags, engine):
     assert tags() == [FIRST]
 
 
-def test_a_scoped_session_is_watched(tags, engine):
+def test_a_scoped_session_is_watched(watched, tags, engine):
     session = scoped_session(sessionmaker(engine))
     rename(session)
     session.commit()
@@ -273,7 +267,7 @@ def test_nothing_is_stored_between_the_commit_of_a_connection_and_its_end(entry,
         assert entry.counts["stores"] == 1
 
 
-def test_a_connection_that_rolls_back_invalidates_nothing(tags, engine):
+def test_a_connection_that_rolls_back_invalidates_nothing(watched, tags, engine):
     with engine.connect() as connection:
         connection.execute(first)
         connection.rollback()
@@ -281,7 +275,7 @@ def test_a_connection_that_rolls_back_invalidates_nothing(tags, engine):
     assert tags() == []
 
 
-def test_a_connection_that_commits_every_statement_invalidates_at_once(tags, engine):
+def test_a_connection_that_commits_every_statement_invalidates_at_once(watched, tags, engine):
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(first)
         assert tags() == [FIRST]
