@@ -1,5 +1,6 @@
 """The state of one run over a repository: what names stand for, how functions were evaluated, what is mapped."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -60,10 +61,11 @@ class Analysis:
         self.orms = orms
         self.plugins: list[Framework | Orm] = [*frameworks, *orms]
         self._packages = tuple(f"{package}." for plugin in self.plugins for package in plugin.packages)
-        hooks = {name for plugin in self.plugins for name in vars(plugin)}
-        self.hooks: dict[str, list[Callable[..., Any]]] = {
-            name: [hook for p in self.plugins if callable(hook := getattr(p, name, None))] for name in hooks
-        }
+        self.hooks: dict[str, list[Callable[..., Any]]] = defaultdict(list)
+        for plugin in self.plugins:
+            for name, hook in vars(plugin).items():
+                if callable(hook):
+                    self.hooks[name].append(hook)
         self.contexts: list[Context] = []
         self.mapped: dict[int, Mapped] = {}
         self.tables: dict[str, TableFound] = {}
@@ -93,7 +95,7 @@ class Analysis:
 
     def ask(self, hook: str, *arguments: object) -> Any:
         """The first answer of the plugins that is not None (and not False); None where there is none."""
-        for ask in self.hooks.get(hook, ()):
+        for ask in self.hooks[hook]:
             answer = ask(*arguments)
             if answer is not None and answer is not False:
                 return answer
@@ -208,7 +210,7 @@ class Analysis:
         found = self._spellings.get(path)
         if found is None:
             found = path
-            for canonical in self.hooks.get("canonical", ()):
+            for canonical in self.hooks["canonical"]:
                 found = canonical(found)
             for plugin in self.plugins:
                 for beginning, other in plugin.aliases.items():

@@ -1,6 +1,6 @@
 """From the analysis to the evidence: endpoints, functions, tables, writers, candidates."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
 
@@ -17,7 +17,6 @@ from cache_strategy.profile.frameworks import load_frameworks
 from cache_strategy.profile.frameworks._base import Route
 from cache_strategy.profile.lowering import LAMBDA
 from cache_strategy.profile.orms import load_orms
-from cache_strategy.profile.plugins import Plugin
 from cache_strategy.profile.program import FunctionInfo, Program
 from cache_strategy.profile.reading import read_sources
 from cache_strategy.profile.repository import commit_of
@@ -39,7 +38,11 @@ def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started:
     files, unread = walk(repo)
     sources, unread_sources = read_sources(files, jobs, progress)
     program = Program(sources, repo.resolve().name)
-    analysis = Analysis(program, load_frameworks(), load_orms())
+    roots = imported_roots(program)
+    frameworks = [f for f in load_frameworks() if roots.intersection(f.packages)]
+    # a cursor that is handed around needs no driver's name
+    orms = [o for o in load_orms() if roots.intersection(o.packages) or o.name == "raw_sql"]
+    analysis = Analysis(program, frameworks, orms)
     analysis.notes["templates"] = {"repo": str(repo)}
     routes, totals = analyse(analysis, progress)
     endpoints = {number: endpoint_of(analysis, route, totals) for number, route in enumerate(routes)}
@@ -52,8 +55,8 @@ def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started:
     return Evidence(
         repo=repo.resolve().name,
         commit=commit_of(repo),
-        frameworks=_in_use(program, analysis.frameworks),
-        orms=_in_use(program, analysis.orms),
+        frameworks=tuple(f.name for f in frameworks),
+        orms=tuple(o.name for o in orms if roots.intersection(o.packages)),
         files=len(files),
         lines=sum(source.lines for source in sources),
         seconds=round(monotonic() - started, 3),
@@ -210,8 +213,9 @@ def tables_of(analysis: Analysis) -> tuple[Table, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def _in_use(program: Program, plugins: Sequence[Plugin]) -> tuple[str, ...]:
-    roots = {
+def imported_roots(program: Program) -> set[str]:
+    """The packages that production code imports."""
+    return {
         binding[1].partition(".")[0]
         for module in program.modules
         if not module.is_test
@@ -219,4 +223,3 @@ def _in_use(program: Program, plugins: Sequence[Plugin]) -> tuple[str, ...]:
         for binding in bound
         if binding[0] == "import" or (binding[0] == "from" and not binding[2])
     }
-    return tuple(plugin.name for plugin in plugins if roots.intersection(plugin.packages))
