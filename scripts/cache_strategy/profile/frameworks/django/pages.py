@@ -111,7 +111,9 @@ class _Rendering:
         elif name == "cache":
             text = f"{{% cache {' '.join(words)} %}}"
             frame.analysis.notes.setdefault("caches", {})[frame.place, line, text] = None
-        elif name in _NOTED and (_NOTED[name] != "locale" or requests.is_localized(frame.analysis)):
+        elif _NOTED.get(name) == "locale":
+            requests.note_locale(frame, line)
+        elif name in _NOTED:
             frame.note_context(_NOTED[name], name if name == "csrf_token" else "", node)
         elif frame.analysis.stored(_TAGS, name):
             found = self.call(name, [w for w in words[:place] if "=" not in w], pairs, line)

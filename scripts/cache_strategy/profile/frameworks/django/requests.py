@@ -12,7 +12,7 @@ from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms.django import models, receive, saving, settings
 from cache_strategy.profile.orms.django.models import Model
 from cache_strategy.profile.plugins import Arguments, given
-from cache_strategy.profile.source_text import source_of
+from cache_strategy.profile.source_text import quoted, source_of
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
@@ -138,7 +138,8 @@ def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) 
         frame.note_context("tenant", "", node)
         frame.note_read(site.tables if site is not None else (), node)
         return one(Instance(site.index)) if site is not None else UNKNOWN
-    if path.startswith("django.utils.translation.") and not is_localized(frame.analysis):
+    if path.startswith("django.utils.translation.") and last not in ("activate", "deactivate", "override"):
+        note_locale(frame, arguments.line)
         return PLAIN
     if path.startswith(CACHING):
         note_cache(frame, node)
@@ -155,9 +156,10 @@ def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) 
     return None
 
 
-def is_localized(analysis: "Analysis") -> bool:
-    names = settings.middleware(analysis)
-    return not names or any("Locale" in name or "lang" in name.lower() for name in names)
+def note_locale(frame: Frame, line: int) -> None:
+    """What is said depends on the language of the request, unless the project speaks one only."""
+    if Constant(False) not in frame.analysis.notes["django"]["settings"].get("USE_I18N", NOTHING):
+        frame.note_context("locale", "", ("name", line, "django.utils.translation.get_language()"))
 
 
 def note_cache(frame: Frame, node: Node) -> None:
@@ -256,8 +258,13 @@ def decorated_class(frame: Frame, index: int, path: str, arguments: Arguments | 
 
 
 def identity(analysis: "Analysis", read: ContextRead) -> str:
-    """The expression for a plain identity of the user behind a context."""
-    return "request.user.pk" if read.kind == "user" and "django" in analysis.notes else ""
+    """The expression for a plain identity of the user behind a context, or for what a session keeps."""
+    if "django" not in analysis.notes or (
+        read.kind == "session" and read.name in ("", "messages", "csrf_token")
+    ):
+        return ""
+    known = {"user": "request.user.pk", "session": f"request.session.get({quoted(read.name)})"}
+    return known.get(read.kind, "")
 
 
 def parameter(frame: Frame, name: str) -> Values | None:

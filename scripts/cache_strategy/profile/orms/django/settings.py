@@ -53,7 +53,7 @@ def start(analysis: "Analysis") -> None:
             given.extend((n, v[0]) for n, v in attributes.items() if v[0] and _TELLING & attributes.keys())
         for name, node in given:
             nodes.setdefault(name, []).append(node)
-            if name in ("AUTH_USER_MODEL", "REST_FRAMEWORK", "SESSION_ENGINE"):
+            if name in ("AUTH_USER_MODEL", "REST_FRAMEWORK", "SESSION_ENGINE", "USE_I18N"):
                 frame = Frame(analysis, module, None, None, {}, Facts())
                 values.setdefault(name, frame.expression(node))
 
