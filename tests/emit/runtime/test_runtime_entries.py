@@ -61,15 +61,6 @@ def test_an_exception_is_raised_and_never_stored(cache, layers):
     assert origin.calls == 3
 
 
-def test_the_decorated_function_keeps_its_name_and_reaches_the_undecorated(cache):
-    @cache.entry("e", ttl_seconds=60)
-    def price(product_id):
-        """What it costs."""
-        return product_id
-
-    assert (price.__name__, price.__doc__, price.__wrapped__(3)) == ("price", "What it costs.", 3)
-
-
 def test_what_cannot_be_stored_is_refused_when_it_is_decorated(cache):
     async def coroutine():
         return await asyncio.sleep(0, 1)
@@ -88,20 +79,18 @@ def test_what_cannot_be_stored_is_refused_when_it_is_decorated(cache):
 
 def test_an_entry_belongs_to_one_function_and_one_name(cache):
     entry = cache.entry("e", ttl_seconds=60)
-    entry(len_of)
+    cached = entry(len_of)
+    assert (cached.__name__, cached.__doc__, cached.__wrapped__("a")) == ("len_of", "How long it is.", 1)
     entry(len_of)  # a reload of its module
     with pytest.raises(ValueError, match=r"caches .*len_of already"):
-        entry(sum_of)
+        entry(len)
     with pytest.raises(ValueError, match="an entry of this name"):
         cache.entry("e", ttl_seconds=60)
 
 
 def len_of(text):
+    """How long it is."""
     return len(text)
-
-
-def sum_of(text):
-    return sum(map(ord, text))
 
 
 class Shop:
@@ -146,19 +135,16 @@ def test_off_means_that_every_call_computes(make_cache, monkeypatch, redis, envi
     assert (cache.mode, origin.calls, redis.dbsize()) == ("off", 2, 0)
 
 
-def test_an_unknown_mode_is_refused(make_cache, monkeypatch):
-    monkeypatch.setenv("CACHE_MODE", "maybe")
-    with pytest.raises(ValueError, match=r'CACHE_MODE is "maybe"; it can be on, off or shadow\.'):
-        make_cache()
-
-
-def test_the_environment_gives_each_run_a_namespace_of_its_own(make_cache, monkeypatch, redis):
+def test_the_environment_gives_each_run_a_mode_and_a_namespace_of_its_own(make_cache, monkeypatch, redis):
     origin = Origin()
     make_cache().entry("e", ttl_seconds=60).get_or_compute({}, origin)
     monkeypatch.setenv("CACHE_NAMESPACE", "run-2")
     make_cache().entry("e", ttl_seconds=60).get_or_compute({}, origin)
     assert origin.calls == 2
     assert {name.partition(b":")[0] for name in redis.scan_iter()} == {b"shop", b"run-2"}
+    monkeypatch.setenv("CACHE_MODE", "maybe")
+    with pytest.raises(ValueError, match=r'CACHE_MODE is "maybe"; it can be on, off or shadow\.'):
+        make_cache()
 
 
 def test_options_in_the_url_do_not_change_how_answers_are_read(make_cache, redis_url):
@@ -194,18 +180,13 @@ def test_memory_stays_within_its_number_of_entries_and_its_size(make_cache):
             entry.get_or_compute({"number": number}, lambda size=size: "x" * size)
     entry.get_or_compute({"number": 0}, lambda: "x" * 200_000)
     assert len(few.memory.records) == 50
+    used, origin = few.entries["e"], Origin("not asked")
+    assert used.get_or_compute({"number": 450}, origin) == "x"  # what was used last stays
+    used.get_or_compute({"number": 500}, lambda: "x")
+    assert used.get_or_compute({"number": 450}, origin) == "x"
+    assert used.get_or_compute({"number": 451}, origin) == "not asked"
     assert 50 <= len(small.memory.records) <= 100
     assert 80_000 <= small.memory.bytes <= 100_000
-
-
-def test_what_was_used_last_stays_in_memory(make_cache):
-    entry, origin = make_cache(memory_entries=3).entry("e", ttl_seconds=60, layers=("memory",)), Origin()
-    for number in (1, 2, 3, 1, 4):
-        entry.get_or_compute({"number": number}, origin)
-    assert origin.calls == 4
-    for number, calls in ((1, 4), (2, 5)):
-        entry.get_or_compute({"number": number}, origin)
-        assert origin.calls == calls
 
 
 def test_listeners_hear_what_happened_and_when(make_cache, clock):

@@ -78,7 +78,6 @@ def ran():
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda: {"price": "1.50"},
         lambda: "plain text, ünïcödé",
         lambda: b"\x00\xff bytes",
         lambda: ("with headers", {"X-Colour": "red", "Content-Language": "de"}),
@@ -145,12 +144,6 @@ def test_other_methods_than_get_run_the_view(client, serve, ran):
     assert client.get("/page").text == "1"
 
 
-def test_with_caches_off_the_view_runs_as_it_always_did(make_cache, client, serve, ran):
-    off = make_cache(url=None).entry("page", ttl_seconds=60)
-    serve(ran, key=lambda: {"never": object()}, headers=PUBLIC, entry=off)
-    assert [client.get("/page").text for _ in range(2)] == ["1", "2"]
-
-
 # What is never stored.
 
 
@@ -163,11 +156,6 @@ def set_cookie():
     response = flask.make_response("answer")
     response.set_cookie("seen", "1")
     return response
-
-
-def flash():
-    flask.flash("saved")
-    return "answer"
 
 
 def later():
@@ -196,10 +184,10 @@ def send_file():
 @pytest.mark.parametrize(
     "answer",
     [
-        *(set_session, set_cookie, flash, later, stream, on_close, send_file),
+        *(set_session, set_cookie, later, stream, on_close, send_file),
         *(lambda: ("answer", {"Cache-Control": "no-store"}), lambda: ("answer", {"Vary": "*"})),
-        *(lambda: ("missing", 404), lambda: ("created", 201), lambda: flask.redirect("/"), lambda: ("", 204)),
-        *(lambda: flask.abort(404), lambda: flask.session.get("user_id", "nobody")),
+        *(lambda: ("created", 201), lambda: flask.redirect("/"), lambda: flask.abort(404)),
+        lambda: flask.session.get("user_id", "nobody"),
     ],
     ids=lambda function: function.__name__,
 )
