@@ -107,7 +107,7 @@ def test_what_the_shop_could_cache_is_found(shop):
         "get_product", "navigation", "popular_categories", "daily_sales",
     } <= functions.keys()  # fmt: skip
     assert [(r.table, r.key) for r in functions["get_user_profile"].rows] == [("users", "user_id")]
-    assert all(c.returns == "plain" for c in functions.values())
+    assert all(c.returns == "plain" or c.against for c in functions.values())
     assert [c.qualname for c in shop.candidates if c.kind == "query"] == ["daily_sales"]
     assert {"get_permissions", "current_user"} <= {r.qualname for r in shop.rejected}
 
@@ -127,8 +127,8 @@ def test_emitted_caches_change_nothing_of_what_is_known(shop, tmp_path):
 
     assert applied.unread == ()
     assert seen(applied) == seen(shop)
-    assert {(c.path, c.qualname, c.kind) for c in applied.candidates} == {
-        (c.path, c.qualname, c.kind) for c in shop.candidates
+    assert {(c.path, c.qualname, c.kind, *c.sql.split()) for c in applied.candidates} == {
+        (c.path, c.qualname, c.kind, *c.sql.split()) for c in shop.candidates
     }
     assert {(w.path, w.qualname, w.tables) for w in applied.writers} == {
         (w.path, w.qualname, w.tables) for w in shop.writers

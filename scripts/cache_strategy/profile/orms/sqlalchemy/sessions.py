@@ -123,7 +123,9 @@ def method(frame: Frame, receiver: Value, name: str, arguments: Arguments) -> Va
     if isinstance(receiver, Made) and receiver.path == TABLE:
         return _table_method(frame, receiver, name, arguments)
     if isinstance(receiver, Made) and receiver.path == VIEW and name == "query":
-        return receiver.keyword("body_sql")
+        order = text_in(receiver.keyword("order_by"))
+        body = (text_in(receiver.keyword("body_sql")) or "").rstrip()
+        return one(Constant(f"{body}\nORDER BY {order}" if order else body))
     if isinstance(receiver, ClassRef) and name == "()":
         return _construct(frame, receiver, arguments)
     return None
