@@ -191,6 +191,8 @@ class Candidate:
     """The text of a raw SQL aggregate without parameters, where the candidate is one: a materialized view's body."""
     more_writers: int = 0
     """Writers beyond those listed; `Evidence.writers` has all."""
+    against: str = ""
+    """Why it cannot be cached as it stands, and what would have to change first; "" where nothing speaks against it."""
 
 
 @dataclass(frozen=True, kw_only=True)

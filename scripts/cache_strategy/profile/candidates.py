@@ -1,5 +1,6 @@
 """What may be worth a cache, best first, and what must not be cached."""
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -32,6 +33,8 @@ from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.rejection import reason_against
 from cache_strategy.profile.returned import returned_of
 from cache_strategy.profile.scoring import Standing, score_of
+from cache_strategy.profile.signals import Signals
+from cache_strategy.profile.telling import WEIGHTS
 from cache_strategy.profile.values import (
     ClassRef,
     Clause,
@@ -50,6 +53,9 @@ _SPECIAL = frozenset(
     __post_init__""".split()
 )
 _PARSERS = ("markdown.", "mistune.", "yaml.", "feedparser.", "lxml.", "commonmark.", "bleach.")
+_WORTH_A_LOOK = 0.08
+"""The share of all functions that are listed for their looks alone, whatever speaks against them."""
+_NOTHING_FOUND = "nothing was found that it reads: what would make it stale is not known"
 MOST_WRITERS = 100
 """Writers that a candidate lists; those of a table that all code writes would be listed with every candidate."""
 
@@ -97,6 +103,10 @@ class Judge:
         for context in analysis.live_contexts():
             self.live.setdefault(context.function.index, []).append(context)
         self.found = Found([], [])
+        signals = Signals(analysis.program)
+        self.looks = {f.index: sum(WEIGHTS.get(s, 0) for s in signals.of(f)) for f in signals.functions}
+        best = sorted(self.looks.values(), reverse=True)[: int(len(self.looks) * _WORTH_A_LOOK)]
+        self.least = min(best, default=math.inf)
         self.caching = self._caching()
 
     def _reached(self) -> dict[int, set[str]]:
@@ -171,7 +181,7 @@ class Judge:
 
     def judge(self) -> Found:
         for function in self.analysis.program.production_functions():
-            if function.index in self.functions and function.index not in self.handlers:
+            if function.index not in self.handlers:
                 self.function(function)
         for number, route in enumerate(self.routes):
             self.endpoint(route, self.endpoints[number])
@@ -203,12 +213,13 @@ class Judge:
         self, function: FunctionInfo, kind: CandidateKind, total: Total, key: tuple[KeyPart, ...], layers: tuple[Layer, ...],
         *, reads: tuple[str, ...] | None = None, per_user: bool = False, returns: Returned = "plain",
         endpoint: Endpoint | None = None, text: str = "", before: tuple[str, ...] = (), after: tuple[str, ...] = (),
+        against: str = "",
     ) -> None:  # fmt: skip
         reads = total.tables() if reads is None else reads
         writers = self.writers_of(reads)
         standing = self.standing(function)
         score, reasons = score_of(
-            function.name, total, writers, standing, per_user=per_user, parameters=len(key),
+            self.looks.get(function.index, 0.0), total, writers, standing, per_user=per_user, parameters=len(key),
             is_endpoint=endpoint is not None, plain=endpoint is not None or returns == "plain",
         )  # fmt: skip
         self.found.candidates.append(
@@ -226,15 +237,32 @@ class Judge:
                 writers=writers[:MOST_WRITERS],
                 more_writers=len(writers[MOST_WRITERS:]),
                 score=score,
-                because=(*before, *reasons, *after),
+                because=(*before, *reasons, *after, *([against] if against else ())),
                 endpoints=standing.endpoints if endpoint is None else (endpoint.id,),
                 rows=() if text else rows_of(total.reads, key),
                 returns=returns,
                 sql=text,
+                against=against,
             )
         )
 
-    def reject(self, function: FunctionInfo, reason: str, endpoint: Endpoint | None = None) -> None:
+    def reject(
+        self,
+        function: FunctionInfo,
+        reason: str,
+        total: Total | None = None,
+        endpoint: Endpoint | None = None,
+        per_user: bool = False,
+    ) -> None:
+        """Rejects, unless the function looks so much like one that is cached that somebody should look at it."""
+        if total is not None and self.looks.get(function.index, 0.0) >= self.least:
+            names = parameters_of(self.analysis, function)
+            key = tuple(KeyPart(name=name.lstrip("*"), source="argument") for name in names)
+            kind: CandidateKind = "function" if endpoint is None else "endpoint"
+            self.add(
+                function, kind, total, key, ("redis",), per_user=per_user, returns="unknown", endpoint=endpoint, against=reason
+            )  # fmt: skip
+            return
         path = self.analysis.modules[function.module].path if endpoint is None else endpoint.path
         place = endpoint or function
         self.found.rejected.append(
@@ -245,17 +273,17 @@ class Judge:
         if function.name in _SPECIAL or function.name == LAMBDA:
             return
         total = self.total_of(function)
-        described = self.functions[function.index]
-        if not (total.reads or total.outside or _parses(total)):
-            return
-        if total.writes and described.returns == "none":
-            return
+        described = self.functions.get(function.index)
         of_kind = _reason_of_kind(self.analysis, function)
+        small = len({(i, line) for i, line, _ in total.queries}) < 2 and not total.aggregates
         if (
-            of_kind is not None
-            and len({(i, line) for i, line, _ in total.queries}) < 2
-            and not total.aggregates
+            described is None
+            or not (total.reads or total.outside or _parses(total))
+            or (total.writes and described.returns == "none")
+            or (of_kind is not None and small)
         ):
+            if self.looks.get(function.index, 0.0) >= self.least:
+                self.reject(function, of_kind or _NOTHING_FOUND, total)
             return
         reason = of_kind or reason_against(
             function.name, total, described.returns, is_endpoint=False, is_generator=function.is_generator
@@ -280,7 +308,9 @@ class Judge:
                 "or cache the endpoint"
             )
         if reason is not None:
-            self.reject(function, reason)
+            # an old answer about who may do what lets somebody in, however much the rest speaks for a cache
+            looked_at = None if reason.startswith("decides") else total
+            self.reject(function, reason, looked_at, per_user=context.per_user)
             return
         key = tuple(KeyPart(name=name.lstrip("*"), source="argument") for name in described.parameters)
         reads = total.tables()
@@ -316,14 +346,16 @@ class Judge:
             self.reject(
                 function,
                 f"{endpoint.id} is a {route.method}: it is asked for what it does, not for what it answers",
-                endpoint,
+                endpoint=endpoint,
             )
             return
         total = self.totals[route.context]
         guard = effects.before(self.analysis, function, self.totals)
-        if not (total.reads or total.outside or total.renders or _parses(total)):
+        found = total.reads or total.outside or total.renders or _parses(total)
+        if not found and self.looks.get(function.index, 0.0) < self.least:
             return
         reason = reason_against(function.name, total, "response", is_endpoint=True)
+        reason = reason if found else reason or _NOTHING_FOUND
         # who is behind a guard is part of the question: what the guard lets through is private
         personal_reads = {
             c for c in guard.context if c.kind in ("user", "session") and c.name != "csrf_token"
@@ -331,7 +363,8 @@ class Judge:
         context = key_of_context(self.analysis, total.context | personal_reads)
         reason = reason or context.problem or None
         if reason is not None:
-            self.reject(function, reason, endpoint)
+            personal = context.per_user or bool({"user", "session"} & set(endpoint.context))
+            self.reject(function, reason, total, endpoint, personal)
             return
         parts: dict[str, KeyPart] = {name: KeyPart(name=name, source="path") for name in route.path_parts}
         for name in route.query_parts:
@@ -356,6 +389,14 @@ def _reason_of_kind(analysis: Analysis, function: FunctionInfo) -> str | None:
         what = "a row" if function.owner in analysis.mapped else "an object"
         return f"is a method of {what}, which would be part of the key; cache a function or endpoint above it"
     return None
+
+
+def parameters_of(analysis: Analysis, info: FunctionInfo) -> tuple[str, ...]:
+    """The parameters in order, without self and cls; `*args` and `**kwargs` with their stars."""
+    parameters = list(info.parameters)
+    if info.owner >= 0 and analysis.binding(info) != "static" and parameters and parameters[0][3] == 0:
+        parameters = parameters[1:]
+    return tuple({1: "*", 3: "**"}.get(p[3], "") + p[0] for p in parameters)
 
 
 def annotated_parameters(analysis: Analysis, function: FunctionInfo) -> dict[str, Values]:
@@ -394,6 +435,10 @@ def ranked(
 ) -> tuple[tuple[Candidate, ...], tuple[Rejected, ...]]:
     """Candidates best first with their ranks, static files last, and what was rejected by place."""
     candidates = sorted(found.candidates, key=lambda c: (-c.score, c.path, c.line, c.kind))
+    # a function that answers several routes is looked at once
+    first = {(c.path, c.qualname): number for number, c in reversed(list(enumerate(candidates)))}
+    again = [c for number, c in enumerate(candidates) if first[c.path, c.qualname] != number]
+    candidates = [c for number, c in enumerate(candidates) if first[c.path, c.qualname] == number] + again
     if application is not None and application.static_folder:
         candidates.append(
             Candidate(
@@ -414,11 +459,3 @@ def ranked(
         )
     rejected = sorted(dict.fromkeys(found.rejected), key=lambda r: (r.path, r.line, r.qualname, r.reason))
     return tuple(replace(c, rank=i) for i, c in enumerate(candidates, 1)), tuple(rejected)
-
-
-def parameters_of(analysis: Analysis, info: FunctionInfo) -> tuple[str, ...]:
-    """The parameters in order, without self and cls; `*args` and `**kwargs` with their stars."""
-    parameters = list(info.parameters)
-    if info.owner >= 0 and analysis.binding(info) != "static" and parameters and parameters[0][3] == 0:
-        parameters = parameters[1:]
-    return tuple({1: "*", 3: "**"}.get(p[3], "") + p[0] for p in parameters)

@@ -1,23 +1,18 @@
 """FastAPI and Starlette: routers, dependencies, response models."""
 
-from typing import TYPE_CHECKING
-
 from cache_strategy.profile import calls
+from cache_strategy.profile.facts import Decoration
 from cache_strategy.profile.frameworks._base import Framework
 from cache_strategy.profile.frameworks.fastapi import responses, routes, state
 from cache_strategy.profile.frameworks.fastapi.dependencies import Injector
 from cache_strategy.profile.frameworks.fastapi.knowledge import ALIASES, DEPENDS, KNOWN, STRUCTURAL
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.values import PLAIN, FunctionRef, Made, Value, Values
 
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
-    from cache_strategy.profile.facts import Decoration
 
-
-def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
-    """Calls of FastAPI, Starlette and what is used with them."""
+def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     if path == "fastapi.BackgroundTasks().add_task":
         rest = Arguments(arguments.positional[1:], arguments.keywords, arguments.node)
         for task in arguments.get(0, "func"):
@@ -25,21 +20,17 @@ def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments
             frame.facts.side_effects.add(f"task {named}")
             calls.call_value(frame, task, rest)
         return PLAIN
-    if path.startswith("fastapi_pagination.") and path.endswith("paginate"):
-        for values in arguments.all():
-            frame.consume(values, arguments.node)
-        return PLAIN
     answer = routes.call(frame, path, receiver, arguments)
     return responses.call(frame, path, receiver, arguments) if answer is None else answer
 
 
 def decorated(
-    frame: "Frame",
+    frame: Frame,
     function: int,
     path: str,
     receiver: Value | None,
     arguments: Arguments | None,
-    decoration: "Decoration",
+    decoration: Decoration,
 ) -> bool:
     """Routes, and Starlette's `@requires`."""
     if path == "starlette.authentication.requires":
@@ -49,7 +40,7 @@ def decorated(
     return path.startswith(("fastapi.", "starlette."))
 
 
-def value(frame: "Frame", proxy: Value, node: Node) -> Values | None:
+def value(frame: Frame, proxy: Value, node: Node) -> Values | None:
     """`self.session` of a class-based view whose class says `session: Session = Depends(…)`."""
     if not isinstance(proxy, Made) or proxy.path not in DEPENDS or node[0] != "attr":
         return None

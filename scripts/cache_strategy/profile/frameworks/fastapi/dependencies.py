@@ -1,15 +1,14 @@
 """Dependency injection: what the parameters of a handler are given, and what giving it does."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import ContextRead
 from cache_strategy.profile import abstraction, annotations
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Call, Context, Facts
 from cache_strategy.profile.frameworks.fastapi.knowledge import DEPENDS, MARKERS, SCHEMES
+from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.source_text import last_name, source_of
@@ -32,24 +31,19 @@ from cache_strategy.profile.values import (
     text_in,
 )
 
-if TYPE_CHECKING:
-    from cache_strategy.profile.analysis import Analysis
-
 _DEEPEST = 20
 _MODELS = ("pydantic.", "pydantic_settings.", "sqlmodel.", "sqlalchemy.", "msgspec.", "attrs.")
 _SIGNED_IN = re.compile(r"(session|token|user|auth|jwt|login|credential)", re.IGNORECASE)
 _PERSONAL = frozenset({"user", "session"})
-Parameter = tuple[str, Node | None, Node | None]
 
 
 @dataclass
 class Given:
     """
-    What depending on something gives: `values`, and the evaluations of what gives them.
+    What depending on something gives: `values`, and the evaluations behind them.
 
-    `names` are (part of the request, name there) of everything that is taken from it; `personal` says that a security
-    scheme looks at who asks. Of a handler, `guards` are the dependencies that do, as written, and `around` those that
-    write: they run before it, and a cache of the handler would not skip them.
+    `names` are (part of the request, name there) of what is taken; `personal` says that a security scheme looks at
+    who asks. Of a handler, `guards` are the dependencies that do, as written, and `around` what runs before it.
     """
 
     values: Values = NOTHING
@@ -67,7 +61,7 @@ class Given:
 class Injector:
     """Evaluates functions with what FastAPI gives to their parameters; `path` are the names in the route."""
 
-    def __init__(self, analysis: "Analysis", look: bool = True) -> None:
+    def __init__(self, analysis: Analysis, look: bool = True) -> None:
         self.analysis = analysis
         self.known: dict[tuple[Value, frozenset[str]], Given] = {}
         self.depth = 0
@@ -99,7 +93,11 @@ class Injector:
         wanted = [p[:3] for p in function.parameters[0 if receiver is None else 1 :] if p[3] in (0, 2)]
         if asked is not None:
             bound["request.method"] = one(Constant(asked[0]))
-            wanted.extend(self._of_class(receiver))
+            # what the class of a class-based view says for all its handlers
+            for index in self.analysis.mro(receiver.index)[0] if isinstance(receiver, Instance) else ():
+                for name, (value, annotation, _) in self.analysis.classes[index].attributes.items():
+                    if last_name(value or ("none",)) in ("Depends", "Security"):
+                        wanted.append((f"self.{name}", annotation, value))
         for name, annotation, default in wanted:
             marker = marker_of(frame, annotation, default)
             if marker is None or marker.path not in DEPENDS:
@@ -118,13 +116,6 @@ class Injector:
         context.facts.calls |= edges
         given.contexts = [context]
         return given
-
-    def _of_class(self, receiver: Value | None) -> Iterator[Parameter]:
-        """What the class of a class-based view says for all its handlers."""
-        for index in self.analysis.mro(receiver.index)[0] if isinstance(receiver, Instance) else ():
-            for name, (value, annotation, _) in self.analysis.classes[index].attributes.items():
-                if last_name(value or ("none",)) in ("Depends", "Security"):
-                    yield f"self.{name}", annotation, value
 
     def _run(self, frame: Frame, found: Given, given: Given, text: str, line: int, top: bool) -> set[Call]:
         """The edges to what is depended upon; at the top, who asks is part of the question, and what writes runs around."""
@@ -148,13 +139,12 @@ class Injector:
         return edges
 
     def _reached(self, start: Context) -> list[Context]:
-        seen, queue = {start.index: start}, [start]
-        while queue:
-            for call in queue.pop().facts.calls:
-                if call.callee not in seen:
-                    seen[call.callee] = self.analysis.contexts[call.callee]
-                    queue.append(seen[call.callee])
-        return list(seen.values())
+        seen, queue = {start.index}, [start]
+        for context in queue:
+            callees = {call.callee for call in context.facts.calls} - seen
+            seen |= callees
+            queue.extend(self.analysis.contexts[index] for index in sorted(callees))
+        return queue
 
     def depend(self, frame: Frame, marker: Made, annotation: Node | None, path: frozenset[str]) -> Given:
         """What `Depends(…)` gives; `Depends()` takes the class of the annotation."""
@@ -199,8 +189,6 @@ class Injector:
             )
             if method is not None:
                 found = self._called(method, target, path)
-        if isinstance(target, External) and target.path.endswith("RequestForm()"):
-            return Given(one(target), names={("body", name): None for name in ("username", "password")})
         if isinstance(target, Made | External) and target.path.startswith(SCHEMES):
             found.personal = True
             found.values = found.values or (PLAIN if "security" in target.path else UNKNOWN)
@@ -215,7 +203,7 @@ class Injector:
         return found
 
 
-def fields_of(analysis: "Analysis", index: int) -> dict[str, tuple[Node, int]]:
+def fields_of(analysis: Analysis, index: int) -> dict[str, tuple[Node, int]]:
     """The annotated fields of a data class or model: (annotation, class that declares it) by name."""
     found: dict[str, tuple[Node, int]] = {}
     for ancestor in reversed(analysis.mro(index)[0]):
@@ -225,7 +213,7 @@ def fields_of(analysis: "Analysis", index: int) -> dict[str, tuple[Node, int]]:
     return found
 
 
-def is_model(analysis: "Analysis", index: int) -> bool:
+def is_model(analysis: Analysis, index: int) -> bool:
     """Whether a class holds data of a request or an answer: a pydantic model, a data class."""
     decorated = (last_name(decorator) for decorator in analysis.classes[index].decorators)
     return "dataclass" in decorated or any(path.startswith(_MODELS) for path in analysis.mro(index)[1])
@@ -260,18 +248,14 @@ def _taken(
             return set()
         part = "body" if models or any(isinstance(v, Mapping) for v in noted) else "query"
     alias = text_in(marker.keyword("alias")) if marker is not None else None
-    names = [alias or (name.replace("_", "-").title() if part == "header" else name)]
-    if models and part != "body":
-        names = [f for index in models for f in fields_of(frame.analysis, index)]
+    alias = alias or (name.replace("_", "-").title() if part == "header" else name)
+    names = [f for index in models for f in fields_of(frame.analysis, index)] if part == "query" else []
     if part in ("query", "body", "path"):
-        given.names.update(((part, each), None) for each in names)
+        given.names.update(((part, each), None) for each in names or [alias])
         return set()
-    found = set()
-    for each in names:
-        kind = "session" if part == "cookie" and _SIGNED_IN.search(each) else part
-        kind = "user" if each == "Authorization" else kind
-        found.add(ContextRead(kind=kind, name=each, expression=name, path=frame.place, line=line))
-    return found
+    kind = "session" if part == "cookie" and _SIGNED_IN.search(alias) else part
+    kind = "user" if alias == "Authorization" else kind
+    return {ContextRead(kind=kind, name=alias, expression=name, path=frame.place, line=line)}
 
 
 def _narrowed(frame: Frame, values: Values, annotation: Node | None) -> Values:

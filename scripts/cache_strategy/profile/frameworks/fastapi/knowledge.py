@@ -10,9 +10,8 @@ MARKERS = {
     f"fastapi.{name}()": "body" if name in ("Form", "File") else name.lower()
     for name in ("Path", "Query", "Header", "Cookie", "Body", "Form", "File")
 }
+# Objects of these packages that are depended upon look at who asks.
 SCHEMES = ("fastapi.security.", "fastapi_users.", "fastapi_jwt_auth.", "fastapi_jwt.", "fastapi_login.")
-"""Objects of these packages that are depended upon look at who asks."""
-
 STRUCTURAL = frozenset({APPLICATION, ROUTER, *DEPENDS, *MARKERS, "fastapi_users.FastAPIUsers()"})
 _READ = {
     "query": ("query_params", "url"),
@@ -29,7 +28,6 @@ KNOWN = {
     "fastapi.Response().set_cookie": Known("side"),
     "fastapi.Response().delete_cookie": Known("side"),
     "fastapi.responses.FileResponse": Known("files"),
-    "fastapi_mail": Known("side"),
 }
 _MODULES = (
     "routing",

@@ -1,23 +1,18 @@
 """Answers of FastAPI: response models, and other models that are filled from rows."""
 
-from typing import TYPE_CHECKING
-
 from cache_strategy.profile import annotations, attributes, serialization
-from cache_strategy.profile.facts import Facts
+from cache_strategy.profile.facts import Decoration, Facts
 from cache_strategy.profile.frameworks.fastapi.dependencies import fields_of, is_model
+from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import Arguments
 from cache_strategy.profile.values import ClassRef, External, Instance, Mapping, Value, Values, one
-
-if TYPE_CHECKING:
-    from cache_strategy.profile.evaluation import Frame
-    from cache_strategy.profile.facts import Decoration
 
 _FILLING = frozenset({"from_orm", "model_validate", "parse_obj", "validate"})
 _DEEPEST = 6
 
 
-def decorated(frame: "Frame", function: int, arguments: Arguments, decoration: "Decoration") -> None:
+def decorated(frame: Frame, function: int, arguments: Arguments, decoration: Decoration) -> None:
     """What writing out the result of a handler reads: the fields of its response model."""
     node = dict(arguments.node[4]).get("response_model", frame.analysis.functions[function].returns)
     models = _models_in(frame, node)
@@ -25,7 +20,7 @@ def decorated(frame: "Frame", function: int, arguments: Arguments, decoration: "
     decoration.result = one(External("fastapi.serialized()"))
 
 
-def _models_in(frame: "Frame", node: Node | None) -> list[int]:
+def _models_in(frame: Frame, node: Node | None) -> list[int]:
     """The models that an annotation names, also inside `list[…]` and `Page[…]`."""
     kind = node[0] if node is not None else ""
     if node is not None and kind in ("item", "seq", "op"):
@@ -35,7 +30,7 @@ def _models_in(frame: "Frame", node: Node | None) -> list[int]:
     return [v.index for v in noted if isinstance(v, Instance) and is_model(frame.analysis, v.index)]
 
 
-def write(frame: "Frame", values: Values, models: list[int], node: Node, level: int = 0) -> None:
+def write(frame: Frame, values: Values, models: list[int], node: Node, level: int = 0) -> None:
     """Notes what filling models from values reads: of rows the fields that the models have."""
     analysis = frame.analysis
     for value in serialization.rows_in(frame, values, node):
@@ -56,7 +51,7 @@ def write(frame: "Frame", values: Values, models: list[int], node: Node, level: 
                     frame.consume(found, node)
 
 
-def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
+def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     """`Model.model_validate(row)`, copies of models, `templates.TemplateResponse`."""
     last = path.rpartition(".")[2]
     if last == "TemplateResponse":
