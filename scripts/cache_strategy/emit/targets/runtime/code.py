@@ -38,12 +38,7 @@ class EntryCode:
 
 
 def entry_code(entry: Entry) -> EntryCode:
-    """
-    An entry's code.
-
-    Raises:
-        CacheStrategyError: a key part has a source that cannot be read in an endpoint.
-    """
+    """An entry's code; CacheStrategyError if a key part has a source that cannot be read in an endpoint."""
     body, order = split_order(entry.view_sql)
     endpoint = entry.kind == "endpoint"
     return EntryCode(

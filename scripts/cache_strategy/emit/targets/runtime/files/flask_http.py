@@ -135,12 +135,7 @@ def query_arguments(*names: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def current_user_id() -> object:
-    """
-    Who is logged in, as a part of a key, by Flask-Login, Flask-JWT-Extended, or the session; None for nobody.
-
-    Raises:
-        RuntimeError: by Flask-JWT-Extended, where no guard above has looked at the token yet.
-    """
+    """Who is logged in, as a part of a key, by Flask-Login, Flask-JWT-Extended, or the session; None for nobody."""
     if hasattr(current_app, "login_manager"):
         return importlib.import_module("flask_login").current_user.get_id()
     if "flask-jwt-extended" in current_app.extensions:
@@ -173,7 +168,7 @@ class _NotStored(Exception):
 
 class _SessionWatch:
     """
-    What is looked up in the session, and whether it is changed, within a `with`; its own flags are as before afterwards.
+    What is looked up in the session, and whether it is changed, within a `with`.
 
     Not every session class notes its reads, so they are noted by what stands in its place meanwhile.
     """

@@ -126,10 +126,6 @@ class Entry(Watched):
         Decorator for a function: the key is its arguments, however they are passed, defaults spelled out.
 
         Of a method's object it holds what `__cache_key__()` says, else a name that no other object ever has.
-
-        Raises:
-            TypeError: the function is async or a generator.
-            ValueError: the entry belongs to another function.
         """
         place = f"{function.__module__}.{function.__qualname__}"
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
@@ -177,17 +173,16 @@ class Entry(Watched):
 
     def get_or_compute(self, key: Mapping[str, object], compute: Callable[[], T]) -> T:
         """
-        The stored value of a key, else `compute()`, which is stored.
+        The stored value of a key, else `compute()`, which is stored. What `compute` raises is not.
 
         Raises:
-            TypeError: a part of the key, or the value, is of a type that cannot be stored exactly, and the cache is strict.
-            Exception: what `compute` raises; it is never stored.
+            TypeError: a part of the key, or the value, cannot be stored exactly, and the cache is strict.
         """
         slot = self._slot_or_refusal(key) if self._is_on else None
         return self._compute(compute) if slot is None else self._get(slot, compute)
 
     def invalidate(self, /, **key: object) -> None:
-        """Forget one key, now. Call it after the commit."""
+        """Forget one key, now: after the commit."""
         self._forget(self.slot(key))
 
     def invalidate_after_commit(self, session: Any, **key: object) -> None:
@@ -195,7 +190,7 @@ class Entry(Watched):
         self.cache.after_commit(session, functools.partial(self._forget, self.slot(key)))
 
     def invalidate_all(self) -> None:
-        """Forget every key of this entry, now. Call it after the commit."""
+        """Forget every key of this entry, now."""
         self.count(invalidations=1)
         self.cache.bump((f"@entry/{self.name}",), entry=self.name)
 
@@ -303,12 +298,7 @@ class Entry(Watched):
         return Found(versions, record, known_us)
 
     def may_be_served_stale(self, record: Record) -> bool:
-        """
-        Whether an invalidated value is within the staleness bound.
-
-        Only the last change of each dependency is known, not the first one since: the value's own age is the longest
-        time that it can have been wrong.
-        """
+        """Within the staleness bound: by the value's own age, since the first change after it is not known."""
         age_us = self.cache.link.now_us() - record.stored_us
         return self.cache.mode == "on" and age_us < self.staleness_bound_seconds * MICROSECONDS
 
@@ -505,9 +495,6 @@ class Cache(Telling):
         snapshot_began: when this thread's oldest open database transaction began, by `clock`; None when none is open.
         pending_tags: the tags of this thread's writes that are not committed.
         after_commit: calls a function once a session has committed. `sqlalchemy_events.watch` sets these three.
-
-    Raises:
-        ValueError: CACHE_MODE is none of the three, or the URL is none.
     """
 
     def __init__(
@@ -558,12 +545,7 @@ class Cache(Telling):
         self.link.at_exit()
 
     def entry(self, name: str, *, ttl_seconds: float, **options: Any) -> Entry:
-        """
-        One cache; the options are the attributes of `Entry`.
-
-        Raises:
-            ValueError: the name is taken, or a dependency is written otherwise.
-        """
+        """One cache; the options are the attributes of `Entry`."""
         if name in self.entries:
             raise ValueError(f"{name}: there is an entry of this name already.")
         entry = self.entries[name] = Entry(self, name, ttl_seconds, **options)

@@ -13,6 +13,7 @@ The versions of the tables are noted before each refresh, so a write during the 
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
 from collections.abc import Sequence
@@ -103,12 +104,7 @@ class View:
             connection.execute(text(f"CREATE UNIQUE INDEX IF NOT EXISTS {index} ON {view} ({columns})"))
 
     def refresh(self, engine: Any) -> bool:
-        """
-        Bring the view up to date through a connection of its own; False when another process is doing it.
-
-        Raises:
-            sqlalchemy.exc.SQLAlchemyError: the database refused.
-        """
+        """Bring the view up to date through a connection of its own; False when another process is doing it."""
         concurrently = "CONCURRENTLY " if self.unique_key else ""
         statement = text(f"REFRESH MATERIALIZED VIEW {concurrently}{_quoted(self.view_name)}")
         slot, link, token = self.entry.slot({}), self.cache.link, uuid.uuid4().hex
@@ -116,14 +112,13 @@ class View:
         versions = b""
         now_us = 0
         if self.cache.is_on:
-            try:
-                names = (slot.redis_name, lock, link.latest, *slot.version_keys)
-                arguments = (link.version_ms, token, REFRESH_SECONDS * 1000, 1 << 60)
-                now_us, _, locked, versions = link.script(NOTE_SCRIPT, names, *arguments)
-            except Unavailable:
-                locked = True  # nobody can be asked; the database lets one refresh wait for the other
-            if not locked:
-                return False
+            names = (slot.redis_name, lock, link.latest, *slot.version_keys)
+            arguments = (link.version_ms, token, REFRESH_SECONDS * 1000, 1 << 60)
+            # where nobody can be asked, the database lets one refresh wait for the other
+            with contextlib.suppress(Unavailable):
+                now_us, _, is_mine, versions = link.script(NOTE_SCRIPT, names, *arguments)
+                if not is_mine:
+                    return False
         started = time.monotonic()
         data = b""
         try:
