@@ -26,6 +26,15 @@ GATE = (
     b"no-store",
 )
 JUDGED = (b".py", b".pyi", b".ipynb")
+# Words of the files that configure a proxy, Redis or a database; prose that holds them is told apart later.
+CONFIGURES = (
+    b"proxy_cache",
+    b"proxy_ignore",
+    b"proxy_no_cache",
+    b"beresp",
+    b"maxmemory",
+    b"materialized view",
+)
 LIMIT = 2_000_000
 # Processor seconds, not wall time: a busy machine must not switch the guard off. Assumed.
 BUDGET_SECONDS = 1.5
@@ -42,7 +51,8 @@ def may_matter(raw: bytes) -> bool:
     if path is None or b"\\" in path:
         return has_word(given)
     if not path.lower().endswith(JUDGED):
-        return False
+        lowered = given.lower()
+        return any(word in lowered for word in CONFIGURES)
     return has_word(given) or has_word(content_of(path))
 
 

@@ -13,10 +13,11 @@ CASES = [pytest.param(rule, case, id=f"{rule}: {case.title}") for rule in RULES 
 
 @pytest.mark.parametrize(("rule", "case"), CASES)
 def test_the_lines_that_must_be_flagged_are_and_no_other(rule: str, case: Case) -> None:
+    path = "nginx.conf" if rule_named(rule).line_visitors else "shop/views.py"
     if rule_named(rule).command_visitors:
         found = check_command(case.text)
     elif case.before is not None:
-        found = check_change(case.before, case.text, "shop/views.py")
+        found = check_change(case.before, case.text, path)
     else:
         found = check_text(case.text, "shop/views.py")
 

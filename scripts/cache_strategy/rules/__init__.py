@@ -34,7 +34,11 @@ __all__ = [
 
 COMMAND_PATH = "<command>"
 PYTHON_ENDINGS = (".py", ".pyi", ".ipynb")
-_KINDS = ("code", "commands")
+_KINDS = ("code", "commands", "config")
+_CONFIG = re.compile(
+    r"\.(?:conf|vcl|sql|ya?ml|toml|template|j2)$|nginx|varnish|redis|(?:^|/)server_config$", re.I
+)
+_PROSE = (".md", ".rst", ".txt", ".html")
 _NUMBER = re.compile(r"\d+")
 
 
@@ -42,13 +46,13 @@ def check_text(text: str, path: str) -> "list[Finding]":
     """
     What is unsafe in a file as it stands, by place.
 
-    Empty for files that are not Python.
+    Empty for files that are neither Python nor a configuration.
 
     Raises:
         syntax.module.Unreadable: this Python's grammar does not know the text.
     """
     if not path.endswith(PYTHON_ENDINGS):
-        return []
+        return _check_lines(None, text, path)
     from cache_strategy.rules._edit import Edit
     from cache_strategy.rules._index import IndexedModule
     from cache_strategy.rules._suppress import suppress_text
@@ -63,11 +67,13 @@ def check_change(before: "str | None", after: str, path: str) -> "list[Finding]"
     """
     What a change brings or takes away, by place in `after`; a problem that `before` had is not told again.
 
-    `before` is None for a new file. Empty for files that are not Python and for texts that this Python cannot read:
+    `before` is None for a new file. Empty for files that are neither Python nor a configuration and for texts that this Python cannot read:
     an edit in the middle of a rewrite is no reason to speak.
     """
-    if before == after or not path.endswith(PYTHON_ENDINGS):
+    if before == after:
         return []
+    if not path.endswith(PYTHON_ENDINGS):
+        return _check_lines(before, after, path)
     from cache_strategy.rules._edit import Edit
 
     rules = _rules_for("code", Edit(before, after))
@@ -96,6 +102,23 @@ def check_change(before: "str | None", after: str, path: str) -> "list[Finding]"
         found = [finding for finding in found if (finding.rule, finding.line) not in told]
         found = found + suppress_text([f._replace(path=path) for f in taken], after, path, only_findings=True)
     return in_order(found)
+
+
+def _check_lines(before: "str | None", after: str, path: str) -> "list[Finding]":
+    """The findings of the rules about configuration: what a line says that comes or goes."""
+    if not _CONFIG.search(path) or path.endswith(_PROSE):
+        return []
+    from cache_strategy.rules._edit import Edit
+
+    old = before.split("\n") if before is not None else None
+    found = [
+        finding._replace(path=path)
+        for rule in _rules_for("config", Edit(before, after))
+        for visitor in rule.line_visitors
+        for finding in visitor(old, after.split("\n"))
+    ]
+    rows = after.split("\n")
+    return in_order(f for f in found if f"allow[{f.name}] " not in rows[f.line - 1])
 
 
 def check_command(command: str, cwd: str = "") -> "list[Finding]":

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ast
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any, NamedTuple, Union
+    from typing import Any, NamedTuple, Optional, Union
 
     from cache_strategy.rules._change import Change
     from cache_strategy.rules._edit import Edit
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     VisitNode = Callable[[Any, IndexedModule], Iterable[Finding]]
     VisitChange = Callable[[Change], Iterable[Finding]]
     VisitCommand = Callable[[Invocation], Iterable[Finding]]
+    VisitLines = Callable[[Optional[list[str]], list[str]], Iterable[Finding]]
 else:
     Finding = namedtuple("Finding", "rule name severity path line column end_line message fix")
 
@@ -74,6 +75,7 @@ class Rule:
         self.node_visitors: "list[tuple[tuple[type, ...], VisitNode]]" = []
         self.change_visitors: "list[VisitChange]" = []
         self.command_visitors: "list[VisitCommand]" = []
+        self.line_visitors: "list[VisitLines]" = []
         REGISTER[self.name] = self
 
     @property
@@ -93,6 +95,11 @@ class Rule:
     def change(self, function: "VisitChange") -> "VisitChange":
         """Registers a function that is called with a file as it is and as it will be."""
         self.change_visitors.append(function)
+        return function
+
+    def lines(self, function: "VisitLines") -> "VisitLines":
+        """Registers a function that is called with the lines of a configuration as it is and as it will be."""
+        self.line_visitors.append(function)
         return function
 
     def command(self, function: "VisitCommand") -> "VisitCommand":
