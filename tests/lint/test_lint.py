@@ -161,5 +161,5 @@ def test_a_folder_without_git_is_one_line(tmp_path: Path):
 
 
 def test_an_unknown_format_names_those_there_are(tmp_path: Path):
-    with pytest.raises(CacheStrategyError, match="json, sarif, text"):
+    with pytest.raises(CacheStrategyError, match="github, json, sarif, text"):
         render(lint([tmp_path], diff=None, root=tmp_path), "xml")

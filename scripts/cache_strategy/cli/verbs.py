@@ -319,7 +319,7 @@ def report(path: RepoArgument = Path(), json_: JsonOption = False) -> None:
 def lint(
     paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH…]", help="Files and folders.")] = None,
     diff: Annotated[str, typer.Option(metavar="REV", help="Only what has come since this revision.")] = "",
-    format_: Annotated[str, typer.Option("--format", help="text, json or sarif.")] = "text",
+    format_: Annotated[str, typer.Option("--format", help="text, json, sarif or github.")] = "text",
     json_: JsonOption = False,
 ) -> None:
     """Check files against the safety rules, and the contract for mistakes."""
