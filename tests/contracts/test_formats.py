@@ -96,6 +96,6 @@ def test_sarif_points_every_result_at_its_rule_and_its_place(result: LintResult)
         region = place["region"]
         assert 1 <= region["startLine"] <= region["endLine"] and region["startColumn"] >= 1
         uri = place["artifactLocation"]["uri"]
-        assert uri.isascii() and " " not in uri and unquote(uri).removeprefix("file://") == finding.path
+        assert uri.isascii() and " " not in uri and unquote(uri.removeprefix("file://")) == finding.path
     notes = run["invocations"][0]["toolExecutionNotifications"]
     assert len(notes) == len(result.unread)
