@@ -113,7 +113,8 @@ class _Rendering:
             frame.analysis.notes.setdefault("caches", {})[frame.place, line, text] = None
         elif _NOTED.get(name) == "locale":
             requests.note_locale(frame, line)
-        elif name in _NOTED:
+        elif name in _NOTED and (name != "now" or set("".join(words)) & set("HhGgisuPfaAcrU")):
+            # the year in a footer is no time that an answer depends on
             frame.note_context(_NOTED[name], name if name == "csrf_token" else "", node)
         elif frame.analysis.stored(_TAGS, name):
             found = self.call(name, [w for w in words[:place] if "=" not in w], pairs, line)

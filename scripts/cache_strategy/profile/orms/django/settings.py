@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cache_strategy.profile import library
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Facts
 from cache_strategy.profile.lowering import Node, lower
@@ -18,7 +19,7 @@ from cache_strategy.profile.values import (
     text_in,
     texts_in,
 )
-from cache_strategy.syntax.module import parse
+from cache_strategy.syntax.module import module_name, parse
 
 if TYPE_CHECKING:
     from cache_strategy.profile.analysis import Analysis
@@ -42,6 +43,7 @@ def start(analysis: "Analysis") -> None:
             bases = "".join(f"_{part}, {part}ModelMixin, " for part in re.findall("[A-Z][a-z]+", name))
             text += f"\n\nclass {name}APIView({bases}GenericAPIView):\n    pass\n"
         _add(analysis, file.stem, text)
+    _name_from_the_project(analysis)
     nodes: dict[str, list[Node]] = {}
     values: dict[str, Values] = {}
     analysis.notes |= {"django": {"nodes": nodes, "settings": values}, "django models": {}}
@@ -56,6 +58,25 @@ def start(analysis: "Analysis") -> None:
             if name in ("AUTH_USER_MODEL", "REST_FRAMEWORK", "SESSION_ENGINE", "USE_I18N"):
                 frame = Frame(analysis, module, None, None, {}, Facts())
                 values.setdefault(name, frame.expression(node))
+
+
+def _name_from_the_project(analysis: "Analysis") -> None:
+    """Modules are known too by the names that they have from the folder where the project is started."""
+    paths = {module.path.replace("/settings/", "/settings.py/"): module for module in analysis.modules}
+    starts = {path[: path.rindex("/") + 1] for path in paths if path.endswith(("/manage.py", "/settings.py"))}
+    starts |= {path.partition("settings.py/")[0] for path in paths if "/settings.py/" in path}
+    for start in sorted(starts, key=len):
+        for module in (m for p, m in paths.items() if p.startswith(start) and not m.is_test):
+            name, _ = module_name(module.path[len(start) :])
+            top = name.partition(".")[0]
+            known = analysis.program.by_name
+            if (
+                ("." in name or name == "urls")
+                and name not in known
+                and top not in library.PURE
+                and not library.known(top)
+            ):
+                known[name] = [module.index]
 
 
 def _add(analysis: "Analysis", name: str, text: str) -> None:
