@@ -68,20 +68,25 @@ def verdict_on(
 
 
 def _untold(warnings: "list[Finding]", event: "Event") -> "list[Finding]":
-    """The warnings that this session has not heard yet, by rule and file; without a data folder all of them."""
+    """
+    The warnings that this session has not heard yet: each once for a file; without a data folder all of them.
+
+    A session ends with the client's process: resumed in another one, it hears them once more.
+    """
     folder = os.environ.get("CLAUDE_PLUGIN_DATA")
     session = "".join(c for c in str(event.get("session_id") or "") if c.isalnum() or c in "-_")[:80]
     if not folder or not session or not warnings:
         return warnings
-    path = os.path.join(folder, "told-" + session)
-    known = (read_text(path) or "").split("\n")
-    new = [finding for finding in warnings if f"{finding.name} {finding.path}" not in known]
+    path = os.path.join(folder, f"told-{session}-{os.getppid()}")
+    known = set((read_text(path) or "").split("\n"))
+    rows = [f"{event.get('cwd')} {f.path} {f.name} {f.message}".replace("\n", " ") for f in warnings]
+    new = [(finding, row) for finding, row in zip(warnings, rows) if row not in known]  # noqa: B905 - Python 3.9
     try:
         with open(path, "a", encoding="utf-8", errors="replace") as file:
-            file.writelines(f"{finding.name} {finding.path}\n" for finding in new)
+            file.writelines(row + "\n" for _, row in new)
     except OSError:
         return warnings
-    return new
+    return [finding for finding, _ in new]
 
 
 def reason_for(findings: "Sequence[Finding]", thing: str) -> str:
