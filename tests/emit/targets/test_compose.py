@@ -57,15 +57,12 @@ def test_redis_takes_the_command_as_it_stands(tmp_path):
         process.wait(20)
 
 
-def test_redis_is_reachable_from_this_machine_only(tmp_path):
-    service = service_of(Redis(), tmp_path)
+def test_redis_is_reachable_from_this_machine_only_under_the_variable_of_the_contract(tmp_path):
+    settings = Redis(url_env="SHOP_CACHE_URL")
+    service = service_of(settings, tmp_path)
     assert [port.rpartition(":")[0] for port in service["ports"]] == ["127.0.0.1:6379"]
     assert service["healthcheck"]["test"] == ["CMD", "redis-cli", "ping"]
-
-
-def test_the_file_says_which_variable_names_the_redis(tmp_path):
-    text = emitted(Redis(url_env="SHOP_CACHE_URL"), tmp_path)
-    assert "SHOP_CACHE_URL=redis://cache-redis:6379/0" in text
+    assert "SHOP_CACHE_URL=redis://cache-redis:6379/0" in emitted(settings, tmp_path)
 
 
 def test_a_contract_without_entries_gets_no_redis(tmp_path):

@@ -80,22 +80,17 @@ class InFunction(cst.CSTTransformer):
         self.stack: list[str] = []
         self.found = False
 
-    def visit_ClassDef(self, node: cst.ClassDef) -> None:
-        self.stack.append(node.name.value)
+    def on_visit(self, node: cst.CSTNode) -> bool:
+        if isinstance(node, cst.ClassDef | cst.FunctionDef):
+            self.stack.append(node.name.value)
+        return True
 
-    def leave_ClassDef(self, original_node: cst.ClassDef, updated_node: cst.ClassDef) -> cst.ClassDef:
-        self.stack.pop()
-        return updated_node
-
-    def visit_FunctionDef(self, node: cst.FunctionDef) -> None:
-        self.stack.append(node.name.value)
-
-    def leave_FunctionDef(
-        self, original_node: cst.FunctionDef, updated_node: cst.FunctionDef
-    ) -> cst.FunctionDef:
+    def on_leave(self, original_node: cst.CSTNodeT, updated_node: Any) -> Any:
+        if not isinstance(original_node, cst.ClassDef | cst.FunctionDef):
+            return updated_node
         name = ".".join(self.stack)
         self.stack.pop()
-        if name != self.qualname:
+        if name != self.qualname or isinstance(original_node, cst.ClassDef):
             return updated_node
         self.found = True
         return self.edit_function(updated_node)
