@@ -204,18 +204,19 @@ def test_a_file_without_a_fingerprint_or_elsewhere_stays_as_the_application_says
     assert site.ask(path).control == ["no-cache"]
 
 
-@pytest.mark.parametrize("status", [404, 302, 403, 500])
-def test_a_fingerprinted_name_without_a_file_is_not_kept(site, status):
-    assert not is_kept(site, FINGERPRINTED, Answer({"Location": "/login"}, status=status))
-    assert site.ask(FINGERPRINTED).control is None
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(Answer({"Location": "/login"}, status=status) for status in (404, 302, 403, 500)),
+        *(Answer({"Cache-Control": control}) for control in ("private", "no-store", "private, max-age=60")),
+    ],
+    ids=str,
+)
+def test_a_fingerprinted_name_without_a_file_or_for_some_only_is_not_kept(site, answer):
+    assert not is_kept(site, FINGERPRINTED, answer)
+    assert site.ask(FINGERPRINTED).headers["Cache-Control"] == answer.headers.get("Cache-Control")
     site.serve(FINGERPRINTED, Answer())
     assert site.ask(FINGERPRINTED).control == [YEAR]
-
-
-@pytest.mark.parametrize("control", ["private", "no-store", "private, max-age=60"])
-def test_a_fingerprinted_file_for_some_only_stays_theirs(site, control):
-    assert not is_kept(site, FINGERPRINTED, Answer({"Cache-Control": control}))
-    assert site.ask(FINGERPRINTED).control == [control]
 
 
 def test_a_fingerprinted_file_never_hands_out_a_cookie_nor_what_is_for_a_session(site):
