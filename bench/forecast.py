@@ -48,12 +48,13 @@ def zipf(many: int, keys: int, power: float = 1.0, seed: int = 1) -> Any:
 
 
 def speed(many: int = 10_000_000) -> None:
-    for requests in (10_000, many):
+    for requests in (10_000, many):  # the first time compiles
         chance = np.random.default_rng(2)
         times, writes = (np.sort(chance.random(n) * 86_400) for n in (requests, requests // 100))
         keys, written = zipf(requests, requests // 10), zipf(requests // 100, requests // 10)
+        size = chance.integers(100, 5000, requests, "i4")
         before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
-        asked = requests_of(times, keys, chance.integers(100, 5000, requests), None, (writes, written))
+        asked = requests_of(times, keys, size, None, (writes, written))
         replay_ttls(asked, np.geomspace(1, 86_400, 24).tolist(), compiled_engine())
         ttls = time.process_time() - began
         added = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / requests

@@ -50,7 +50,6 @@ def run_recorded(
     Runs `command` in `repo` and leaves its journals in `trace_dir`.
 
     Args:
-        env: added to this process's environment.
         quiet: standard output and error go to `trace_dir/output.txt` instead of passing through.
         plain: keys and values are written in clear; otherwise only numbers in paths are.
         to: where the standard output of a command that is not quiet goes; None for where ours goes.
@@ -59,33 +58,22 @@ def run_recorded(
         CacheStrategyError: the command cannot be started, or `trace_dir` cannot be written or holds a trace already.
     """
     if not command:
-        raise CacheStrategyError(
-            "record: no command is given; name one after --, for example: record -- pytest"
-        )
+        raise CacheStrategyError("record: no command is given; name one after --: record -- pytest")
     _prepare(trace_dir)
     variables = {**os.environ, **(env or {}), **_probe_environment(repo, trace_dir, plain)}
     began = time.monotonic()
     with (trace_dir / OUTPUT).open("wb") if quiet else nullcontext(to) as output:
         try:
-            process = subprocess.Popen(
-                list(command),
-                cwd=repo,
-                env=variables,
-                stdout=output,
-                stderr=subprocess.STDOUT if quiet else None,
-            )
+            errors = subprocess.STDOUT if quiet else None
+            process = subprocess.Popen(list(command), cwd=repo, env=variables, stdout=output, stderr=errors)
         except OSError as error:
             raise CacheStrategyError(
                 f"{command[0]}: cannot be started in {repo} ({error.strerror}); "
                 "name a program on PATH or a file that may be executed."
             ) from error
         exit_code, interrupted = _wait(process)
-    return RecordedRun(
-        exit_code=exit_code,
-        seconds=time.monotonic() - began,
-        output_tail=_tail(trace_dir) if quiet else "",
-        interrupted=interrupted,
-    )
+    seconds, tail = time.monotonic() - began, _tail(trace_dir) if quiet else ""
+    return RecordedRun(exit_code=exit_code, seconds=seconds, output_tail=tail, interrupted=interrupted)
 
 
 def _prepare(trace_dir: Path) -> None:
@@ -132,15 +120,10 @@ def _wait(process: "subprocess.Popen[bytes]") -> tuple[int, bool]:
 def _shares_our_terminal() -> bool:
     """True when Ctrl-C was typed, which the terminal sends to the whole group by itself."""
     try:
-        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+        with open("/dev/tty", "rb", buffering=0) as terminal:  # noqa: PTH123
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
     except OSError:
         return False
-    try:
-        return os.tcgetpgrp(terminal) == os.getpgrp()
-    except OSError:
-        return False
-    finally:
-        os.close(terminal)
 
 
 @contextmanager

@@ -25,8 +25,8 @@ def read_trace(trace_dir: Path) -> Trace:
     """
     Everything that the processes of one recording wrote down, sorted by time.
 
-    A line that cannot be read (the last one of a killed process may be torn) is counted in `bad_lines`. Writes that
-    were rolled back are left out and counted in `notes`; the others count from their commit.
+    A line that cannot be read (a killed process may leave a torn one) is counted. Writes that were rolled back are left
+    out and counted in `notes`.
 
     Raises:
         CacheStrategyError: no such folder.

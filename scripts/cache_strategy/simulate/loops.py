@@ -34,21 +34,12 @@ def until_next_write(
         until[i] = min(all_keys, following[key[i]])
 
 
-def many_ttls(
-    columns: Columns,
-    ttls: Floats,
-    stored: Floats,
-    true_until: Floats,
-    answer: Ints,
-    counts: Ints,
-    ages: Floats,
-    missed: Ints,
-) -> None:
+def many_ttls(columns: Columns, ttls: Floats, where: Ints, counts: Ints, ages: Floats, missed: Ints) -> None:
     """
     A cache without a limit under up to 31 times to live at once.
 
     Args:
-        stored, true_until, answer: the value per key and time to live; -infinity, infinity and 0 at the beginning.
+        where: per key and time to live the request that stored the value, -1 for none.
         ages: seconds for which stale values had been stale, their sum per time to live.
         missed: gets one bit per request and time to live.
     """
@@ -57,12 +48,12 @@ def many_ttls(
     for i in range(len(time_s)):
         now, place, bits = time_s[i], key[i] * width, 0
         for j in range(width):
-            at = place + j
-            if now - stored[at] >= ttls[j]:
-                stored[at], true_until[at], answer[at] = now, until[i], digest[i]
+            old = where[place + j]
+            if old < 0 or now - time_s[old] >= ttls[j]:
+                where[place + j] = i
                 bits |= 1 << j
             else:
-                judge(j, now - true_until[at], answer[at], digest[i], judging, counts, ages)
+                judge(j, now - until[old], digest[old], digest[i], judging, counts, ages)
         missed[i] = bits
 
 

@@ -21,7 +21,7 @@ from cache_strategy.simulate.loops import (
 from cache_strategy.simulate.policies import Policy
 
 TTLS_AT_ONCE = 24
-STATE_BYTES = 20
+STATE_BYTES = 4
 """Per key and time to live."""
 HEAD = 64
 UNLIMITED = 1 << 62
@@ -99,19 +99,19 @@ def replay_ttls(requests: Requests, ttls: Sequence[float], engine: Engine | None
     many = len(requests.time_s)
     engine = engine or engine_for(many * len(ttls))
     at_once = max(1, min(TTLS_AT_ONCE, 16 * many // (STATE_BYTES * requests.keys + 1)))
-    columns, stored = requests.columns(engine), engine.blank(many + 1, 0)
+    columns, stored, edges = requests.columns(engine), engine.blank(many + 1, 0), _edges(requests.time_s)
     done = []
     for start in range(0, len(ttls), at_once):
         part = np.array(ttls[start : start + at_once], "f8")
-        cells = requests.keys * len(part)
-        state = [engine.blank(cells, *kind) for kind in ((-FOREVER, "f8"), (FOREVER, "f8"), (0, "i4"))]
+        where = engine.blank(requests.keys * len(part), -1, "i4")
         counts, ages = engine.blank(len(part) * COUNTS, 0), engine.blank(len(part), 0, "f8")
         missed = engine.blank(many, 0, "u4")
-        engine.ready(many_ttls)(columns, engine.column(part), *state, counts, ages, missed)
+        engine.ready(many_ttls)(columns, engine.column(part), where, counts, ages, missed)
         flags = np.asarray(missed)
         for bit, ttl in enumerate(part.tolist()):
             peak = engine.ready(held_at_most)(columns, ttl, missed, bit, stored)
-            done.append(_replay(requests, counts[bit * COUNTS :], ages[bit], (flags >> bit) & 1, peak))
+            misses = np.add.reduceat((flags >> bit) & 1, edges, dtype="i8")
+            done.append(_replay(requests, counts[bit * COUNTS :], ages[bit], misses, edges, peak, stored[-1]))
     return done
 
 
@@ -136,36 +136,45 @@ def replay_one(
     links = engine.blank(policy.links(requests.keys, many), -1, "i4")
     run = engine.ready(one_cache, policy.name, **policy.functions())
     peak = run(requests.columns(engine), float(ttl), head[1], drops, where, head, links, counts, ages, missed)
-    return _replay(requests, counts, ages[0], np.asarray(missed), peak)
+    flags, edges = np.asarray(missed), _edges(requests.time_s)
+    misses = np.add.reduceat(flags, edges, dtype="i8")
+    return _replay(requests, counts, ages[0], misses, edges, peak, requests.size[flags > 0].sum(dtype="i8"))
 
 
-def _replay(requests: Requests, counts: Any, age_s: float, missed: Any, peak: int) -> Replay:
-    minutes = np.flatnonzero(np.diff(requests.time_s // 60, prepend=-1))
+def _edges(time_s: Any) -> Any:
+    """Where a minute or a batch begins."""
+    minutes = np.flatnonzero(np.diff(time_s // 60, prepend=-1))
+    return np.union1d(minutes, np.arange(BATCHES) * (len(time_s) // BATCHES))
+
+
+def _replay(
+    requests: Requests, counts: Any, age_s: float, misses: Any, edges: Any, peak: int, missed_bytes: int
+) -> Replay:
+    minutes = np.flatnonzero(np.diff(requests.time_s[edges] // 60, prepend=-1))
     return Replay(
-        hits=len(missed) - int(missed.sum(dtype="i8")),
+        hits=len(requests.time_s) - int(misses.sum()),
         judged=int(counts[JUDGED]),
         stale=int(counts[STALE]),
         aged=int(counts[AGED]),
         age_s=float(age_s) / max(1, int(counts[AGED])),
         peak_bytes=int(peak),
-        hit_bytes=int(requests.size[missed == 0].sum(dtype="i8")),
-        origin_peak=int(np.add.reduceat(missed, minutes, dtype="i8").max()),
-        error=half_width(missed),
+        hit_bytes=int(requests.size.sum(dtype="i8") - missed_bytes),
+        origin_peak=int(np.add.reduceat(misses, minutes).max()),
+        error=half_width(misses, edges, len(requests.time_s) // BATCHES),
     )
 
 
-def half_width(flags: Any) -> float | None:
+def half_width(misses: Any, edges: Any, size: int) -> float | None:
     """
-    Half of the 95 % interval of the share of ones; None for fewer than 210.
+    Half of the 95 % interval of a rate, from batches of `size` requests; None where these are fewer than 10.
 
     Source:
         Batch means: consecutive requests are not independent, the means of 20 consecutive batches nearly are.
         Law and Kelton, Simulation Modeling and Analysis, section 9.5.3.
     """
-    size = len(flags) // BATCHES
     if size < FEWEST_PER_BATCH:
         return None
-    means = np.add.reduceat(flags, np.arange(BATCHES) * size, dtype="i8")[:-1] / size
+    means = np.add.reduceat(misses, np.searchsorted(edges, np.arange(BATCHES) * size))[:-1] / size
     return STUDENT_T * float(means.std(ddof=1)) / math.sqrt(BATCHES - 1)
 
 

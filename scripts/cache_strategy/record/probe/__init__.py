@@ -2,8 +2,8 @@
 The probe: runs inside the recorded application and notes requests, statements, writes and cache events.
 
 It changes nothing on disk but its journal, and nothing in the application's answers. Standard library only, Python
-3.8 and later: it runs on the application's Python, not on ours. Imports are relative because the application's
-process knows this folder as `_cache_strategy_probe`.
+3.8 and later, and of that what is imported anyway (os, not pathlib): it runs in the application's process, which knows
+this folder as `_cache_strategy_probe`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """Which line of the user's own code is running."""
 
-# The recorded application pays for every import, and os is there already.
 # ruff: noqa: PTH118, PTH206
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """Lets the watchers see the modules they wait for, right after these were imported."""
 
-# The recorded application pays for every import, and os is there already.
 # ruff: noqa: PTH109, PTH118
 
 from __future__ import annotations
@@ -25,10 +24,8 @@ def watch_imports(watchers: list[Any], journal: Journal, code: UserCode) -> None
 
 class _Finder:
     """
-    Finds nothing by itself: asks the finders behind it, and adds a step after the module has run.
-
-    Only for modules that a watcher names, and for those of the user's repository (one of them may be an emitted
-    runtime, whatever its name).
+    Asks the finders behind it, and adds a step after the module has run: of modules that a watcher names, and of the
+    user's repository (one of them may be an emitted runtime, whatever its name).
     """
 
     def __init__(self, watchers: list[Any], journal: Journal, code: UserCode) -> None:
@@ -70,14 +67,11 @@ class _Finder:
         return found
 
     def _ask_the_others(self, fullname: str, path: Any, target: Any) -> ModuleSpec | None:
-        after = False
-        for finder in list(sys.meta_path):
-            if finder is self:
-                after = True
-            elif after and hasattr(finder, "find_spec"):
-                spec = finder.find_spec(fullname, path, target)
-                if spec is not None:
-                    return spec
+        finders = list(sys.meta_path)
+        for finder in finders[finders.index(self) + 1 :]:
+            spec = finder.find_spec(fullname, path, target) if hasattr(finder, "find_spec") else None
+            if spec is not None:
+                return spec
         return None
 
     def _add_step(self, loader: Any, fullname: str) -> None:

@@ -1,6 +1,5 @@
 """The journal: one file of JSON lines per process, whole up to the last line however the process ends."""
 
-# The recorded application pays for every import, and os is there already.
 # ruff: noqa: PTH118
 
 from __future__ import annotations

@@ -5,7 +5,6 @@ The interpreter imports `sitecustomize` by itself; `run_recorded` puts this fold
 `sitecustomize` that the environment already had runs as before. Standard library only, Python 3.8 and later.
 """
 
-# The recorded application pays for every import, and os is there already.
 # ruff: noqa: PTH100, PTH118, PTH120
 
 import os

@@ -5,7 +5,6 @@ A watcher states `MODULE`, the module after whose import it begins ("" to be sho
 repository), and has `watch(module, journal, code)`.
 """
 
-# The recorded application pays for every import, and os is there already.
 # ruff: noqa: PTH120, PTH208
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """The emitted caches: hits, misses, mismatches and invalidations."""
 
-# The recorded application pays for every import, and os is there already.
 # ruff: noqa: PTH118, PTH120
 
 from __future__ import annotations

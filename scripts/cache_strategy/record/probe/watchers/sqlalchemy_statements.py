@@ -38,13 +38,13 @@ class _Watcher:
         self._code = code
 
     def before_cursor_execute(
-        self, conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+        self, conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
     ) -> None:
         if context is not None:
             context.cache_strategy_began = time.perf_counter()
 
     def after_cursor_execute(
-        self, conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, executemany: bool
+        self, conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
     ) -> None:
         request = current_request()
         if request is not None:
