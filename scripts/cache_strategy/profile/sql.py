@@ -19,8 +19,7 @@ class Statement:
     """
     One SQL statement. `verb` is select, insert, update, delete or ddl; `reads` and `writes` are table names.
 
-    `parameters` says whether it has bind parameters or parts put in by the program. `exact` is False where the
-    text could not be parsed and the tables were found by words.
+    `parameters` says whether it has bind parameters or parts put in by the program.
     """
 
     verb: str
@@ -29,7 +28,6 @@ class Statement:
     aggregate: bool = False
     joins: int = 0
     parameters: bool = False
-    exact: bool = True
 
 
 _cache: dict[str, Statement | None] = {}
@@ -152,6 +150,4 @@ def _by_words(text: str, parameters: bool) -> Statement:
     known = {"select": "select", "with": "select", "insert": "insert", "update": "update", "delete": "delete"}
     aggregate = re.search(r"\b(count|sum|avg|min|max)\s*\(|\bgroup\s+by\b", text, re.IGNORECASE) is not None
     joins = len(re.findall(r"\bjoin\b", text, re.IGNORECASE))
-    return Statement(
-        known.get(verb, "ddl"), _names(reads), _names(writes), aggregate, joins, parameters, exact=False
-    )
+    return Statement(known.get(verb, "ddl"), _names(reads), _names(writes), aggregate, joins, parameters)
