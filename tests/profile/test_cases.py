@@ -24,7 +24,8 @@ class Subject:
         self.endpoints = [e for e in seen.endpoints if e.qualname == qualname and method in ("", e.method)]
         self.effects = next((f.effects for f in seen.functions if f.qualname == qualname), None)
         self.of = self.endpoints[0] if self.endpoints else self.effects
-        self.rejections = [r.reason for r in seen.rejected if r.qualname == qualname]
+        listed = [c.against for c in seen.candidates if c.qualname == qualname]
+        self.against = [*listed, *(r.reason for r in seen.rejected if r.qualname == qualname)]
 
     @property
     def candidate(self):
@@ -65,7 +66,10 @@ FACTS = {
     "key-from": lambda s: [k.expression for k in s.candidate.key],
     # of the whole repository
     "routes": lambda s: [e.id for e in s.seen.endpoints],
-    "candidates": lambda s: [f"{c.rank}:{c.qualname}" for c in s.seen.candidates],
+    "candidates": lambda s: [
+        f"{number}:{c.qualname}"
+        for number, c in enumerate((c for c in s.seen.candidates if not c.against), 1)
+    ],
     "writers": lambda s: [w.qualname for w in s.seen.writers],
     "tables": lambda s: [f"{t.name}:{t.model}" for t in s.seen.tables],
     "caches": lambda s: s.seen.application.existing_caches,
@@ -77,7 +81,7 @@ FACTS = {
 }
 PARTS = {
     "because": lambda s: s.candidate.because,
-    "rejected": lambda s: () if s.qualname in [c.qualname for c in s.seen.candidates] else s.rejections,
+    "rejected": lambda s: s.against if all(s.against) else (),
     "application": lambda s: [
         " ".join(f"{k}={v}" for k, v in vars(s.seen.application).items() if isinstance(v, str))
     ],

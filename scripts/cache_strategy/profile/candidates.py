@@ -30,7 +30,7 @@ from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.library import CACHES
 from cache_strategy.profile.lowering import LAMBDA
 from cache_strategy.profile.program import FunctionInfo
-from cache_strategy.profile.rejection import reason_against
+from cache_strategy.profile.rejection import in_the_way, reason_against, volatile
 from cache_strategy.profile.returned import returned_of
 from cache_strategy.profile.scoring import Standing, score_of
 from cache_strategy.profile.signals import Signals
@@ -56,6 +56,7 @@ _PARSERS = ("markdown.", "mistune.", "yaml.", "feedparser.", "lxml.", "commonmar
 _WORTH_A_LOOK = 0.08
 """The share of all functions that are listed for their looks alone, whatever speaks against them."""
 _NOTHING_FOUND = "nothing was found that it reads: what would make it stale is not known"
+_FEW_WRITERS = 5
 MOST_WRITERS = 100
 """Writers that a candidate lists; those of a table that all code writes would be listed with every candidate."""
 
@@ -217,6 +218,7 @@ class Judge:
     ) -> None:  # fmt: skip
         reads = total.tables() if reads is None else reads
         writers = self.writers_of(reads)
+        most = _FEW_WRITERS if against else MOST_WRITERS
         standing = self.standing(function)
         score, reasons = score_of(
             self.looks.get(function.index, 0.0), total, writers, standing, per_user=per_user, parameters=len(key),
@@ -234,8 +236,8 @@ class Judge:
                 per_user=per_user,
                 ttl_seconds=None,
                 reads=reads,
-                writers=writers[:MOST_WRITERS],
-                more_writers=len(writers[MOST_WRITERS:]),
+                writers=writers[:most],
+                more_writers=len(writers[most:]),
                 score=score,
                 because=(*before, *reasons, *after, *([against] if against else ())),
                 endpoints=standing.endpoints if endpoint is None else (endpoint.id,),
@@ -246,28 +248,30 @@ class Judge:
             )
         )
 
-    def reject(
-        self,
-        function: FunctionInfo,
-        reason: str,
-        total: Total | None = None,
-        endpoint: Endpoint | None = None,
+    def refuse(
+        self, function: FunctionInfo, reason: str, total: Total, *, must_not: bool, endpoint: Endpoint | None = None,
         per_user: bool = False,
-    ) -> None:
-        """Rejects, unless the function looks so much like one that is cached that somebody should look at it."""
-        if total is not None and self.looks.get(function.index, 0.0) >= self.least:
-            names = parameters_of(self.analysis, function)
-            key = tuple(KeyPart(name=name.lstrip("*"), source="argument") for name in names)
-            kind: CandidateKind = "function" if endpoint is None else "endpoint"
-            self.add(
-                function, kind, total, key, ("redis",), per_user=per_user, returns="unknown", endpoint=endpoint, against=reason
-            )  # fmt: skip
-            return
-        path = self.analysis.modules[function.module].path if endpoint is None else endpoint.path
+    ) -> None:  # fmt: skip
+        """
+        Rejects what must not be cached; what a cache here would only need first is listed with it.
+
+        So is what looks much like functions that are cached: somebody should look at it. Who may do what is not: an old
+        answer lets somebody in.
+        """
         place = endpoint or function
-        self.found.rejected.append(
-            Rejected(path=path, line=place.line, qualname=place.qualname, reason=reason)
-        )
+        looked_at = self.looks.get(function.index, 0.0) >= self.least and not reason.startswith("decides")
+        if must_not and not looked_at:
+            path = self.analysis.modules[function.module].path if endpoint is None else endpoint.path
+            self.found.rejected.append(
+                Rejected(path=path, line=place.line, qualname=place.qualname, reason=reason)
+            )
+            return
+        names = parameters_of(self.analysis, function)
+        key = tuple(KeyPart(name=name.lstrip("*"), source="argument") for name in names)
+        self.add(
+            function, "function" if endpoint is None else "endpoint", total, key, ("redis",), per_user=per_user,
+            returns="unknown", endpoint=endpoint, against=reason,
+        )  # fmt: skip
 
     def function(self, function: FunctionInfo) -> None:
         if function.name in _SPECIAL or function.name == LAMBDA:
@@ -275,30 +279,26 @@ class Judge:
         total = self.total_of(function)
         described = self.functions.get(function.index)
         of_kind = _reason_of_kind(self.analysis, function)
-        small = len({(i, line) for i, line, _ in total.queries}) < 2 and not total.aggregates
-        if (
-            described is None
-            or not (total.reads or total.outside or _parses(total))
-            or (total.writes and described.returns == "none")
-            or (of_kind is not None and small)
-        ):
+        if described is None or not (total.reads or total.outside or _parses(total)):
             if self.looks.get(function.index, 0.0) >= self.least:
-                self.reject(function, of_kind or _NOTHING_FOUND, total)
+                self.refuse(function, of_kind or _NOTHING_FOUND, total, must_not=False)
             return
-        reason = of_kind or reason_against(
-            function.name, total, described.returns, is_endpoint=False, is_generator=function.is_generator
-        )
-        if reason is not None and described.returns == "orm" and "returns rows" in reason:
+        if total.writes and described.returns == "none":
+            return
+        context = key_of_context(self.analysis, total.context)
+        reason = reason_against(function.name, total, described.returns, is_endpoint=False)
+        if reason is not None:
+            self.refuse(function, reason, total, must_not=True, per_user=context.per_user)
+            return
+        reason = of_kind or volatile(total) or in_the_way(total, described.returns, function.is_generator)
+        if reason is not None and reason.startswith("returns rows"):
             above = sorted(self.reached.get(function.index, ()))
             reason += f": {', '.join(above[:3])}" if above else ""
             count, name = self.repeated.get(function.index, (0, ""))
             reason += (
                 f"; {name} asks for them at {count} places: keep them for one request" if count > 1 else ""
             )
-        reason = reason or self.object_argument(function)
-        context = key_of_context(self.analysis, total.context)
-        if reason is None and context.problem:
-            reason = context.problem
+        reason = reason or self.object_argument(function) or context.problem or None
         if reason is None and any(read.kind == "path" for read in total.context):
             reason = "reads the path of the request itself, besides its arguments; make it a parameter"
         if reason is None and context.parts:
@@ -308,9 +308,7 @@ class Judge:
                 "or cache the endpoint"
             )
         if reason is not None:
-            # an old answer about who may do what lets somebody in, however much the rest speaks for a cache
-            looked_at = None if reason.startswith("decides") else total
-            self.reject(function, reason, looked_at, per_user=context.per_user)
+            self.refuse(function, reason, total, must_not=False, per_user=context.per_user)
             return
         key = tuple(KeyPart(name=name.lstrip("*"), source="argument") for name in described.parameters)
         reads = total.tables()
@@ -343,10 +341,11 @@ class Judge:
     def endpoint(self, route: Route, endpoint: Endpoint) -> None:
         function = self.analysis.functions[route.function]
         if route.method != "GET":
-            self.reject(
-                function,
-                f"{endpoint.id} is a {route.method}: it is asked for what it does, not for what it answers",
-                endpoint=endpoint,
+            asked = (
+                f"{endpoint.id} is a {route.method}: it is asked for what it does, not for what it answers"
+            )
+            self.found.rejected.append(
+                Rejected(path=endpoint.path, line=endpoint.line, qualname=endpoint.qualname, reason=asked)
             )
             return
         total = self.totals[route.context]
@@ -355,7 +354,8 @@ class Judge:
         if not found and self.looks.get(function.index, 0.0) < self.least:
             return
         reason = reason_against(function.name, total, "response", is_endpoint=True)
-        reason = reason if found else reason or _NOTHING_FOUND
+        must_not = reason is not None
+        reason = reason or volatile(total) or (None if found else _NOTHING_FOUND)
         # who is behind a guard is part of the question: what the guard lets through is private
         personal_reads = {
             c for c in guard.context if c.kind in ("user", "session") and c.name != "csrf_token"
@@ -364,7 +364,7 @@ class Judge:
         reason = reason or context.problem or None
         if reason is not None:
             personal = context.per_user or bool({"user", "session"} & set(endpoint.context))
-            self.reject(function, reason, total, endpoint, personal)
+            self.refuse(function, reason, total, must_not=must_not, endpoint=endpoint, per_user=personal)
             return
         parts: dict[str, KeyPart] = {name: KeyPart(name=name, source="path") for name in route.path_parts}
         for name in route.query_parts:

@@ -15,9 +15,7 @@ _DECISIONS = re.compile(
 _VOLATILE = ("time", "random")
 
 
-def reason_against(
-    name: str, total: Total, returned: Returned, *, is_endpoint: bool, is_generator: bool = False
-) -> str | None:
+def reason_against(name: str, total: Total, returned: Returned, *, is_endpoint: bool) -> str | None:
     """Why a function or a GET endpoint must not be cached; None where nothing speaks against it."""
     if total.writes:
         return f"writes {listed(total.writes)}; a hit would skip the write"
@@ -25,18 +23,26 @@ def reason_against(
         return f"does what a hit would skip: {listed(total.side_effects)}"
     if not is_endpoint and _DECISIONS.search(name):
         return "decides who may do what; an old answer would let somebody in or keep somebody out"
-    volatile = [c for c in sorted(total.context, key=_order) if c.kind in _VOLATILE]
-    if volatile:
-        first = volatile[0]
-        word = "the time" if first.kind == "time" else "chance"
-        return f"depends on {word} ({first.expression}, {first.path}:{first.line}); the same question has another answer later"
     body = [c for c in sorted(total.context, key=_order) if c.kind == "body"]
     if body:
         return (
             f"answers what the body of a request says ({body[0].expression}, {body[0].path}:{body[0].line})"
         )
-    if is_endpoint:
-        return None
+    return "returns nothing" if returned == "none" and not is_endpoint else None
+
+
+def volatile(total: Total) -> str | None:
+    """Why an answer is not the same a moment later."""
+    for read in sorted(total.context, key=_order):
+        if read.kind in _VOLATILE:
+            word = "the time" if read.kind == "time" else "chance"
+            where = f"{read.expression}, {read.path}:{read.line}"
+            return f"depends on {word} ({where}); the same question has another answer later"
+    return None
+
+
+def in_the_way(total: Total, returned: Returned, is_generator: bool) -> str | None:
+    """Why what a function returns cannot be kept as it is."""
     if returned == "orm":
         return (
             f"returns rows of {listed(total.tables())} that belong to a database session; "
@@ -44,8 +50,6 @@ def reason_against(
         )
     if returned == "lazy" or is_generator:
         return "returns something that is read later (a query, a generator), not a value"
-    if returned == "none":
-        return "returns nothing"
     return None
 
 
