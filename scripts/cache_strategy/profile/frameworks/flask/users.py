@@ -25,16 +25,9 @@ from cache_strategy.profile.values import (
     text_in,
 )
 
-USERS = frozenset(
-    """flask_login.current_user flask_jwt_extended.current_user flask_security.current_user
-    flask_user.current_user flask_jwt.current_identity flask_security.core.current_user""".split()
-)
-_ASKING = frozenset(
-    """flask_jwt_extended.get_jwt_identity flask_jwt_extended.get_current_user flask_jwt_extended.get_jwt
-    flask_jwt_extended.get_raw_jwt flask_jwt_extended.get_jwt_claims flask_praetorian.current_user
-    flask_praetorian.current_user_id flask_httpauth.HTTPBasicAuth().current_user
-    flask_httpauth.HTTPTokenAuth().current_user flask_httpauth.MultiAuth().current_user
-    flask_httpauth.HTTPBasicAuth().username flask_httpauth.HTTPDigestAuth().username""".split()
+USER = re.compile(r"flask_\w+\.(.*\.)?current_(user|identity)$")
+_ASKING = re.compile(
+    r"flask_\w+\.(.*\.)?(get_(raw_)?jwt(_identity|_claims)?|(get_)?current_user(_id)?|username)$"
 )
 _LOADERS = frozenset(
     """user_loader request_loader user_loader_callback_loader user_lookup_loader header_loader
@@ -59,7 +52,7 @@ _SESSION_WRITES = frozenset("pop clear update setdefault popitem regenerate".spl
 
 def value(frame: Frame, proxy: Value, node: Node) -> Values | None:
     """`current_user` is a row of whatever the user loader returns, and a context; a proxy is what its function gives."""
-    if isinstance(proxy, External) and proxy.path in USERS:
+    if isinstance(proxy, External) and USER.match(proxy.path):
         _note_user(frame, proxy.path, node)
         return _load_user(frame, proxy.path, node) or one(External(f"{proxy.path}()"))
     if isinstance(proxy, Made) and proxy.path == PROXY:
@@ -128,7 +121,7 @@ def attribute(frame: Frame, owner: Value, name: str, node: Node) -> Values | Non
         return None
     if owner.path == "flask.g":
         return _of_g(frame, name[1:-1] if name.startswith("[") else name, node)
-    if owner.path.rstrip("()") in USERS:
+    if USER.match(owner.path.rstrip("()")):
         return PLAIN
     if owner.path in ("flask.current_app", "flask.Flask()") and name in _OF_APP:
         return one(External(f"flask.current_app.{name}"))
@@ -174,7 +167,7 @@ def store(frame: Frame, path: str, values: Values, node: Node) -> bool:
 
 def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
     last = path.rpartition(".")[2]
-    if path in _ASKING:
+    if _ASKING.match(path):
         _note_user(frame, path, arguments.node)
         if last in ("get_current_user", "current_user"):
             return _load_user(frame, path, arguments.node) or UNKNOWN
