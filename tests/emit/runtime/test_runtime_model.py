@@ -38,7 +38,7 @@ class Network:
 
     def __init__(self, world):
         self.world, self.generation, self.process = world, world.generation, world.process
-        self.rest, self.owed, self.sent, self.inbox = b"", 0, [], None
+        self.rest, self.answers, self.owed, self.sent, self.inbox = b"", b"", 0, [], None
         world.networks.append(self)
 
     def is_usable(self):
@@ -60,14 +60,17 @@ class Network:
             raise redis.ConnectionError("lost")
         if self.inbox == []:
             raise redis.TimeoutError("silent")
-        data = self.inbox.pop(0) if self.inbox else self.arrive()
-        if self.inbox is None and await Pause() == "lost":
+        if self.inbox:
+            return self.inbox.pop(0)
+        self.arrive()
+        if await Pause() == "lost":
             raise redis.ConnectionError("lost")
-        return data
+        answers, self.answers = self.answers, b""
+        return answers
 
     def arrive(self):
         sent, self.sent = self.sent if self.generation == self.world.generation else [], []
-        return b"".join(map(self.world.execute, sent))
+        self.answers += b"".join(map(self.world.execute, sent))
 
     def close(self):
         self.generation = None
@@ -153,10 +156,12 @@ class World(RuleBasedStateMachine):
                     ear.inbox.append(self.module.pack("message", "shop:changes", told))
         return data
 
-    def act(self, process, work):
-        before = self.here, self.process
-        self.actors.append(SimpleNamespace(process=process, work=work))
-        self.go_on(self.actors[-1], None)
+    def act(self, process, work, steps=1):
+        before, actor = (self.here, self.process), SimpleNamespace(process=process, work=work)
+        self.actors.append(actor)
+        for step in range(steps):
+            if actor in self.actors:
+                self.go_on(actor, "ok" if step else None)
         self.here, self.process = before
         return work
 
@@ -218,13 +223,13 @@ class World(RuleBasedStateMachine):
 
     # What happens.
 
-    @rule(process=TWO, name=st.sampled_from(["strict", "windowed"]))
-    def reader_comes(self, process, name):
-        self.act(process, self.read(process, name))
+    @rule(process=TWO, name=st.sampled_from(["strict", "windowed"]), steps=st.sampled_from([1, 5, 50]))
+    def reader_comes(self, process, name, steps):
+        self.act(process, self.read(process, name), steps)
 
-    @rule(process=TWO, is_careful=st.booleans())
-    def writer_comes(self, process, is_careful):
-        self.act(process, self.write(process, is_careful))
+    @rule(process=TWO, is_careful=st.booleans(), steps=st.sampled_from([1, 5, 50]))
+    def writer_comes(self, process, is_careful, steps):
+        self.act(process, self.write(process, is_careful), steps)
 
     @rule(which=ANY, steps=st.integers(1, 30), is_lost=st.integers(0, 9))
     def somebody_goes_on(self, which, steps, is_lost):
@@ -235,6 +240,8 @@ class World(RuleBasedStateMachine):
 
     @rule()
     def everybody_goes_on(self):
+        for network in self.networks:
+            network.arrive()
         for actor in self.actors * 20:
             if actor in self.actors:
                 self.go_on(actor)

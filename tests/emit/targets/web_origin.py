@@ -67,11 +67,15 @@ class Origin:
         self.answers: dict[str, Answer] = {}
         self.asked: list[Asked] = []
         self.before: Callable[[], object] = lambda: None
-        handle = self.handle
+        handle = self._handle
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = handle
+
+            def answer(self) -> None:
+                handle(self)
+
+            do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = answer
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -81,27 +85,23 @@ class Origin:
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
-    @property
-    def handle(self) -> Callable[[BaseHTTPRequestHandler], None]:
-        def answer_request(request: BaseHTTPRequestHandler) -> None:
-            request.rfile.read(int(request.headers.get("Content-Length") or 0))
-            self.asked.append(Asked(request.command, request.path, request.headers))
-            number = len(self.asked)
-            self.before()
-            answer = self.answers.get(request.path) or Answer(status=404)
-            etag = answer.headers.get("ETag")
-            is_known = etag is not None and request.headers.get("If-None-Match") == etag
-            body = b"" if is_known else (answer.body or f"answer {number}").encode()
-            request.send_response_only(304 if is_known else answer.status)
-            headers = {"Date": request.date_time_string(), **answer.headers}
-            headers.update({"Set-Cookie": answer.cookie} if answer.cookie else {})
-            headers.update({} if is_known else {"Content-Length": str(len(body))})
-            for name, value in headers.items():
-                request.send_header(name, value)
-            request.end_headers()
-            request.wfile.write(b"" if request.command == "HEAD" else body)
-
-        return answer_request
+    def _handle(self, request: BaseHTTPRequestHandler) -> None:
+        request.rfile.read(int(request.headers.get("Content-Length") or 0))
+        self.asked.append(Asked(request.command, request.path, request.headers))
+        number = len(self.asked)
+        self.before()
+        answer = self.answers.get(request.path) or Answer(status=404)
+        etag = answer.headers.get("ETag")
+        is_known = etag is not None and request.headers.get("If-None-Match") == etag
+        body = b"" if is_known else (answer.body or f"answer {number}").encode()
+        request.send_response_only(304 if is_known else answer.status)
+        headers = {"Date": request.date_time_string(), **answer.headers}
+        headers.update({"Set-Cookie": answer.cookie} if answer.cookie else {})
+        headers.update({} if is_known else {"Content-Length": str(len(body))})
+        for name, value in headers.items():
+            request.send_header(name, value)
+        request.end_headers()
+        request.wfile.write(b"" if request.command == "HEAD" else body)
 
     def stop(self) -> None:
         self._server.shutdown()
