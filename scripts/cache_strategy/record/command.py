@@ -24,11 +24,7 @@ TAIL_LINES = 40
 
 @dataclass(frozen=True, kw_only=True)
 class RecordedRun:
-    """
-    How the command ended; `exit_code` is 128 + the signal's number where a signal ended it, as a shell says it.
-
-    `output_tail` holds the last lines of a quiet command. `interrupted`: by Ctrl-C or a SIGTERM.
-    """
+    """How a command ended: 128 + the signal's number where a signal did, `interrupted` by Ctrl-C or a SIGTERM."""
 
     exit_code: int
     seconds: float

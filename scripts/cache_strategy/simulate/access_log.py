@@ -31,14 +31,11 @@ NUMBER = re.compile(r'("?(?:[a-z_]+[=:]"?)?)(\d+(?:\.\d+)?)(.*)')
 
 def read_access_log(paths: Sequence[Path], routes: Sequence[tuple[str, str]], log_format: str = "") -> Trace:
     """
-    The requests of one or more access logs in time order.
-
-    The format is found from the first lines of each file. A path is assigned to the application's route; where none
-    fits, its numbers, UUIDs and slugs are replaced. Users are hashed anew at each reading.
+    The requests of one or more access logs in time order. Users are hashed anew at each reading.
 
     Args:
-        routes: method and route with parameters in braces, from the profile.
-        log_format: of nginx, Apache or gunicorn; "" to find the format.
+        routes: method and route with parameters in braces; a path that fits none has its numbers, UUIDs and slugs replaced.
+        log_format: of nginx, Apache or gunicorn; "" to find it from the first lines of each file.
 
     Raises:
         CacheStrategyError: a file is missing, unreadable, not text, or of no known format; all files are empty.
@@ -105,19 +102,12 @@ class _Logs:
         self.formats: set[str] = set()
 
     def read(self, path: Path, blocks: Iterator[bytes]) -> None:
-        """One file; lines that do not fit into a block are bad."""
-        layout, rest, is_too_long = None, b"", False
+        """One file; a line that does not fit into a block is cut."""
+        layout, rest = None, b""
         for block in chain(blocks, (b"\n",)):
-            head, newline, tail = block.rpartition(b"\n")
-            if not newline:
-                rest += tail
-                if len(rest) > BLOCK:
-                    rest, is_too_long = b"", True
-                continue
-            if is_too_long:
-                rest, head, is_too_long = b"", head.partition(b"\n")[2], False
-                self.bad += 1
-            data, rest = rest + head + newline, tail
+            rest += block + (b"\n" if len(rest) > BLOCK else b"")
+            end = rest.rfind(b"\n") + 1
+            data, rest = rest[:end], rest[end:]
             if b"\0" in data:
                 raise CacheStrategyError(f"{path}: is not text; name {WHAT}.")
             if data.strip():
@@ -196,8 +186,8 @@ class _Numbers(dict[int, int]):
 
 def _with_time(log_format: str, sample: bytes) -> str:
     """
-    A combined format with the request time that is behind it: a number called by a name that means it, else the last one
-    with a point (seconds), else the last whole one (Apache's %D, microseconds).
+    A combined format with the request time behind it: a number called so, else the last one with a point (seconds), else the
+    last whole one (Apache's %D, microseconds).
     """
     match = BEHIND.search(sample.decode("utf-8", "replace"))
     words = match[1].split() if match else []

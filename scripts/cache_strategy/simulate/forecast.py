@@ -29,34 +29,30 @@ def simulate(
     """
     What a cache in front of each group would have done with this trace, exactly.
 
-    Both rates are shares of all cacheable requests of the group: `hit_rate` of those served from the cache,
-    `stale_rate` of those served a value that the origin would no longer have given. A group whose users may get different
-    answers is keyed by user.
+    Both rates are shares of the group's cacheable requests; stale is a value that the origin would no longer have given. A
+    group whose users may get different answers is keyed by user.
 
     Args:
-        ttls: whole seconds from 1, None for no expiry.
-        capacities: bytes of values, None for no limit; they need a trace with answer sizes.
-        invalidations: "ttl", where the time to live alone bounds the age, so that `stale_rate` is what an invalidation has to
-            save; "event", where a write takes out the values that it may have changed.
+        ttls: whole seconds, None for no expiry.
+        capacities: bytes of values, None for no limit.
+        invalidations: "ttl", where `stale_rate` is what an invalidation has to save; "event", where a write takes out the
+            values that it may have changed.
         tables_of: tables that a group's answers depend on; used where the trace has writes but no digests.
 
     Raises:
-        CacheStrategyError: an unknown policy, a time to live below 1, no cacheable request, a capacity without sizes.
+        CacheStrategyError: an option out of range, no cacheable request, a capacity without sizes.
     """
     known = load_policies()
     _check("policy", policies, known)
     _check("invalidation", invalidations, INVALIDATIONS)
     for option, values in (("ttl", ttls), ("capacity", capacities)):
         if not values or any(value is not None and value < 1 for value in values):
-            raise CacheStrategyError(
-                f"--{option}: {values} has nothing, or a number below 1; write for example 300."
-            )
+            raise CacheStrategyError(f"--{option}: {values}: numbers from 1 are needed, for example 300.")
     accesses = columns_of(trace.accesses)
     at = np.flatnonzero(cacheable(accesses))
     if not len(at):
         raise CacheStrategyError(
-            f"{trace.source or 'trace'}: has no request that a cache could answer (GET or HEAD, status 200 or 304). "
-            "Record a load that reads: cache-strategy record -- CMD"
+            f"{trace.source or 'trace'}: has no request that a cache could answer (GET or HEAD, status 200 or 304)."
         )
     notes = list(trace.notes)
     if len(at) < len(accesses):
@@ -72,8 +68,8 @@ def simulate(
         sizes = _sizes(group, accesses.size_bytes[members], notes)
         if sizes is None and any(capacities):
             raise CacheStrategyError(
-                f"{group}: its answers have no sizes in {trace.source or 'the trace'}; "
-                "a capacity needs them. Leave the capacity away, or record a trace: cache-strategy record -- CMD"
+                f"{group}: its answers have no sizes in {trace.source or 'the trace'}; a capacity needs them. "
+                "Leave it away, or record a trace: cache-strategy record -- CMD"
             )
         writes = _writes(trace, (tables_of or {}).get(group))
         requests = _requests(accesses, members, sizes, per_user, writes)

@@ -71,10 +71,8 @@ def judge(j: int, past: float, answer: int, asked: int, judging: bool, counts: I
 
 def held_at_most(columns: Columns, ttl: float, missed: Ints, bit: int, stored: Ints) -> int:
     """
-    The most bytes that the cache of one time to live of `many_ttls` held at once.
-
-    `stored` gets the bytes stored before each request. Blocks of requests that cannot exceed what was found already are
-    skipped by their sum.
+    The most bytes that the cache of one time to live of `many_ttls` held at once; `stored` gets the bytes stored before each
+    request. Blocks that cannot exceed what was found already are skipped by their sum.
     """
     time_s, _, size, _, _, _ = columns
     many = len(time_s)
@@ -110,15 +108,13 @@ def one_cache(
     missed: Ints,
 ) -> int:
     """
-    A cache that holds `capacity` bytes, under the policy whose functions stand in for `add`, `use`, `remove` and `evict`.
+    A cache that holds `capacity` bytes, under the policy whose functions stand in for `add`, `use`, `remove` and `evict`;
+    the most that it held at once.
 
     Args:
-        drops: whether a write takes the value out (invalidation), or leaves it to its time to live.
+        drops: whether a write takes the value out, or leaves it to its time to live.
         where: per key the request that stored its value, -1 for none.
         head, links: the policy's memory.
-
-    Returns:
-        The most bytes that were held at once.
     """
     time_s, key, size, digest, until, judging = columns
     held = most = gone = 0

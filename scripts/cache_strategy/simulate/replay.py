@@ -49,10 +49,8 @@ class Requests(NamedTuple):
 
 class Replay(NamedTuple):
     """
-    What one cache did.
-
-    `judged` are the hits of which it is known whether they were `stale`, `aged` those stale ones of which it is known since
-    when, `age_s` their mean. `origin_peak` is the most misses within one minute.
+    What one cache did: of `judged` hits it is known whether they were `stale`, of `aged` ones of these since when, on
+    average `age_s`. `origin_peak` is the most misses within one minute.
     """
 
     hits: int
@@ -123,10 +121,7 @@ def replay_one(
     drops: bool = False,
     engine: Engine | None = None,
 ) -> Replay:
-    """
-    One cache of `capacity` bytes (None: no limit). A value is served while it is younger than `ttl`, and with `drops` only
-    until a write; what is larger than the cache is never stored.
-    """
+    """A cache of `capacity` bytes (None: no limit); with `drops` a write takes out the values that it may have changed."""
     many = len(requests.time_s)
     engine = engine or engine_for(many * 4)
     head = engine.blank(HEAD, -1)
@@ -166,11 +161,10 @@ def _replay(
 
 def half_width(misses: Any, edges: Any, size: int) -> float | None:
     """
-    Half of the 95 % interval of a rate, from batches of `size` requests; None where these are fewer than 10.
+    Half of the 95 % interval of a rate; None for batches of fewer than 10 requests.
 
     Source:
-        Batch means: consecutive requests are not independent, the means of 20 consecutive batches nearly are.
-        Law and Kelton, Simulation Modeling and Analysis, section 9.5.3.
+        Batch means: Law and Kelton, Simulation Modeling and Analysis, section 9.5.3.
     """
     if size < FEWEST_PER_BATCH:
         return None

@@ -19,12 +19,7 @@ CHILDREN_AT_MOST = 30
 
 
 class Routes:
-    """
-    The application's routes, tried from the most to the least specific.
-
-    Args:
-        routes: method and route, parameters in braces: ("GET", "/api/users/{user_id}").
-    """
+    """The application's routes, method and path with parameters in braces, tried from the most to the least specific."""
 
     def __init__(self, routes: Sequence[tuple[str, str]]) -> None:
         self._by_shape: dict[tuple[str, int], list[tuple[str, list[tuple[str, str]]]]] = defaultdict(list)

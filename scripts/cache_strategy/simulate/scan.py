@@ -1,7 +1,7 @@
 """
 Reads lines of access logs out of bytes. Plain Python that numba can compile, as in `loops.py`.
 
-A field of a line is a span: where it starts and ends. What a line says is found by its role, whatever the format.
+A line has a span (start and end, -1 for none) for each role, whatever the format.
 """
 
 from cache_strategy.simulate.loops import Floats, Ints
@@ -200,11 +200,8 @@ def after_nested(data: bytes, at: int, end: int) -> int:
 
 def json_fields(data: bytes, start: int, end: int, names: Ints, ranks: Ints, spans: Ints) -> bool:
     """
-    The spans of a line that is one JSON object; an object in it called by a name of REQUEST is read as a part of it.
-
-    Args:
-        names: hash, role and rank per slot; of several names for one role the one of the lowest rank that is there counts.
-        ranks: those of the spans found.
+    The spans of a line that is one JSON object; an object in it called by a name of REQUEST is a part of it. Of several
+    names for one role that of the lowest rank counts.
     """
     at, depth = start + 1, 1
     while at < end and data[start] == OPEN:

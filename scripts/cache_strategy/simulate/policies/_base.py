@@ -13,9 +13,8 @@ class Policy:
     """
     One policy: a file with four functions that numba can compile, and no memory but two flat arrays of integers.
 
-    `add(head, links, key, size, now)`: `key` was stored, it is not held yet. `use(head, links, key, now)`: it was served.
-    `remove(head, links, key)`: it left for another reason. `evict(head, links, now)` takes out the next key that must
-    leave, and is only asked while there is one.
+    `add`: a key was stored that is not held yet. `use`: it was served. `remove`: it left for another reason. `evict` takes
+    out the next key that must leave, and is only asked while there is one.
 
     Args:
         module: `__name__` of the file; its last part is the policy's name.

@@ -31,7 +31,7 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
 
 
 class _Watcher:
-    """The engine's events; uncommitted writes wait in a connection's `info`, with the names of savepoints between them."""
+    """Uncommitted writes wait in a connection's `info`, with the names of savepoints between them."""
 
     def __init__(self, journal: Journal, code: UserCode) -> None:
         self._journal = journal
@@ -135,13 +135,7 @@ def _is_same(before: Any, record: dict[str, object]) -> bool:
 
 
 def _commits_at_once(conn: Any) -> bool:
-    """
-    Whether the driver commits each statement by itself.
-
-    Source:
-        `autocommit` of psycopg, psycopg2 and asyncpg's adapter, `get_autocommit()` of the MySQL drivers, sqlite3's
-        `in_transaction`.
-    """
+    """Whether the driver commits each statement by itself: sqlite3's, psycopg's and the MySQL drivers' ways to say so."""
     proxied = conn.connection
     raw: Any = getattr(proxied, "dbapi_connection", None) or getattr(proxied, "connection", None)
     in_transaction = getattr(raw, "in_transaction", None)
