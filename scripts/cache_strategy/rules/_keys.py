@@ -37,6 +37,8 @@ _UNTOLD = frozenset(
     "suffix name identifier".split()
 )
 _OPEN_REQUEST = frozenset("path full_path url base_url args GET method query_string view_args host".split())
+# The project's own functions around a cache, which take the key first.
+_WRAPPER = re.compile(r"get_or_set|(?:^|[._])(?:cache|cached|redis)_|_(?:cache|cached)$")
 _BUILDERS = frozenset("format join encode hexdigest".split())
 _DEEPEST = 12
 
@@ -194,7 +196,9 @@ class Key:
     def _is_tool(self, node: "ast.AST") -> bool:
         """Whether a callee's object is a module or a cache, and no part of the key."""
         module = self.names.module
-        return is_cache(node, module) or (isinstance(node, ast.Name) and node.id in module.imports)
+        if isinstance(node, ast.Name) and node.id in module.imports:
+            return True
+        return is_cache(node, module) and not KEY_NAME.search(text_of(node))
 
     def same_as(self, other: "Key") -> bool:
         return self.words == other.words and self.parts == other.parts and self.calls == other.calls
@@ -250,6 +254,12 @@ def _expressions(function: "Function", module: "IndexedModule") -> "Iterator[tup
             key = key_argument(node) if role else None
             for one in _each(key) if key is not None else ():
                 yield role, node, one
+            given = [keyword.value for keyword in node.keywords if keyword.arg in ("key", "cache_key")]
+            if _WRAPPER.search(text_of(node.func)):
+                given += node.args[:1]
+            for one in given if not role else ():
+                if _builds_text(one) and not isinstance(one, (ast.Constant, ast.List, ast.Tuple)):
+                    yield "key", node, one
         elif isinstance(node, (ast.Assign, ast.AnnAssign)) and node.value is not None:
             for target in node.targets if isinstance(node, ast.Assign) else [node.target]:
                 name = target.slice if isinstance(target, ast.Subscript) else target

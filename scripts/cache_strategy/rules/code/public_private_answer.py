@@ -67,6 +67,7 @@ _BEFORE = frozenset("cache_page etag condition last_modified cached_view".split(
 _CONTROLS = frozenset("cache_control patch_cache_control cache_for".split())
 _PRIVATE = re.compile(r"(?<![\w-])(?:private|no-store|no-cache)(?![\w-])", re.I)
 _PUBLIC = re.compile(r"\b(?:public|s-maxage)\b", re.I)
+_FORM = re.compile(r"[a-z]Form\(|\bcsrf")
 _FIX = "Say private (or never_cache), or vary the entry by the user, or take the cache off this view."
 
 
@@ -122,18 +123,25 @@ def _before_authentication(
     node: "Function | ast.ClassDef", decorators: "list[Decorator]", module: "IndexedModule"
 ) -> "Iterator[Finding]":
     """`cache_page` around an API view answers before its authentication and permissions run."""
-    if not any(re.search(r"APIView$|ViewSet$", text_of(base)) for base in getattr(node, "bases", ())):
+    paged = next((d.node for d in decorators if d.last == "cache_page"), None)
+    if paged is None or any(d.last.startswith("vary_on") for d in decorators):
         return
-    if any(d.last.startswith("vary_on") for d in decorators) or "AllowAny" in ast.unparse(node):
-        return
-    for decorator in decorators:
-        if decorator.last == "cache_page":
+    text = ast.unparse(node)
+    if any(re.search(r"APIView$|ViewSet$", text_of(base)) for base in getattr(node, "bases", ())):
+        if "AllowAny" not in text:
             yield rule.finding(
-                decorator.node,
+                paged,
                 f"@cache_page on {node.name} answers before the view's authentication and permissions run.",
                 fix="Cache the value inside the view, or say permission_classes = [AllowAny].",
                 severity=WARNING,
             )
+    elif _FORM.search(text):
+        yield rule.finding(
+            paged,
+            f"{node.name} shows a form, and @cache_page gives one visitor's form token to all.",
+            fix="Cache what the page shows, not the page.",
+            severity=WARNING,
+        )
 
 
 def _directives(call: "ast.AST") -> str:
