@@ -1,6 +1,7 @@
 """`cache-strategy plan`: evidence to contract. Pure functions, one decision per file."""
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from cache_strategy.model.contract import (
@@ -34,10 +35,22 @@ from cache_strategy.plan.warming import choose_warming
 @dataclass
 class _Draft:
     entries: list[Entry] = field(default_factory=list)
-    rejected: list[ContractRejection] = field(default_factory=list)
-    taken: set[str] = field(default_factory=set)
+    rejected: dict[str, ContractRejection] = field(default_factory=dict)
     covered: dict[str, set[str]] = field(default_factory=dict)
     """Per endpoint id the tables that an entry below it already holds."""
+
+    def reject(self, target: str, reason: str) -> None:
+        self.rejected.setdefault(target, ContractRejection(target=target, reason=reason))
+
+    def add(self, entry: Entry, candidate: Candidate) -> None:
+        self.entries.append(entry)
+        for endpoint in candidate.endpoints:
+            self.covered.setdefault(endpoint, set()).update(candidate.reads)
+
+    def hold(self, candidate: Candidate, combine: Callable[..., set[str]]) -> bool:
+        """Whether the entries on the way, of one endpoint or of each, hold what a candidate reads."""
+        held = [self.covered.get(endpoint, set()) for endpoint in candidate.endpoints]
+        return any(held) and set(candidate.reads) <= combine(*held)
 
 
 def plan(evidence: Evidence, forecast: Forecast | None = None) -> Contract:
@@ -50,24 +63,22 @@ def plan(evidence: Evidence, forecast: Forecast | None = None) -> Contract:
     application = evidence.application
     if application is None or not evidence.frameworks:
         raise CacheStrategyError(
-            f"{evidence.repo}: no web application was found, so there is nothing to plan; an import of flask was "
-            "looked for. Name the folder that holds it: cache-strategy run PATH"
+            f"{evidence.repo}: no web application was found, so there is nothing to plan; an import of flask, django or "
+            "fastapi was looked for. Name the folder that holds it: cache-strategy run PATH"
         )
     draft = _Draft()
     around = Surroundings.of(evidence)
     for candidate in in_order(evidence):
         _consider(candidate, draft, around)
     for rejected in evidence.rejected:
-        draft.rejected.append(
-            ContractRejection(target=f"{rejected.path}:{rejected.qualname}", reason=rejected.reason)
-        )
+        draft.reject(f"{rejected.path}:{rejected.qualname}", rejected.reason)
     writers = all_writers(draft.entries)
     entries = tuple(replace(e, invalidated_by=writers_of(e.depends_on, writers)) for e in draft.entries)
     return Contract(
         application=_application(application, evidence),
         infrastructure=_infrastructure(application, evidence, forecast),
         entries=entries,
-        rejected=tuple(_without_repeats(draft.rejected)),
+        rejected=tuple(draft.rejected.values()),
     )
 
 
@@ -78,33 +89,21 @@ def _consider(candidate: Candidate, draft: _Draft, around: Surroundings) -> None
     ):
         return  # a second route of the same function: its decorator serves both
     reason = reason_against(candidate) or around.reason_against(candidate)
-    kind = data_kind_of(candidate)
-    below: set[str] = set()
-    if candidate.kind == "endpoint":
-        below = below.union(*(draft.covered.get(e, set()) for e in candidate.endpoints))
-    covered = bool(below) and set(candidate.reads) <= below
-    layers = choose_layers(candidate, kind, covered, around.is_personal(candidate))
+    is_endpoint = candidate.kind == "endpoint"
+    covered = is_endpoint and draft.hold(candidate, set.union)
+    layers = choose_layers(candidate, data_kind_of(candidate), covered, around.is_personal(candidate))
     if reason is None and len(draft.entries) >= MOST_ENTRIES:
         reason = (
             f"ranks below the {MOST_ENTRIES} entries that one contract proposes; plan again when these are in"
         )
     if reason is None and not layers:
         reason = "all that it reads is kept by the entries below it, and its answer is private"
-    if reason is None and candidate.kind == "function" and _is_below_another(candidate, draft):
+    if reason is None and candidate.kind == "function" and draft.hold(candidate, set.intersection):
         reason = "another entry on the way to it already holds what it reads"
     if reason is not None:
-        draft.rejected.append(ContractRejection(target=target, reason=reason))
-        return
-    draft.entries.append(_entry(candidate, target, layers, draft.taken))
-    draft.taken.add(draft.entries[-1].id)
-    for endpoint in candidate.endpoints:
-        draft.covered.setdefault(endpoint, set()).update(candidate.reads)
-
-
-def _is_below_another(candidate: Candidate, draft: _Draft) -> bool:
-    return bool(candidate.endpoints) and all(
-        set(candidate.reads) <= draft.covered.get(endpoint, set()) for endpoint in candidate.endpoints
-    )
+        draft.reject(target, reason)
+    else:
+        draft.add(_entry(candidate, target, layers, {entry.id for entry in draft.entries}), candidate)
 
 
 def _entry(candidate: Candidate, target: str, layers: tuple[Layer, ...], taken: set[str]) -> Entry:
@@ -167,10 +166,3 @@ def _infrastructure(
         cdn=("nginx",) if has_static else (),
         static=StaticAssets() if has_static else None,
     )
-
-
-def _without_repeats(rejected: list[ContractRejection]) -> list[ContractRejection]:
-    first: dict[str, ContractRejection] = {}
-    for item in rejected:
-        first.setdefault(item.target, item)
-    return list(first.values())
