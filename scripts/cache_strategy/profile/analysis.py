@@ -50,7 +50,7 @@ _PROPERTIES = frozenset(
 class Analysis:
     """
     One run. `contexts` are all evaluations, by index; `mapped` the classes that are tables, by class index;
-    `tables` every table by name; `library` maps the last name of an external path to (how the path may begin, what it
+    `tables` every table by name; `imports` the packages that are imported; `library` maps the last name of an external path to (how the path may begin, what it
     stands for) where a plugin has its source.
     """
 
@@ -66,6 +66,7 @@ class Analysis:
             for name, hook in vars(plugin).items():
                 if callable(hook):
                     self.hooks[name].append(hook)
+        self.imports: set[str] = set()
         self.contexts: list[Context] = []
         self.mapped: dict[int, Mapped] = {}
         self.tables: dict[str, TableFound] = {}

@@ -43,6 +43,7 @@ def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started:
     # a cursor that is handed around needs no driver's name
     orms = [o for o in load_orms() if roots.intersection(o.packages) or o.name == "raw_sql"]
     analysis = Analysis(program, frameworks, orms)
+    analysis.imports = roots
     analysis.notes["templates"] = {"repo": str(repo)}
     routes, totals = analyse(analysis, progress)
     endpoints = {number: endpoint_of(analysis, route, totals) for number, route in enumerate(routes)}

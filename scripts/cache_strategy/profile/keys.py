@@ -60,8 +60,9 @@ def _part(analysis: Analysis, read: ContextRead) -> KeyPart | None:
     if read.kind in ("header", "cookie") and read.name and read.name.lower() not in _CREDENTIALS:
         expression = f"request.{read.kind}s.get({quoted(read.name)})"
         return KeyPart(name=read.name, source=read.kind, expression=expression)
-    if read.kind in ("locale", "tenant") and read.expression and "…" not in read.expression:
-        return KeyPart(name=read.kind, source=read.kind, expression=read.expression)
+    found = (_identity(analysis, read) or read.expression) if read.kind in ("locale", "tenant") else ""
+    if found and "…" not in found:
+        return KeyPart(name=read.kind, source=read.kind, expression=found)
     return None
 
 

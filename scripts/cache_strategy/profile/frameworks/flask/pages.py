@@ -131,6 +131,8 @@ def _template_globals(frame: Frame, node: Node) -> dict[str, Values]:
     }
     found["config"] = one(External("flask.current_app.config"))
     found["csrf_token"] = one(External("flask_wtf.csrf.generate_csrf"))
+    if "flask_babel" in frame.analysis.imports:
+        found.update({name: one(External(f"flask_babel.{name}")) for name in ("_", "gettext", "ngettext")})
     if frame.analysis.stored("flask", "user loader of flask_login"):
         found["current_user"] = one(External("flask_login.current_user"))
     for (owner, name), values in sorted(frame.analysis.stores.items(), key=repr):

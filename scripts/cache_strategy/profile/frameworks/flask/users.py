@@ -88,7 +88,10 @@ def identity(analysis: Analysis, read: ContextRead) -> str:
         return f"session.get({quoted(read.name)})"
     if read.kind == "user" and read.name:
         return _identity_in_g(analysis, read.name)
-    return ""
+    # every translation depends on the one locale that Flask-Babel has chosen
+    return (
+        "str(flask_babel.get_locale())" if read.kind == "locale" and "flask_babel" in analysis.imports else ""
+    )
 
 
 def _identity_in_g(analysis: Analysis, name: str) -> str:
