@@ -66,7 +66,7 @@ def profile_of(repo: Path) -> "Evidence":
 
 
 def measured_profile_of(
-    repo: Path, access_log: list[Path] | None, trace: Path | None
+    repo: Path, access_log: list[Path] | None, trace: Path | None, log_format: str
 ) -> "tuple[Evidence, Trace | None]":
     from cache_strategy.model.document import write_json
 
@@ -75,7 +75,7 @@ def measured_profile_of(
         raise CacheStrategyError(
             f"{repo}: holds no Python file that can be read; the repository of a Python web application is needed."
         )
-    measured = trace_from(evidence, access_log, trace or newest_trace_of(repo))
+    measured = trace_from(evidence, access_log, trace or newest_trace_of(repo), log_format)
     if measured:
         from cache_strategy.record.measure import measure
 
@@ -107,11 +107,13 @@ def newest_trace_of(repo: Path) -> Path | None:
     return folders[-1] if folders else None
 
 
-def trace_from(evidence: "Evidence", access_log: list[Path] | None, trace: Path | None) -> "Trace | None":
+def trace_from(
+    evidence: "Evidence", access_log: list[Path] | None, trace: Path | None, log_format: str
+) -> "Trace | None":
     if access_log:
         from cache_strategy.simulate import read_access_log
 
-        return read_access_log(access_log, [(e.method, e.route) for e in evidence.endpoints])
+        return read_access_log(access_log, [(e.method, e.route) for e in evidence.endpoints], log_format)
     if trace:
         from cache_strategy.record import read_trace
 

@@ -35,6 +35,9 @@ LogOption = Annotated[
     list[Path] | None,
     typer.Option("--access-log", metavar="FILE", help="An access log, also gzipped; may be repeated."),
 ]
+FormatOption = Annotated[
+    str, typer.Option(metavar="FORMAT", help="Of the access log, as the server's configuration has it.")
+]
 TraceOption = Annotated[
     Path | None, typer.Option("--trace", metavar="DIR", help="A trace written by `record`.")
 ]
@@ -47,6 +50,7 @@ CommandArgument = Annotated[
 def run(
     path: RepoArgument = Path(),
     access_log: LogOption = None,
+    log_format: FormatOption = "",
     trace: TraceOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -55,7 +59,7 @@ def run(
     Writes nothing outside .cache-strategy/ and a contract where there is none.
     """
     repo = line.writable_repository_at(path)
-    evidence, measured = line.measured_profile_of(repo, access_log, trace)
+    evidence, measured = line.measured_profile_of(repo, access_log, trace, log_format)
     contract, written = line.contract_for(repo, evidence, measured)
     evidence = line.with_entries_measured(repo, evidence, contract, measured)
     forecast = line.forecast_of(evidence, contract, measured) if measured else None
@@ -80,12 +84,13 @@ def run(
 def profile(
     path: RepoArgument = Path(),
     access_log: LogOption = None,
+    log_format: FormatOption = "",
     trace: TraceOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Find out what the code does: endpoints, tables, writers, what may be cached and what must not."""
     repo = line.writable_repository_at(path)
-    evidence, _ = line.measured_profile_of(repo, access_log, trace)
+    evidence, _ = line.measured_profile_of(repo, access_log, trace, log_format)
     if json_:
         from cache_strategy.model.document import to_data
 
@@ -102,6 +107,7 @@ def profile(
 def plan(
     path: RepoArgument = Path(),
     access_log: LogOption = None,
+    log_format: FormatOption = "",
     trace: TraceOption = None,
     json_: JsonOption = False,
 ) -> None:
@@ -110,7 +116,7 @@ def plan(
     A contract that a person has edited is never overwritten: the proposal goes to cache-strategy.new.yaml.
     """
     repo = line.writable_repository_at(path)
-    evidence, measured = line.measured_profile_of(repo, access_log, trace)
+    evidence, measured = line.measured_profile_of(repo, access_log, trace, log_format)
     contract, written = line.contract_for(repo, evidence, measured)
     if json_:
         from cache_strategy.model.document import to_data
@@ -125,6 +131,7 @@ def plan(
 def simulate(
     path: RepoArgument = Path(),
     access_log: LogOption = None,
+    log_format: FormatOption = "",
     trace: TraceOption = None,
     ttl: Annotated[
         str, typer.Option(help="Times to live in seconds, separated by commas.")
@@ -153,7 +160,7 @@ def simulate(
             f"or make one: cache-strategy record --repo {repo} -- CMD"
         )
     evidence = line.profile_of(repo)
-    measured = line.trace_from(evidence, access_log, trace)
+    measured = line.trace_from(evidence, access_log, trace, log_format)
     assert measured is not None
     forecast = line.forecast_of(evidence, None, measured, grid)
     if json_:

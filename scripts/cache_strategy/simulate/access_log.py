@@ -99,7 +99,7 @@ class _Logs:
         self.bad = 0
         self.first_bad = ""
         self.notes: list[str] = []
-        self.formats: set[str] = set()
+        self.formats = {"given format"} if log_format else set()
 
     def read(self, path: Path, blocks: Iterator[bytes]) -> None:
         """One file; a line that does not fit into a block is cut."""
