@@ -67,7 +67,7 @@ def plan(evidence: Evidence, forecast: Forecast | None = None) -> Contract:
             "fastapi was looked for. Name the folder that holds it: cache-strategy run PATH"
         )
     draft = _Draft()
-    around = Surroundings.of(evidence)
+    around = Surroundings(evidence)
     for candidate in in_order(evidence):
         _consider(candidate, draft, around)
     for rejected in evidence.rejected:

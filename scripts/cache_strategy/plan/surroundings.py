@@ -2,9 +2,8 @@
 
 import re
 from collections import defaultdict
-from dataclasses import dataclass
 
-from cache_strategy.model.evidence import Candidate, Endpoint, Evidence, Function
+from cache_strategy.model.evidence import Candidate, Endpoint, Evidence, Function, KeyPart
 
 PERSONAL = frozenset({"user", "session", "header", "cookie"})
 """Kinds of context by which a request tells who asks."""
@@ -13,38 +12,25 @@ _TOKEN = re.compile(r"nonce|csrf|xsrf", re.I)
 _LIBRARY_GUARD = re.compile(r"^@?(\w+(?:\.\w+)*)\.login_required\b")
 
 
-@dataclass(frozen=True, kw_only=True)
 class Surroundings:
     """What the evidence says of the code around its candidates, looked up by target ("path:qualname")."""
 
-    functions: dict[str, Function]
-    endpoints: dict[str, tuple[Endpoint, ...]]
-    answering: dict[str, tuple[Candidate, ...]]
-    caches: frozenset[str]
-    package: str
-    token: str
-    framework: str
-
-    @classmethod
-    def of(cls, evidence: Evidence) -> "Surroundings":
-        """The surroundings of every candidate."""
-        endpoints: dict[str, list[Endpoint]] = defaultdict(list)
+    def __init__(self, evidence: Evidence) -> None:
+        application = evidence.application
+        self.functions = {f"{f.path}:{f.qualname}": f for f in evidence.functions}
+        self.endpoints: dict[str, list[Endpoint]] = defaultdict(list)
         for endpoint in evidence.endpoints:
-            endpoints[f"{endpoint.path}:{endpoint.qualname}"].append(endpoint)
-        answering: dict[str, list[Candidate]] = defaultdict(list)
+            self.endpoints[f"{endpoint.path}:{endpoint.qualname}"].append(endpoint)
+        self.keys: dict[str, set[frozenset[KeyPart]]] = defaultdict(set)
+        """Of each endpoint's function the keys under which its routes answer."""
         for candidate in evidence.candidates:
             if candidate.kind == "endpoint":
-                answering[f"{candidate.path}:{candidate.qualname}"].append(candidate)
-        existing = evidence.application.existing_caches if evidence.application else ()
-        return cls(
-            functions={f"{f.path}:{f.qualname}": f for f in evidence.functions},
-            endpoints={target: tuple(found) for target, found in endpoints.items()},
-            answering={target: tuple(found) for target, found in answering.items()},
-            token=_token_of_the_session(evidence),
-            package=evidence.application.package if evidence.application else "",
-            framework=next(iter(evidence.frameworks), ""),
-            caches=frozenset(re.sub(r"^(.*?):\d+ ", r"\1 ", cache) for cache in existing),
-        )
+                self.keys[f"{candidate.path}:{candidate.qualname}"].add(frozenset(candidate.key))
+        existing = application.existing_caches if application else ()
+        self.caches = {re.sub(r"^(.*?):\d+ ", r"\1 ", cache) for cache in existing}
+        self.package = application.package if application else ""
+        self.framework = next(iter(evidence.frameworks), "")
+        self.token = _token_of_the_session(evidence)
 
     def is_personal(self, candidate: Candidate) -> bool:
         """
@@ -87,7 +73,7 @@ class Surroundings:
                     "renders a page, and who asks is looked up on the way to it: that the page does not show it is "
                     "not known"
                 )
-        if len({frozenset(c.key) for c in self.answering.get(target, ())}) > 1:
+        if len(self.keys[target]) > 1:
             return "answers routes with different parameters, which one key cannot tell apart"
         known = {part.name for part in candidate.key}
         if self.framework == "django":
