@@ -66,7 +66,11 @@ def _imports(modules: set[str], names: dict[str, set[str]]) -> Iterator[str]:
 def _awaiting(texts: list[str]) -> list[str]:
     """The texts with every function that waits, and every call of one, marked as Python wants it."""
     functions = [node for text in texts for node in ast.walk(ast.parse(text)) if isinstance(node, Function)]
-    waits = {CALLBACK, *(node.name for node in functions if isinstance(node, ast.AsyncFunctionDef))}
+    waits = {
+        CALLBACK,
+        "connect",
+        *(node.name for node in functions if isinstance(node, ast.AsyncFunctionDef)),
+    }
     while True:
         found = {f.name for f in functions if any(_called(call) in waits for call in _calls(f))}
         if found <= waits:

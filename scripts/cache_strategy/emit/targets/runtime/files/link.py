@@ -20,9 +20,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import redis
+from redis.backoff import NoBackoff
 
 from .values import Record
-from .wire import Address, Signal, Wire, in_background, sleep, who_asks
+from .wire import Pool, Retry, Signal, Wire, in_background, sleep, who_asks
 
 REQUEST_SECONDS = 1.0  # assumed: the budget of a caller is whole again this long after its first use
 RETRY_SECONDS = 0.02, 0.1  # assumed: first and longest pause between two attempts to reach Redis again
@@ -113,6 +114,22 @@ return now
 
 class Unavailable(Exception):
     """Redis did not answer in time, refused, or is known to be gone. Never reaches the application."""
+
+
+class Address:
+    """Where Redis is, as redis-py takes its URL."""
+
+    def __init__(self, url: str, seconds: float) -> None:
+        options: dict[str, Any] = {"protocol": 2, "decode_responses": False, "health_check_interval": 0}
+        options.update(socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0))
+        pool = Pool.from_url(url, **options)
+        self._connection_class: Any = pool.connection_class
+        self._options = {**pool.connection_kwargs, **options}  # against options in the URL
+
+    def connect(self) -> Wire:
+        connection = self._connection_class(**self._options)
+        connection.connect()
+        return Wire(connection)
 
 
 class Link:

@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
+from redis.retry import Retry as Retry
 
 IS_ASYNC = False
+Pool = redis.ConnectionPool
 sleep = time.sleep
 Signal = threading.Event
 who_asks = threading.get_ident
@@ -23,22 +23,6 @@ def in_background(work: Callable[[], Any], name: str) -> threading.Thread:
     thread = threading.Thread(target=work, name=name, daemon=True)
     thread.start()
     return thread
-
-
-class Address:
-    """Where Redis is, as redis-py takes its URL."""
-
-    def __init__(self, url: str, seconds: float) -> None:
-        options: dict[str, Any] = {"protocol": 2, "decode_responses": False, "health_check_interval": 0}
-        options.update(socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0))
-        pool = redis.ConnectionPool.from_url(url, **options)
-        self._connection_class: Any = pool.connection_class
-        self._options = {**pool.connection_kwargs, **options}  # against options in the URL
-
-    def connect(self) -> Wire:
-        connection = self._connection_class(**self._options)
-        connection.connect()
-        return Wire(connection)
 
 
 class Wire:

@@ -10,10 +10,10 @@ from typing import Any
 
 import redis
 import redis.asyncio
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
+from redis.asyncio.retry import Retry as Retry
 
 IS_ASYNC = True
+Pool = redis.asyncio.ConnectionPool
 
 
 async def sleep(seconds: float) -> None:
@@ -59,22 +59,6 @@ class Signal:
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
-
-
-class Address:
-    """Where Redis is, as redis-py takes its URL."""
-
-    def __init__(self, url: str, seconds: float) -> None:
-        options: dict[str, Any] = {"protocol": 2, "decode_responses": False, "health_check_interval": 0}
-        options.update(socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0))
-        pool = redis.asyncio.ConnectionPool.from_url(url, **options)
-        self._connection_class: Any = pool.connection_class
-        self._options = {**pool.connection_kwargs, **options}  # against options in the URL
-
-    async def connect(self) -> Wire:
-        connection = self._connection_class(**self._options)
-        await connection.connect()
-        return Wire(connection)
 
 
 class Wire:
