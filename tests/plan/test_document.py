@@ -84,19 +84,13 @@ def test_an_edit_is_recognised_and_so_is_its_absence():
 
 
 def test_how_old_an_answer_may_be_is_asked_once_for_each_kind_of_data():
-    entries = [
-        dataclasses.replace(ENTRY, id=name, data=data, staleness_source=source)
-        for name, data, source in (
-            ("me", "profile", "assumed"),
-            ("user", "profile", "assumed"),
-            ("tags", "reference", "assumed"),
-            ("orders", "other", "confirmed"),
-        )
-    ]
-    text = render(dataclasses.replace(CONTRACT, entries=tuple(entries)))
+    kinds = {"me": "profile", "user": "profile", "tags": "reference"}
+    confirmed = dataclasses.replace(ENTRY, staleness_source="confirmed")
+    entries = [dataclasses.replace(ENTRY, id=name, data=kind) for name, kind in kinds.items()]
+    text = render(dataclasses.replace(CONTRACT, entries=(*entries, confirmed)))
     asked = [line for line in text.splitlines() if "is usual" in line]
     assert asked == ["#   profile, 300 is usual: me, user", "#   reference, 86400 is usual: tags"]
-    assert "seconds old" not in render(dataclasses.replace(CONTRACT, entries=(entries[3],)))
+    assert "seconds old" not in render(dataclasses.replace(CONTRACT, entries=(confirmed,)))
 
 
 def test_a_contract_without_entries_says_what_stands_against_the_first_candidates():
