@@ -1,6 +1,6 @@
 """From the analysis to the evidence: endpoints, functions, tables, writers, candidates."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from time import monotonic
 
@@ -17,6 +17,7 @@ from cache_strategy.profile.frameworks import load_frameworks
 from cache_strategy.profile.frameworks._base import Route
 from cache_strategy.profile.lowering import LAMBDA
 from cache_strategy.profile.orms import load_orms
+from cache_strategy.profile.orms._base import Mapped, TableFound
 from cache_strategy.profile.program import FunctionInfo, Program
 from cache_strategy.profile.reading import read_sources
 from cache_strategy.profile.repository import commit_of
@@ -183,34 +184,30 @@ def functions_of(analysis: Analysis, totals: list[Total]) -> dict[int, Function]
 
 def tables_of(analysis: Analysis) -> tuple[Table, ...]:
     found: dict[str, Table] = {}
-    for mapped in analysis.mapped.values():
-        known = found.get(mapped.table)
-        info = analysis.classes[mapped.index]
-        columns = tuple(dict.fromkeys([*(known.columns if known else ()), *mapped.columns.values()]))
-        found[mapped.table] = Table(
-            name=mapped.table,
-            path=known.path if known else mapped.path,
-            line=known.line if known else mapped.line,
-            model=known.model if known else f"{analysis.modules[info.module].name}.{info.qualname}",
-            primary_key=known.primary_key
-            if known and known.primary_key
-            else tuple(mapped.columns.get(name, name) for name in mapped.primary_key),
-            columns=columns,
-            parents={**(known.parents if known else {}), **mapped.parents},
-            cascades=tuple(sorted(analysis.cascades(mapped.table) - {mapped.table})),
+
+    def add(
+        table: Mapped | TableFound, name: str, model: str, key: Iterable[str], columns: Iterable[str]
+    ) -> None:
+        known = found.get(name)
+        found[name] = Table(
+            name=name,
+            path=known.path if known else table.path,
+            line=known.line if known else table.line,
+            model=known.model if known else model,
+            primary_key=(known and known.primary_key) or tuple(key),
+            columns=tuple(dict.fromkeys([*(known.columns if known else ()), *columns])),
+            parents={**(known.parents if known else {}), **table.parents},
+            cascades=tuple(sorted(analysis.cascades(name) - {name})),
         )
+
+    for mapped in analysis.mapped.values():
+        info = analysis.classes[mapped.index]
+        model = f"{analysis.modules[info.module].name}.{info.qualname}"
+        key = [mapped.columns.get(name, name) for name in mapped.primary_key]
+        add(mapped, mapped.table, model, key, mapped.columns.values())
     for table in analysis.tables.values():
         if table.name not in found:
-            found[table.name] = Table(
-                name=table.name,
-                path=table.path,
-                line=table.line,
-                model="",
-                primary_key=table.primary_key,
-                columns=table.columns,
-                parents=table.parents,
-                cascades=tuple(sorted(analysis.cascades(table.name) - {table.name})),
-            )
+            add(table, table.name, "", table.primary_key, table.columns)
     return tuple(found[name] for name in sorted(found))
 
 
