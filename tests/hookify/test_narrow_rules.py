@@ -41,6 +41,9 @@ REJECTED_COMMANDS = [
     ),
     ("lsof -ti :3000 | xargs kill -9", ["pgrep x | xargs kill -9"], ["kill 12", "echo killed"]),
     ("TOKEN=abc123 timeout 60 pytest -q", ["pytest tests"], ["pip install pytest", "cat pytest.ini"]),
+    ("mise run test:ci 2>&1", ["mise run test:ci"], ["mise run fmt", "mise run test"]),
+    ("tool --no-verify-tls x.pem", ["tool --no-verify-tls"], ["tool y.pem"]),
+    ("for x in a; do tool $x; done", ["tool b"], ["for y in b", "ls a"]),
     ("python3 -c 'print(1)'", ["python3 -c 'import x'"], ["python3 manage.py test"]),
 ]
 

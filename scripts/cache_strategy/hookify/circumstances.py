@@ -5,13 +5,15 @@ from collections.abc import Sequence
 
 from cache_strategy.hookify.linking import LOOKED_BACK
 from cache_strategy.hookify.transcripts import Prompt, Session, ToolCall
-from cache_strategy.hookify.wording import HISTORY, Objection
+from cache_strategy.hookify.wording import HISTORY, THIS_TURN, Objection, is_supposition, sentences_of
 
 _GO_ON = re.compile(
     r"\s*(?:ok(?:ay)?[,.!]?\s*)?(?:continue|go\s+on|go\s+ahead|proceed|carry\s+on|resume|yes|yep|yeah|sure|try\s+again|retry|sorry.*|my\s+bad.*|oops.*|approved?)"
     r"(?:\s+(?:please|now|then|with\s+(?:it|that)))?\s*[.!]*\s*\Z",
     re.I | re.S,
 )
+
+_PAUSE = re.compile(r"\W*(?:oh\W+)?(?:wait|h[ao](?:ng|ld)\s+on)\b", re.I)
 
 
 def calls_before(session: Session, prompt: Prompt) -> Sequence[ToolCall]:
@@ -43,3 +45,11 @@ def weighed(objection: Objection, prompt: Prompt, *, long: bool, is_linked: bool
 def is_go_ahead(text: str) -> bool:
     """Whether a prompt says no more than to go on: then the rejection before it was a pause, not an objection."""
     return bool(_GO_ON.match(text[:200]))
+
+
+def is_for_now(reason: str) -> bool:
+    """Whether a reason without an objection only asks, or puts the call off."""
+    said = sentences_of(reason)
+    return bool(said) and (
+        bool(_PAUSE.match(reason)) or bool(THIS_TURN.search(reason)) or all(map(is_supposition, said))
+    )

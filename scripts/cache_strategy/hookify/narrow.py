@@ -17,15 +17,13 @@ _PLUMBING = frozenset(
 _DANGEROUS = frozenset(
     "kill pkill killall rm dd mkfs truncate shutdown reboot drop dropdb redis-cli psql mysql ssh scp rsync".split()
 )
-_WITH_SUBCOMMANDS = frozenset(
-    "git npm pnpm yarn bun docker kubectl helm pip pip3 uv cargo gh make systemctl service terraform poetry brew apt apt-get go npx bunx dotnet "
-    "rails bundle gem composer php artisan flask alembic aws gcloud az fly heroku vercel supabase prisma redis-cli launchctl".split()
-)
+_SUBCOMMAND = re.compile(r"[A-Za-z][A-Za-z0-9]*(?:[:_-][A-Za-z0-9]+)*\Z")
 _TWO_LEVELS = frozenset(
-    "npm run,pnpm run,pnpm exec,yarn run,bun run,docker compose,docker container,docker image,docker volume,gh pr,gh issue,gh release,"
-    "gh repo,gh run,uv run,uv pip,poetry run,kubectl rollout,git stash,git worktree,flask db".split(",")
+    "docker compose,docker container,docker image,docker volume,gh pr,gh issue,gh release,gh repo,uv pip,kubectl rollout,git stash,"
+    "git worktree,flask db".split(",")
 )
 _INTERPRETERS = frozenset("python python3 node bash sh zsh ruby perl deno tsx ts-node bun".split())
+_DANGEROUS_FLAG = re.compile(r"--(?:dangerously|force|skip|no)-[\w-]+\Z")
 _TELLING_FLAGS = frozenset(
     "--force -f --no-verify --hard -rf -fr -r --force-with-lease --amend -9 --delete -D --headless -c -e --prune --all -A --purge --no-cache".split()
 )
@@ -35,14 +33,14 @@ _WITH_TARGETS = frozenset(
 
 
 def run_spoken_of(command: str, words: Sequence[str]) -> list[str] | None:
-    """The program of a command that shares the most with what was said; without words the one that does the most."""
+    """The program of a command that shares the most with what was said; without words the first that does something."""
     runs = [run for run in programs(masked(command)) if is_plain(run[0])]
     telling = [run for run in runs if run[0] not in _PLUMBING]
     if words:
         telling = [run for run in telling if _spoken_in(run, words)]
         return max(telling, key=lambda run: len(_spoken_in(run, words)), default=None)
     dangerous = [run for run in telling if run[0] in _DANGEROUS]
-    return next(iter(dangerous or telling or runs[-1:]), None)
+    return next(iter(dangerous or telling), None)
 
 
 def _spoken_in(run: Sequence[str], words: Sequence[str]) -> set[str]:
@@ -57,14 +55,16 @@ def pattern_of(run: Sequence[str], words: Sequence[str]) -> tuple[str, str]:
     plain = [word for word in arguments if not word.startswith("-") and is_plain(word)]
     # "stay away from docker" is about the program, whatever it was to do.
     only_program = bool(words) and not _spoken_in(arguments, words)
-    if program in _WITH_SUBCOMMANDS and arguments[:1] and arguments[0] in plain and not only_program:
+    alone = only_program or program in _WITH_TARGETS
+    if not alone and arguments and arguments[0] in plain and _SUBCOMMAND.match(arguments[0]):
         names.append(arguments[0])
-        if f"{program} {arguments[0]}" in _TWO_LEVELS and arguments[1:2] and arguments[1] in plain:
+        two = arguments[0] in ("run", "exec") or f"{program} {arguments[0]}" in _TWO_LEVELS
+        if two and arguments[1:2] and arguments[1] in plain:
             names.append(arguments[1])
     pattern = at_command(*map(escaped, names))
     target = _target_of(program, [word for word in plain if word not in names], len(names) == 1, words)
     for flag in arguments:
-        if flag in _TELLING_FLAGS and flag != target:
+        if (flag in _TELLING_FLAGS or _DANGEROUS_FLAG.match(flag)) and flag != target:
             pattern += ahead(rf"\s{escaped(flag)}(?![\w-])")
             names.append(flag.lstrip("-"))
     if target:
@@ -77,9 +77,7 @@ def _target_of(program: str, rest: Sequence[str], alone: bool, words: Sequence[s
     """The argument that a run is about: a script, a file, a host, or what was spoken of; "" for none."""
     if not rest:
         return ""
-    if program in _PLUMBING:
-        found = rest[-1]
-    elif (program in _INTERPRETERS and alone) or program in _WITH_TARGETS:
+    if (program in _INTERPRETERS and alone) or program in _WITH_TARGETS:
         found = rest[0]
     else:
         found = next((word for word in rest if _spoken_in([word], words)), "")

@@ -10,11 +10,12 @@ from typing import Any
 from cache_strategy.hookify.backtest import Trial, backtest
 from cache_strategy.hookify.derive import CHECKS, draft_for
 from cache_strategy.hookify.detectors import Sighting
-from cache_strategy.hookify.draft import Draft
+from cache_strategy.hookify.draft import ANY_CHANGE, Draft
 from cache_strategy.hookify.find import named_transcripts
 from cache_strategy.hookify.incidents import INSTRUCTION, incident_of, instructed, quote_of, sightings_in
 from cache_strategy.hookify.masking import masked, plain, shown
 from cache_strategy.hookify.stream import Transcripts
+from cache_strategy.hookify.wording import objections_in
 from cache_strategy.model.document import to_data
 from cache_strategy.model.proposal import Proposal, Proposals, Quote, RuleAction, ScanResult
 
@@ -142,10 +143,18 @@ def _holds(cluster: _Cluster, trial: Trial) -> bool:
     """
     if cluster.kinds == {INSTRUCTION}:
         return True
+    if _is_about_one_change(cluster):
+        return False
     wrong = trial.fired - trial.fired_on_incidents
     narrow = wrong <= max(1.0, FALSE_FIRES_ALLOWED * trial.tool_calls)
     insisted = wrong <= _FEW or len(cluster.sightings) >= _OFTEN
     return trial.fired_on_incidents > 0 and (narrow or (trial.draft.named and insisted))
+
+
+def _is_about_one_change(cluster: _Cluster) -> bool:
+    """Changes of a file rejected in one session only, and no word that says to leave it alone."""
+    rejected = cluster.draft.pattern == ANY_CHANGE and cluster.kinds == {"rejected_call"}
+    return rejected and cluster.sessions < 2 and not any(objections_in(s.said) for s in cluster.sightings)
 
 
 def _proposal(cluster: _Cluster, trial: Trial, taken: Sequence[str]) -> Proposal:

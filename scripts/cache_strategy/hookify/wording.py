@@ -58,7 +58,7 @@ blamed 0.5 \b(?:that|this|it)['’]?\s*(?:s|is|was)\s+not\s+(?:the\s+\w+\s+(?:th
 blamed 0.5 \bi\s+(?:already\s+|just\s+|specifically\s+|explicitly\s+)*(?:told|asked)\s+you\s+(?:not\s+)?to\b
 blamed 0.5 \bwrong\s+(?:branch|file|folder|director(?:y|ies)|repo(?:sitory)?|worktree|remote|environment|env|database|db|port|package\s+manager)\b
 blamed 0.35 ^\s*(?:no+|nope|wait|stop|hold\s+on|hang\s+on)\b[,.!\s]+\S
-questioned 0.5 \bwhy\s+(?:the\s+(?:hell|heck)\s+)?(?:did|do|would|are|were|have|must)\s+you\b
+questioned 0.5 \bwhy\s+(?:the\s+(?:hell|heck)\s+)?(?:did|do|would|are|were|have|must)\s+you\b(?!\s+(?:think|believe|suggest|prefer|recommend)\b)
 questioned 0.5 \bwhy\s+(?:is|was)\s+(?:the\s+)?(?:agent|claude|it|the\s+\S+\s+\S+|the\s+\S+)\s+(?:being\s+)?(?:<ING>|executing|changed|edited|modified|deleted)\b
 unwanted 0.5 \bi\s+<DONT>\s+(?:want|need)\s+(?:you\s+to\b|(?:any|a|an|the|these|those|this|that|more)?\s*(?:\w+\s+)?(?:<THINGS>)\b)
 unwanted 0.5 \bi\s+(?:<DONT>|really\s+hate|hate|can['’]?t\s+stand)\s*(?:like\s+)?(?:the\s+|these\s+|those\s+)?(?:<THINGS>)\b

@@ -11,11 +11,11 @@ Leaves alone
 
 from collections.abc import Iterator
 
-from cache_strategy.hookify.circumstances import is_go_ahead
+from cache_strategy.hookify.circumstances import is_for_now, is_go_ahead
 from cache_strategy.hookify.detectors._base import Detector, Sighting
 from cache_strategy.hookify.provenance import own_words
 from cache_strategy.hookify.transcripts import Prompt, Session, ToolCall
-from cache_strategy.hookify.wording import objections_in
+from cache_strategy.hookify.wording import ENOUGH, objections_in
 
 detector = Detector(__name__)
 
@@ -47,14 +47,14 @@ def find_rejections(session: Session) -> Iterator[Sighting]:
         reply = _reply_to(session, call)
         if is_go_ahead(call.reason) if call.reason else (reply is not None and is_go_ahead(reply.text)):
             continue
-        objections = objections_in(call.reason)
+        objections = [o for o in objections_in(call.reason) if o.kind != "blamed" or o.strength >= ENOUGH]
         if not call.reason and reply is not None:
             core = next(
                 (o.core for o in objections_in(own_words(reply.text).text) if o.lasts == "always"), ""
             )
         else:
             core = objections[0].core if objections else call.reason
-        turn_only = bool(objections) and all(o.lasts == "turn" for o in objections)
+        turn_only = all(o.lasts == "turn" for o in objections) if objections else is_for_now(call.reason)
         yield Sighting(
             line=call.result_line,
             said=objections[0].words if objections else call.reason,
