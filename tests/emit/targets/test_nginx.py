@@ -1,7 +1,6 @@
 """The emitted nginx file before a real application: what it keeps, and for whom."""
 
 import subprocess
-import threading
 from collections.abc import Iterator
 
 import pytest
@@ -29,7 +28,6 @@ def site(running: Site, request: pytest.FixtureRequest) -> Site:
     """With no answers and no memory of who asked; each test has paths of its own."""
     running.origin.answers.clear()
     running.origin.asked.clear()
-    running.origin.before = lambda: None
     running.folder = "/" + "".join(c if c.isalnum() else "-" for c in request.node.name)
     return running
 
@@ -161,20 +159,6 @@ def test_an_old_answer_is_renewed_with_its_own_validator_and_not_with_the_client
     site.serve("/b", Answer({"Cache-Control": "public, max-age=1", "ETag": '"v2"'}, body="new"))
     assert eventually(lambda: site.ask("/b", If_None_Match='"v2"').status == 304)
     assert site.ask("/b").body == "new"
-
-
-def test_answers_that_cannot_be_shared_are_not_waited_for(site):
-    """Both requests are with the application at once: neither gets its answer before the other has asked."""
-    both = threading.Barrier(2, timeout=4)
-    site.origin.before = both.wait
-    site.serve("/a", Answer({"Cache-Control": "public, no-cache"}))
-    statuses: list[int] = []
-    clients = [threading.Thread(target=lambda: statuses.append(site.ask("/a").status)) for _ in range(2)]
-    for client in clients:
-        client.start()
-    for client in clients:
-        client.join(30)
-    assert statuses == [200, 200]
 
 
 # Static files.

@@ -60,13 +60,12 @@ class Origin:
     """
     Serves `answers` by path on a free port of 127.0.0.1; anything else is a 404.
 
-    A request whose If-None-Match is the answer's ETag gets a 304. `before` is called ahead of each answer.
+    A request whose If-None-Match is the answer's ETag gets a 304.
     """
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
         self.asked: list[Asked] = []
-        self.before: Callable[[], object] = lambda: None
         handle = self._handle
 
         class Handler(BaseHTTPRequestHandler):
@@ -89,7 +88,6 @@ class Origin:
         request.rfile.read(int(request.headers.get("Content-Length") or 0))
         self.asked.append(Asked(request.command, request.path, request.headers))
         number = len(self.asked)
-        self.before()
         answer = self.answers.get(request.path) or Answer(status=404)
         etag = answer.headers.get("ETag")
         is_known = etag is not None and request.headers.get("If-None-Match") == etag

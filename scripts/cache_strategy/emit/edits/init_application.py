@@ -56,16 +56,14 @@ def apply(source: str, *, call: str, factory: str = "", instance: str = "") -> s
     if factory:
         return edit_function(source, _InFactory(factory, call))
     tree = parse(source, instance)
-    body = list(tree.body)
     statement = f"{call}({instance})"
-    if any(code_of(node) == statement for node in body):
+    if any(code_of(node) == statement for node in tree.body):
         return source
-    for position, node in enumerate(body):
+    for position, node in enumerate(tree.body, 1):
         if isinstance(node, cst.SimpleStatementLine) and isinstance(node.body[0], cst.Assign):
-            targets = [dotted(t.target) for t in node.body[0].targets]
-            if instance in targets:
-                body.insert(position + 1, cst.parse_statement(statement, config=tree.config_for_parsing))
-                return tree.with_changes(body=body).code
+            if instance in [dotted(target.target) for target in node.body[0].targets]:
+                added = cst.parse_statement(statement, config=tree.config_for_parsing)
+                return tree.with_changes(body=[*tree.body[:position], added, *tree.body[position:]]).code
     raise CannotEdit(
         f"{instance}: is not assigned in this file; call {call}({instance}) where the application is made."
     )
