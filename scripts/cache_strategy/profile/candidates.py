@@ -53,7 +53,7 @@ _SPECIAL = frozenset(
     __post_init__""".split()
 )
 _PARSERS = ("markdown.", "mistune.", "yaml.", "feedparser.", "lxml.", "commonmark.", "bleach.")
-_WORTH_A_LOOK = 0.08
+_WORTH_A_LOOK = 0.12
 """The share of all functions that are listed for their looks alone, whatever speaks against them."""
 _NOTHING_FOUND = "nothing was found that it reads: what would make it stale is not known"
 _FEW_WRITERS = 5

@@ -9,17 +9,19 @@ from cache_strategy.profile.source_text import last_name
 # Names and short strings as `marshal` writes them: a kind, a length, the text.
 _TEXT = re.compile(rb"[zZ\xfa\xda](.)([A-Za-z_]\w*)", re.DOTALL)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_READING = frozenset(
-    """objects filter filter_by query execute select scalar scalars fetchall fetchone get_or_404 get_object_or_404 exclude
-    select_related prefetch_related order_by values_list find_one lookup lucky aggregate annotate count exists""".split()
-)
-_OUTSIDE = frozenset(
-    "requests urlopen httpx aiohttp urllib boto3 gethostbyname session client open read_text loads".split()
-)
-_WRITING = frozenset(
-    """save create update delete add commit bulk_create update_or_create insert send send_mail delay apply_async
-    publish write flush put post patch unlink""".split()
-)
+_TELLING = {
+    "reads": frozenset(
+        """objects filter filter_by query execute select scalar scalars fetchall fetchone get_or_404 get_object_or_404
+        exclude select_related prefetch_related order_by values_list find_one lookup aggregate annotate count exists""".split()
+    ),
+    "waits": frozenset(
+        "requests urlopen httpx aiohttp urllib boto3 session client open read_text loads".split()
+    ),
+    "writes": frozenset(
+        """save create update delete add commit bulk_create update_or_create insert send send_mail delay apply_async publish
+        write flush put post patch unlink""".split()
+    ),
+}
 _IDENTIFYING = re.compile(
     r"(^|_)(id|ids|pk|slug|name|key|hash|code|uuid|label|type|text|content|path|url|domain|title|version|lang|locale|"
     r"language|number|value|model|currency|email)s?$"
@@ -93,11 +95,10 @@ class Signals:
         yield f"mentioned in files {_bucket(len({self.program.functions[i].module for i in self.above[index]}))}"
         yield f"same name {_bucket(len(self.named[function.name]))}"
         called = set().union(*(self.words[i] for i in self.below[index]))
-        for name, telling in (("reads", _READING), ("waits", _OUTSIDE), ("writes", _WRITING)):
-            here, there = bool(telling & words), bool(telling & called)
-            if here or there:
-                yield f"{name} {'itself' if here else 'below'}"
-        if (_READING | _OUTSIDE) & (words | called) and not _WRITING & words:
+        for name, telling in _TELLING.items():
+            if telling & (words | called):
+                yield f"{name} {'itself' if telling & words else 'below'}"
+        if (_TELLING["reads"] | _TELLING["waits"]) & (words | called) and not _TELLING["writes"] & words:
             yield "only reads"
 
     def _reached(self, start: int) -> set[int]:

@@ -23,8 +23,6 @@ class Repository:
 
 
 def repository(kind: type[Repository]) -> Callable[..., Repository]:
-    """A dependency that gives a repository of this kind."""
-
     def get_repository(session: SessionDep) -> Repository:
         return kind(session)
 

@@ -19,7 +19,9 @@ class Rooms(Repository):
 
     async def with_bookings(self, room_id: int) -> Room | None:
         found = select(Room).where(Room.id == room_id)
-        return await self._session.scalar(found.options(selectinload(Room.bookings).selectinload(Booking.user)))
+        return await self._session.scalar(
+            found.options(selectinload(Room.bookings).selectinload(Booking.user))
+        )
 
     async def tagged(self, names: list[str]) -> list[Tag]:
         return list(await self._session.scalars(select(Tag).where(Tag.name.in_(names))))

@@ -54,7 +54,6 @@ class Given:
     around: dict[int, None] = field(default_factory=dict)
 
     def of(self, part: str) -> tuple[str, ...]:
-        """The names that are taken from a part of the request."""
         return tuple(name for where, name in self.names if where == part)
 
 
@@ -72,7 +71,6 @@ class Injector:
                     marker_of(self.frame(function), annotation, default)
 
     def frame(self, function: FunctionInfo) -> Frame:
-        """Where the annotations and defaults of a function stand."""
         module = self.analysis.modules[function.module]
         return Frame(self.analysis, module, None, None, {}, Facts(), outer=function.outer)
 
@@ -83,11 +81,7 @@ class Injector:
         path: frozenset[str],
         asked: tuple[str, tuple[Made, ...]] | None = None,
     ) -> Given:
-        """
-        The evaluation of a function whose parameters are injected.
-
-        `asked` is given for a handler: the method of the request, and what its route depends on besides.
-        """
+        """A function's evaluation; `asked` is a handler's: the request's method, what its route depends on besides."""
         given, frame, edges = Given(), self.frame(function), set()
         bound: dict[str, Values] = {}
         wanted = [p[:3] for p in function.parameters[0 if receiver is None else 1 :] if p[3] in (0, 2)]
@@ -121,9 +115,8 @@ class Injector:
         """The edges to what is depended upon; at the top, who asks is part of the question, and what writes runs around."""
         given.names.update(found.names)
         edges = set()
-        personal = {ContextRead(kind="user", name="", expression=text, path=frame.place, line=line)}
-        personal = personal if found.personal else set()
-        own = bool(personal)
+        asking = ContextRead(kind="user", name="", expression=text, path=frame.place, line=line)
+        personal = {asking} if found.personal else set()
         for context in found.contexts:
             reached = self._reached(context)
             personal |= {c for r in reached for c in r.facts.context if c.kind in _PERSONAL}
@@ -132,7 +125,7 @@ class Injector:
             else:
                 names = tuple((name, name) for part, name in found.names if part != "body")
                 edges.add(Call(context.index, line, False, names))
-        if top or own:
+        if top or found.personal:
             frame.facts.context |= personal
         if personal and text:
             given.guards[text] = None

@@ -29,7 +29,6 @@ _OWNERS = (APPLICATION, ROUTER)
 _VERBS = ("get", "post", "put", "patch", "delete")
 _PART = re.compile(r"{([^{}:]+)(?::[^{}]*)?}")
 _DEEPEST = 10
-_LATER = ("add_event_handler", "add_exception_handler", "exception_handler", "on_event", "websocket")
 Wanted = tuple[Made, ...]
 
 
@@ -90,12 +89,12 @@ def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) 
         for value in (*arguments.get(0, "middleware_class"), *arguments.get(-1, "dispatch")):
             if isinstance(value, FunctionRef):
                 notes.middleware[value.index, None] = None
-            for name in ("dispatch", "__call__") if isinstance(value, ClassRef) else ():
-                method = frame.analysis.method(value.index, name) if isinstance(value, ClassRef) else None
-                if method is not None:
-                    receiving = frame.analysis.functions[method].owner
-                    notes.middleware[method, Instance(receiving)] = None
-    elif last not in _LATER:
+            elif isinstance(value, ClassRef):
+                for name in ("dispatch", "__call__"):
+                    method = frame.analysis.method(value.index, name)
+                    if method is not None:
+                        notes.middleware[method, Instance(value.index)] = None
+    else:
         return None
     return NOTHING
 

@@ -31,7 +31,9 @@ async def note(what: str) -> None:
 
 
 @router.get("", response_model=list[RoomOut])
-async def list_rooms(page: Annotated[Page, Depends()], tag: str | None = None, rooms=Depends(repository(Rooms))):
+async def list_rooms(
+    page: Annotated[Page, Depends()], tag: str | None = None, rooms=Depends(repository(Rooms))
+):
     return await rooms.some(tag, page.limit, page.offset)
 
 
@@ -51,13 +53,19 @@ async def show_bookings(
 
 
 @router.get("/{room_id}/greeting")
-async def greet(room: Room = Depends(find_room), visitor: User | None = Depends(get_visitor)) -> dict[str, str]:
+async def greet(
+    room: Room = Depends(find_room), visitor: User | None = Depends(get_visitor)
+) -> dict[str, str]:
     return {"text": f"{visitor.name if visitor else 'Somebody'} looks at {room.name}"}
 
 
 @router.post("", status_code=201, response_model=RoomOut)
 async def add_room(
-    data: RoomIn, session: SessionDep, admin: Admin, tasks: BackgroundTasks, rooms: Rooms = Depends(repository(Rooms))
+    data: RoomIn,
+    session: SessionDep,
+    admin: Admin,
+    tasks: BackgroundTasks,
+    rooms: Rooms = Depends(repository(Rooms)),
 ):
     room = Room(name=data.name, seats=data.seats, tags=await rooms.tagged(data.tags))
     session.add(room)
