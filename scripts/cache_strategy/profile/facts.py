@@ -1,7 +1,7 @@
 """What one evaluation of a function saw by itself, before the effects of its callees are added."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from cache_strategy.model.evidence import ContextRead, WriterHow
 from cache_strategy.profile.kinds import Frame
@@ -48,6 +48,11 @@ class Facts:
     renders: bool = False
     commits: bool = False
     external_calls: set[str] = field(default_factory=set)
+
+    def add(self, other: "Facts") -> None:
+        for each in fields(self):
+            mine, its = getattr(self, each.name), getattr(other, each.name)
+            setattr(self, each.name, mine | its)
 
     def include(self, other: "Facts") -> None:
         for name in self.__slots__:

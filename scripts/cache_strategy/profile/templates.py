@@ -13,6 +13,7 @@ from typing import Any
 from cache_strategy.profile import attributes, calls
 from cache_strategy.profile.call_arguments import evaluate_arguments
 from cache_strategy.profile.evaluation import Frame
+from cache_strategy.profile.facts import Facts
 from cache_strategy.profile.lowering import NONE, Node
 from cache_strategy.profile.plugins import given
 from cache_strategy.profile.program import shared
@@ -96,13 +97,18 @@ def render(
     `variables` are those given to it, `outside` those of every template (request, session, globals).
     """
     frame.facts.renders = True
-    page = Page(frame, templates, variables, outside)
-    if text is not None:
-        page.run(parse(text) or ())
-        return
     path = next((p for p in (templates.find(name, frame.module.path) for name in names) if p), None)
-    if path is not None:
-        page.template(path)
+    if path is not None or text is not None:
+        seen = frame.analysis.pages
+        key = (path, text, frozenset(variables.items()), frozenset(outside.items()), frame.loops > 0)
+        if key not in seen:
+            page = Page(frame, templates, variables, outside)
+            page.facts = seen[key] = Facts()
+            if path is not None:
+                page.template(path)
+            else:
+                page.run(parse(text or "") or ())
+        frame.facts.add(seen[key])
         return
     frame.facts.unknown.add(f"template {names[0]}" if names else "a template whose name is not known")
     for values in variables.values():
@@ -140,10 +146,10 @@ class Page(Frame):
         root = node
         while root[0] in ("attr", "item", "call"):
             root = root[2]
-        known = self.env.keys() | self.outside.keys() | _OF_JINJA if root is not node else ()
-        if root is not node and root[0] == "name" and root[2] not in known:
+        name = root[2] if root is not node and root[0] == "name" else "self"
+        if not (name in self.env or name in self.outside or name in _OF_JINJA):
             # nothing undefined has attributes or can be called: an extension or code elsewhere gives it
-            self.facts.unknown.add(f"template global {root[2]}")
+            self.facts.unknown.add(f"template global {name}")
         return super().expression(node) if handler is None else handler(self, node)
 
     def template(self, path: str) -> None:
