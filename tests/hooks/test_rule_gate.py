@@ -167,6 +167,7 @@ def test_nothing_is_said_twice_where_the_hookify_plugin_is_enabled(project):
     write_rule(project, "event: stop", "action: block", "conditions:", "  - field: reason",
                "    operator: not_contains", "    pattern: x", name="stop")  # fmt: skip
     write_rule(project, "event: file", "pattern: eval\\(", name="write")
+    write_rule(project, "event: bash", "action: block", "pattern: git reset", name="no")
     stop = {"hook_event_name": "Stop", "stop_hook_active": False, "reason": ""}
     write = event("Write", project, file_path=str(project / "a.js"), content="eval(x)")
     push = bash(project, "git push")
@@ -176,6 +177,9 @@ def test_nothing_is_said_twice_where_the_hookify_plugin_is_enabled(project):
     assert (ask(project, push).message, ask(project, push).context) == ("", "[r] Stop.")
     assert ask(project, stop).stdout == ""
     assert ask(project, write).message == "[write] Stop."
+    # Of two denials the client passes on one reason, and hookify gives none.
+    denied = ask(project, bash(project, "git reset"))
+    assert (denied.decision, denied.context, "Stop." in denied.reason) == ("deny", "[no] Stop.", False)
     (project / ".claude" / "settings.local.json").write_text(
         '{"enabledPlugins": {"hookify@official": false}}'
     )

@@ -53,7 +53,8 @@ def verdict_on(
         thing = "command" if event.get("tool_name") == "Bash" else "edit"
         blocks.insert(0, reason_for(errors, thing))
     if blocks:
-        return _blocked(name, "deny", "\n\n".join(blocks))
+        doubled = any(action == "block" and hookify for action, _, hookify in fired)
+        return _blocked(name, "deny", "\n\n".join(blocks), doubled)
     if questions:
         return _blocked(name, "ask", "\n\n".join(questions))
     if warnings or said:
@@ -142,8 +143,14 @@ def _fired_patterns(
     ]
 
 
-def _blocked(name: str, decision: str, reason: str) -> "Answer":
+def _blocked(name: str, decision: str, reason: str, doubled: bool = False) -> "Answer":
     reason = reason[:LONGEST]
+    if name == "PreToolUse" and doubled:
+        # Of two denials the client passes one reason on, and the hookify plugin's has none.
+        short = "A rule of the user stopped this call."
+        return _specific(
+            name, permissionDecision=decision, permissionDecisionReason=short, additionalContext=reason
+        )
     if name == "PreToolUse":
         return _specific(name, permissionDecision=decision, permissionDecisionReason=reason)
     if name in ("Stop", "UserPromptSubmit") and decision == "deny":
