@@ -9,16 +9,9 @@ from cache_strategy.model.contract import Entry, Http
 from cache_strategy.model.evidence import KeyPart
 
 ENTRY = Entry(
-    id="products",
-    target="shop/views.py:products",
-    kind="endpoint",
-    layers=("http",),
-    key=(KeyPart(name="category", source="query"),),
-    ttl_seconds=3600,
-    depends_on=(),
-    invalidated_by=(),
-    because=("the same for everybody",),
-)
+    id="products", target="shop/views.py:products", kind="endpoint", layers=("http",), ttl_seconds=3600,
+    key=(KeyPart(name="category", source="query"),), depends_on=(), invalidated_by=(), because=(),
+)  # fmt: skip
 USER = KeyPart(name="user", source="user", expression="flask_login.current_user.get_id()")
 
 

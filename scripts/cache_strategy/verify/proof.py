@@ -47,13 +47,13 @@ def verify(
     run_recorded: Callable[..., Recorded],
     read_trace: Callable[[Path], Trace],
     work: Path,
-    redis_url: str | None,
+    redis_url: str,
     only: Sequence[str] = (),
     fail_fast: bool = False,
     progress: Callable[[str], None] | None = None,
 ) -> Verdict:
     """
-    Runs `command` three times and says for each entry of the contract what that showed.
+    Runs `command` three times and says for each entry what that showed.
 
     An entry is refuted by one served value that differs from what the origin answers, unless a write explains it and
     is younger than the entry's staleness bound; untested without a compared hit; else proven.
@@ -79,7 +79,7 @@ def verify(
         folder = work / mode
         shutil.rmtree(folder, ignore_errors=True)
         env = {
-            contract.infrastructure.redis.url_env: redis_url or "",
+            contract.infrastructure.redis.url_env: redis_url,
             "CACHE_MODE": CACHE_MODE[mode],
             "CACHE_NAMESPACE": f"verify-{token}-{mode}",
         }
@@ -104,11 +104,7 @@ def _chosen(contract: Contract, only: Sequence[str]) -> tuple[Entry, ...]:
     return tuple(entry for entry in contract.entries if not only or entry.id in only)
 
 
-def _check_redis(redis_url: str | None) -> None:
-    if not redis_url:
-        raise CacheStrategyError(
-            "verify: REDIS_URL is not set; the proof needs a real Redis. Install redis-server, or set REDIS_URL=redis://HOST:PORT/N"
-        )
+def _check_redis(redis_url: str) -> None:
     import redis
 
     try:

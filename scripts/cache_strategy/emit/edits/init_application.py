@@ -60,10 +60,10 @@ def apply(source: str, *, call: str, factory: str = "", instance: str = "") -> s
     if any(code_of(node) == statement for node in tree.body):
         return source
     for position, node in enumerate(tree.body, 1):
-        if isinstance(node, cst.SimpleStatementLine) and isinstance(node.body[0], cst.Assign):
-            if instance in [dotted(target.target) for target in node.body[0].targets]:
-                added = cst.parse_statement(statement, config=tree.config_for_parsing)
-                return tree.with_changes(body=[*tree.body[:position], added, *tree.body[position:]]).code
+        first = node.body[0] if isinstance(node, cst.SimpleStatementLine) else None
+        if isinstance(first, cst.Assign) and instance in [dotted(item.target) for item in first.targets]:
+            added = cst.parse_statement(statement, config=tree.config_for_parsing)
+            return tree.with_changes(body=[*tree.body[:position], added, *tree.body[position:]]).code
     raise CannotEdit(
         f"{instance}: is not assigned in this file; call {call}({instance}) where the application is made."
     )

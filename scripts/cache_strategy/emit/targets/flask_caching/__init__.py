@@ -15,7 +15,9 @@ REQUIREMENT = "Flask-Caching>=2.0"
 def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
     """The module that the generated entries import, the requirement, and what this target cannot guarantee."""
     left_out = {item.entry for item in draft.withheld}
-    entries = [e for e in contract.entries if is_memoized(e) and e.id not in left_out]
+    # endpoints and views are ours whatever `emit` says
+    ours = (e for e in contract.entries if e.emit == "flask-caching" and e.kind == "function")
+    entries = [entry for entry in ours if entry.id not in left_out]
     if not entries:
         return
     ids = tuple(entry.id for entry in entries)
@@ -24,11 +26,6 @@ def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
     require(REQUIREMENT, "The entries of Flask-Caching.", ids, contract, draft)
     for entry in entries:
         draft.limits[entry.id] = limits_of(entry)
-
-
-def is_memoized(entry: Entry) -> bool:
-    """Whether Flask-Caching keeps it; endpoints and views are ours whatever `emit` says."""
-    return entry.emit == "flask-caching" and entry.kind == "function"
 
 
 def limits_of(entry: Entry) -> tuple[str, ...]:
