@@ -24,7 +24,7 @@ def emit(contract: Contract, evidence: Evidence, repo: Path) -> ChangeSet:
     """
     framework = contract.application.framework
     if framework not in WIRED:
-        reason = f"this is a {framework} application; emit wires {', '.join(WIRED)} so far. The contract says what to keep, and what drops it."
+        reason = f"this is a {framework} application; emit wires {', '.join(WIRED)} so far."
         return ChangeSet(
             changes=(), withheld=tuple(Withheld(entry=e.id, reason=reason) for e in contract.entries)
         )

@@ -33,11 +33,7 @@ class Surroundings:
         self.token = _token_of_the_session(evidence)
 
     def is_personal(self, candidate: Candidate) -> bool:
-        """
-        True where something on the way to an endpoint looks at who asks: a guard, or a hook that runs before it.
-
-        Its answer may be the same for all who get through, but a shared cache in front would let everybody through.
-        """
+        """Whether a guard or a hook before an endpoint looks at who asks: a shared cache in front would let all through."""
         return any(
             endpoint.guards or PERSONAL & set(endpoint.context)
             for endpoint in self.endpoints.get(f"{candidate.path}:{candidate.qualname}", ())

@@ -14,9 +14,8 @@ def before_and_after(entry: Entry, off: Trace, on: Trace) -> tuple[Figures | Non
     """
     Figures of the requests in which the entry was used, in the run without caches and in the one with them.
 
-    `latency_ms_p50` and `database_ms_p50` are medians over all those requests, first ones included, with the quartiles
-    `…_p25` and `…_p75` as their spread; `statements_per_request` is a mean. `after` has `hits` too, of `n` reads. None where no
-    request used the entry.
+    Medians over all those requests, first ones included, with the quartiles as their spread; `statements_per_request`
+    is a mean. `after` has `hits` too, of `n` reads. None where no request used the entry.
     """
     events = [event for event in on.cache_events if event.entry == entry.id]
     groups = sorted({event.group for event in events if event.group})

@@ -65,7 +65,7 @@ def verify(
         fail_fast: no further run after one that failed.
 
     Raises:
-        CacheStrategyError: no Redis, an id in `only` that the contract does not have, a command that cannot be started.
+        CacheStrategyError: no Redis, an unknown id in `only`, a command that cannot be started.
         KeyboardInterrupt: a run was interrupted, so that it says nothing.
     """
     entries = _chosen(contract, only)

@@ -24,12 +24,7 @@ ATTEMPTS = 5
 
 @contextmanager
 def private_redis() -> Iterator[str]:
-    """
-    `redis://127.0.0.1:PORT/0`: empty, without persistence, on a free port, gone afterwards.
-
-    Raises:
-        CacheStrategyError: this machine has no Redis, or it does not start.
-    """
+    """`redis://127.0.0.1:PORT/0`: empty, without persistence, on a free port, gone afterwards."""
     binary = redis_binary()
     with tempfile.TemporaryDirectory(prefix="cache-strategy-redis-") as folder:
         process, port = _start(binary, Path(folder))

@@ -134,8 +134,6 @@ def emitted(contract: Contract, repo: Path) -> str:
 
 
 class Response:
-    """What a client got."""
-
     def __init__(self, status: int, headers: Message, body: str) -> None:
         self.status = status
         self.headers = headers

@@ -57,12 +57,7 @@ def python(value: Any) -> str:
 
 
 def render(folder: str, template: str, **values: Any) -> str:
-    """
-    A template that lies beside a target's code. An undefined name is an error.
-
-    Autoescape is off: what is rendered is Python, YAML and shell, and every value goes through `python` or a filter
-    of its language.
-    """
+    """A template that lies beside a target's code. An undefined name is an error; values go through `python`."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(folder).parent),
         undefined=jinja2.StrictUndefined,
