@@ -225,7 +225,7 @@ def test_a_fingerprinted_file_never_hands_out_a_cookie_nor_what_is_for_a_session
         {"redis": Redis(namespace="1 Shop's")},
         {"static": StaticAssets(prefix='assets/v"1.0"/')},
     ],
-    ids=["no static files", "an odd namespace", "an odd prefix"],
+    ids=["no files", "odd namespace", "odd prefix"],
 )
 def test_nginx_takes_the_file_of_any_contract(tmp_path, options):
     command = nginx_with(contract_with("nginx", **options), tmp_path, 8000, free_port())
