@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS103", severity="error", concerns=Edit.takes_away)
 
+_ROUTE = re.compile(r"route\(|\.(?:get|post)\(|view")
 # Roots that every method uses; only the attribute itself tells whether it is still needed.
 _WIDE = frozenset("self cls request instance settings app current_app g".split())
 
@@ -78,9 +79,8 @@ def _decorator(earlier: "Function", node: "Function", change: "Change") -> "Iter
         return
     kept = [ast.dump(expression) for expression in now.key_expressions]
     lost = [expression for expression in was.key_expressions if ast.dump(expression) not in kept]
-    is_view = len(node.decorator_list) > 1 and all(
-        isinstance(expression, ast.Constant) for expression in lost
-    )
+    routed = any(_ROUTE.search(ast.unparse(decorator)) for decorator in node.decorator_list)
+    is_view = routed and all(isinstance(expression, ast.Constant) for expression in lost)
     if lost and not is_view and len(now.key_expressions) < len(was.key_expressions):
         yield rule.finding(
             now.decorator.node,

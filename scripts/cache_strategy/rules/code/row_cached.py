@@ -107,7 +107,7 @@ def visit_change(change: "Change") -> "Iterator[Finding]":
         old = {ast.dump(inner) for value in _stored(earlier, change.before) for inner in _converted(value)}
         plain = {ast.dump(value) for value in _stored(earlier, change.before)}
         for value in _stored(node, change.after) if old else ():
-            if ast.dump(value) in old - plain and not isinstance(value, (ast.Constant, ast.Name)):
+            if ast.dump(value) in old - plain and not isinstance(value, ast.Constant):
                 yield rule.finding(
                     value,
                     f"{node.name}() no longer converts what it keeps in the cache to plain data.",
@@ -119,7 +119,7 @@ def visit_change(change: "Change") -> "Iterator[Finding]":
 def _stored(function: "Function", module: "IndexedModule") -> "list[ast.expr]":
     names = names_of(function, module)
     stored = [value_argument(call) for call in cache_calls(function, module, STORES)]
-    return [_last(value, names) for value in stored if value is not None]
+    return [one for value in stored if value is not None for one in (value, _last(value, names))]
 
 
 def _last(value: "ast.expr", names: Names) -> "ast.expr":
