@@ -409,7 +409,7 @@ class Analysis:
         if len(known) >= most:
             kept = {}
         kept = {name: values for name, values in kept.items() if values}
-        key = (function.index, receiver, tuple(sorted(kept.items(), key=lambda item: item[0])))
+        key = (function.index, receiver, frozenset(kept.items()))
         index = self._keys.get(key)
         if index is None:
             index = len(self.contexts)

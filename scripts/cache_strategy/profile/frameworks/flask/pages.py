@@ -27,6 +27,7 @@ _JSON = frozenset(
 _RENDERING = frozenset(
     """flask.render_template flask.stream_template flask_mako.render_template flask.render_template_string""".split()
 )
+_PROCESSORS = "flask context processors"
 _FUNCTIONS = frozenset(
     """template_global app_template_global template_filter app_template_filter template_test
     app_template_test""".split()
@@ -91,7 +92,7 @@ def decorated(frame: Frame, function: int, last: str, arguments: Arguments | Non
         return False
     named = text_in(arguments.get(0, "name")) if arguments is not None else None
     name = named or frame.analysis.functions[function].name
-    owner = "flask template functions" if last in _FUNCTIONS else "flask context processors"
+    owner = "flask template functions" if last in _FUNCTIONS else _PROCESSORS
     prefix = "|" if "filter" in last else ""
     frame.analysis.store(owner, prefix + name, one(FunctionRef(function)))
     return True
@@ -135,11 +136,12 @@ def _template_globals(frame: Frame, node: Node) -> dict[str, Values]:
         found.update({name: one(External(f"flask_babel.{name}")) for name in ("_", "gettext", "ngettext")})
     if frame.analysis.stored("flask", "user loader of flask_login"):
         found["current_user"] = one(External("flask_login.current_user"))
-    for (owner, name), values in sorted(frame.analysis.stores.items(), key=repr):
-        if owner == "flask template functions":
-            found[name] = values
-        elif owner == "flask context processors":
-            for processor in values:
+    stores = frame.analysis.stores
+    for owner, name in sorted((o, n) for o, n in stores if o in ("flask template functions", _PROCESSORS)):
+        if owner != _PROCESSORS:
+            found[name] = stores[owner, name]
+        else:
+            for processor in sorted(stores[owner, name], key=repr):
                 if isinstance(processor, FunctionRef):
                     context = frame.analysis.generic(frame.analysis.functions[processor.index])
                     frame.edge(context, node)
