@@ -11,20 +11,7 @@ are looked for in the raw bytes (and in the Python file that would change) befor
 import os
 import sys
 
-GATE = (
-    b"cach",
-    b"redis",
-    b"memoize",
-    b"flush",
-    b"valkey",
-    b"keydb",
-    b"invalidat",
-    b"purge",
-    b"vary",
-    b"etag",
-    b"max-age",
-    b"no-store",
-)
+GATE = b"cach redis memoize flush valkey keydb invalidat purge vary etag max-age no-store".split()
 JUDGED = (b".py", b".pyi", b".ipynb")
 # Words of the files that configure a proxy, Redis or a database; prose that holds them is told apart later.
 CONFIGURES = (
