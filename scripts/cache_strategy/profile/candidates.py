@@ -56,6 +56,8 @@ _PARSERS = ("markdown.", "mistune.", "yaml.", "feedparser.", "lxml.", "commonmar
 _WORTH_A_LOOK = 0.12
 """The share of all functions that are listed for their looks alone, whatever speaks against them."""
 _NOTHING_FOUND = "nothing was found that it reads: what would make it stale is not known"
+_LESS = 1.0
+"""What counts against a candidate that must not be cached as it is (assumed)."""
 _FEW_WRITERS = 5
 MOST_WRITERS = 100
 """Writers that a candidate lists; those of a table that all code writes would be listed with every candidate."""
@@ -214,7 +216,7 @@ class Judge:
         self, function: FunctionInfo, kind: CandidateKind, total: Total, key: tuple[KeyPart, ...], layers: tuple[Layer, ...],
         *, reads: tuple[str, ...] | None = None, per_user: bool = False, returns: Returned = "plain",
         endpoint: Endpoint | None = None, text: str = "", before: tuple[str, ...] = (), after: tuple[str, ...] = (),
-        against: str = "",
+        against: str = "", less: float = 0.0,
     ) -> None:  # fmt: skip
         reads = total.tables() if reads is None else reads
         writers = self.writers_of(reads)
@@ -238,7 +240,7 @@ class Judge:
                 reads=reads,
                 writers=writers[:most],
                 more_writers=len(writers[most:]),
-                score=score,
+                score=round(score - less, 2),
                 because=(*before, *reasons, *after, *([against] if against else ())),
                 endpoints=standing.endpoints if endpoint is None else (endpoint.id,),
                 rows=() if text else rows_of(total.reads, key),
@@ -270,7 +272,7 @@ class Judge:
         key = tuple(KeyPart(name=name.lstrip("*"), source="argument") for name in names)
         self.add(
             function, "function" if endpoint is None else "endpoint", total, key, ("redis",), per_user=per_user,
-            returns="unknown", endpoint=endpoint, against=reason,
+            returns="unknown", endpoint=endpoint, against=reason, less=_LESS if must_not else 0.0,
         )  # fmt: skip
 
     def function(self, function: FunctionInfo) -> None:
