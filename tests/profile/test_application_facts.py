@@ -28,10 +28,6 @@ def test_the_commit_is_read_from_git(tmp_path):
     assert profile(tmp_path).commit == git("rev-parse", "HEAD").strip()
 
 
-def test_a_folder_without_git_has_no_commit(profiled):
-    assert profiled({"a.py": "x = 1\n"}).commit == ""
-
-
 def test_tables_are_as_the_code_declares_them(profiled):
     reads = (Path(__file__).parent / "cases" / "reads.txt").read_text(encoding="utf-8")
     evidence = profiled({"models.py": reads.partition("=== models.py\n")[2].partition("===")[0]})
