@@ -58,9 +58,9 @@ def check_text(text: str, path: str) -> "list[Finding]":
     from cache_strategy.rules._suppress import suppress_text
     from cache_strategy.syntax.module import parse
 
-    module = IndexedModule(parse(text, path))
+    module = parse(text, path)
     rules = _rules_for("code", Edit(None, text))
-    return in_order(suppress_text(_visit(rules, module), text, path)) if rules else []
+    return in_order(suppress_text(_visit(rules, IndexedModule(module)), text, path)) if rules else []
 
 
 def check_change(before: "str | None", after: str, path: str) -> "list[Finding]":
@@ -190,6 +190,9 @@ def _visit(
     """The findings of the rules that look at one file, in one walk; with `only` outside of all other functions."""
     if is_test(module):
         return []
+    from cache_strategy.rules._caches import mentions_cache
+    from cache_strategy.syntax.module import FUNCTIONS
+
     found: "list[Finding]" = []
     for wide in (True, False):
         by_type: "dict[type, list[VisitNode]]" = {}
@@ -202,7 +205,10 @@ def _visit(
             changed = set(only.values())
             nodes = module.outside((f for f in module.functions if f not in changed), changed)
         for node in nodes:
-            for visitor in by_type.get(type(node), ()):
+            visitors = by_type.get(type(node), ())
+            if visitors and not wide and isinstance(node, FUNCTIONS) and not mentions_cache(node, module):
+                continue
+            for visitor in visitors:
                 found.extend(finding._replace(path=module.path) for finding in visitor(node, module))
     return found
 

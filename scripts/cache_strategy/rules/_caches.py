@@ -18,7 +18,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cache_strategy.rules._index import IndexedModule
+    from cache_strategy.rules._index import Function, IndexedModule
 
 # What the key of a cached function is made of.
 ARGUMENTS = "arguments"
@@ -114,6 +114,19 @@ def is_cache(node: "ast.AST", module: "IndexedModule") -> bool:
         return True
     name = qualified_name(node, module)
     return bool(_CACHE_TYPE.match(name)) or bool(_ENTRY.search(name)) or name.startswith("django.core.cache.")
+
+
+def mentions_cache(function: "Function", module: "IndexedModule") -> bool:
+    """Whether a function's lines hold a word of caching, or a name of the file that stands for a cache."""
+    pattern = module.known.get(("mentions", module.tree))
+    if pattern is None:
+        names = [name for name, value in module.bindings.items() if is_cache(value, module)]
+        names += [name for name, target in module.imports.items() if _CACHE_WORD.search(target)]
+        pattern = re.compile(
+            "|".join([r"(?i:cach|redis|memo|etag|last_modified|condition)", *map(re.escape, names)])
+        )
+        module.known["mentions", module.tree] = pattern
+    return bool(pattern.search(module.source(function)))
 
 
 def caching_decorator(node: "ast.AST", module: "IndexedModule") -> "CachedFunction | None":
