@@ -87,11 +87,6 @@ class Injector:
         wanted = [p[:3] for p in function.parameters[0 if receiver is None else 1 :] if p[3] in (0, 2)]
         if asked is not None:
             bound["request.method"] = one(Constant(asked[0]))
-            # what the class of a class-based view says for all its handlers
-            for index in self.analysis.mro(receiver.index)[0] if isinstance(receiver, Instance) else ():
-                for name, (value, annotation, _) in self.analysis.classes[index].attributes.items():
-                    if last_name(value or ("none",)) in ("Depends", "Security"):
-                        wanted.append((f"self.{name}", annotation, value))
         for name, annotation, default in wanted:
             marker = marker_of(frame, annotation, default)
             if marker is None or marker.path not in DEPENDS:
@@ -101,6 +96,13 @@ class Injector:
             bound[name] = abstraction.abstract(_narrowed(frame, found.values, annotation))
             text = source_of(default or annotation or ("none",))
             edges |= self._run(frame, found, given, text, function.line, asked is not None)
+        # what the class of a class-based view says for all its handlers
+        for index in self.analysis.mro(receiver.index)[0] if asked and isinstance(receiver, Instance) else ():
+            for name in self.analysis.classes[index].attributes:
+                for value in self.analysis.class_attribute(index, name):
+                    if isinstance(value, Made) and value.path in DEPENDS:
+                        found = self.depend(frame, value, None, path)
+                        edges |= self._run(frame, found, given, f"self.{name}", function.line, True)
         for marker in asked[1] if asked is not None else ():
             found = self.depend(frame, marker, None, path)
             self._run(frame, found, given, "", function.line, True)
