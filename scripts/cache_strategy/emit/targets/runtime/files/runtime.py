@@ -148,9 +148,11 @@ class Entry(Watched):
 
         @functools.wraps(function)
         def cached(*args: Any, **kwargs: Any) -> Any:
-            shape, slot = (args, tuple(map(type, args))), None  # 1 and True are equal
-            with contextlib.suppress(TypeError):  # a list, or another thing without a hash
+            shape = args, tuple(map(type, args))  # 1 and True are equal
+            try:
                 slot = None if kwargs else slots.get(shape)
+            except TypeError:  # a list, or another thing without a hash
+                slot = None
             if slot is not None:
                 record = self._at_hand(slot)
                 if record is not None:
