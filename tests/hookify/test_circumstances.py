@@ -79,7 +79,7 @@ def test_what_the_user_says_after_a_silent_rejection_words_the_rule(talk):
     ("reason", "lasts"),
     [
         ("don't push yet, let me look first", "turn"),
-        ("hang on a sec, I get you the log", "turn"),
+        ("hang on a sec", "turn"),
         ("is the remote the fork?", "turn"),
         ("don't worry about it for now", "turn"),
         ("wait, don't push to main", "always"),
@@ -96,7 +96,7 @@ def test_a_reason_that_asks_or_holds_for_the_moment_makes_no_rule(talk, reason, 
 
 @pytest.mark.parametrize(("reason", "rules"), [("Acme Inc.", 0), ("", 0), ("leave this file alone", 1)])
 def test_one_rejected_change_makes_no_rule_for_its_file(talk, reason, rules):
-    talk.say("add a licence")
+    talk.say("go")
     talk.reject("Write", {"file_path": "/home/dev/shop/LICENSE", "content": "MIT"}, reason)
 
     assert len(hookify.scan([talk.path]).incidents) == 1

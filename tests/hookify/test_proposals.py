@@ -191,8 +191,10 @@ def test_an_instruction_becomes_a_rule_by_the_calls_that_it_speaks_of(talk):
     assert re.search(apply.pattern, "terraform apply") and not re.search(apply.pattern, "terraform plan")
     assert (apply.action, apply.backtest.fired, apply.examples[0].expect) == ("block", 1, "match")
     assert "never run terraform apply yourself" in apply.message
-    assert (force.name, force.action, force.backtest.fired) == ("git-force-push", "ask", 0)
-    assert "hunter2" not in str(force)
+    assert (force.name, force.action) == ("git-force-push", "ask") and "hunter2" not in str(force)
+    talk.run("pip3 install x")
+    (uv,) = hookify.propose([talk.path], instruction="use uv, not pip, terraform apply").proposals
+    assert (uv.name, uv.backtest.fired) == ("uv-instead-of-pip", 1)
     (caching,) = hookify.propose([TRANSCRIPTS], instruction="never drop the invalidation").proposals
     assert (caching.check, caching.action, caching.backtest.fired) == ("removed-invalidation", "block", 1)
 

@@ -33,7 +33,6 @@ class Trial:
     passed: list[Example] = field(default_factory=list)
 
     def result(self) -> Backtest:
-        """The count, with some of the calls that would have been stopped wrongly."""
         return Backtest(
             tool_calls=self.tool_calls,
             fired=self.fired,
@@ -43,7 +42,7 @@ class Trial:
 
 
 def backtest(drafts: Sequence[Draft], transcripts: Transcripts) -> list[Trial]:
-    """Every draft on every call, in one pass over the history."""
+    """Every draft on every call, in one pass."""
     trials = [Trial(draft) for draft in drafts]
     judges = [(trial, _judge_of(trial.draft), set(trial.draft.calls)) for trial in trials]
     for session in transcripts.sessions():

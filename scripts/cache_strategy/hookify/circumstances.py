@@ -43,7 +43,7 @@ def weighed(objection: Objection, prompt: Prompt, *, long: bool, is_linked: bool
 
 
 def is_go_ahead(text: str) -> bool:
-    """Whether a prompt says no more than to go on: then the rejection before it was a pause, not an objection."""
+    """Whether a prompt says no more than to go on: the rejection before it was a pause."""
     return bool(_GO_ON.match(text[:200]))
 
 

@@ -129,9 +129,10 @@ def _preferred_draft(sighting: Sighting) -> Draft | None:
     match = _PREFERENCE.search(sighting.core)
     if match is None or not is_plain(match[2]):
         return None
-    pattern = at_command(escaped(match[2]))
+    pattern = at_command(escaped(match[2]) + r"[\d.]*")
     hits = _finds(pattern, sighting.recent[::-1])
-    draft = Draft("bash", f"{match[1]}-instead-of-{match[2]}", f"Use {masked(match[1])}.", pattern=pattern)
+    name = f"{match[1]}-instead-of-{match[2]}"
+    draft = Draft("bash", name, f"Use {masked(match[1])}.", pattern=pattern, named=True)
     return draft.caught(hits) if hits else None
 
 

@@ -47,13 +47,12 @@ class Draft:
         return (self.event, self.check, self.pattern, "" if self.endings else self.files)
 
     def take_in(self, other: "Draft") -> None:
-        """Makes one rule of two with the same key."""
         self.calls = tuple(dict.fromkeys((*self.calls, *other.calls)))
         self.examples = tuple(dict.fromkeys((*self.examples, *other.examples)))[:3]
         self.see_in(self.endings | other.endings)
 
     def see_in(self, endings: frozenset[str]) -> None:
-        """Narrows the rule to kinds of file; to none where one has no ending."""
+        """Narrows the rule to kinds of file."""
         self.endings = endings
         if endings:
             known = sorted(re.escape(ending) for ending in endings)

@@ -56,7 +56,7 @@ class _Cluster:
 
 
 def _slim(sighting: Sighting) -> Sighting:
-    """Without the calls around it: a history may be larger than the memory."""
+    """Without the calls around it, to save memory."""
     sighting.recent = ()
     sighting.calls = sighting.calls[:1]
     return sighting
@@ -132,7 +132,9 @@ def _clustered(transcripts: Transcripts, instruction: str) -> tuple[list[_Cluste
                 without_rule.append(_quote(sighting))
             else:
                 clusters.setdefault(draft.key, _Cluster(draft)).add(sighting, draft)
-    return list(clusters.values()), [] if instruction else without_rule
+    if not instruction:
+        return list(clusters.values()), without_rule
+    return [c for c in clusters.values() if c.draft.named] or list(clusters.values()), []
 
 
 def _holds(cluster: _Cluster, trial: Trial) -> bool:
@@ -152,7 +154,7 @@ def _holds(cluster: _Cluster, trial: Trial) -> bool:
 
 
 def _is_about_one_change(cluster: _Cluster) -> bool:
-    """Changes of a file rejected in one session only, and no word that says to leave it alone."""
+    """A file's changes, rejected in one session, and no word to leave it alone."""
     rejected = cluster.draft.pattern == ANY_CHANGE and cluster.kinds == {"rejected_call"}
     return rejected and cluster.sessions < 2 and not any(objections_in(s.said) for s in cluster.sightings)
 
