@@ -190,9 +190,9 @@ def _call_super(frame: Frame, name: str, arguments: Arguments) -> Values:
 
 def construct(frame: Frame, value: ClassRef, arguments: Arguments) -> Values:
     analysis = frame.analysis
-    query = analysis.ask("method", frame, value, "()", arguments)
+    query: Values | None = analysis.ask("method", frame, value, "()", arguments)
     if query is not None and any(isinstance(v, Query) for v in query):
-        return query  # type: ignore[no-any-return]
+        return query
     made: Instance | Made = Instance(value.index, value.index in analysis.mapped)
     for path in analysis.mro(value.index)[1] if value.index not in analysis.mapped else ():
         if external_calls.is_structural(frame, path + "()"):
