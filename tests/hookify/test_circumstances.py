@@ -28,6 +28,8 @@ LONG = "The next part is the import of orders from the old shop. " * 30
         ([("say", "tidy up"), RUN, ("say", LONG + OBJECTION)], {}, 0),
         ([("say", "tidy up"), RUN, ("say", WEAK)], {}, 0),
         ([("say", "tidy up"), RUN, STOPPED, ("say", WEAK)], {}, 1),
+        ([("say", "tidy up"), RUN, STOPPED, ("say", "use uv for it")], {}, 1),
+        ([("say", "tidy up"), RUN, ("say", "use uv for it")], {}, 0),
     ],
 )
 def test_the_same_words_object_or_specify_by_where_they_are_said(talk, steps, fields, objections):

@@ -18,7 +18,7 @@ _SHOWN = 5
 _NEAR_MISSES = 2
 
 _CACHING = re.compile(r"cach|redis|memoiz|invalidat|flush|valkey|memcache", re.I)
-"""Every safety check needs one of these words; the others are not asked."""
+"""Every safety check needs one of these words."""
 
 
 @dataclass(slots=True)
@@ -95,7 +95,7 @@ def _is_near(draft: Draft, call: ToolCall) -> bool:
 
 
 def _judge_of(draft: Draft) -> Callable[[ToolCall], bool]:
-    """The function that says whether a draft stops a call."""
+    """Says whether a draft stops a call."""
     if draft.check:
         return _check_judge(draft.check)
     pattern = re.compile(draft.pattern, re.I)

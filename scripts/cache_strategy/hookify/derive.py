@@ -41,7 +41,7 @@ CHECKS: dict[str, tuple[RuleEvent, str, str, str]] = {
 
 
 def draft_for(sighting: Sighting, session: Session) -> Draft | None:
-    """The narrowest rule for a sighting; None where none suggests itself."""
+    """The narrowest rule for a sighting; None where there is none."""
     draft = _draft(sighting, session)
     if draft is None or any(why_unsafe(pattern) for pattern in (draft.pattern, draft.files) if pattern):
         return None
@@ -137,7 +137,7 @@ def _preferred_draft(sighting: Sighting) -> Draft | None:
 
 
 def _command_draft(calls: Sequence[ToolCall], words: Sequence[str]) -> Draft | None:
-    """From the commands themselves; of several the pattern that catches most of the calls."""
+    """From the commands themselves: the pattern that catches most of them."""
     best: Draft | None = None
     for call in calls[:5]:
         run = run_spoken_of(call.command[:COMMAND_LIMIT], words)

@@ -80,7 +80,7 @@ class Draft:
 def example_of(
     call: ToolCall, *, with_change: bool = False, expect: Literal["match", "pass"] = "match"
 ) -> Example | None:
-    """A masked call as an example for a rule file; None where it is too long to keep or is no command and no edit."""
+    """A masked call as an example for a rule file; None where it cannot be kept."""
     if call.command:
         short = len(call.command) <= _EXAMPLE_LIMIT
         return Example(expect=expect, command=masked(call.command)) if short else None

@@ -42,7 +42,7 @@ invalidation: invalidate cache delete evict bust
 
 
 def stem(word: str) -> str:
-    """A word without its plural or verbal ending; crude, the same on both sides."""
+    """A word without its plural or verbal ending."""
     word = word.lower()
     for ending in ("ings", "ing", "ies", "ed", "es", "s"):
         if word.endswith(ending) and len(word) - len(ending) >= 3:

@@ -197,7 +197,7 @@ def _action(cluster: _Cluster, trial: Trial) -> tuple[RuleAction, str]:
 
 
 def _message(cluster: _Cluster) -> str:
-    """What the agent and the user read when the rule fires: what happened before, and what to do instead."""
+    """What is read when the rule fires: what happened before, what to do instead."""
     draft, sightings = cluster.draft, cluster.sightings
     said = next((quote_of(s) for s in sorted(sightings, key=lambda s: -s.strength) if s.said.strip()), "")
     often = f"{len(sightings)} times in {cluster.sessions} session{'s' * (cluster.sessions > 1)}"
@@ -220,7 +220,7 @@ def _quote(sighting: Sighting) -> Quote:
 
 
 def _name(wanted: str, taken: Sequence[str]) -> str:
-    """A rule's name: lower-case words with dashes, at most 48 characters, not yet taken."""
+    """A rule's name, not yet taken."""
     stem = (
         re.sub(r"[^a-z0-9]+", "-", masked(wanted).lower().replace("masked", "")).strip("-")[:48].strip("-")
         or "rule"
