@@ -11,7 +11,7 @@ committed, this thread's reads of what depends on it go past the cache.
 Not seen: writes by other programs, by triggers and stored functions that a SELECT calls, and through a DB-API
 connection that did not come from `Connection` or `Session`. Call `cache.invalidate("table")` after those.
 
-Works with SQLAlchemy 1.4 to 2.1.
+Works with SQLAlchemy 1.3 to 2.1.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class Watcher:
             self._state_of(session).connections.append(state)
 
     def _session_committed(self, session: Session) -> None:
-        if session.in_nested_transaction():
+        if _is_nested(session):
             return  # a savepoint was released
         state = self._state_of(session)
         tags, callbacks = state.tags, state.callbacks
@@ -235,7 +235,8 @@ class Watcher:
             self._close(state)
 
     def _connection_rolls_back(self, connection: Connection, *_: object) -> None:
-        self._roll_back(self._connection_state(connection))
+        if not connection.closed:  # before 1.4; its return to the pool follows
+            self._roll_back(self._connection_state(connection))
 
     def _roll_back(self, state: ConnectionState) -> None:
         # a commit that fails on the way may have happened
@@ -264,7 +265,7 @@ class Watcher:
         if connection.closed:
             self._bump(tags)
             return  # before 2.0: `engine.execute` has committed and closed it by now
-        if not connection.in_transaction() or _commits_at_once(connection):
+        if connection.closed or not connection.in_transaction() or _commits_at_once(connection):
             self._bump(tags)
         state = self._connection_state(connection)
         session = state.session()
@@ -386,9 +387,7 @@ class Watcher:
         return frozenset(found)
 
     def _children_by_name(self, names: set[str], everything: bool) -> set[str]:
-        for registry in list(mapperlib._mapper_registries):
-            tables: list[Any] = [mapper.local_table for mapper in registry.mappers]
-            self._metadata |= {table.metadata for table in tables}
+        self._metadata |= {mapper.local_table.metadata for mapper in _mappers()}
         parents = [t for m in self._metadata for t in m.tables.values() if self._watched(t) in names]
         if {self._watched(table) for table in parents} != names:
             return set(self.tables)  # foreign keys unknown
@@ -448,7 +447,10 @@ def _inserted_rows(
         return None  # ON CONFLICT, REPLACE: other rows may have changed
     place = [column.name for column in table.primary_key.columns]
     try:
-        rows = [row[place.index(key)] for row in result.inserted_primary_key_rows]
+        made = getattr(result, "inserted_primary_key_rows", None) or [
+            result.inserted_primary_key
+        ]  # 1.3: one row
+        rows = [row[place.index(key)] for row in made]
     except (SQLAlchemyError, TypeError, ValueError, IndexError, AttributeError):
         return None
     return rows if len(rows) == len(parameters) and None not in rows else None
@@ -461,7 +463,7 @@ def _addressed_rows(
     compiled = context.compiled
     # the statement with the names of the parameters is the one that was compiled, perhaps long ago
     source = statement if compiled.statement is None else compiled.statement
-    for clause in _conjuncts(source.whereclause):
+    for clause in _conjuncts(source.whereclause if hasattr(source, "whereclause") else source._whereclause):
         left, right = getattr(clause, "left", None), getattr(clause, "right", None)
         if getattr(clause, "operator", None) is not operators.eq or not isinstance(right, BindParameter):
             continue
@@ -478,3 +480,17 @@ def _conjuncts(clause: Any) -> Iterator[Any]:
             yield from _conjuncts(part)
     elif clause is not None:
         yield getattr(clause, "element", clause) if type(clause).__name__ == "Grouping" else clause
+
+
+def _is_nested(session: Any) -> bool:
+    if hasattr(session, "in_nested_transaction"):  # 1.4
+        return bool(session.in_nested_transaction())
+    return bool(session.transaction is not None and session.transaction.nested)
+
+
+def _mappers() -> list[Any]:
+    """The mappers of all mapped classes."""
+    registries = list(getattr(mapperlib, "_mapper_registries", ()))  # 1.4
+    return [mapper for registry in registries for mapper in registry.mappers] or list(
+        getattr(mapperlib, "_mapper_registry", ())
+    )
