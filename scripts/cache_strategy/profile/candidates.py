@@ -107,7 +107,7 @@ class Judge:
             self.live.setdefault(context.function.index, []).append(context)
         self.found = Found([], [])
         signals = Signals(analysis.program)
-        self.looks = {f.index: sum(WEIGHTS.get(s, 0) for s in signals.of(f)) for f in signals.functions}
+        self.looks = {f.index: math.fsum(WEIGHTS.get(s, 0) for s in signals.of(f)) for f in signals.functions}
         best = sorted(self.looks.values(), reverse=True)[: int(len(self.looks) * _WORTH_A_LOOK)]
         self.least = min(best, default=math.inf)
         self.caching = self._caching()
