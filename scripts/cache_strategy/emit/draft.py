@@ -18,11 +18,7 @@ class _Pending:
 
 
 class Draft:
-    """
-    Files as they are and as they shall be.
-
-    `edit` and `write` work on the text as earlier edits left it. `withhold` keeps an entry out, with the reason.
-    """
+    """Files as they are and as they shall be; `edit` and `write` work on the text as earlier edits left it."""
 
     def __init__(self, repo: Path) -> None:
         self.repo = repo

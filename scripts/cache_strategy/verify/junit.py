@@ -6,7 +6,7 @@ from cache_strategy.model.verdict import Verdict
 
 
 def junit(verdict: Verdict) -> str:
-    """One JUnit suite: a run that failed and a refuted entry are failures, an untested entry is skipped."""
+    """A run that failed and a refuted entry are failures, an untested entry is skipped."""
     suite = ElementTree.Element("testsuite", name="cache-strategy verify")
     for run in verdict.runs:
         case = _case(suite, "run", run.mode, run.seconds)

@@ -1,4 +1,4 @@
-"""Functions kept by Flask-Caching: the emitted file on a real Flask and Redis. An application with a database is flask_shop."""
+"""Functions kept by Flask-Caching: the emitted file on a real Flask and Redis."""
 
 import importlib
 import itertools

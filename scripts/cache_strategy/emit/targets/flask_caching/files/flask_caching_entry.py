@@ -11,8 +11,8 @@ Functions whose values lie in Flask-Caching's cache, under the guarantees of run
     flask_cache.delete_memoized(get_user_profile)               # all keys
     user_profile.invalidate(user_id=7)                          # the same without the function at hand
 
-Flask-Caching by itself pickles what it stores, loses an invalidation that meets a computation, and knows nothing of
-tables. Here it stores the records of runtime.py and reads nothing else; runtime.py decides whether one still holds.
+Flask-Caching by itself pickles, loses an invalidation that meets a computation, and knows nothing of tables. Here it
+stores the records of runtime.py and reads nothing else; runtime.py decides whether one still holds.
 Works with Flask-Caching 2.0 to 2.5, within and without a request.
 """
 
