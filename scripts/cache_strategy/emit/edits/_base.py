@@ -52,7 +52,7 @@ def parse(source: str, what: str) -> cst.Module:
 
 
 def code_of(node: cst.CSTNode) -> str:
-    """A node as it is written, without the white space around it."""
+    """A node as it is written."""
     return cst.Module(body=()).code_for_node(node).strip()
 
 

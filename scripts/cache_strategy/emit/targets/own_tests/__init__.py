@@ -15,7 +15,7 @@ SETTINGS = ("pytest.ini", "conftest.py", "pyproject.toml", "setup.cfg", "tox.ini
 
 
 def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
-    """One file beside the tests that are there; none where they are not pytest's."""
+    """One file beside the tests that are there, for pytest."""
     left_out = {item.entry for item in draft.withheld}
     codes = [entry_code(entry) for entry in contract.entries if entry.id not in left_out]
     if not codes:
