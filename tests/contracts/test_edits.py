@@ -1,6 +1,5 @@
 """Every edit of the folder: its example is its test, twice is once, the result parses, and a stranger's file stays whole."""
 
-
 import pytest
 
 from cache_strategy.emit.edits._base import EDITS, CannotEdit
