@@ -4,7 +4,9 @@ How much each signal of a function speaks for a cache there.
 Source: a logistic regression over 1,200 functions that the maintainers of 103 open-source web applications cache or
 cached later, and 124 whose commits were looked up one by one, against functions of the same repositories that they did
 not; the 200 signals that tell most. n: a word of its name, f: the first; i: a name in its body; s: its shape; c: a word of
-its class's name, b: a base of the class; d: a decorator; p: a part of its path.
+its class's name, b: a base of the class; d: a decorator; p: a part of its path. With the weights fitted without the
+repository at hand, 50 % of 119 such functions are within the first 5 % of all functions and 42 % within the first 50
+candidates; with all repositories 56 % and 43 %.
 """
 
 _WEIGHTS = """
