@@ -59,6 +59,24 @@ def test_sixty_four_tasks_compute_once_and_each_gets_its_own(tasks):
     assert calls == [7]
 
 
+def test_a_task_that_stores_after_the_invalidation_does_not_make_it_fresh(tasks):
+    entry, row = tasks.entry("user", ttl_seconds=60, depends_on=("users",)), "old"
+
+    async def slow_read():
+        nonlocal row
+        seen, row = row, "new"
+        await tasks.invalidate("users")
+        return seen
+
+    async def read():
+        return row
+
+    async def both():
+        return [await entry.get_or_compute({}, compute) for compute in (slow_read, read)]
+
+    assert asyncio.run(both()) == ["old", "new"]
+
+
 def test_plain_functions_are_not_for_tasks_nor_coroutines_for_threads(tasks, cache):
     with pytest.raises(TypeError, match="plain; this cache is for async"):
         tasks.entry("e", ttl_seconds=60)(len)

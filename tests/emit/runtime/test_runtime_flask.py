@@ -6,6 +6,7 @@ import json
 import flask
 import pytest
 from flask.sessions import SessionInterface, SessionMixin
+from flask.views import MethodView
 
 from cache_strategy.emit.targets.runtime.files.flask_http import (
     cached_endpoint,
@@ -78,6 +79,9 @@ def ran():
 @pytest.mark.parametrize(
     "answer",
     [
+        lambda: {"price": "1.50"},
+        lambda: flask.jsonify([1, 2]),
+        lambda: ("with status", 200),
         lambda: "plain text, ünïcödé",
         lambda: b"\x00\xff bytes",
         lambda: ("with headers", {"X-Colour": "red", "Content-Language": "de"}),
@@ -135,6 +139,24 @@ def test_what_stands_above_the_cache_runs_every_time_and_what_stands_below_once(
         assert client.get("/page").status_code == 401
 
 
+def test_a_class_based_view_is_cached_by_its_method(app, client, entry, ran):
+    class Page(MethodView):
+        get = cached_endpoint(entry)(lambda self, number: f"{number} {ran()}")
+
+        def post(self, number):
+            return "posted"
+
+    app.add_url_rule("/pages/<int:number>", view_func=Page.as_view("page"))
+    assert [client.get("/pages/7").text for _ in range(2)] == ["7 1", "7 1"]
+    assert client.post("/pages/7").text == "posted"
+
+
+def test_with_caches_off_the_view_runs_as_it_always_did(make_cache, client, serve, ran):
+    off = make_cache(url=None).entry("page", ttl_seconds=60)
+    serve(ran, key=lambda: {"never": object()}, headers=PUBLIC, entry=off)
+    assert [client.get("/page").text for _ in range(2)] == ["1", "2"]
+
+
 def test_other_methods_than_get_run_the_view(client, serve, ran):
     serve(ran, headers=PUBLIC, methods=["GET", "POST"])
     assert [client.get("/page").text, client.post("/page").text, client.post("/page").text] == ["1", "2", "3"]
@@ -156,6 +178,11 @@ def set_cookie():
     response = flask.make_response("answer")
     response.set_cookie("seen", "1")
     return response
+
+
+def flash():
+    flask.flash("saved")
+    return "answer"
 
 
 def later():
@@ -184,9 +211,10 @@ def send_file():
 @pytest.mark.parametrize(
     "answer",
     [
-        *(set_session, set_cookie, later, stream, on_close, send_file),
+        *(set_session, set_cookie, flash, later, stream, on_close, send_file),
         *(lambda: ("answer", {"Cache-Control": "no-store"}), lambda: ("answer", {"Vary": "*"})),
-        *(lambda: ("created", 201), lambda: flask.redirect("/"), lambda: flask.abort(404)),
+        *(lambda: ("missing", 404), lambda: ("created", 201), lambda: ("", 204)),
+        *(lambda: flask.redirect("/"), lambda: flask.abort(404)),
         lambda: flask.session.get("user_id", "nobody"),
     ],
     ids=lambda function: function.__name__,
@@ -276,7 +304,7 @@ def test_the_headers_say_how_long_and_for_whom_unless_the_view_does(client, page
 
 def test_who_has_the_answer_gets_304_until_it_changes(client, page, cache):
     etag = client.get("/page").headers["ETag"]
-    for condition in (f'"other", {etag}', f"W/{etag}", "*"):
+    for condition in (etag, f'"other", {etag}', f"W/{etag}", "*"):
         answer = client.get("/page", headers={"If-None-Match": condition})
         assert (answer.status_code, answer.data) == (304, b"")
         assert answer.headers["ETag"] == etag
@@ -295,7 +323,9 @@ def test_who_has_the_answer_gets_304_until_it_changes(client, page, cache):
     ("said", "becomes"),
     [
         ("public, max-age=60, s-maxage=600", "private, max-age=60"),
+        ("public, max-age=60", "private, max-age=60"),
         ("max-age=60", "private, max-age=60"),
+        ("private, no-cache", "private, no-cache"),
         ("no-store", "no-store"),
         ("", "private"),
     ],
@@ -306,11 +336,23 @@ def test_what_depends_on_a_user_is_never_public(app, client, said, becomes, answ
     assert client.get("/page").headers["Cache-Control"] == becomes
 
 
+def test_errors_and_streams_get_no_headers_that_keep_them(app, client):
+    keep = http_headers("public, max-age=60", vary=("Accept",))
+    app.add_url_rule("/missing", "missing", keep(lambda: ("missing", 404)))
+    app.add_url_rule("/stream", "stream", keep(lambda: stream()))
+    missing, streamed = client.get("/missing").headers, client.get("/stream")
+    assert (missing.get("Cache-Control"), missing["Vary"]) == (None, "Accept")
+    assert ("ETag" in streamed.headers, streamed.text) == (False, "answer")
+
+
 # What the caches do.
 
 
 def test_the_metrics_are_json_or_prometheus_text(app, client, page, cache):
     app.register_blueprint(metrics_blueprint(cache))
+    elsewhere = metrics_blueprint(cache, route="/internal/caches")
+    app.register_blueprint(elsewhere, name="elsewhere", url_prefix="/v1")
+    assert client.get("/v1/internal/caches").status_code == 200
     client.get("/page"), client.get("/page")
     answer = client.get("/metrics/cache")
     assert (answer.json["mode"], answer.json["redis_up"]) == ("on", 1)

@@ -48,6 +48,20 @@ def test_what_a_process_stores_or_invalidates_the_others_see_at_once(cache, redi
     assert two.ask(do="read") == "new"
 
 
+@pytest.mark.parametrize("lost", ["shop:v:users", "shop:v:*"])
+def test_a_version_that_redis_has_evicted_brings_no_old_value_back(make_cache, redis, lost):
+    one, two = (
+        cache.entry("user", ttl_seconds=60, layers=("redis",), depends_on=("users",), wait_seconds=0.01)
+        for cache in (make_cache(), make_cache())
+    )
+    one.get_or_compute({}, lambda: "old")
+    one.cache.invalidate("users")
+    assert redis.delete(*redis.keys(lost))
+    # while the first one computes, the second one meets the old value under versions made anew
+    assert one.get_or_compute({}, lambda: two.get_or_compute({}, lambda: "new")) == "new"
+    assert two.get_or_compute({}, lambda: "not asked") == "new"
+
+
 @pytest.fixture
 def timed(make_cache, clock):
     """`timed(**options)`: an entry that depends on users, by the test's clock, alone with its window."""
