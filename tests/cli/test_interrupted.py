@@ -6,10 +6,13 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from command_line import command, contents, environment
+
+from record.tiny_shop import write_application
 
 ATTEMPTS = 20
 """An apply takes some milliseconds; an attempt that is stopped too early or too late is made again."""
@@ -99,6 +102,24 @@ def test_ctrl_c_while_many_files_are_read_leaves_one_line_and_nothing_behind(fla
     output, error = process.communicate(timeout=60)
     assert (process.returncode, output, error) == (1, "", "Interrupted; every file is whole.\n")
     assert contents(flask_shop) == before
+
+
+def test_ctrl_c_ends_a_recording_with_what_it_has(tmp_path):
+    script = (
+        "from shop import *; import signal; app = create_app(); app.test_client().get('/hello/x'); "
+        "print('ready', flush=True); signal.pause()"
+    )
+    folder = write_application(tmp_path, script)
+    process = start(
+        *("record", "--repo", folder, "--json", "--", sys.executable, "script.py"), start_new_session=True
+    )
+    assert next(line for line in process.stderr if line == "ready\n")
+    process.send_signal(signal.SIGINT)
+    output, error = process.communicate(timeout=60)
+    assert process.returncode == 0, error
+    told = json.loads(output)
+    assert (told["interrupted"], told["requests"], told["bad_lines"]) == (True, 1, 0)
+    assert list(Path(told["trace"]).glob("*.jsonl"))
 
 
 def children_of(pid: int) -> list[str]:

@@ -17,6 +17,7 @@ from cache_strategy.record import read_trace, run_recorded
 from record.tiny_shop import write_application
 
 BEGIN = "from shop import *\napp = create_app()\nfill(app)\nclient = app.test_client()\nimport os\n"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "scripts")}
 LIFE = (
     BEGIN
     + """
@@ -82,8 +83,8 @@ def driver(folder: Path, then: str, *command: str) -> list[str]:
     return [
         sys.executable,
         "-c",
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parents[2] / 'scripts')!r}); from pathlib import Path; "
-        "from cache_strategy.record import run_recorded; run = run_recorded([sys.executable, *"
+        "import sys; from pathlib import Path; from cache_strategy.record import run_recorded; "
+        "run = run_recorded([sys.executable, *"
         f"{command!r}], Path({str(folder)!r}), Path({str(folder / 'trace')!r})); {then}",
     ]
 
@@ -167,12 +168,24 @@ def test_answers_are_the_same_with_the_probe_and_without_and_keys_may_be_plain(t
     assert read_trace(folder / "trace").accesses[1].key == "name=x&?a=b"
 
 
+def test_a_test_suite_with_pytest_is_recorded(tmp_path):
+    script = BEGIN + "def test_it():\n    assert client.get('/hello/x').data\n"
+    folder = write_application(tmp_path, script, "test_shop.py")
+    done = run_recorded([sys.executable, "-m", "pytest", "-q"], folder, folder / "trace", quiet=True)
+    assert (done.exit_code, "1 passed" in done.output_tail) == (0, True), done.output_tail
+    assert [access.group for access in read_trace(folder / "trace").accesses] == ["GET /hello/{name}"]
+
+
 def test_a_development_server_is_recorded_until_it_is_interrupted(tmp_path):
     write_application(tmp_path, "")
-    server = ("-m", "flask", "--app", "shop:create_app()", "run", "--port", "0")
-    command = driver(tmp_path, "sys.exit(0 if run.interrupted else 9)", *server)
+    command = driver(tmp_path, "sys.exit(0 if run.interrupted else 9)", "-m", "flask", "run")
     process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, start_new_session=True
+        command,
+        env={**ENVIRONMENT, "FLASK_APP": "shop:create_app()", "FLASK_RUN_PORT": "0"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
     )
     assert process.stderr is not None
     try:
@@ -196,7 +209,7 @@ def test_ctrl_c_at_a_terminal_reaches_the_command_once(tmp_path):
     )
     child, terminal = pty.fork()
     if not child:
-        os.execv(sys.executable, driver(tmp_path, "print(run)", "-c", command))
+        os.execve(sys.executable, driver(tmp_path, "print(run)", "-c", command), ENVIRONMENT)
     said = b""
     with os.fdopen(terminal, "r+b", buffering=0) as stream, suppress(OSError):
         while part := stream.read(1024):
@@ -256,6 +269,6 @@ def test_a_journal_that_cannot_be_written_does_not_stop_the_application(tmp_path
         + "if not os.fork():\n    print(client.get('/hello/x').status_code)\n    os._exit(0)\nos.wait()\n"
     )
     command = driver(write_application(tmp_path, script), "sys.exit(run.exit_code)", "-u", "script.py")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip()) == (0, "200"), done.stderr
     assert done.stderr.count("not recorded any further") == 1

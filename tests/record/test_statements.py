@@ -11,6 +11,8 @@ from cache_strategy.record.probe.statements import shortened, tables_written
     ("statement", "tables"),
     [
         ("INSERT INTO products (id) VALUES (?)", ("products",)),
+        ("insert or replace into products values (1)", ("products",)),
+        ("REPLACE INTO products VALUES (1)", ("products",)),
         ("INSERT IGNORE INTO `order lines` VALUES (1)", ("order lines",)),
         ('UPDATE "Shop"."Products" SET name = %s', ("Products",)),
         ("UPDATE products AS p SET name = 'x'", ("products",)),
@@ -23,6 +25,7 @@ from cache_strategy.record.probe.statements import shortened, tables_written
             ("cart", "orders"),
         ),
         ("INSERT INTO a VALUES (1) ON CONFLICT (id) DO UPDATE SET n = 2", ("a",)),
+        ("INSERT INTO a VALUES (1) ON DUPLICATE KEY UPDATE n = 2", ("a",)),
         ("INSERT INTO log SELECT * FROM products", ("log",)),
         ("-- the stock\nUPDATE stock SET n = 1", ("stock",)),
         ("/* UPDATE products SET */ DELETE FROM stock", ("stock",)),
@@ -35,6 +38,7 @@ from cache_strategy.record.probe.statements import shortened, tables_written
         ("CREATE INDEX i ON products (name)", ()),
         ("COPY products TO STDOUT", ()),
         ("SAVEPOINT update_a", ()),
+        ("", ()),
     ],
 )
 def test_tables_are_found_in_the_text(statement, tables):
