@@ -4,7 +4,8 @@ CS102 removed-invalidation
 What it does
     Flags an edit that takes away an invalidation (cache.delete, delete_many, delete_memoized, invalidate...,
     clear, cache_clear, an @invalidates decorator) from a function that still writes the data, from a helper that
-    clears, or with a whole signal receiver.
+    clears, or with a whole signal receiver; and one that takes a table out of `watch(cache, {...})` while an entry
+    still depends on it.
 
 Why is this bad
     After the next write everybody reads the old value until it expires, and nothing in the code shows why. A
@@ -103,7 +104,7 @@ def _concerns(edit: "Edit") -> bool:
     """Whether a definition that the edit touches held anything that can take a value out of a cache."""
     if edit.before is None or not edit.removed.strip():
         return False
-    return bool(_TAKES_AWAY.search(edit.removed_around))
+    return "watch(" in edit.before or bool(_TAKES_AWAY.search(edit.removed_around))
 
 
 rule = Rule(
@@ -337,3 +338,45 @@ def _mentions_cache(module: "IndexedModule") -> bool:
     return any(
         isinstance(node, (ast.Name, ast.Attribute)) and is_cache(node, module) for node in module.nodes
     )
+
+
+@rule.change
+def visit_watched_tables(change: "Change") -> "Iterator[Finding]":
+    (_, had), (call, has) = _watched(change.before), _watched(change.after)
+    if had is None or has is None:
+        return
+    lost = had - has
+    for node in change.after.calls_below(change.after.tree) if lost else ():
+        for table in sorted(lost & _dependencies(node)):
+            lost -= {table}
+            yield rule.finding(
+                call or node,
+                f'the table "{table}" is no longer watched, but an entry (line {node.lineno}) still depends on it: '
+                "its writes will not invalidate.",
+                fix=f'Keep "{table}" in watch(cache, {{...}}), or take it out of the entry\'s depends_on as well.',
+            )
+
+
+def _watched(module: "IndexedModule") -> "tuple[ast.Call | None, frozenset[str] | None]":
+    """The call `watch(cache, {table: column, ...})` of a file and its tables; None where they are named elsewhere."""
+    found: "tuple[ast.Call | None, frozenset[str] | None]" = (None, frozenset())
+    for node in module.calls_below(module.tree) if "watch(" in module.text else ():
+        if len(node.args) > 1 and text_of(node.func).rpartition(".")[2] == "watch":
+            tables: "ast.expr" = node.args[1]
+            if isinstance(tables, ast.Name):
+                tables = module.bindings.get(tables.id, tables)
+            keys = tables.keys if isinstance(tables, ast.Dict) else [None]
+            if all(map(_text, keys)):
+                return node, frozenset(map(_text, keys))
+            found = node, None
+    return found
+
+
+def _dependencies(call: ast.Call) -> "frozenset[str]":
+    """The tables in `depends_on=("users:{user_id}", "orders")` of a call."""
+    values = [keyword.value for keyword in call.keywords if keyword.arg == "depends_on"]
+    return frozenset(_text(part).partition(":")[0] for value in values for part in ast.walk(value))
+
+
+def _text(node: "ast.AST | None") -> str:
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
