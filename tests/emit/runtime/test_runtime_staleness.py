@@ -1,9 +1,10 @@
 """Staleness of the emitted cache: what was computed before an invalidation is never served after it."""
 
+import random
 import threading
 
 import pytest
-from runtime_scene import EVERY_LAYER, Origin
+from runtime_scene import EVERY_LAYER, Origin, in_threads
 
 
 @EVERY_LAYER
@@ -34,6 +35,35 @@ def test_a_reader_that_stores_after_the_invalidation_does_not_make_it_fresh(make
     assert read.get_or_compute({"user_id": 7}, slow_read) == "old"
     for cached in (read, write):
         assert cached.get_or_compute({"user_id": 7}, lambda: row) == "new"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_interleaving_of_readers_and_writers_leaves_an_old_value(make_cache, seed):
+    """Threads with caches of their own; every read after a write sees it or a later one."""
+    written, announced, lock, stale = 0, 0, threading.Lock(), []
+
+    def write(cache, dice):
+        nonlocal written, announced
+        for _ in range(60):
+            with lock:
+                written += 1
+                number = written
+            cache.invalidate(dice.choice(["rows", ("rows", 1)]))
+            with lock:
+                announced = max(announced, number)
+
+    def read(cache):
+        entry = cache.entry("row", ttl_seconds=60, depends_on=("rows:{row_id}",))
+        for _ in range(150):
+            least = announced
+            seen = entry.get_or_compute({"row_id": 1}, lambda: written)
+            if seen < least:
+                stale.append((seen, least))
+
+    work = [lambda n=n: write(make_cache(), random.Random(seed * 10 + n)) for n in range(2)]
+    work += [lambda: read(make_cache())] * 4
+    assert in_threads(len(work), lambda: work.pop()()) == [None] * 6
+    assert stale == []
 
 
 def test_what_a_process_stores_or_invalidates_the_others_see_at_once(cache, redis, other_processes):

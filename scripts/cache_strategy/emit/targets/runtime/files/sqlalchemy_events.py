@@ -265,7 +265,7 @@ class Watcher:
         if connection.closed:
             self._bump(tags)
             return  # before 2.0: `engine.execute` has committed and closed it by now
-        if connection.closed or not connection.in_transaction() or _commits_at_once(connection):
+        if not connection.in_transaction() or _commits_at_once(connection):
             self._bump(tags)
         state = self._connection_state(connection)
         session = state.session()
