@@ -163,10 +163,12 @@ def test_cache_control_and_etag_answer_a_browser(shop):
     assert "public" not in seen["me"]
 
 
-def test_cdn_rules_are_written_for_nginx(patched):
+def test_cdn_rules_are_written_for_nginx_and_cloudflare(patched):
     nginx = (patched / "deploy/cdn/nginx-cache.conf").read_text()
+    worker = (patched / "deploy/cdn/cloudflare-worker.mjs").read_text()
     assert "proxy_cache " in nginx
     assert "immutable" in nginx
+    assert "immutable" in worker
 
 
 def test_a_materialized_view_is_refreshed_and_read(shop):

@@ -144,7 +144,7 @@ class Infrastructure:
     """What stands around the application."""
 
     redis: Redis = Redis()
-    cdn: tuple[Literal["nginx"], ...] = ()
+    cdn: tuple[Literal["nginx", "cloudflare"], ...] = ()
     static: StaticAssets | None = None
     metrics_route: str = "/metrics/cache"
     compose: bool = True

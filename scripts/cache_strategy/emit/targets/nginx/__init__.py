@@ -4,6 +4,7 @@ import re
 
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets._base import Target, render
+from cache_strategy.emit.targets._fingerprint import fingerprinted_pattern
 from cache_strategy.model.contract import Contract
 from cache_strategy.model.evidence import Evidence
 
@@ -31,17 +32,6 @@ def zone_of(namespace: str) -> str:
     """The namespace as a word that may begin the name of a variable: "$1…" would be a group of a pattern."""
     word = re.sub(r"[^a-z0-9_]", "_", namespace.lower())
     return word if re.match(r"[a-z]", word) else f"cache_{word}"
-
-
-def fingerprinted_pattern(prefix: str) -> str:
-    """
-    A pattern of the paths of fingerprinted files under a prefix ("/static/").
-
-    A fingerprint is eight hexadecimal digits or more before the last dot (`app.3f2a9c1b.js`, `app-3f2a9c1b.css`), unless
-    they could be a date.
-    """
-    place = "/" + prefix.strip("/") + "/" if prefix.strip("/") else "/"
-    return rf"^{re.escape(place)}.+[.-](?!(?:19|20)[0-9]{{6}}\.)[0-9a-f]{{8,}}\.[a-z0-9]+$"
 
 
 target = Target(__name__, emit)
