@@ -22,7 +22,15 @@ TESTS = Path(__file__).resolve().parent
 ROOT = TESTS.parent
 
 # Settings of the person who runs the tests must not reach the processes that tests start.
-FOREIGN_SETTINGS = ("CACHE_MODE", "CACHE_NAMESPACE", "DATABASE_URL", "REDIS_URL", "FLASK_APP", "FLASK_DEBUG")
+FOREIGN_SETTINGS = (
+    "CACHE_MODE",
+    "CACHE_NAMESPACE",
+    "CACHE_BUDGET_MS",
+    "DATABASE_URL",
+    "REDIS_URL",
+    "FLASK_APP",
+    "FLASK_DEBUG",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -66,6 +66,7 @@ PROFILE = {
             "+returns": TEXT,
             "+sql": TEXT,
             "+more_writers": INT,
+            "+against": TEXT,
         }
     ],
     "rejected": [{"path": TEXT, "line": INT, "qualname": TEXT, "reason": TEXT}],

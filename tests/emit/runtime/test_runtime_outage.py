@@ -213,3 +213,13 @@ def test_an_invalidation_under_way_at_the_end_of_a_process_is_delivered(server, 
     other.end()
     origin.value = "new"
     eventually(lambda: entry.get_or_compute(KEY, origin) == "new")
+
+
+def test_the_environment_may_give_another_budget(server, make_cache, make_entry, monkeypatch):
+    monkeypatch.setenv("CACHE_BUDGET_MS", "30000")
+    entry, origin = make_entry(make_cache(budget_ms=1)), Origin()
+    entry.get_or_compute(KEY, origin)
+    server.pause()
+    threading.Timer(0.3, server.resume).start()
+    entry.get_or_compute(KEY, origin)
+    assert origin.calls == 1

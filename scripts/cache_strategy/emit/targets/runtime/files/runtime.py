@@ -12,7 +12,8 @@ A cache that is never wrong for longer than you allow: in the memory of the proc
     cache.invalidate(("users", 7))                              # all that depends on row 7 of users
 
 Without a URL, and with CACHE_MODE=off, every call computes. CACHE_MODE=shadow computes on every hit too, tells
-`cache.listeners` about each difference and returns the computed value. CACHE_NAMESPACE replaces the namespace.
+`cache.listeners` about each difference and returns the computed value. CACHE_NAMESPACE replaces the namespace,
+CACHE_BUDGET_MS the budget.
 
 A reader in a database transaction that began before the last invalidation may still see older rows: its value is
 returned, not stored. Until Redis has taken an invalidation this process does not read what depends on it. Redis may be
@@ -485,7 +486,7 @@ class Cache(Telling):
     Args:
         url: of Redis, as redis-py takes it; None or "" switches every cache off.
         namespace: begins every name in Redis, unless the environment has CACHE_NAMESPACE.
-        budget_ms: the most that one request waits for Redis.
+        budget_ms: the most that one request waits for Redis, unless the environment has CACHE_BUDGET_MS.
         memory_entries, memory_bytes: bounds of what this process keeps.
         strict: raise for what cannot be stored exactly; otherwise warn once and compute it at each call.
         push: hear other processes' invalidations, on a connection of their own, where an entry has a window.
@@ -529,7 +530,8 @@ class Cache(Telling):
         self.snapshot_began: Callable[[], float | None] = lambda: None
         self.pending_tags: Callable[[], Collection[str]] = _no_tags
         self.after_commit: Callable[[Any, Callable[[], Any]], None] = _no_session
-        self.link = Link(url or "redis://", self.prefix, budget_ms / 1000, clock)
+        budget_seconds = float(os.environ.get("CACHE_BUDGET_MS") or budget_ms) / 1000
+        self.link = Link(url or "redis://", self.prefix, budget_seconds, clock)
         self.memory = Memory(memory_entries, memory_bytes)
         self.lock = threading.Lock()
         self.flights: dict[str, Flight] = {}
