@@ -114,7 +114,9 @@ def test_the_servers_end_when_the_process_that_started_them_is_killed() -> None:
         ports = [int(word) for word in starter.stdout.readline().split()]
         connections = [socket.create_connection(("127.0.0.1", port), timeout=30) for port in ports]
         starter.send_signal(signal.SIGKILL)
-        # an ended server closes or resets its connections; a living one would leave the read waiting
+        # an ended server closes or resets its connections, PostgreSQL after a last word; a living one would leave the
+        # read waiting
         for connection in connections:
             with connection, contextlib.suppress(ConnectionResetError):
-                assert connection.recv(1) == b""
+                while connection.recv(1024):
+                    pass
