@@ -9,7 +9,8 @@ from cache_strategy.profile.effects import Total
 _DECISIONS = re.compile(
     r"(^|_)(is_?allowed|has_?(permission|role|access|scope)|can_[a-z]+|check_?(password|permission|access|auth)|permission|"
     r"permissions|authori[sz]e[d]?|authenticate[d]?|login|log_in|logout|verify_?(password|token|signature|auth)|"
-    r"login_required|is_admin|is_authenticated|roles?_required|load_user|user_loader|get_current_user|current_user)($|_)",
+    r"login_required|is_admin|is_authenticated|roles?_required|load_user|user_loader|get_current_user|current_user|"
+    r"bans?|(is_)?banned|suspended|revoked|email_?verified|locked_?out|deny_?list|block_?list|black_?list(ed)?)($|_)",
     re.IGNORECASE,
 )
 _VOLATILE = ("time", "random")
