@@ -25,6 +25,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
+# E402: a script of this folder finds the package, and the tests' reference, only by the line above
 from cache_strategy.emit import runtime_source  # noqa: E402
 from cache_strategy.simulate.engine import compiled_engine, plain_engine  # noqa: E402
 from cache_strategy.simulate.policies import load_policies  # noqa: E402
@@ -92,9 +93,10 @@ def redis() -> None:
         file = Path(folder) / "emitted_cache.py"
         file.write_text(runtime_source())
         spec = importlib.util.spec_from_file_location("emitted_cache", file)
-        runtime: Any = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+        assert spec is not None and spec.loader is not None  # it is a file that ends in .py
+        runtime: Any = importlib.util.module_from_spec(spec)
         sys.modules["emitted_cache"] = runtime
-        spec.loader.exec_module(runtime)  # type: ignore[union-attr]
+        spec.loader.exec_module(runtime)
         print(f"{'trace':<14} {'invalidation':<12} {'hits':>8} {'foretold':>9} {'stale':>8} {'foretold':>9}")
         for number, (name, keys, writing) in enumerate(traces()):
             for kind in ("ttl", "event"):

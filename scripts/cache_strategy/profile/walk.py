@@ -85,9 +85,9 @@ def _is_skipped(path: Path, root: Path) -> bool:
     if name in _SKIPPED or name.endswith(".egg-info"):
         return True
     # os.path.exists, as Path.exists raises for what lies in a folder that may not be entered
-    if os.path.exists(path / "pyvenv.cfg"):  # noqa: PTH110
+    if os.path.exists(path / "pyvenv.cfg"):  # noqa: PTH110 - see above
         return True
-    if name in _BUILD and not os.path.exists(path / "__init__.py"):  # noqa: PTH110
+    if name in _BUILD and not os.path.exists(path / "__init__.py"):  # noqa: PTH110 - see above
         return True
     return path.is_symlink() and not _is_inside(path, root)
 

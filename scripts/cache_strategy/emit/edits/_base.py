@@ -1,5 +1,6 @@
 """What every edit has in common: a name, the function, and an example that is its first test."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -95,8 +96,9 @@ class InFunction(cst.CSTTransformer):
         self.found = True
         return self.edit_function(updated_node)
 
+    @abstractmethod
     def edit_function(self, function: cst.FunctionDef) -> cst.FunctionDef:
-        raise NotImplementedError
+        """The function as the edit wants it."""
 
 
 def edit_function(source: str, visitor: InFunction) -> str:

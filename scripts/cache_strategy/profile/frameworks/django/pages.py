@@ -92,7 +92,7 @@ class _Rendering:
                 kept[path].append(
                     (name, tuple(words), match[2] or "", text.count("\n", 0, match.start()) + 1)
                 )
-        return kept[path]  # type: ignore[no-any-return]
+        return kept[path]  # type: ignore[no-any-return]  # notes hold what each plugin puts there
 
     def tag(self, name: str, words: tuple[str, ...], line: int) -> None:
         env, node, frame = self.variables, ("name", line, name), self.frame
