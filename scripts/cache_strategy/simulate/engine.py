@@ -6,20 +6,19 @@ an environment of its own, by the plugin's launcher.
 """
 
 import hashlib
-import importlib.util
 import sys
 from collections.abc import Callable
 from functools import cache
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
+from cache_strategy import extras
+
 WORTH_COMPILING = 3_000_000
 """Steps of a loop from which on compiling pays: about two seconds of plain Python."""
-LAUNCHER = Path(__file__).parents[2] / "cache-strategy"
 
 
 class Engine:
@@ -60,7 +59,7 @@ def plain_engine() -> Engine:
 @cache
 def compiled_engine() -> Engine | None:
     """None where numba cannot be had."""
-    if importlib.util.find_spec("numba") is None and not _prepare():
+    if not extras.has("numba", "engine.lock"):
         return None
     import numba
 
@@ -75,21 +74,3 @@ def compiled_engine() -> Engine | None:
 def engine_for(steps: int) -> Engine:
     """The engine for so many steps of a loop."""
     return (steps >= WORTH_COMPILING and compiled_engine()) or plain_engine()
-
-
-def _prepare() -> bool:
-    """Has the launcher prepare an environment with numba, beside the command's own; False where that fails."""
-    if not LAUNCHER.exists():
-        return False
-    launcher: Any = ModuleType("cache_strategy_launcher")
-    launcher.__file__ = str(LAUNCHER)
-    SourceFileLoader(launcher.__name__, str(LAUNCHER)).exec_module(launcher)
-    home = Path(sys.prefix).parents[1]
-    data = str(home.parent) if home.name == "environments" else None
-    try:
-        python = launcher.prepared_python(str(LAUNCHER.parent / "engine.lock"), data)
-    except (launcher.Unprepared, OSError) as reason:
-        print(f"cache-strategy: {reason} Going on without it, more slowly.", file=sys.stderr)
-        return False
-    sys.path += map(str, Path(python).parents[1].glob("[lL]ib/**/site-packages"))
-    return importlib.util.find_spec("numba") is not None
