@@ -136,7 +136,7 @@ def _write_package(wired: list[Entry], contract: Contract, evidence: Evidence, d
     codes = [entry_code(entry) for entry in wired]
     views = [c for c in codes if c.entry.kind == "view"]
     memoized = [c for c in codes if c.entry.emit == "flask-caching"]
-    names = [*RUNTIME, "sqlalchemy_events.py", "flask_http.py"] + (["sql_views.py"] if views else [])
+    names = [*RUNTIME, "sql_text.py", "sqlalchemy_events.py", "flask_http.py"] + (["sql_views.py"] if views else [])
     for name in names:
         draft.write(f"{folder}/{name}", (FILES / name).read_text(encoding="utf-8"), "The cache itself.", ids)
     draft.write(

@@ -17,7 +17,6 @@ Works with SQLAlchemy 1.3 to 2.1.
 from __future__ import annotations
 
 import functools
-import re
 import threading
 import warnings
 import weakref
@@ -33,6 +32,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.expression import BindParameter, Delete, Insert, Update
 
 from .runtime import Cache, tag_names
+from .sql_text import TablesInText
 
 T = TypeVar("T")
 MAX_ROWS = 100  # assumed: a transaction that writes more rows of a table invalidates all of it
@@ -93,9 +93,7 @@ class Watcher:
         self.tables = dict(tables)
         self._metadata: weakref.WeakSet[MetaData] = weakref.WeakSet(metadata)
         self._here = Here()
-        names = "|".join(map(re.escape, tables)) or "(?!)"
-        self._names = re.compile(rf"(?<!\w)(?:{names})(?!\w)", re.IGNORECASE)
-        self.tables_in_text = functools.lru_cache(maxsize=1000)(self._tables_in_text)
+        self.tables_in_text = functools.lru_cache(maxsize=1000)(TablesInText(tables, self._children_by_name))
         self._everything = {tag for table in tables for tag in self._tags(table, None)}
         listeners: list[tuple[Any, str, Callable[..., None]]] = [
             (Engine, "before_cursor_execute", self._before_cursor_execute),
@@ -365,27 +363,6 @@ class Watcher:
     def _tags(table: str | None, row: object) -> set[str]:
         return set() if table is None else tag_names((table, row))
 
-    def _tables_in_text(self, text: str) -> frozenset[str]:
-        """The watched tables that a statement in SQL may change: all it names, unless it only reads."""
-        bare = LITERALS.sub(" ", text)
-        found: set[str] = set()
-        for statement in bare.split(";"):
-            words = WORDS.findall(QUOTED_NAMES.sub(" ", statement).lower())
-            first = words[0] if words else "select"
-            if first in READS and not CHANGES.search(LOCKS.sub(" ", QUOTED_NAMES.sub(" ", statement))):
-                continue
-            if first in CALLS:
-                return frozenset(self.tables)
-            if first == "create" and "table" not in words[:4]:
-                continue  # a view, an index, a function: no rows change
-            source = text if first == "do" else statement
-            names = {name.lower() for name in self._names.findall(source)}
-            named = {table for table in self.tables if table.lower() in names}
-            found |= named
-            if named and {"delete", "truncate", "drop", "cascade"} & set(words):
-                found |= self._children_by_name(named, everything=bool({"truncate", "cascade"} & set(words)))
-        return frozenset(found)
-
     def _children_by_name(self, names: set[str], everything: bool) -> set[str]:
         self._metadata |= {mapper.local_table.metadata for mapper in _mappers()}
         parents = [t for m in self._metadata for t in m.tables.values() if self._watched(t) in names]
@@ -395,19 +372,6 @@ class Watcher:
         for parent in parents:
             tags |= self._tags_of_children(parent, "ondelete", everything)
         return tags & set(self.tables)
-
-
-LITERALS = re.compile(r"--[^\n]*|/\*.*?\*/|'(?:[^']|'')*'|\$(\w*)\$.*?\$\1\$", re.DOTALL)
-QUOTED_NAMES = re.compile(r'"[^"]*"|`[^`]*`|\[[^\]]*\]')
-WORDS = re.compile(r"[a-z_]+")
-LOCKS = re.compile(r"\bfor\s+(?:no\s+key\s+)?update\b", re.I)
-CHANGES = re.compile(r"\b(?:insert\s+into|update|delete\s+from|merge\s+into)\b", re.I)
-CALLS = frozenset({"call", "exec", "execute"})
-READS = frozenset(
-    "select values with table show explain pragma set reset begin start commit end rollback savepoint release fetch "
-    "declare close listen unlisten notify lock analyze describe desc use prepare deallocate discard grant revoke refresh "
-    "reindex vacuum".split()
-)
 
 
 def _or_else(function: Callable[[], T], otherwise: T) -> Callable[[], T]:
