@@ -3,7 +3,7 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,8 +66,14 @@ def profile_of(repo: Path) -> "Evidence":
 
 
 def measured_profile_of(
-    repo: Path, access_log: list[Path] | None, trace: Path | None, log_format: str
+    repo: Path,
+    access_log: list[Path] | None,
+    trace: Path | None,
+    log_format: str,
+    asked: "Sequence[tuple[str, str]]" = (),
 ) -> "tuple[Evidence, Trace | None]":
+    """The evidence with all that the given sources say; `asked` are further ones, as option and place."""
+    from cache_strategy.cli.sources import joined
     from cache_strategy.model.document import write_json
 
     evidence = profile_of(repo)
@@ -76,11 +82,8 @@ def measured_profile_of(
             f"{repo}: holds no Python file that can be read; the repository of a Python web application is needed."
         )
     measured = trace_from(evidence, access_log, trace or newest_trace_of(repo), log_format)
-    if measured:
-        from cache_strategy.record.measure import measure
-
-        figures = measure(measured, volume=bool(access_log), tables_of=tables_of(evidence))
-        evidence = dataclasses.replace(evidence, measurements=figures)
+    if measured or asked:
+        evidence = joined(evidence, measured, asked, is_production=bool(access_log))
     write_json(work_folder_of(repo) / "evidence.json", evidence)
     return evidence, measured
 

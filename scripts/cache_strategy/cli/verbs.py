@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cache_strategy.cli import hookify, invalid_contract, line
+from cache_strategy.cli import hookify, invalid_contract, line, sources
 from cache_strategy.cli.terminal import print_json
 from cache_strategy.model.errors import CacheStrategyError
 
@@ -41,6 +41,29 @@ FormatOption = Annotated[
 TraceOption = Annotated[
     Path | None, typer.Option("--trace", metavar="DIR", help="A trace written by `record`.")
 ]
+PgOption = Annotated[
+    str,
+    typer.Option("--pg", metavar="URL", help="A PostgreSQL: its statistics, and EXPLAIN of aggregates."),
+]
+RedisOption = Annotated[
+    str, typer.Option("--redis", metavar="URL", help="A Redis: its keys by prefix, sampled, and its health.")
+]
+MonitorOption = Annotated[
+    float,
+    typer.Option("--redis-monitor", metavar="SECONDS", help="Watch its commands for so long (60 at most)."),
+]
+OtelOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--otel", metavar="FILE", help="OpenTelemetry traces as OTLP JSON, also gzipped; may be repeated."
+    ),
+]
+StackOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--stacks", metavar="FILE", help="A profile of pyinstrument (JSON) or cProfile; may be repeated."
+    ),
+]
 CommandArgument = Annotated[
     list[str], typer.Argument(metavar="-- CMD…", help="The command to run, after --.")
 ]
@@ -52,6 +75,11 @@ def run(
     access_log: LogOption = None,
     log_format: FormatOption = "",
     trace: TraceOption = None,
+    pg: PgOption = "",
+    redis: RedisOption = "",
+    redis_monitor: MonitorOption = 0,
+    otel: OtelOption = None,
+    stacks: StackOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Profile, plan, simulate where a trace is at hand, report. The main job.
@@ -59,7 +87,8 @@ def run(
     Writes nothing outside .cache-strategy/ and a contract where there is none.
     """
     repo = line.writable_repository_at(path)
-    evidence, measured = line.measured_profile_of(repo, access_log, trace, log_format)
+    asked = sources.asked(pg, redis, redis_monitor, otel, stacks)
+    evidence, measured = line.measured_profile_of(repo, access_log, trace, log_format, asked)
     contract, written = line.contract_for(repo, evidence, measured)
     evidence = line.with_entries_measured(repo, evidence, contract, measured)
     forecast = line.forecast_of(evidence, contract, measured) if measured else None
@@ -86,11 +115,17 @@ def profile(
     access_log: LogOption = None,
     log_format: FormatOption = "",
     trace: TraceOption = None,
+    pg: PgOption = "",
+    redis: RedisOption = "",
+    redis_monitor: MonitorOption = 0,
+    otel: OtelOption = None,
+    stacks: StackOption = None,
     json_: JsonOption = False,
 ) -> None:
     """Find out what the code does: endpoints, tables, writers, what may be cached and what must not."""
     repo = line.writable_repository_at(path)
-    evidence, _ = line.measured_profile_of(repo, access_log, trace, log_format)
+    asked = sources.asked(pg, redis, redis_monitor, otel, stacks)
+    evidence, _ = line.measured_profile_of(repo, access_log, trace, log_format, asked)
     if json_:
         from cache_strategy.model.document import to_data
 
@@ -320,6 +355,26 @@ def report(path: RepoArgument = Path(), json_: JsonOption = False) -> None:
         print_json({"schema": 1, **written})
     else:
         print("\n".join(written.values()))
+
+
+@app.command()
+def monitor(
+    redis: Annotated[str, typer.Option("--redis", metavar="URL", help="The Redis of the running cache.")],
+    redis_monitor: MonitorOption = 0,
+    json_: JsonOption = False,
+) -> None:
+    """Look at a running cache: memory, hits, keys by prefix, what never expires. Exit code 1 when there is a worry."""
+    from cache_strategy.report.health import health_of, summarise_health
+
+    health = health_of(sources.observed_in("redis", sources.asked("", redis, redis_monitor, None, None)))
+    if json_:
+        from cache_strategy.model.document import to_data
+
+        print_json({"schema": 1, **to_data(health)})
+    else:
+        print(summarise_health(health))
+    if health.worries:
+        raise typer.Exit(1)
 
 
 @app.command()

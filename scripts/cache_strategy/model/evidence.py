@@ -234,12 +234,42 @@ class EndpointMeasurement:
     What was measured of one endpoint or function.
 
     `id` is an endpoint's id, or "path:qualname" of a function. `figures` maps a name (requests_per_hour,
-    latency_ms_p50, latency_ms_p95, database_ms_p50, statements_per_request, answer_bytes, change_share,
-    writes_per_hour) to its measurement; a figure that is not known is absent.
+    latency_ms_p50, latency_ms_p95, database_ms_p50, outside_ms_p50, own_ms_p50, statements_per_request, answer_bytes,
+    change_share, differs_between_users_share, writes_per_hour) to its measurement; one that is not known is absent.
     """
 
     id: str
     figures: dict[str, Measurement]
+
+
+ObservationKind = Literal["statement", "plan", "table", "prefix", "key", "server"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """
+    What a running system said of something that is neither endpoint nor function.
+
+    `tables` are those that it is about, `endpoints` those whose code may be behind it (derived: they use its tables),
+    `notes` what is to be seen in it, one sentence each.
+    """
+
+    kind: ObservationKind
+    name: str
+    figures: dict[str, Measurement]
+    tables: tuple[str, ...] = ()
+    endpoints: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contradiction:
+    """Where the code says one thing of `target` (an endpoint's id or "path:qualname") and what was measured another."""
+
+    target: str
+    static: str
+    measured: str
+    consequence: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -262,4 +292,7 @@ class Evidence:
     writers: tuple[Writer, ...] = ()
     application: Application | None = None
     measurements: tuple[EndpointMeasurement, ...] = ()
+    observations: tuple[Observation, ...] = ()
+    contradictions: tuple[Contradiction, ...] = ()
+    source_notes: tuple[str, ...] = ()
     schema: int = 1

@@ -1,0 +1,80 @@
+"""Joins what running systems say with what the code says, endpoint by endpoint and function by function."""
+
+import dataclasses
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cache_strategy.cli.terminal import progress
+
+if TYPE_CHECKING:
+    from cache_strategy.model.evidence import EndpointMeasurement, Evidence, Observation
+    from cache_strategy.model.trace import Trace
+
+
+def asked(
+    pg: str, redis: str, redis_monitor: float, otel: list[Path] | None, stacks: list[Path] | None
+) -> list[tuple[str, str]]:
+    """The sources of a command line, each as option and place."""
+    found = [("pg", pg)] if pg else []
+    if redis:
+        found.append(("redis", f"{redis}#monitor={redis_monitor}" if redis_monitor else redis))
+    found += [("otel", str(path)) for path in otel or ()]
+    return found + [("stacks", str(path)) for path in stacks or ()]
+
+
+def joined(
+    evidence: "Evidence", trace: "Trace | None", places: Sequence[tuple[str, str]], *, is_production: bool
+) -> "Evidence":
+    """The evidence with the figures of all sources, and what they contradict taken out of it."""
+    from cache_strategy.profile.join import confronted
+    from cache_strategy.profile.measurements import load_sources
+    from cache_strategy.record.measure import measure
+
+    parts: list[EndpointMeasurement] = []
+    if trace:
+        tables = {endpoint.id: frozenset(endpoint.reads) for endpoint in evidence.endpoints}
+        parts += measure(trace, volume=is_production, tables_of=tables)
+        evidence = dataclasses.replace(evidence, source_notes=tuple(trace.notes))
+    known = load_sources()
+    for option, place in places:
+        with progress() as say:
+            say(f"Asking --{option}")
+            found = known[option].read(place, evidence)
+        parts += found.endpoints
+        evidence = dataclasses.replace(
+            evidence,
+            observations=(*evidence.observations, *found.observations),
+            source_notes=(*evidence.source_notes, *found.notes),
+        )
+        for note in found.notes:
+            print(note, file=sys.stderr)
+    return confronted(dataclasses.replace(evidence, measurements=tuple(_by_id(parts))))
+
+
+def observed_in(option: str, places: Sequence[tuple[str, str]]) -> "list[Observation]":
+    """What running systems say of themselves, without a repository at hand."""
+    from cache_strategy.model.evidence import Evidence
+    from cache_strategy.profile.measurements import load_sources
+
+    nothing = Evidence(
+        repo="", commit="", frameworks=(), orms=(), files=0, lines=0, seconds=0, unread=(), endpoints=(), candidates=(), rejected=()
+    )  # fmt: skip
+    observations: list[Observation] = []
+    for _, place in places:
+        found = load_sources()[option].read(place, nothing)
+        observations += found.observations
+        for note in found.notes:
+            print(note, file=sys.stderr)
+    return observations
+
+
+def _by_id(parts: "Iterable[EndpointMeasurement]") -> "Iterable[EndpointMeasurement]":
+    """One of each endpoint or function; of two sources that know the same figure the first counts."""
+    found: dict[str, EndpointMeasurement] = {}
+    for part in parts:
+        before = found.get(part.id)
+        figures = {**part.figures, **(before.figures if before else {})}
+        found[part.id] = dataclasses.replace(part, figures=figures)
+    return [found[name] for name in sorted(found)]
