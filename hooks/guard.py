@@ -69,39 +69,43 @@ def content_of(path: bytes) -> bytes:
         return b""
 
 
-def answer(raw: bytes, project: str, paths: "list[str] | None", caching: bool) -> "dict | None":
+def answer(raw: bytes, project: str, kept: "list[str] | None", caching: bool) -> "dict | None":
     """
     What to tell the client about the event, or None to let the call pass in silence.
 
-    `paths` are the user's rule files that may fire; None asks all, and notes what each needs for the next time.
+    `kept` are the user's rules that may fire, as they were noted; None asks all, and notes them for the next time.
     Where it cannot have to do with `caching` they alone are asked.
     """
     import gc
-    import json
+
+    from json_text import decoded
 
     # A syntax tree is a hundred thousand objects that all live until the process ends.
     gc.disable()
 
-    event = json.loads(raw.decode("utf-8", "replace"))
+    event = decoded(raw.decode("utf-8", "replace"))
     if not isinstance(event, dict):
         raise ValueError("the event is not a JSON object")
     sys.path.insert(0, os.path.join(ROOT, "scripts"))
     from cache_strategy.rules.verdict import verdict_on
 
-    if paths == []:
+    if kept == []:
         return verdict_on(event, project)
     import rule_gate
 
-    from cache_strategy.rules.pattern import load_files
+    from cache_strategy.rules.pattern import kept_rules, load_files
 
-    files = rule_gate.rule_paths(project) if paths is None else paths
     config = rule_gate.config_folder()
-    rules = load_files(files, config)
     noted = rule_gate.gate_file(project)
-    if paths is None and noted:
-        from cache_strategy.rules._gate_file import write_gate_file
+    if kept is not None:
+        rules = kept_rules(map(decoded, kept), config)
+    else:
+        files = rule_gate.rule_paths(project)
+        rules = load_files(files, config)
+        if noted:
+            from cache_strategy.rules._gate_file import write_gate_file
 
-        write_gate_file(noted, rule_gate.stamp_of(files), rules)
+            write_gate_file(noted, rule_gate.stamp_of(files), rules)
     return verdict_on(event, project, rules, config, noted, judged=caching)
 
 
@@ -169,20 +173,26 @@ def main() -> None:
 
         project = rule_gate.project_folder()
         caching = rule_gate.kinds_of(raw) in (None, [b"b"], [b"f"]) and may_matter(raw)
-        paths = rule_gate.may_fire(raw, project, caching)
-        if not caching and paths == []:
+        kept = rule_gate.may_fire(raw, project, caching)
+        if not caching and kept == []:
             return
         set_budget(BUDGET_SECONDS)
-        said = answer(raw, project, paths, caching)
+        said = answer(raw, project, kept, caching)
         set_budget(0)
     except Exception as error:
         set_budget(0)
         said = failure(error, raw)
     if said is not None:
-        import json
+        from json_text import encoded
 
-        sys.stdout.write(json.dumps(said) + "\n")
+        sys.stdout.write(encoded(said) + "\n")
 
 
 if __name__ == "__main__":
     main()
+    try:
+        sys.stdout.flush()
+    except OSError:
+        pass
+    # Taking the modules down one by one is a tenth of the time of a call that is stopped, for nothing.
+    os._exit(0)

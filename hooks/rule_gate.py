@@ -1,8 +1,8 @@
 """
 Which rule files of the user may fire on an event, told from its raw bytes; only `os` is imported.
 
-For each project `rules/_gate_file.py` leaves a file that says, per rule, on which kinds of event it is asked and pieces of
-text of which one must be there for it to fire. Rules of which no piece is there are not even read.
+For each project `rules/_gate_file.py` leaves a file that says, per rule, on which kinds of event it is asked, pieces of
+text of which one must be there for it to fire, and the rule as it was read. Rules of which no piece is there cost nothing.
 """
 
 import os
@@ -20,6 +20,8 @@ KINDS = {
     b"UserPromptSubmit": b"pn",
     b"SessionStart": b"n",
 }
+# Of the noted file; changes with what its lines hold.
+FORMAT = "2"
 
 
 def project_folder() -> str:
@@ -68,7 +70,7 @@ def rule_paths(project: str) -> "list[str]":
 
 def stamp_of(paths: "list[str]") -> bytes:
     """What changes with any of these files, or with what the user approved."""
-    rows = []
+    rows = [FORMAT]
     for path in [*paths, os.path.join(config_folder(), "hookify-approved")]:
         try:
             state = os.stat(path)
@@ -92,7 +94,7 @@ def gate_file(project: str) -> str:
 
 def may_fire(raw: bytes, project: str, caching: bool) -> "list[str] | None":
     """
-    The files of the rules that may fire on an event; None where that is not known, and all must be asked.
+    The rules that may fire on an event, as noted; None where that is not known, and all must be read and asked.
 
     `caching` says whether the event can have to do with caching: rules that name a safety check need that.
     """
@@ -113,11 +115,11 @@ def may_fire(raw: bytes, project: str, caching: bool) -> "list[str] | None":
     text = raw.lower()
     found = []
     for line in known[len(stamp) :].split(b"\n")[:-1]:
-        asked, path, pieces = line.split(b"\t")
+        asked, pieces, rule = line.split(b"\t")
         fits = not pieces or any(piece in text for piece in pieces.split(b"\x1f"))
         told = b"n" in asked and b"n" in kinds
         if told or (fits and any(kind in asked for kind in kinds) and (caching or b"c" not in asked)):
-            found.append(path.decode("utf-8", "surrogateescape"))
+            found.append(rule.decode("ascii"))
     return found
 
 

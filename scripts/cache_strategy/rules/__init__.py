@@ -35,11 +35,8 @@ __all__ = [
 COMMAND_PATH = "<command>"
 PYTHON_ENDINGS = (".py", ".pyi", ".ipynb")
 _KINDS = ("code", "commands", "config")
-_CONFIG = re.compile(
-    r"\.(?:conf|vcl|sql|ya?ml|toml|template|j2)$|nginx|varnish|redis|(?:^|/)server_config$", re.I
-)
+_CONFIG = r"(?i)\.(?:conf|vcl|sql|ya?ml|toml|template|j2)$|nginx|varnish|redis|(?:^|/)server_config$"
 _PROSE = (".md", ".rst", ".txt", ".html")
-_NUMBER = re.compile(r"\d+")
 
 
 def check_text(text: str, path: str) -> "list[Finding]":
@@ -106,7 +103,7 @@ def check_change(before: "str | None", after: str, path: str) -> "list[Finding]"
 
 def _check_lines(before: "str | None", after: str, path: str) -> "list[Finding]":
     """The findings of the rules about configuration: what a line says that comes or goes."""
-    if not _CONFIG.search(path) or path.endswith(_PROSE):
+    if not re.search(_CONFIG, path) or path.endswith(_PROSE):
         return []
     from cache_strategy.rules._edit import Edit
 
@@ -234,7 +231,7 @@ def _brought(
 
 
 def _words(finding: "Finding") -> "tuple[str, str]":
-    return finding.rule, _NUMBER.sub("#", finding.message)
+    return finding.rule, re.sub(r"\d+", "#", finding.message)
 
 
 def _line(finding: "Finding", lines: "list[str]") -> str:

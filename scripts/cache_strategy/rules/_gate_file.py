@@ -1,5 +1,6 @@
 """
-Writes what `hooks/rule_gate.py` reads: per rule, its kinds of event and pieces of text without which it cannot fire.
+Writes what `hooks/rule_gate.py` reads: per rule, its kinds of event, pieces of text without which it cannot fire, and
+the rule itself, so that a call that it stops need not read its file.
 
 A piece holds only characters that JSON writes as they are. Of the pieces of a rule one must occur in the event, in small
 letters; a rule with none is always asked.
@@ -7,6 +8,7 @@ letters; a rule with none is always asked.
 
 from __future__ import annotations
 
+import json
 import os
 
 from cache_strategy.rules._rule_file import REGEX_FAULTS, problems_of
@@ -31,7 +33,7 @@ def write_gate_file(path: str, stamp: bytes, rules: "Sequence[PatternRule]") -> 
         kinds = "".join(_KINDS.get(event, "") for event in rule.events) if rule.enabled else ""
         kinds += "c" * bool(rule.check) + "n" * bool(problems_of(rule))
         pieces = "\x1f".join(_pieces_of(rule))
-        lines.append(f"{kinds}\t{rule.path}\t{pieces}\n")
+        lines.append(f"{kinds}\t{pieces}\t{json.dumps(rule)}\n")
     try:
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         beside = f"{path}.{os.getpid()}"

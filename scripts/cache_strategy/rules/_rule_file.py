@@ -6,12 +6,12 @@ import os
 import re
 from collections import namedtuple
 
-from cache_strategy.rules._frontmatter import Value, read_frontmatter
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import NamedTuple, Optional
+    from typing import Any, NamedTuple, Optional
+
+    from cache_strategy.rules._frontmatter import Value
 
     class Condition(NamedTuple):
         field: str
@@ -84,6 +84,8 @@ def rule_bytes(path: str) -> "tuple[bytes, str]":
 
 def parse_rule(text: str, path: str) -> PatternRule:
     """The rule of a text, as `read_rule`."""
+    from cache_strategy.rules._frontmatter import read_frontmatter
+
     fields, message = read_frontmatter(text)
     if fields is None:
         return broken_rule(
@@ -118,6 +120,13 @@ def parse_rule(text: str, path: str) -> PatternRule:
         path,
         tuple(problems),
     )
+
+
+def rule_of(fields: "list[Any]") -> PatternRule:
+    """A rule from its JSON: the fields in their order, with lists for tuples."""
+    name, enabled, events, action, conditions, check, matcher, message, path, problems = fields
+    listed, wrong = tuple(Condition(*one) for one in conditions), tuple(Problem(*one) for one in problems)
+    return PatternRule(name, enabled, tuple(events), action, listed, check, matcher, message, path, wrong)
 
 
 def problems_of(rule: PatternRule) -> "list[Problem]":

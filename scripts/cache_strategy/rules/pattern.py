@@ -25,19 +25,30 @@ from cache_strategy.rules._rule_file import (
     is_rule_file,
     problems_of,
     read_rule,
+    rule_of,
 )
 from cache_strategy.rules._trust import is_foreign
 from cache_strategy.rules.event import FILE_TOOLS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 
     from cache_strategy.rules._operands import Operand
     from cache_strategy.rules._rule_file import Condition, PatternRule
     from cache_strategy.rules.event import Event
 
-__all__ = ["evaluate", "kind_of", "load_files", "load_rules", "notice_of", "problems_of", "why_silent"]
+__all__ = [
+    "evaluate",
+    "kept_rules",
+    "kind_of",
+    "load_files",
+    "load_rules",
+    "notice_of",
+    "problems_of",
+    "why_silent",
+]
 
 # Processor seconds for the patterns of one event; one that backtracks without end must not stop the session. Assumed.
 _BUDGET_SECONDS = 1.0
@@ -71,13 +82,18 @@ def load_files(paths: "Sequence[str]", config: str = "") -> "list[PatternRule]":
     `config` is the user's folder of the client: rules in it are the user's own. One that came with a repository is off
     until it was approved, and says so in `problems`.
     """
-    rules = []
-    for path in paths:
-        rule = read_rule(path)
-        if rule.enabled and config and os.path.dirname(path) != config and is_foreign(path, config):
-            rule = rule._replace(enabled=False, problems=(Problem("", _FOREIGN, ""), *rule.problems))
-        rules.append(rule)
-    return rules
+    return [_trusted(read_rule(path), config) for path in paths]
+
+
+def kept_rules(kept: "Iterable[Any]", config: str) -> "list[PatternRule]":
+    """Rules as `load_files` gave them, from their JSON; one that has become the repository's since then is off."""
+    return [_trusted(rule_of(fields), config) for fields in kept]
+
+
+def _trusted(rule: "PatternRule", config: str) -> "PatternRule":
+    if rule.enabled and config and os.path.dirname(rule.path) != config and is_foreign(rule.path, config):
+        return rule._replace(enabled=False, problems=(Problem("", _FOREIGN, ""), *rule.problems))
+    return rule
 
 
 def notice_of(rules: "Sequence[PatternRule]", noted: str, *, always: bool) -> str:
