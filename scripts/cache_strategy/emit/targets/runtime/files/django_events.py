@@ -97,10 +97,15 @@ class Watcher:
     # What the cache asks.
 
     def _snapshot_began(self) -> float | None:
-        return min((state.began for state in self.here.open), default=None)
+        return min((state.began for state in self._open()), default=None)
 
     def _pending_tags(self) -> set[str]:
-        return set().union(*(state.tags() for state in self.here.open))
+        return set().union(*(state.tags() for state in self._open()))
+
+    def _open(self) -> set[ConnectionState]:
+        for state in [state for state in self.here.open if state.connection.connection is None]:
+            state.ended(is_committed=False)  # it was closed
+        return self.here.open
 
     # Statements.
 

@@ -13,6 +13,8 @@ STATEMENT = re.compile(
 PLACEHOLDERS = re.compile(r"%(?:%|s)")
 WORDS = re.compile(r"[()]|\b(?:WHERE|AND|OR|RETURNING|CONFLICT|DUPLICATE)\b")
 ONLY_PLACEHOLDERS = re.compile(r"VALUES \(%s(?:, %s)*\)(?:, \(%s(?:, %s)*\))*(?: RETURNING [^()]*)?\Z")
+DIGITS = re.compile(r"[0-9]{32}")
+UNNEST = re.compile(r"SELECT \* FROM UNNEST\(\(%s\)::\S+(?:, \(%s\)::\S+)*\)")
 
 
 class Statement:
@@ -35,8 +37,13 @@ class Statement:
 
     def rows(self, params: Any, many: bool, cursor: Any) -> list[object] | None:
         """None when they are not all known."""
-        if not self._is_plain:
-            return None
+        found = self._found(params, many, cursor) if self._is_plain else None
+        # 32 digits may be a UUID as SQLite keeps it, or a number: the names of their rows differ
+        return (
+            None if found and any(isinstance(row, str) and DIGITS.fullmatch(row) for row in found) else found
+        )
+
+    def _found(self, params: Any, many: bool, cursor: Any) -> list[object] | None:
         if self.verb == "INSERT":
             return self._inserted(params, many, cursor)
         sets = [params] if not many else params
@@ -49,9 +56,11 @@ class Statement:
         if re.search(r"\bON (?:CONFLICT|DUPLICATE)\b", self._rest):
             return None  # other rows may have changed
         if self._key in self._columns:
+            place, width = self._columns.index(self._key), len(self._columns)
+            if UNNEST.match(self._rest) and not many and len(params) == width:
+                return list(params[place])  # PostgreSQL from Django 5.2 on: a list for each column
             if not ONLY_PLACEHOLDERS.match(self._rest):
                 return None
-            place, width = self._columns.index(self._key), len(self._columns)
             return [row for each in (params if many else [params]) for row in each[place::width]]
         driver = getattr(cursor, "cursor", None)
         returned = self._rest.partition(" RETURNING ")[2].split(",")

@@ -1,0 +1,331 @@
+"""
+Caches the answers of Django and REST framework views, tells browsers and proxies how to keep them, shows what the caches do.
+
+    @http_headers("public, max-age=60")            # the headers, then
+    @cached_endpoint(comments, key=comments_key)   # the cache, next to the view or to its method (`get`, `list`), below
+    def comments(request, slug): ...               # whatever decides who may ask
+
+On a class of views the decorator is for its `get`, or for the action that is named. An answer is stored only if another
+caller with the same key could get the very same: status 200, nothing streamed, no cookie, no token against forgery, no
+message shown, no change of the session, and no look into the session unless the key looks at who asks. The address, the
+language, the time zone, the kind of answer (JSON, say) and the view's own arguments are part of every key.
+Works with Django 2.2 to 6.1 and REST framework 3.11 and later.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import hashlib
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar, cast
+
+from django.conf import settings
+from django.http import HttpResponse, HttpResponseBase, JsonResponse
+from django.utils import timezone, translation
+from django.utils.cache import (
+    cc_delim_re,
+    get_conditional_response,
+    has_vary_header,
+    patch_cache_control,
+    patch_vary_headers,
+)
+from django.utils.module_loading import import_string
+
+from .runtime import Cache, Entry
+
+F = TypeVar("F", bound="Callable[..., Any]")
+NOT_STORED = frozenset("content-length date set-cookie".split())
+TOKEN = ("CSRF_COOKIE_USED", "CSRF_COOKIE_NEEDS_UPDATE")
+PAGES = ("text/html", "application/xhtml+xml")
+
+
+def cached_endpoint(
+    entry: Entry, key: Callable[..., Mapping[str, object]] | None = None, action: str = "get"
+) -> Callable[[F], F]:
+    """
+    Decorator for a view: serves GET requests from `entry`.
+
+    Args:
+        key: takes the request and the parameters of the route by name, gives the parts of the key: everything besides
+            the module's list above that the answer depends on. Without it, all query arguments.
+        action: what of a class of views answers.
+    """
+
+    def decorate(view: F) -> F:
+        if isinstance(view, type):
+            setattr(view, action, decorate(cast("F", getattr(view, action))))
+            return cast("F", view)
+        if inspect.iscoroutinefunction(view):
+            raise TypeError(f"{entry.name}: {view.__qualname__} is async; this cache is for plain views.")
+
+        @functools.wraps(view)
+        def cached(*args: Any, **parameters: Any) -> Any:
+            request = _request_in(args)
+            if request is None or not entry.cache.is_on or not _is_plain_get(request, args):
+                return view(*args, **parameters)
+            with _Watch(request) as looked:
+                own = {"query": query_arguments(request)} if key is None else dict(key(request, **parameters))
+            own["_about"] = _about(request, args, parameters)
+            made: list[Any] = []
+
+            def compute() -> dict[str, Any]:
+                with _Watch(request) as watch:
+                    made.append(view(*args, **parameters))
+                    reason = _rendered(made[0], request, args)
+                reason = reason or watch.reason(looked.reads)
+                if reason:
+                    raise _NotStored(reason)
+                headers = [[n, v] for n, v in made[0].items() if n.lower() not in NOT_STORED]
+                return {"body": _text(made[0].content), "headers": headers}
+
+            try:
+                stored = entry.get_or_compute(own, compute)
+            except _NotStored as refusal:
+                with contextlib.suppress(TypeError):  # a key that cannot be stored has been told already
+                    entry.skipped(entry.slot(own), str(refusal))
+                return made[0]
+            if made:
+                return made[0]
+            response = HttpResponse(stored["body"])
+            for name, value in stored["headers"]:
+                response[name] = value
+            return response
+
+        cached.cache_entry = entry  # type: ignore[attr-defined]  # for whoever asks what keeps it
+        return cast(F, cached)
+
+    return decorate
+
+
+def http_headers(
+    cache_control: str = "", vary: Iterable[str] = (), etag: bool = True, action: str = "get"
+) -> Callable[[F], F]:
+    """
+    Decorator for a view: Cache-Control, Vary and ETag, and 304 for who has the answer already.
+
+    What the view said itself is kept. `public` becomes `private` in an answer that sets a cookie, or for which the
+    session was read.
+    """
+
+    def decorate(view: F) -> F:
+        if isinstance(view, type):
+            setattr(view, action, decorate(cast("F", getattr(view, action))))
+            return cast("F", view)
+
+        @functools.wraps(view)
+        def with_headers(*args: Any, **parameters: Any) -> Any:
+            request = _request_in(args)
+            if request is None or request.method not in ("GET", "HEAD"):
+                return view(*args, **parameters)
+            with _Watch(request) as watch:
+                response = view(*args, **parameters)
+                can_be_kept = not _rendered(response, request, args)
+            if not isinstance(response, HttpResponseBase):
+                return response
+            is_private = bool(watch.reads) or bool(watch.reason(set()))
+            patch_vary_headers(response, [*vary, *(["Cookie"] if is_private else [])])
+            if response.status_code != 200:
+                return response
+            if cache_control and not response.has_header("Cache-Control"):
+                response["Cache-Control"] = cache_control
+            if is_private or response.cookies:
+                response["Cache-Control"] = _private(response.get("Cache-Control", ""))
+            if etag and can_be_kept:
+                if not response.has_header("ETag"):
+                    digest = hashlib.blake2b(response.content, digest_size=16).hexdigest()
+                    response["ETag"] = f'"{digest}"'
+                return get_conditional_response(request, response["ETag"], None, response)
+            return response
+
+        return cast(F, with_headers)
+
+    return decorate
+
+
+def query_arguments(request: Any, *names: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Query arguments as a part of a key: all, or those named; each with all its values; their order left out."""
+    return tuple((name, tuple(request.GET.getlist(name))) for name in names or sorted(request.GET))
+
+
+def metrics_view(cache: Cache) -> Callable[..., HttpResponse]:
+    """What the caches of this process do: JSON, or Prometheus text for ?format=prometheus or Accept: text/plain."""
+
+    def metrics(request: Any) -> HttpResponse:
+        wants = request.GET.get("format") or request.META.get("HTTP_ACCEPT", "")
+        if wants == "prometheus" or wants.startswith("text/plain"):
+            kind = "text/plain; version=0.0.4; charset=utf-8"
+            response = HttpResponse(cache.metrics_prometheus(), content_type=kind)
+        else:
+            response = JsonResponse({"mode": cache.mode, **cache.state(), "entries": cache.metrics()})
+        patch_cache_control(response, no_store=True)
+        return response
+
+    return metrics
+
+
+class _NotStored(Exception):
+    """The answer was made, and is for this caller alone."""
+
+
+class _Watch:
+    """What is looked up in the session and whether it, a token or a message is touched, within a `with`."""
+
+    def __init__(self, request: Any) -> None:
+        self.reads: set[str] = set()
+        self._request = getattr(request, "_request", request)  # below REST framework's own
+        self._session = getattr(self._request, "session", None)
+        self._was_changed = getattr(self._session, "modified", False)
+        self._token: dict[str, Any] = {}
+        self._is_touched = ""
+
+    def __enter__(self) -> _Watch:
+        meta = self._request.META
+        self._token = {name: meta.pop(name) for name in TOKEN if name in meta}
+        if self._session is not None:
+            self._request.session = _NotedSession(self._session, self.reads)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        meta, messages = self._request.META, getattr(self._request, "_messages", None)
+        if self._session is not None:
+            self._request.session = self._session
+        if getattr(self._session, "modified", False) and not self._was_changed:
+            self._is_touched = "the view changed the session"
+        elif any(name in meta for name in TOKEN):
+            self._is_touched = "it holds a token against forgery"
+        elif getattr(messages, "used", False) or getattr(messages, "added_new", False):
+            self._is_touched = "it has to do with messages to one user"
+        meta.update(self._token)
+
+    def reason(self, known: set[str]) -> str:
+        """Why the answer is for this caller alone, where the key knows so much of the session; "" if it is not."""
+        foreign = sorted(self.reads - known)
+        return self._is_touched or (
+            f"the view reads {foreign} of the session, the key does not" if foreign else ""
+        )
+
+
+class _NotedSession:
+    """A session whose look-ups are noted; "*" for a look at all of it."""
+
+    def __init__(self, session: Any, reads: set[str]) -> None:
+        self.__dict__.update(_session=session, _reads=reads)
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._session, name)
+        if name in ("get", "pop", "setdefault"):
+            return lambda key, *more: (self._reads.add(str(key)), found(key, *more))[1]
+        if name not in ("accessed", "modified", "save"):
+            self._reads.add("*" if callable(found) else f".{name}")
+        return found
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._session, name, value)
+
+    def __getitem__(self, name: str) -> Any:
+        self._reads.add(name)
+        return self._session[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        self._session[name] = value
+
+    def __delitem__(self, name: str) -> None:
+        del self._session[name]
+
+    def __contains__(self, name: str) -> bool:
+        self._reads.add(name)
+        return name in self._session
+
+
+def _request_in(args: tuple[Any, ...]) -> Any:
+    """The request: the first argument of a function, the second of a method."""
+    return next((each for each in args[:2] if hasattr(each, "META") and hasattr(each, "GET")), None)
+
+
+def _about(request: Any, args: tuple[Any, ...], parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+    view = args[0] if args[0] is not request else None
+    renderer = getattr(request, "accepted_media_type", None)
+    return (
+        request.scheme,
+        request.get_host(),
+        translation.get_language(),
+        timezone.get_current_timezone_name() if settings.USE_TZ else "",
+        str(renderer or ""),
+        f"{type(view).__module__}.{type(view).__qualname__}.{getattr(view, 'action', '')}" if view else "",
+        tuple(sorted((str(name), _plain(value)) for name, value in parameters.items())),
+        tuple(_own_attributes(view)),
+    )
+
+
+def _own_attributes(view: Any) -> Iterable[tuple[str, str]]:
+    """What `as_view()` gave a view, by which two of one class differ."""
+    match = getattr(getattr(view, "request", None), "resolver_match", None)
+    given = getattr(getattr(match, "func", None), "view_initkwargs", None) or getattr(
+        getattr(match, "func", None), "initkwargs", {}
+    )
+    return ((name, repr(value)) for name, value in sorted(given.items()))
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, (str, int, bool, type(None))) else repr(value)
+
+
+def _is_plain_get(request: Any, args: tuple[Any, ...]) -> bool:
+    """
+    Whether the key can hold all of a request: no body, no part of the address without a name.
+
+    A page of REST framework's browsable API shows forms for who asks.
+    """
+    if request.method != "GET" or len(args) > (1 if args[0] is request else 2):
+        return False
+    if request.META.get("CONTENT_LENGTH") not in (None, "", "0") or "HTTP_TRANSFER_ENCODING" in request.META:
+        return False
+    renderer = getattr(request, "accepted_renderer", None)
+    return renderer is None or not str(renderer.media_type).startswith(PAGES)
+
+
+def _rendered(response: Any, request: Any, args: tuple[Any, ...]) -> str:
+    """Why an answer cannot be kept; "" for one that can, which has its content now."""
+    if not isinstance(response, HttpResponseBase):
+        return "is no response"
+    if response.status_code != 200:
+        return f"status {response.status_code}"
+    if response.streaming:
+        return "streamed"
+    if response.cookies:
+        return "sets a cookie"
+    control = cc_delim_re.split(response.get("Cache-Control", "").lower())
+    if "no-store" in control or has_vary_header(response, "*"):
+        return "the view forbids it"
+    if getattr(response, "_resource_closers", None):
+        return "has something to do when it is closed"
+    if not getattr(response, "is_rendered", True):
+        renderer = getattr(request, "accepted_renderer", None)
+        if renderer is not None and hasattr(response, "data"):
+            response.accepted_renderer = renderer
+            response.accepted_media_type = request.accepted_media_type
+            response.renderer_context = args[0].get_renderer_context() if args[0] is not request else {}
+        elif _changes_templates():
+            return "a middleware changes pages before they are rendered"
+        response.render()
+    return ""
+
+
+@functools.lru_cache(maxsize=1)
+def _changes_templates() -> bool:
+    return any(hasattr(import_string(name), "process_template_response") for name in settings.MIDDLEWARE)
+
+
+def _text(body: bytes) -> str | bytes:
+    try:
+        return body.decode()
+    except UnicodeDecodeError:
+        return body
+
+
+def _private(cache_control: str) -> str:
+    parts = [part.strip() for part in cache_control.split(",")]
+    kept = [part for part in parts if part and part != "public" and not part.lower().startswith("s-maxage")]
+    return ", ".join(kept if "private" in kept or "no-store" in kept else ["private", *kept])
