@@ -145,3 +145,9 @@ def test_bad_parts_are_counted_and_a_clock_that_goes_backwards_gives_no_negative
     found = read(tmp_path, text.encode(), evidence_of_shop)
     assert "3 parts could not be read" in found.notes[0]
     assert {e.id: e.figures["latency_ms_p50"].value for e in found.endpoints}["GET /x"] == 0
+
+
+def test_what_no_span_tells_is_said_and_not_invented(tmp_path, evidence_of_shop):
+    found = read(tmp_path, json.dumps(document(request()[:2])).encode(), evidence_of_shop)
+    assert set(found.endpoints[0].figures) == {"latency_ms_p50", "latency_ms_p95"}
+    assert "no span of a database is in it" in found.notes[0]

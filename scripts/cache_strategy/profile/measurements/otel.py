@@ -10,7 +10,7 @@ import json
 import re
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -76,11 +76,17 @@ def read(where: str, evidence: Evidence) -> Found:
     notes = [f"{name}: {heap.bad} parts could not be read."] if heap.bad else []
     if heap.left_out:
         notes.append(f"{name}: {heap.left_out:,} spans beyond the first {SPANS_AT_MOST:,} were left out.")
+    kinds = {span.kind for span in heap.spans.values()}
+    for kind, words in (("database", "database"), ("outside", "outside call")):
+        if kind not in kinds:
+            notes.append(
+                f"{name}: no span of a{'n' if kind == 'outside' else ''} {words} is in it, so that time is not known."
+            )
     requests = _requests(heap.spans, evidence)
     if not requests:
         notes.append(f"{name}: no span of a server with a route (http.route) is in it.")
     return Found(
-        endpoints=tuple(_measured(group, of, name) for group, of in sorted(requests.items())),
+        endpoints=tuple(_measured(group, of, name, kinds) for group, of in sorted(requests.items())),
         observations=tuple(_statements(heap.spans.values(), evidence, name)),
         notes=tuple(notes),
     )
@@ -230,17 +236,18 @@ def _covered(parts: Iterable[tuple[float, float]]) -> float:
     return total
 
 
-def _measured(group: str, requests: Sequence[_Request], name: str) -> EndpointMeasurement:
+def _measured(group: str, requests: Sequence[_Request], name: str, kinds: Set[str]) -> EndpointMeasurement:
     where = f"OpenTelemetry, {name}"
-    figures = {
-        **times("latency_ms", [r.milliseconds for r in requests], where),
-        **times("database_ms", [r.database for r in requests], where),
-        **times("outside_ms", [r.outside for r in requests], where),
-        **times("own_ms", [max(0.0, r.milliseconds - r.database - r.outside) for r in requests], where),
-        "statements_per_request": measured(
-            statistics.fmean(r.statements for r in requests), "statements/request", where, len(requests)
-        ),
-    }
+    figures = times("latency_ms", [r.milliseconds for r in requests], where)
+    if "outside" in kinds:
+        figures |= times("outside_ms", [r.outside for r in requests], where)
+    if "database" in kinds:
+        per_request = statistics.fmean(r.statements for r in requests)
+        figures |= times("database_ms", [r.database for r in requests], where)
+        figures |= times(
+            "own_ms", [max(0.0, r.milliseconds - r.database - r.outside) for r in requests], where
+        )
+        figures["statements_per_request"] = measured(per_request, "statements/request", where, len(requests))
     return EndpointMeasurement(id=group, figures=figures)
 
 
