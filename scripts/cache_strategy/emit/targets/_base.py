@@ -32,10 +32,12 @@ class Target:
         TARGETS[self.name] = self
 
 
-def require(requirement: str, why: str, ids: tuple[str, ...], contract: Contract, draft: Draft) -> None:
-    """The requirement in the file that declares Flask, else in the first; what cannot be added there is said."""
+def require(
+    requirement: str, why: str, ids: tuple[str, ...], contract: Contract, draft: Draft, beside: str = "flask"
+) -> None:
+    """The requirement in the file that declares the framework, else in the first; what cannot be added there is said."""
     texts = [r for r in contract.application.requirements if r.endswith(".txt")]
-    declaring = [r for r in texts if re.search(r"^\s*flask\b(?![-_])", draft.text(r) or "", re.I | re.M)]
+    declaring = [r for r in texts if re.search(rf"^\s*{beside}\b(?![-_])", draft.text(r) or "", re.I | re.M)]
     file = next(iter(declaring or texts), None)
     if file is None:
         reason = f"no requirements file was found; add {requirement} to what the application installs."

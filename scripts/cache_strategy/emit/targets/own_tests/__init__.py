@@ -17,7 +17,11 @@ SETTINGS = ("pytest.ini", "conftest.py", "pyproject.toml", "setup.cfg", "tox.ini
 def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
     """One file beside the tests that are there, for pytest."""
     left_out = {item.entry for item in draft.withheld}
-    codes = [entry_code(entry) for entry in contract.entries if entry.id not in left_out]
+    codes = [
+        entry_code(entry, contract.application.framework)
+        for entry in contract.entries
+        if entry.id not in left_out
+    ]
     if not codes:
         return
     folder = _folder_of(contract, draft)
@@ -48,7 +52,9 @@ def _values(contract: Contract, codes: list[EntryCode]) -> dict[str, object]:
     endpoints = [code for code in keeping if code.entry.kind == "endpoint"]
     package = contract.application.package
     root = contract.application.package_path.removesuffix(package.replace(".", "/"))
-    modules, names = imports_for(endpoints)  # what the keys ask who asks: a test must stand in for it
+    modules, names = imports_for(
+        endpoints, contract.application.framework
+    )  # what the keys ask who asks: a test must stand in for it
     return {
         "package": f"{package}.caching",
         "url_env": contract.infrastructure.redis.url_env,

@@ -2,59 +2,66 @@
 Our own cache: the runtime's files as they are, the entries generated from the contract, and the edits that use them.
 
 The package `<application>/caching/` is written whole; the application gets one import per file, a decorator per
-entry, a call after a commit where the contract says write-through or tag, and one call in its factory.
+entry, a call after a commit where the contract says write-through or tag, and what its framework needs to know (`wiring.py`).
 """
 
 import posixpath
-import re
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cache_strategy.emit.draft import Draft
-from cache_strategy.emit.edits import (
-    add_decorator,
-    add_import,
-    call_after_commit,
-    init_application,
-    replace_sql,
-)
+from cache_strategy.emit.edits import add_decorator, call_after_commit, replace_sql
 from cache_strategy.emit.edits._base import CannotEdit
 from cache_strategy.emit.targets._base import Target, render, require
+from cache_strategy.emit.targets.runtime import in_django, in_flask  # noqa: F401  (they register themselves)
 from cache_strategy.emit.targets.runtime.code import ALIAS, EntryCode, entry_code, imports_for, statement_of
+from cache_strategy.emit.targets.runtime.joined import PARTS
+from cache_strategy.emit.targets.runtime.wiring import ENTRIES, WIRINGS, Wiring, import_entries
 from cache_strategy.model.contract import Contract, Entry, Invalidator
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import Evidence
 
 FILES = Path(__file__).parent / "files"
-RUNTIME = ("values.py", "wire.py", "link.py", "watching.py", "runtime.py")
-ENTRIES = "The entries of the contract."
-ROUTES = ("route", "get", "post", "put", "patch", "delete")
-RELATIVE = re.compile(r"^from \.", re.M)
+RUNTIME = tuple(f"{name}.py" for name in PARTS)
 
 
 def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
     """Wires entry by entry; one that cannot be wired whole is left out whole."""
     if not contract.entries:
         return
+    wiring = WIRINGS[contract.application.framework]
     wired: list[Entry] = []
+    untouched = draft.snapshot()
     for entry in contract.entries:
         state = draft.snapshot()
         try:
-            _wire(entry, contract, evidence, draft)
+            _wire(entry, wiring, contract, evidence, draft)
             wired.append(entry)
         except CacheStrategyError as error:
             draft.restore(state)
             draft.withhold(entry.id, str(error))
     if not wired:
         return
-    _write_package(wired, contract, evidence, draft)
-    _write_application(wired, contract, draft)
+    codes = [entry_code(entry, contract.application.framework) for entry in wired]
+    try:
+        _write_package(wired, codes, wiring, contract, evidence, draft)
+        wiring.write_application(codes, contract, evidence, draft)
+    except CacheStrategyError as error:
+        draft.restore(untouched)
+        for entry in wired:
+            draft.withhold(entry.id, str(error))
+        return
+    ids = tuple(entry.id for entry in wired)
+    require("redis>=5.0", "The caches talk to Redis.", ids, contract, draft, beside=wiring.declared)
 
 
-def _wire(entry: Entry, contract: Contract, evidence: Evidence, draft: Draft) -> None:
+def _wire(entry: Entry, wiring: Wiring, contract: Contract, evidence: Evidence, draft: Draft) -> None:
     path, _, qualname = entry.target.rpartition(":")
     name = entry.id.replace("-", "_")
+    reason = wiring.refusal(entry, contract, evidence)
+    if reason:
+        raise CannotEdit(f"{entry.target}: {reason}")
     if entry.kind == "view":
         session = contract.application.session
         if not session:
@@ -69,43 +76,15 @@ def _wire(entry: Entry, contract: Contract, evidence: Evidence, draft: Draft) ->
         )
         draft.edit(path, edit, f"{qualname} reads from the materialized view of {entry.id}.", (entry.id,))
     else:
-        for decorator, below in _decorators(entry, name, evidence):
+        is_function = entry.kind == "function"
+        wanted = [(f"{ALIAS}.{name}", ())] if is_function else wiring.decorators(entry, name, evidence)
+        for decorator, below in wanted:
             edit = partial(add_decorator.apply, qualname=qualname, decorator=decorator, below=below)
             draft.edit(path, edit, f"{qualname} is kept by {entry.id}.", (entry.id,))
-    _import_entries(path, contract, (entry.id,), draft)
+    import_entries(path, contract, (entry.id,), draft)
     for invalidator in entry.invalidated_by:
         if invalidator.how in ("write-through", "tag"):
             _wire_writer(entry, invalidator, contract, draft)
-
-
-def _decorators(entry: Entry, name: str, evidence: Evidence) -> list[tuple[str, tuple[str, ...]]]:
-    """Each decorator with the ones it must stand under. The headers go above the cache: they see what it serves."""
-    if entry.kind == "function":
-        return [(f"{ALIAS}.{name}", ())]
-    below = _route_and_guards(entry, evidence)
-    wanted = []
-    if "http" in entry.layers:
-        wanted.append((f"{ALIAS}.{name}_http", below))
-    if set(entry.layers) & {"memory", "redis"}:
-        wanted.append((f"{ALIAS}.{name}_endpoint", (*below, f"{ALIAS}.{name}_http")))
-    return wanted
-
-
-def _route_and_guards(entry: Entry, evidence: Evidence) -> tuple[str, ...]:
-    own = [e for e in evidence.endpoints if f"{e.path}:{e.qualname}" == entry.target]
-    function = next((f for f in evidence.functions if f"{f.path}:{f.qualname}" == entry.target), None)
-    if not own or function is None:
-        raise CannotEdit(
-            f"{entry.target}: is not an endpoint of this application any more; make a new contract."
-        )
-    guards = {g for e in own for g in e.guards}
-    heads = guards | {g.split("(")[0] for g in guards}
-    names = [d.split("(")[0].lstrip("@").strip() for d in function.decorators]
-    return tuple(
-        name
-        for name, decorator in zip(names, function.decorators, strict=True)
-        if name.rpartition(".")[2] in ROUTES or name in heads or decorator in guards
-    )
 
 
 def _wire_writer(entry: Entry, invalidator: Invalidator, contract: Contract, draft: Draft) -> None:
@@ -114,30 +93,23 @@ def _wire_writer(entry: Entry, invalidator: Invalidator, contract: Contract, dra
     what = "key" if invalidator.how == "write-through" else "tag"
     edit = partial(call_after_commit.apply, qualname=qualname, statement=statement)
     draft.edit(path, edit, f"{qualname} drops the {what} of {entry.id} after its commit.", (entry.id,))
-    _import_entries(path, contract, (entry.id,), draft)
+    import_entries(path, contract, (entry.id,), draft)
 
 
-def _import_entries(path: str, contract: Contract, ids: tuple[str, ...], draft: Draft) -> None:
-    """The import in the style of the file: relative where its imports of the package are."""
-    package, root = contract.application.package, contract.application.package_path
-    module, source, folder = f"{package}.caching", draft.text(path) or "", posixpath.dirname(path)
-    is_inside = (folder + "/").startswith(root.rstrip("/") + "/")
-    is_absolute = re.search(rf"^from {re.escape(package)}\b", source, re.M)
-    if is_inside and RELATIVE.search(source) and not is_absolute:
-        depth = 0 if folder == root else len(posixpath.relpath(folder, root).split("/"))
-        module = "." * (depth + 1) + "caching"
-    edit = partial(add_import.apply, module=module, name="entries", alias=ALIAS)
-    draft.edit(path, edit, ENTRIES, ids)
-
-
-def _write_package(wired: list[Entry], contract: Contract, evidence: Evidence, draft: Draft) -> None:
+def _write_package(
+    wired: list[Entry],
+    codes: list[EntryCode],
+    wiring: Wiring,
+    contract: Contract,
+    evidence: Evidence,
+    draft: Draft,
+) -> None:
     folder = posixpath.join(contract.application.package_path, "caching")
+    framework = contract.application.framework
     ids = tuple(e.id for e in wired)
-    codes = [entry_code(entry) for entry in wired]
     views = [c for c in codes if c.entry.kind == "view"]
     memoized = [c for c in codes if c.entry.emit == "flask-caching"]
-    names = [*RUNTIME, "sql_text.py", "sqlalchemy_events.py", "flask_http.py"] + (["sql_views.py"] if views else [])
-    for name in names:
+    for name in (*RUNTIME, *wiring.files, *(("sql_views.py",) if views else ())):
         draft.write(f"{folder}/{name}", (FILES / name).read_text(encoding="utf-8"), "The cache itself.", ids)
     draft.write(
         f"{folder}/__init__.py",
@@ -148,28 +120,20 @@ def _write_package(wired: list[Entry], contract: Contract, evidence: Evidence, d
     warmed = [c for c in codes if c.entry.warming]
     values: dict[str, Any] = {
         "contract": contract,
+        "framework": framework,
         "codes": codes,
         "views": views,
         "memoized": memoized,
         "watched": _watched(wired, evidence),
-        "imports": imports_for(codes),
+        "imports": imports_for(codes, framework),
         "warmed": warmed,
-        "http_names": _http_names(codes),
         "uses_any": any(c.entry.kind == "endpoint" and c.keeps for c in codes),
+        **wiring.values(codes, contract, evidence),
     }
     draft.write(f"{folder}/entries.py", render(__file__, "entries.py.j2", **values), ENTRIES, ids)
-    if warmed:
+    if warmed and framework == "flask":
         text = render(__file__, "warm.py.j2", targets=_warm_targets(warmed), **values)
         draft.write(f"{folder}/warm.py", text, "Fills entries before the first reader comes.", ids)
-
-
-def _http_names(codes: list[EntryCode]) -> list[str]:
-    names = ["metrics_blueprint"]
-    if any("http" in c.entry.layers for c in codes):
-        names.append("http_headers")
-    if any(c.entry.kind == "endpoint" and c.keeps for c in codes):
-        names.append("cached_endpoint")
-    return sorted(names)
 
 
 def _watched(wired: list[Entry], evidence: Evidence) -> list[tuple[str, str | None]]:
@@ -192,40 +156,6 @@ def _warm_targets(warmed: list[EntryCode]) -> list[tuple[EntryCode, str, str]]:
         module = path.removesuffix(".py").replace("/", ".").removesuffix(".__init__")
         result.append((code, module, qualname))
     return result
-
-
-def _write_application(wired: list[Entry], contract: Contract, draft: Draft) -> None:
-    application, ids = contract.application, tuple(e.id for e in wired)
-    place = application.factory or application.instance
-    if not place:
-        draft.withhold(
-            "metrics",
-            f"no create_app() and no module-level app is known; call caching.entries.init_app(app) by hand ({application.package}).",
-        )
-    else:
-        module, _, name = place.partition(":")
-        path = _path_of(module, application.package, application.package_path, draft)
-        argument = {"factory": name} if application.factory else {"instance": name}
-        edit = partial(init_application.apply, call=f"{ALIAS}.init_app", **argument)
-        why = f"{contract.infrastructure.metrics_route} and the commands of the caches."
-        try:
-            draft.edit(path, edit, why, ids)
-            _import_entries(path, contract, ids, draft)
-        except CacheStrategyError as error:
-            draft.withhold("metrics", str(error))
-    require("redis>=5.0", "The caches talk to Redis.", ids, contract, draft)
-
-
-def _path_of(module: str, package: str, package_path: str, draft: Draft) -> str:
-    """The file of a module, from where the main package lies."""
-    root = package_path.removesuffix(package.replace(".", "/")).rstrip("/")
-    stem = posixpath.join(root, module.replace(".", "/"))
-    for path in (f"{stem}.py", f"{stem}/__init__.py"):
-        if draft.text(path) is not None:
-            return path
-    raise CacheStrategyError(
-        f"{module}: has no file at {stem}.py; correct application.factory in the contract."
-    )
 
 
 target = Target(__name__, emit, order=10)

@@ -29,6 +29,7 @@ class EntryCode:
     vary: tuple[str, ...]
     key_items: tuple[tuple[str, str], ...]
     key_parameters: tuple[str, ...]
+    key_signature: str
     view_body: str
     view_order: str
 
@@ -37,10 +38,12 @@ class EntryCode:
         return bool(self.layers)
 
 
-def entry_code(entry: Entry) -> EntryCode:
+def entry_code(entry: Entry, framework: str) -> EntryCode:
     """An entry's code; CacheStrategyError if a key part has a source that cannot be read in an endpoint."""
     body, order = split_order(entry.view_sql)
     endpoint = entry.kind == "endpoint"
+    parameters = tuple(p.name for p in entry.key if p.source == "path") if endpoint else ()
+    signature = ("request", *parameters, "**_") if framework == "django" else parameters
     return EntryCode(
         entry=entry,
         name=entry.id.replace("-", "_"),
@@ -48,8 +51,9 @@ def entry_code(entry: Entry) -> EntryCode:
         layers=tuple(layer for layer in entry.layers if layer in ("memory", "redis")),
         cache_control=cache_control_of(entry),
         vary=_vary(entry),
-        key_items=tuple((p.name, _expression(p)) for p in entry.key) if endpoint else (),
-        key_parameters=tuple(p.name for p in entry.key if p.source == "path") if endpoint else (),
+        key_items=tuple((p.name, _expression(p, framework)) for p in entry.key) if endpoint else (),
+        key_parameters=parameters,
+        key_signature=", ".join(f"{name}: Any" for name in signature),
         view_body=body,
         view_order=order,
     )
@@ -95,34 +99,43 @@ def _vary(entry: Entry) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _expression(part: KeyPart) -> str:
+READS = {
+    "flask": {
+        "query": "request.args.getlist({})",
+        "header": "request.headers.get({})",
+        "cookie": "request.cookies.get({})",
+    },
+    "django": {
+        "query": "request.GET.getlist({})",
+        "header": "request.headers.get({})",
+        "cookie": "request.COOKIES.get({})",
+    },
+}
+"""How each framework reads what a key part names."""
+
+
+def _expression(part: KeyPart, framework: str) -> str:
     if part.source == "path":
         return part.name
     if part.expression:
         return part.expression
-    if part.source == "query":
-        return f"request.args.getlist({part.name!r})".replace("'", '"')
-    if part.source == "header":
-        return f'request.headers.get("{part.name}")'
-    if part.source == "cookie":
-        return f'request.cookies.get("{part.name}")'
+    if part.source in READS[framework]:
+        return READS[framework][part.source].format(python(part.name))
     raise CacheStrategyError(
         f"{part.name}: its source {part.source!r} needs an expression; write how the code reads it."
     )
 
 
-def imports_for(codes: list[EntryCode]) -> tuple[list[str], list[str]]:
+def imports_for(codes: list[EntryCode], framework: str) -> tuple[list[str], list[str]]:
     """The modules to import, and the names to import from flask, for the expressions of the keys."""
-    modules, names = set(), set()
-    for code in codes:
-        if not code.keeps:
-            continue
-        for _, expression in code.key_items:
-            for root in re.findall(r"(?<![\w.\"'])([A-Za-z_]\w*)\s*\.", expression):
-                if root in FLASK_NAMES:
-                    names.add(root)
-                else:
-                    modules.add(root)
+    modules, names = set[str](), set[str]()
+    for expression in (e for code in codes if code.keeps for _, e in code.key_items):
+        for dotted in re.findall(r"(?<![\w.\"'])([A-Za-z_][\w.]*)\s*\.", expression):
+            root = dotted.split(".")[0]
+            if framework == "django" and root != "request":
+                modules.add(dotted)  # `django.utils.translation.get_language()` names its module whole
+            elif framework == "flask":
+                (names if root in FLASK_NAMES else modules).add(root)
     return sorted(modules), sorted(names)
 
 

@@ -62,7 +62,7 @@ class Statement:
             if not ONLY_PLACEHOLDERS.match(self._rest):
                 return None
             return [row for each in (params if many else [params]) for row in each[place::width]]
-        driver = getattr(cursor, "cursor", None)
+        driver: Any = getattr(cursor, "cursor", None)
         returned = self._rest.partition(" RETURNING ")[2].split(",")
         names = [name.rpartition(".")[2].strip(' "`') for name in returned]
         if self._key in names and hasattr(driver, "scroll") and not many:

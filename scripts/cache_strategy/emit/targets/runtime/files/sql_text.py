@@ -28,7 +28,9 @@ class TablesInText:
             foreign key if True, else of those that say so.
     """
 
-    def __init__(self, tables: Collection[str], children: Callable[[set[str], bool], Collection[str]]) -> None:
+    def __init__(
+        self, tables: Collection[str], children: Callable[[set[str], bool], Collection[str]]
+    ) -> None:
         self._tables = tables
         self._children = children
         names = "|".join(map(re.escape, tables)) or "(?!)"
