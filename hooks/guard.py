@@ -11,17 +11,14 @@ are looked for in the raw bytes (and in the Python file that would change) befor
 import os
 import sys
 
-GATE = b"cach redis memoize flush valkey keydb invalidat purge vary etag max-age no-store".split()
+GATE = b"cach redis memoize flush valkey keydb invalidat purge vary etag max-age no-store materialized".split()
 JUDGED = (b".py", b".pyi", b".ipynb")
 # Words of the files that configure a proxy, Redis or a database; prose that holds them is told apart later.
 CONFIGURES = (
-    b"proxy_cache",
-    b"proxy_ignore",
-    b"proxy_no_cache",
-    b"beresp",
-    b"maxmemory",
-    b"materialized view",
-)
+    b"_cache|_ignore_headers|beresp|vcl_|hash_data|(pass)|maxmemory|noeviction|materialized view|error_caching|"
+    b"errorcaching|expires |max-age|immutable|edge_ttl|min_ttl|minttl|cache_level|cache_policy|cachepolicy|requestpolicy|"
+    b"cacheeverything|caches.default"
+).split(b"|")
 LIMIT = 2_000_000
 # Processor seconds, not wall time: a busy machine must not switch the guard off. Assumed.
 BUDGET_SECONDS = 1.5

@@ -5,7 +5,8 @@ What stands before the first case begins every case. `=== title` begins a case, 
 nothing. A line that begins with `-` is only in the file as it was, one with `+` only in the file as it will be;
 without such lines the case is a text. A line that ends in `# error`, or in `# error: rule-name` for another rule than
 the file's (several may follow each other), must get exactly those findings; every other line must get none. The
-expectations are cut off before the text is judged. A title that begins with "clean" says that nothing is expected.
+expectations are cut off before the text is judged. A title that begins with "clean" says that nothing is expected; one
+that ends in `(default.vcl)` names the file.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from cache_strategy.rules import rule_named
+from cache_strategy.rules._base import Rule
+
 FOLDER = Path(__file__).resolve().parent
+PATHS = {"nginx": "nginx.conf", "vcl": "default.vcl", "hcl": "main.tf", "redis": "redis.conf"}
 
 _EXPECTED = re.compile(r"\s*# (error|warning|info)(?:: ([a-z-]+))?(?=\s*(?:#|$))", re.MULTILINE)
 
@@ -23,9 +28,23 @@ class Case(NamedTuple):
     """`before` is None for a text; `expected` holds (line from 1, severity, rule name)."""
 
     title: str
+    path: str
     before: str | None
     text: str
     expected: frozenset[tuple[int, str, str]]
+
+
+def path_of(rule: Rule) -> str:
+    """The file that a rule's examples are taken for."""
+    if rule.node_visitors or rule.change_visitors:
+        return "shop/views.py"
+    kinds = [
+        kind
+        for visitors in (rule.config_visitors, rule.config_changes)
+        for kinds, _ in visitors
+        for kind in kinds
+    ]
+    return PATHS[kinds[0]] if kinds else "shop/views.py"
 
 
 def cases_of(rule_name: str) -> list[Case]:
@@ -35,7 +54,9 @@ def cases_of(rule_name: str) -> list[Case]:
     cases = []
     for mark, title, body in zip(parts[::3], parts[1::3], parts[2::3], strict=True):
         before, after = versions_of(body if mark == "====" else start + body)
-        cases.append(Case(title, before, *without_expectations(after, rule_name)))
+        named = re.search(r"\((\S*(?:\.\w+|_headers))\)$", title)
+        path = named[1] if named else path_of(rule_named(rule_name))
+        cases.append(Case(title, path, before, *without_expectations(after, rule_name)))
     return cases
 
 

@@ -35,8 +35,6 @@ __all__ = [
 COMMAND_PATH = "<command>"
 PYTHON_ENDINGS = (".py", ".pyi", ".ipynb")
 _KINDS = ("code", "commands", "config")
-_CONFIG = r"(?i)\.(?:conf|vcl|sql|ya?ml|toml|template|j2)$|nginx|varnish|redis|(?:^|/)server_config$"
-_PROSE = (".md", ".rst", ".txt", ".html")
 
 
 def check_text(text: str, path: str) -> "list[Finding]":
@@ -49,7 +47,7 @@ def check_text(text: str, path: str) -> "list[Finding]":
         syntax.module.Unreadable: this Python's grammar does not know the text.
     """
     if not path.endswith(PYTHON_ENDINGS):
-        return _check_lines(None, text, path)
+        return _check_config(None, text, path)
     from cache_strategy.rules._edit import Edit
     from cache_strategy.rules._index import IndexedModule
     from cache_strategy.rules._suppress import suppress_text
@@ -70,7 +68,7 @@ def check_change(before: "str | None", after: str, path: str) -> "list[Finding]"
     if before == after:
         return []
     if not path.endswith(PYTHON_ENDINGS):
-        return _check_lines(before, after, path)
+        return _check_config(before, after, path)
     from cache_strategy.rules._edit import Edit
 
     rules = _rules_for("code", Edit(before, after))
@@ -101,21 +99,13 @@ def check_change(before: "str | None", after: str, path: str) -> "list[Finding]"
     return in_order(found)
 
 
-def _check_lines(before: "str | None", after: str, path: str) -> "list[Finding]":
-    """The findings of the rules about configuration: what a line says that comes or goes."""
-    if not re.search(_CONFIG, path) or path.endswith(_PROSE):
-        return []
+def _check_config(before: "str | None", after: str, path: str) -> "list[Finding]":
+    """The findings of the rules about configurations."""
+    from cache_strategy.rules._config_check import check_config
     from cache_strategy.rules._edit import Edit
 
-    old = before.split("\n") if before is not None else None
-    found = [
-        finding._replace(path=path)
-        for rule in _rules_for("config", Edit(before, after))
-        for visitor in rule.line_visitors
-        for finding in visitor(old, after.split("\n"))
-    ]
-    rows = after.split("\n")
-    return in_order(f for f in found if f"allow[{f.name}] " not in rows[f.line - 1])
+    edit = Edit(before, after)
+    return in_order(check_config(before, after, path, lambda kind: _rules_for(kind, edit), _brought))
 
 
 def check_command(command: str, cwd: str = "") -> "list[Finding]":

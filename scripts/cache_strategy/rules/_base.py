@@ -9,9 +9,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ast
     from collections.abc import Callable, Iterable, Iterator
-    from typing import Any, NamedTuple, Optional, Union
+    from typing import Any, NamedTuple, Union
 
     from cache_strategy.rules._change import Change
+    from cache_strategy.rules._config import ConfigFile
     from cache_strategy.rules._edit import Edit
     from cache_strategy.rules._index import IndexedModule
     from cache_strategy.rules._shell import Invocation
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     VisitNode = Callable[[Any, IndexedModule], Iterable[Finding]]
     VisitChange = Callable[[Change], Iterable[Finding]]
     VisitCommand = Callable[[Invocation], Iterable[Finding]]
-    VisitLines = Callable[[Optional[list[str]], list[str]], Iterable[Finding]]
+    VisitConfig = Callable[[ConfigFile], Iterable[Finding]]
+    VisitConfigChange = Callable[[ConfigFile, ConfigFile], Iterable[Finding]]
 else:
     Finding = namedtuple("Finding", "rule name severity path line column end_line message fix")
 
@@ -75,7 +77,8 @@ class Rule:
         self.node_visitors: "list[tuple[tuple[type, ...], VisitNode]]" = []
         self.change_visitors: "list[VisitChange]" = []
         self.command_visitors: "list[VisitCommand]" = []
-        self.line_visitors: "list[VisitLines]" = []
+        self.config_visitors: "list[tuple[tuple[str, ...], VisitConfig]]" = []
+        self.config_changes: "list[tuple[tuple[str, ...], VisitConfigChange]]" = []
         REGISTER[self.name] = self
 
     @property
@@ -97,10 +100,27 @@ class Rule:
         self.change_visitors.append(function)
         return function
 
-    def lines(self, function: "VisitLines") -> "VisitLines":
-        """Registers a function that is called with the lines of a configuration as it is and as it will be."""
-        self.line_visitors.append(function)
-        return function
+    def config(self, *kinds: str) -> "Callable[[VisitConfig], VisitConfig]":
+        """Registers a function that is called with every configuration of these kinds."""
+
+        def register(function: "VisitConfig") -> "VisitConfig":
+            self.config_visitors.append((kinds, function))
+            return function
+
+        return register
+
+    def config_change(self, *kinds: str) -> "Callable[[VisitConfigChange], VisitConfigChange]":
+        """Registers a function that is called with a configuration as it is and as it will be."""
+
+        def register(function: "VisitConfigChange") -> "VisitConfigChange":
+            self.config_changes.append((kinds, function))
+            return function
+
+        return register
+
+    def kinds(self) -> "set[str]":
+        """The kinds of configurations that the rule looks at."""
+        return {kind for kinds, _ in [*self.config_visitors, *self.config_changes] for kind in kinds}
 
     def command(self, function: "VisitCommand") -> "VisitCommand":
         """Registers a function that is called with every program that a shell command runs."""
