@@ -15,7 +15,6 @@ class _Standard:
     parse_float = float
     parse_int = int
     parse_constant = float
-    memo: "dict[str, str]" = {}
 
 
 def decoded(text: str) -> object:

@@ -56,7 +56,7 @@ def test_any_bytes_are_answered_by_nothing_or_json_in_one_process(
     raw: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    main = runpy.run_path(str(ROOT / "hooks" / "guard.py"), run_name="guard")["main"]
+    main = runpy.run_path(str(ROOT / "hooks" / "judge.py"))["main"]
     written = io.StringIO()
     with monkeypatch.context() as patch:
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(raw)))
