@@ -76,6 +76,8 @@ class InFunction(cst.CSTTransformer):
     Subclasses override `edit_function`. `found` tells whether the function was there.
     """
 
+    edits_classes = False
+
     def __init__(self, qualname: str) -> None:
         self.qualname = qualname
         self.stack: list[str] = []
@@ -91,7 +93,7 @@ class InFunction(cst.CSTTransformer):
             return updated_node
         name = ".".join(self.stack)
         self.stack.pop()
-        if name != self.qualname or isinstance(original_node, cst.ClassDef):
+        if name != self.qualname or (isinstance(original_node, cst.ClassDef) and not self.edits_classes):
             return updated_node
         self.found = True
         return self.edit_function(updated_node)

@@ -1,4 +1,4 @@
-"""Adds a decorator to a function, below its route and guards or next to the function itself."""
+"""Adds a decorator to a function or a class, below its route and guards or next to the function itself."""
 
 import libcst as cst
 
@@ -6,6 +6,8 @@ from cache_strategy.emit.edits._base import Edit, Example, InFunction, code_of, 
 
 
 class _AddDecorator(InFunction):
+    edits_classes = True
+
     def __init__(self, qualname: str, decorator: str, below: tuple[str, ...]) -> None:
         super().__init__(qualname)
         self.decorator = cst.parse_expression(decorator)
