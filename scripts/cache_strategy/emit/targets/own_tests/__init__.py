@@ -5,6 +5,7 @@ import re
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets._base import Target, render
 from cache_strategy.emit.targets.runtime.code import EntryCode, entry_code, imports_for, statement_of
+from cache_strategy.emit.targets.runtime.in_django import action_of
 from cache_strategy.model.contract import Contract, Entry
 from cache_strategy.model.evidence import Evidence
 
@@ -15,20 +16,20 @@ SETTINGS = ("pytest.ini", "conftest.py", "pyproject.toml", "setup.cfg", "tox.ini
 
 
 def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
-    """One file beside the tests that are there, for pytest."""
+    """One file beside the tests that are there: for pytest, of a Django application for its own runner and for pytest."""
     left_out = {item.entry for item in draft.withheld}
-    codes = [
-        entry_code(entry, contract.application.framework)
-        for entry in contract.entries
-        if entry.id not in left_out
-    ]
+    framework = contract.application.framework
+    codes = [entry_code(entry, framework) for entry in contract.entries if entry.id not in left_out]
     if not codes:
         return
     folder = _folder_of(contract, draft)
+    settings = (*SETTINGS, f"{folder}/conftest.py", *contract.application.requirements)
+    has_pytest = any("pytest" in (draft.text(name) or "") for name in settings)
+    if framework == "django" and not has_pytest and draft.text(f"{folder}/__init__.py") is None:
+        folder = f"{contract.application.package_path}/caching"  # where its runner looks
     path = f"{folder}/{NAME}"
     there = draft.text(path)
-    settings = (*SETTINGS, f"{folder}/conftest.py", *contract.application.requirements)
-    if not any("pytest" in (draft.text(name) or "") for name in settings):
+    if not has_pytest and framework != "django":
         draft.withhold(
             "tests", "no pytest was found in this repository; the tests of the caches are for pytest."
         )
@@ -36,7 +37,8 @@ def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
     if there is not None and MARK not in there:
         draft.withhold("tests", f"{path}: is there and not ours; rename it to get the tests of the caches.")
         return
-    text = render(__file__, f"{NAME}.j2", **_values(contract, codes))
+    template = f"django_{NAME}.j2" if framework == "django" else f"{NAME}.j2"
+    text = render(__file__, template, **_values(contract, evidence, codes))
     draft.write(path, text, "What the caches promise, as tests.", tuple(code.entry.id for code in codes))
 
 
@@ -46,7 +48,7 @@ def _folder_of(contract: Contract, draft: Draft) -> str:
     return next((name for name in (*FOLDERS, *inside) if (draft.repo / name).is_dir()), FOLDERS[0])
 
 
-def _values(contract: Contract, codes: list[EntryCode]) -> dict[str, object]:
+def _values(contract: Contract, evidence: Evidence, codes: list[EntryCode]) -> dict[str, object]:
     keeping = [code for code in codes if code.keeps]
     views = [code for code in codes if code.entry.kind == "view"]
     endpoints = [code for code in keeping if code.entry.kind == "endpoint"]
@@ -73,7 +75,11 @@ def _values(contract: Contract, codes: list[EntryCode]) -> dict[str, object]:
         "paths": {code.name: code.key_parameters for code in endpoints if code.key_parameters},
         "strangers": sorted({*(m.split(".")[0] for m in modules), *names} - {"request"}),
         "headers": [(c.name, c.cache_control, c.vary) for c in codes if "http" in c.entry.layers],
-        "targets": [(*_place(c.entry.target, root), c.name) for c in codes if c.entry.kind != "view"],
+        "targets": [
+            (*_place(c.entry.target, root), *_action(c.entry, contract, evidence), c.name)
+            for c in codes
+            if c.entry.kind != "view"
+        ],
         "calls": [
             (*_place(invalidator.writer, root), statement_of(code.entry, invalidator))
             for code in codes
@@ -87,6 +93,13 @@ def _is_dropped_by_hand(entry: Entry, table: str) -> bool:
     """No event tells of the table where every one of its writers calls the entry itself."""
     hows = {i.how for i in entry.invalidated_by if table in i.tables}
     return bool(hows) and "event" not in hows
+
+
+def _action(entry: Entry, contract: Contract, evidence: Evidence) -> tuple[str, ...]:
+    """What of a class of Django's views answers; "" of anything else there."""
+    if contract.application.framework != "django":
+        return ()
+    return (action_of(entry, evidence) if entry.kind == "endpoint" else "",)
 
 
 def _place(target: str, root: str) -> tuple[str, str]:

@@ -56,9 +56,11 @@ class InDjango(Wiring):
             names.append("http_headers")
         if any(code.keeps for code in endpoints):
             names.append("cached_endpoint")
+        functions = {f"{f.path}:{f.qualname}" for f in evidence.functions}
+        classes = [code for code in endpoints if code.entry.target not in functions]
         return {
             "http_names": sorted(names),
-            "actions": {c.name: _action(c.entry, evidence) for c in endpoints},
+            "actions": {c.name: action_of(c.entry, evidence) for c in classes},
         }
 
     def write_application(
@@ -89,9 +91,9 @@ class InDjango(Wiring):
             draft.withhold("metrics", f"{error} Add caching.entries.metrics to the addresses by hand.")
 
 
-def _action(entry: Entry, evidence: Evidence) -> str:
+def action_of(entry: Entry, evidence: Evidence) -> str:
     """What of a class of views answers where it has it, else its `get`."""
-    own, _ = endpoint_of(entry, evidence)
+    own = endpoint_of(entry, evidence)[0]
     return "retrieve" if all(e.route.rstrip("/").endswith("}") for e in own) else "list"
 
 

@@ -35,7 +35,7 @@ class InFlask(Wiring):
             names.append("http_headers")
         if any(c.entry.kind == "endpoint" and c.keeps for c in codes):
             names.append("cached_endpoint")
-        return {"http_names": sorted(names)}
+        return {"http_names": sorted(names), "actions": {}}
 
     def write_application(
         self, codes: list[EntryCode], contract: Contract, evidence: Evidence, draft: Draft

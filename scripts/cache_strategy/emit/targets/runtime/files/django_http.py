@@ -50,12 +50,13 @@ def cached_endpoint(
     Args:
         key: takes the request and the parameters of the route by name, gives the parts of the key: everything besides
             the module's list above that the answer depends on. Without it, all query arguments.
-        action: what of a class of views answers.
+        action: what of a class of views answers where the class has it, else its `get` does.
     """
 
     def decorate(view: F) -> F:
         if isinstance(view, type):
-            setattr(view, action, decorate(cast("F", getattr(view, action))))
+            name = action if callable(getattr(view, action, None)) else "get"
+            setattr(view, name, decorate(cast("F", getattr(view, name))))
             return cast("F", view)
         if inspect.iscoroutinefunction(view):
             raise TypeError(f"{entry.name}: {view.__qualname__} is async; this cache is for plain views.")
@@ -93,7 +94,6 @@ def cached_endpoint(
                 response[name] = value
             return response
 
-        cached.cache_entry = entry  # type: ignore[attr-defined]  # for whoever asks what keeps it
         return cast(F, cached)
 
     return decorate
@@ -111,7 +111,8 @@ def http_headers(
 
     def decorate(view: F) -> F:
         if isinstance(view, type):
-            setattr(view, action, decorate(cast("F", getattr(view, action))))
+            name = action if callable(getattr(view, action, None)) else "get"
+            setattr(view, name, decorate(cast("F", getattr(view, name))))
             return cast("F", view)
 
         @functools.wraps(view)
