@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from cache_strategy.emit.targets.runtime.files.keys import encode_key, row_text
 from cache_strategy.emit.targets.runtime.files.runtime import Cache
-from cache_strategy.emit.targets.runtime.files.values import encode_key, row_text
 
 # characters that the encoding itself uses
 SPITEFUL = st.text(alphabet="nftisx0123456789:;()[]{}<>^$~ ", max_size=12)

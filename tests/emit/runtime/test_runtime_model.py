@@ -97,10 +97,15 @@ class World(RuleBasedStateMachine):
         world = self
 
         class Address:
-            def __init__(self, *_):
+            is_cluster = False
+
+            def place(self, key):
+                return None
+
+            async def locate(self, deadline, hint=None):
                 pass
 
-            async def connect(self):
+            async def connect(self, place, deadline):
                 await Pause()
                 return Network(world)
 
@@ -119,7 +124,7 @@ class World(RuleBasedStateMachine):
             await Pause()
 
         return {
-            "Address": Address,
+            "address_of": lambda url: Address(),
             "Signal": Signal,
             "sleep": sleep,
             "who_asks": lambda: id(self.here),

@@ -12,9 +12,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 FILES = Path(__file__).parent / "files"
-PARTS = ("values", "wire", "link", "watching", "runtime")
+PARTS = (
+    "values",
+    "keys",
+    "records",
+    "wire",
+    "protocol",
+    "address",
+    "link",
+    "watching",
+    "computing",
+    "runtime",
+)
+WIRE = PARTS.index("wire")
 CALLBACK = "compute"
-EXAMPLES = re.compile(r"^    (def|user_profile|cache)(?= get_user|\.get_or|\.invalidate)", re.M)
+LINE = 88  # ruff's own, where a project sets none
+EXAMPLES = re.compile(
+    r"^    (def|user_profile|cache|with)(?= get_user|\.get_or|\.invalidate| user_profile)", re.M
+)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -22,7 +37,7 @@ def joined(is_async: bool = False) -> str:
     """One module that needs none of the others."""
     texts = [(FILES / f"{name}.py").read_text(encoding="utf-8") for name in PARTS]
     if is_async:
-        texts[1] = (FILES / "wire_async.py").read_text(encoding="utf-8")
+        texts[WIRE] = (FILES / "wire_async.py").read_text(encoding="utf-8")
         texts = _awaiting(texts)
     modules: set[str] = set()
     names: dict[str, set[str]] = {}
@@ -59,7 +74,9 @@ def _imports(modules: set[str], names: dict[str, set[str]]) -> Iterator[str]:
         for module in sorted(names):
             if (module.split(".")[0] in sys.stdlib_module_names) is is_standard:
                 listed = sorted(names[module], key=lambda name: (not name.isupper(), name[0].islower(), name))
-                yield f"from {module} import {', '.join(listed)}"
+                line = f"from {module} import {', '.join(listed)}"
+                lines = "".join(f"    {name},\n" for name in listed)
+                yield line if len(line) <= LINE else f"from {module} import (\n{lines})"
         yield ""
 
 
@@ -80,7 +97,9 @@ def _awaiting(texts: list[str]) -> list[str]:
 
 
 def _marked(text: str, waits: set[str]) -> str:
-    text = EXAMPLES.sub(lambda match: f"    {'async' if match[1] == 'def' else 'await'} {match[1]}", text)
+    text = EXAMPLES.sub(
+        lambda match: f"    {'async' if match[1] in ('def', 'with') else 'await'} {match[1]}", text
+    )
     lines = text.replace("compute: Callable[[], T]", "compute: Callable[[], Awaitable[T]]").splitlines()
     marks = []
     for function in ast.walk(ast.parse("\n".join(lines))):
@@ -89,7 +108,7 @@ def _marked(text: str, waits: set[str]) -> str:
             marks += [(c.lineno, c.col_offset, "await ") for c in _calls(function) if _called(c) in waits]
     for line, column, word in sorted(marks, reverse=True):
         lines[line - 1] = lines[line - 1][:column] + word + lines[line - 1][column:]
-    return "\n".join(lines) + "\n"
+    return re.sub(r"async def __(enter|exit)__", r"async def __a\1__", "\n".join(lines)) + "\n"
 
 
 def _calls(function: ast.AST) -> Iterator[ast.Call]:

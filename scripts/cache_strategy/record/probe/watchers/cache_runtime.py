@@ -18,9 +18,14 @@ METHODS = ("entry", "invalidate", "metrics", "metrics_prometheus")
 """What the class Cache of an emitted runtime has, by which it is known whatever its file is called."""
 EMITTED = (
     "values.py",
+    "keys.py",
+    "records.py",
     "wire.py",
+    "protocol.py",
+    "address.py",
     "link.py",
     "watching.py",
+    "computing.py",
     "sql_text.py",
     "sqlalchemy_events.py",
     "django_events.py",

@@ -8,6 +8,7 @@ stay the same; an invalidation gives new ones (BUMP_SCRIPT). One that Redis did 
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import contextvars
 import functools
@@ -15,15 +16,16 @@ import hashlib
 import json
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
 
-from .values import Record
-from .wire import Pool, Retry, Signal, Wire, in_background, sleep, who_asks
+from .address import Place, address_of
+from .protocol import pack, part, read_answer
+from .records import Record
+from .wire import Wire, in_background, sleep
 
 REQUEST_SECONDS = 1.0  # assumed: the budget of a caller is whole again this long after its first use
 RETRY_SECONDS = 0.02, 0.1  # assumed: first and longest pause between two attempts to reach Redis again
@@ -32,6 +34,7 @@ BEAT_SECONDS = (
     1.0  # assumed: how often it is made sure that announcements still arrive; more often for short windows
 )
 SERVER_SECONDS = 30 * 86400  # how long Redis remembers which server it was; then everything is computed anew
+MOST_HOPS = 3  # assumed: how many nodes of a cluster are asked for one answer
 MOST_CHANGES = 10_000  # assumed: the latest changed tags that a process remembers
 MICROSECONDS = 1_000_000
 
@@ -44,35 +47,49 @@ local function get(key) return redis.call('MGET', key)[1] end  -- nil for other 
 local function put(key, version, ms) redis.call('SET', key, string.format('%.0f', version), 'PX', ms) end
 """
 
-# KEYS: value, lock, the latest version of all, versions... ARGV: ms a version lives, token of the lock or "", ms the lock
-# lives, when the value was stored that the caller knows. Gives the time, a good value that was stored later, 1 if the
-# lock was taken, the versions. A missing version becomes the latest of all: whatever Redis may have forgotten about the
-# tag was no later than that. A lock taken under other versions is taken over: what its holder computes is outdated.
-NOTE_SCRIPT = """
-local seen = redis.call('MGET', unpack(KEYS, 3))
+# What a reader does before it computes, in two steps that are one script where they may be.
+
+# KEYS: the latest version of all, versions, so many. ARGV: ms a version lives. A missing version becomes the latest of all:
+# whatever Redis may have forgotten about the tag was no later than that.
+VERSIONS = """
+local seen = redis.call('MGET', unpack(KEYS, 1, count))
 local latest = tonumber(seen[1]) or now
-for i = 1, #KEYS - 2 do
+for i = 1, count do
   if seen[i] and string.match(seen[i], '^%d+$') then
-    redis.call('PEXPIRE', KEYS[i + 2], ARGV[1])
+    redis.call('PEXPIRE', KEYS[i], ARGV[1])
   else
-    put(KEYS[i + 2], latest, ARGV[1])
+    put(KEYS[i], latest, ARGV[1])
     seen[i] = string.format('%.0f', latest)
   end
 end
-local under, value, locked = table.concat(seen, ',', 2), false, 0
-if ARGV[2] ~= '' then
-  value = get(KEYS[1])
-  local stored, at = string.match(value or '', '^c1 %d %d+ (%d+) %d+ %d+ (%S+)')
-  if at ~= under or tonumber(stored) <= tonumber(ARGV[4]) then
-    value = false
-    local holder = get(KEYS[2])
-    if not holder or string.match(holder, ' (.*)') ~= under or string.match(holder, '(.*) ') == ARGV[2] then
-      redis.call('SET', KEYS[2], ARGV[2] .. ' ' .. under, 'PX', ARGV[3])
-      locked = 1
-    end
+local under = table.concat(seen, ',', 2)
+"""
+
+# Uses: the keys of value and lock, token of the lock, ms the lock lives, when the value was stored that the caller knows.
+# Gives a good value that was stored later, and 1 if the lock was taken. A lock taken under other versions is taken over:
+# what its holder computes is outdated.
+CLAIM = """
+local value, locked = get(value_key), 0
+local stored, at = string.match(value or '', '^c1 %S+ %d+ (%d+) %d+ %d+ (%S+)')
+if at ~= under or tonumber(stored) <= tonumber(known) then
+  value = false
+  local holder = get(lock_key)
+  if not holder or string.match(holder, ' (.*)') ~= under or string.match(holder, '(.*) ') == token then
+    redis.call('SET', lock_key, token .. ' ' .. under, 'PX', lives)
+    locked = 1
   end
 end
-return {now, value, locked, under}
+"""
+
+VERSIONS_SCRIPT = f"local count = #KEYS{VERSIONS}return {{now, false, 0, under}}"
+NOTE_SCRIPT = f"""
+local count = #KEYS - 2
+local value_key, lock_key, token, lives, known = KEYS[count + 1], KEYS[count + 2], ARGV[2], ARGV[3], ARGV[4]
+{VERSIONS}{CLAIM}return {{now, value, locked, under}}
+"""
+CLAIM_SCRIPT = f"""
+local value_key, lock_key, token, lives, known, under = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+{CLAIM}return {{value, locked}}
 """
 
 # KEYS: the latest version of all, versions... ARGV: ms a version lives, microseconds to add, a version to replace by an
@@ -116,22 +133,6 @@ class Unavailable(Exception):
     """Redis did not answer in time, refused, or is known to be gone. Never reaches the application."""
 
 
-class Address:
-    """Where Redis is, as redis-py takes its URL."""
-
-    def __init__(self, url: str, seconds: float) -> None:
-        options: dict[str, Any] = {"protocol": 2, "decode_responses": False, "health_check_interval": 0}
-        options.update(socket_timeout=seconds, socket_connect_timeout=seconds, retry=Retry(NoBackoff(), 0))
-        pool = Pool.from_url(url, **options)
-        self._connection_class: Any = pool.connection_class
-        self._options = {**pool.connection_kwargs, **options}  # against options in the URL
-
-    def connect(self) -> Wire:
-        connection = self._connection_class(**self._options)
-        connection.connect()
-        return Wire(connection)
-
-
 class Link:
     """
     Redis within a time budget.
@@ -142,8 +143,10 @@ class Link:
     """
 
     def __init__(self, url: str, prefix: str, budget_seconds: float, clock: Callable[[], float]) -> None:
-        self._address = Address(url, budget_seconds)
+        self._address = address_of(url)
         self._prefix = prefix
+        # in a cluster all versions lie together, each value with its lock
+        self._home = f"{{{prefix[:-1]}}}:" if self._address.is_cluster and "{" not in prefix else prefix
         self._budget_seconds = budget_seconds
         self._clock = clock
         self._channel = prefix + "changes"
@@ -156,7 +159,7 @@ class Link:
 
     def reset(self) -> None:
         """Start anew in a forked process: connections, threads and locks belong to the other one."""
-        self._idle: deque[Wire] = deque()
+        self._idle: defaultdict[Place | None, deque[Wire]] = defaultdict(deque)
         self._lock = threading.Lock()
         self._recovery: threading.Thread | None = None
         self._ear: threading.Thread | None = None
@@ -173,7 +176,17 @@ class Link:
         self._heard_at = 0.0
 
     def version_key(self, tag: str) -> bytes:
-        return f"{self._prefix}v:{tag}".encode("utf-8", "surrogatepass")
+        return f"{self._home}v:{tag}".encode("utf-8", "surrogatepass")
+
+    def value_key(self, place: str) -> bytes:
+        name = f"{self._prefix}e:{place}".encode("utf-8", "surrogatepass")
+        if self._home == self._prefix:
+            return name
+        return b"%s{%08x}%s" % (
+            self._prefix.encode(),
+            binascii.crc32(name),
+            name[len(self._prefix.encode()) :],
+        )
 
     def now_us(self) -> int:
         """Redis' clock in microseconds; never too early."""
@@ -181,20 +194,20 @@ class Link:
 
     # Commands.
 
-    def call(self, *command: Any) -> Any:
+    def call(self, *command: Any, key: bytes = b"") -> Any:
         """The answer to one command; Unavailable when there is none within what is left of the caller's budget."""
-        return self.send(pack(*command))
+        return self.send(pack(*command), key)
 
     def script(self, text: str, keys: Sequence[bytes], *arguments: Any) -> Any:
         """The answer of a Lua script, which is sent whole only to a server that does not know it yet."""
         try:
-            return self.call("EVALSHA", _sha1(text), len(keys), *keys, *arguments)
+            return self.call("EVALSHA", _sha1(text), len(keys), *keys, *arguments, key=keys[0])
         except Unavailable as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise
-        return self.call("EVAL", PRELUDE + text, len(keys), *keys, *arguments)
+        return self.call("EVAL", PRELUDE + text, len(keys), *keys, *arguments, key=keys[0])
 
-    def send(self, packed: bytes, await_answer: bool = True) -> Any:
+    def send(self, packed: bytes, key: bytes = b"", await_answer: bool = True) -> Any:
         """As `call`, for a command that is packed already. An answer that is not awaited is passed over later."""
         if self.broken:
             raise Unavailable(self.last_error)
@@ -207,7 +220,13 @@ class Link:
         if left < self._budget_seconds / 100:
             raise Unavailable("Redis is slow")
         try:
-            answer = self._exchange(packed, started + left, await_answer)
+            place = self._address.place(key)
+            if place is None and self._address.is_cluster:
+                self._address.locate(started + left)
+                place = self._address.place(key)
+            answer = self._exchange(packed, place, started + left, await_answer)
+            if self._address.is_cluster and isinstance(answer, redis.ResponseError):
+                answer = self._elsewhere(answer, packed, key, started + left)
         except (redis.RedisError, OSError) as error:
             self.give_up(error)
             raise Unavailable(str(error)) from None
@@ -218,16 +237,24 @@ class Link:
             raise Unavailable(str(answer))
         return answer
 
-    def _exchange(self, packed: bytes, deadline: float, await_answer: bool) -> Any:
+    def _exchange(
+        self,
+        packed: bytes,
+        place: Place | None,
+        deadline: float,
+        await_answer: bool = True,
+        ahead: bytes = b"",
+    ) -> Any:
         while True:
             try:
-                wire, is_reused = self._idle.pop(), True
+                wire, is_reused = self._idle[place].pop(), True
                 if not wire.is_usable():
                     continue
             except IndexError:
-                wire, is_reused = self._connect(), False
+                wire, is_reused = self._connect(place, deadline), False
             try:
-                wire.write(packed)
+                wire.write(ahead + packed)
+                wire.owed += bool(ahead)
                 if not await_answer:
                     wire.owed += 1
                     answer = None
@@ -244,17 +271,34 @@ class Link:
                 wire.close()
                 raise
             else:
-                self._idle.append(wire)
+                self._idle[place].append(wire)
                 return answer
 
-    def _connect(self) -> Wire:
-        wire = self._address.connect()
-        asked_at = self._clock()
-        keys = (self._prefix + "server", self.version_key("@all"), self.latest)
-        # nothing from a read-only replica, or where INFO is forbidden
-        now_us = self._run_script(wire, GREET_SCRIPT, keys, SERVER_SECONDS * 1000)
-        if isinstance(now_us, int):
-            self.clock_offset = now_us / MICROSECONDS - asked_at
+    def _elsewhere(self, answer: Any, packed: bytes, key: bytes, deadline: float) -> Any:
+        """The answer of the node that a node of a cluster names."""
+        for _ in range(MOST_HOPS):
+            kind, _, rest = str(answer).partition(" ")
+            if not isinstance(answer, redis.ResponseError) or kind not in ("MOVED", "ASK"):
+                break
+            host, _, port = rest.split(" ")[1].rpartition(":")
+            if kind == "MOVED":
+                self._address.locate(deadline, Place(host, int(port)))
+                answer = self._exchange(packed, self._address.place(key), deadline)
+            else:
+                answer = self._exchange(packed, Place(host, int(port)), deadline, True, pack("ASKING"))
+        return answer
+
+    def _connect(self, place: Place | None, deadline: float) -> Wire:
+        if place is None and self._address.is_cluster:
+            raise redis.ConnectionError("nobody serves this slot of the cluster")
+        wire = self._address.connect(place, deadline)
+        if place == self._address.place(self.latest):
+            asked_at = self._clock()
+            keys = (self._home + "server", self.version_key("@all"), self.latest)
+            # nothing from a read-only replica, or where INFO is forbidden
+            now_us = self._run_script(wire, GREET_SCRIPT, keys, SERVER_SECONDS * 1000)
+            if isinstance(now_us, int):
+                self.clock_offset = now_us / MICROSECONDS - asked_at
         return wire
 
     def _run_script(self, wire: Wire, text: str, keys: Sequence[Any], *arguments: Any) -> Any:
@@ -264,6 +308,43 @@ class Link:
         except BaseException:
             wire.close()
             raise
+
+    # What is asked of a key.
+
+    def versions(self, slot: Slot) -> bytes:
+        return _joined(self.send(slot.ask_versions, self.latest))
+
+    def look(self, slot: Slot) -> tuple[bytes, bytes | None]:
+        """The versions of now, and what is stored: in one round trip; in a cluster in two."""
+        if self._address.is_cluster:
+            data = self.send(slot.ask_value, slot.redis_name)
+            return self.versions(slot), data
+        *seen, data = self.send(slot.ask)
+        return _joined(seen), data
+
+    def note(
+        self, slot: Slot, token: str, lock_ms: int, known_us: int
+    ) -> tuple[int, bytes | None, bool, bytes]:
+        """Before computing: the time, a good value stored after the known one, whether the lock is ours, the versions."""
+        keys, names = (self.latest, *slot.version_keys), (slot.redis_name, slot.redis_name + b":lock")
+        claim = (token, lock_ms, known_us)
+        if not token or self._address.is_cluster:
+            now_us, data, is_locked, under = self.script(VERSIONS_SCRIPT, keys, self.version_ms)
+            if token:
+                data, is_locked = self.script(CLAIM_SCRIPT, names, *claim, under)
+        else:
+            now_us, data, is_locked, under = self.script(NOTE_SCRIPT, keys + names, self.version_ms, *claim)
+        return now_us, data, bool(is_locked), under
+
+    def store(self, slot: Slot, data: bytes, life_ms: int, token: str, await_answer: bool = False) -> None:
+        """Put a value, or none, and open the lock."""
+        arguments = (2, slot.redis_name, slot.redis_name + b":lock", data, max(1, life_ms), token)
+        self.send(pack("EVAL", PRELUDE + STORE_SCRIPT, *arguments), slot.redis_name, await_answer)
+
+    def peek(self, slot: Slot) -> tuple[bytes, bytes | None, bool]:
+        """The versions of now, what is stored, and whether somebody has the lock."""
+        data, lock = self.call("MGET", slot.redis_name, slot.redis_name + b":lock", key=slot.redis_name)
+        return self.versions(slot), data, lock is not None
 
     # Invalidations.
 
@@ -309,7 +390,9 @@ class Link:
         while not self.is_closed:
             self._idle.clear()
             try:
-                wire = self._connect()
+                deadline = time.monotonic() + self._budget_seconds
+                self._address.locate(deadline)
+                wire = self._connect(self._address.place(self.latest), deadline)
                 if self.undelivered:
                     due, arguments = self._due(())
                     answer = self._run_script(wire, BUMP_SCRIPT, *arguments)
@@ -368,15 +451,16 @@ class Link:
     def _listen(self) -> None:
         while not self.is_closed:
             with contextlib.suppress(redis.RedisError, OSError):
-                wire = self._address.connect()
+                place = self._address.place(self.latest)
+                wire = self._address.connect(place, time.monotonic() + self._budget_seconds)
                 try:
-                    self._hear(wire)
+                    self._hear(wire, place)
                 finally:
                     wire.close()
             self._covered_from = float("inf")
             sleep(RETRY_SECONDS[1])
 
-    def _hear(self, wire: Wire) -> None:
+    def _hear(self, wire: Wire, place: Place | None) -> None:
         wire.write(pack("SUBSCRIBE", self._channel))
         read_answer(wire, time.monotonic() + self._budget_seconds)
         self._covered_from = self._clock()
@@ -391,55 +475,38 @@ class Link:
                         self.learn(_tags_in(rest[-1]))
                     else:
                         has_answered, self._heard_at = True, asked_at
-            if not has_answered:
+            if not has_answered or self._has_moved(place):
                 raise redis.TimeoutError("Redis is silent")
+
+    def _has_moved(self, place: Place | None) -> bool:
+        """Whether another node of a cluster announces now."""
+        if self._address.is_cluster:
+            with contextlib.suppress(Unavailable):
+                self.call("EXISTS", self.latest, key=self.latest)
+        return place != self._address.place(self.latest)
 
 
 class Slot:
     """The place of one key: its name, what it stands for, the tags it depends on, and where their versions are."""
 
-    __slots__ = ("ask", "ask_versions", "name", "parts", "redis_name", "tags", "version_keys")
+    __slots__ = ("ask", "ask_value", "ask_versions", "name", "parts", "redis_name", "tags", "version_keys")
 
-    def __init__(self, name: str, parts: Mapping[str, object], tags: tuple[str, ...], link: Link) -> None:
-        self.name = name
+    def __init__(self, place: str, parts: Mapping[str, object], tags: tuple[str, ...], link: Link) -> None:
+        self.name = place
         self.parts = parts
         self.tags = tags
-        self.redis_name = name.encode("utf-8", "surrogatepass")
+        self.redis_name = link.value_key(place)
         self.version_keys = [link.version_key(tag) for tag in tags]
-        versions = b"".join(map(part, self.version_keys))
+        versions, value = b"".join(map(part, self.version_keys)), part(self.redis_name)
         self.ask_versions = b"*%d\r\n$4\r\nMGET\r\n%s" % (len(tags) + 1, versions)
-        self.ask = b"*%d\r\n$4\r\nMGET\r\n%s%s" % (len(tags) + 2, versions, part(self.redis_name))
+        self.ask = b"*%d\r\n$4\r\nMGET\r\n%s%s" % (len(tags) + 2, versions, value)
+        self.ask_value = b"*2\r\n$3\r\nGET\r\n" + value
 
     def readable(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.parts.items())
 
 
-class Found:
-    """What a reader saw of a key: the versions of now, a record, and a value to serve while one caller computes."""
-
-    def __init__(self, versions: bytes, record: Record | None, known_us: int = 0) -> None:
-        self.versions = versions
-        self.record = record
-        self.known_us = max(known_us, record.stored_us if record else 0)
-        self.may_serve: list[Any] = []
-
-
-class Flight:
-    """A computation that other callers wait for, and the versions it noted."""
-
-    def __init__(self) -> None:
-        self.done = Signal()
-        self.owner = who_asks()
-        self.noted = b""
-        self.record: Record | None = None
-
-    def is_as_new_as(self, versions: bytes) -> bool:
-        """Whether nothing was invalidated between its beginning and these versions; it may not have begun yet."""
-        pairs = zip(self.noted.split(b","), versions.split(b","))  # noqa: B905 (Python 3.8)
-        return not self.noted or all(int(mine) >= int(other) for mine, other in pairs if other.isdigit())
-
-
-def joined(versions: Sequence[bytes | None]) -> bytes:
+def _joined(versions: Sequence[bytes | None]) -> bytes:
     return b",".join([version or b"" for version in versions])
 
 
@@ -453,56 +520,3 @@ def _tags_in(message: bytes) -> list[str]:
 @functools.lru_cache(maxsize=16)
 def _sha1(text: str) -> str:
     return hashlib.sha1((PRELUDE + text).encode()).hexdigest()  # Redis' name for a script
-
-
-# The protocol.
-# Source: redis.io/docs/latest/develop/reference/protocol-spec (RESP2).
-
-
-def pack(*command: Any) -> bytes:
-    return b"*%d\r\n%s" % (len(command), b"".join(map(part, command)))
-
-
-def part(value: Any) -> bytes:
-    """One word of a command."""
-    data = value if type(value) is bytes else str(value).encode("utf-8", "surrogatepass")
-    return b"$%d\r\n%s\r\n" % (len(data), data)
-
-
-class _Incomplete(Exception):
-    pass
-
-
-def read_answer(wire: Wire, deadline: float) -> Any:
-    """The next answer; what Redis refuses is a ResponseError, returned and not raised."""
-    while True:
-        try:
-            answer, end = _parse(wire.rest, 0)
-        except _Incomplete:
-            wire.rest += wire.receive(deadline)
-        else:
-            wire.rest = wire.rest[end:]
-            return answer
-
-
-def _parse(data: bytes, at: int) -> tuple[Any, int]:
-    end = data.find(b"\r\n", at)
-    if end < 0:
-        raise _Incomplete
-    kind, text, end = data[at : at + 1], data[at + 1 : end], end + 2
-    if kind == b"$":
-        stop = end + int(text)
-        if stop < end:
-            return None, end
-        if len(data) < stop + 2:
-            raise _Incomplete
-        return data[end:stop], stop + 2
-    if kind == b"*":
-        items = []
-        for _ in range(int(text)):
-            item, end = _parse(data, end)
-            items.append(item)
-        return items, end
-    if kind == b":":
-        return int(text), end
-    return redis.ResponseError(text.decode("utf-8", "replace")) if kind == b"-" else text, end

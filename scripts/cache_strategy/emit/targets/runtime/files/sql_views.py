@@ -22,8 +22,9 @@ from typing import Any
 from sqlalchemy import MetaData, event, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from .link import NOTE_SCRIPT, STORE_SCRIPT, Unavailable
+from .link import Unavailable
 from .runtime import BLOCKED, Cache, Record
+from .values import PLAIN_JSON
 
 REFRESH_SECONDS = 600  # assumed: no refresh takes longer; after that another process may start one
 KEPT_SECONDS = 7 * 86400  # how long it is known what a refresh has seen; later the view is refreshed again
@@ -108,15 +109,12 @@ class View:
         concurrently = "CONCURRENTLY " if self.unique_key else ""
         statement = text(f"REFRESH MATERIALIZED VIEW {concurrently}{_quoted(self.view_name)}")
         slot, link, token = self.entry.slot({}), self.cache.link, uuid.uuid4().hex
-        lock = slot.redis_name + b":lock"
         versions = b""
         now_us = 0
         if self.cache.is_on:
-            names = (slot.redis_name, lock, link.latest, *slot.version_keys)
-            arguments = (link.version_ms, token, REFRESH_SECONDS * 1000, 1 << 60)
             # where nobody can be asked, the database lets one refresh wait for the other
             with contextlib.suppress(Unavailable):
-                now_us, _, is_mine, versions = link.script(NOTE_SCRIPT, names, *arguments)
+                now_us, _, is_mine, versions = link.note(slot, token, REFRESH_SECONDS * 1000, 1 << 60)
                 if not is_mine:
                     return False
         started = time.monotonic()
@@ -125,13 +123,13 @@ class View:
             with engine.begin() as connection:
                 connection.execute(statement)
             hard_us = now_us + KEPT_SECONDS * 1_000_000
-            data = Record(versions, b"1", False, now_us, hard_us, hard_us, 0.0).to_bytes()
+            data = Record(versions, b"1", PLAIN_JSON, now_us, hard_us, hard_us, 0.0).to_bytes()
             return True
         finally:
             self.entry.count(computations=1, compute_ms=(time.monotonic() - started) * 1000)
             if versions:
                 try:
-                    link.script(STORE_SCRIPT, (slot.redis_name, lock), data, KEPT_SECONDS * 1000, token)
+                    link.store(slot, data, KEPT_SECONDS * 1000, token, await_answer=True)
                 except Unavailable as error:
                     self.entry.tell("error", slot, reason=str(error))
 
@@ -154,16 +152,14 @@ class View:
         if self.entry.is_blocked(slot):
             return BLOCKED
         try:
-            *versions, data = link.send(slot.ask)
+            versions, data = link.look(slot)
             record = Record.from_bytes(data, 0.0)
             populated, isolation = self._state_of_view(session)
             if not populated:
                 return f"no materialized view {self.view_name}"
             if isolation != "read committed":
                 return f"isolation level {isolation}"  # its snapshot may be older than the refresh
-            is_fresh = record is not None and record.versions == b",".join(
-                version or b"" for version in versions
-            )
+            is_fresh = record is not None and record.versions == versions
             if record is not None and (is_fresh or self.entry.may_be_served_stale(record)):
                 self.entry.count(**{"hits" if is_fresh else "stale_served": 1})
                 self.entry.tell("hit", slot, record)
@@ -188,7 +184,7 @@ class View:
         """Shadow mode: the SELECT itself, after telling the listeners if the view gives other rows."""
         slot = self.entry.slot({})
         try:
-            record = Record.from_bytes(self.cache.link.call("GET", slot.redis_name), 0.0)
+            record = Record.from_bytes(self.cache.link.send(slot.ask_value, slot.redis_name), 0.0)
         except Unavailable as error:
             self.entry.tell("uncompared", slot, reason=str(error))
             return self.original_sql

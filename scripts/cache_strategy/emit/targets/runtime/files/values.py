@@ -1,25 +1,44 @@
 """
-What the cache keeps: keys that only equal calls share, values that come back exactly as they were, the memory of a process.
+Values as bytes, and back exactly as they were; what would not come back so is refused.
+
+JSON, with the types that it lacks as {"~type": …}. Of a dataclass its fields are kept and of an Enum the member's name;
+the class itself never comes from the bytes: only those are made again that this process has stored or was told of.
 """
 
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime
 import decimal
+import enum
 import functools
 import json
-import marshal
-import re
-import threading
+import sys
+import typing
 import uuid
-from collections import OrderedDict
+import zlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
-RECORD_BYTES = 600  # assumed: what a record costs in memory besides its name and its payload
+
+class Codec(Protocol):
+    """Another way to write values than JSON; `name` is letters, digits and underscores, and stands before each value."""
+
+    name: str
+
+    def dumps(self, value: Any, /) -> bytes: ...
+
+    def loads(self, data: bytes, /) -> Any: ...
+
+
+class Raised:
+    """What was raised instead of returning a value, where that is kept: the class by name, and its arguments."""
+
+    def __init__(self, name: str, arguments: tuple[Any, ...]) -> None:
+        self.name = name
+        self.arguments = arguments
 
 
 def _datetime_text(moment: datetime.datetime) -> str:
@@ -68,65 +87,88 @@ SCALARS: dict[type, tuple[Callable[[Any], str], Callable[[str], Any]]] = {
         functools.partial(base64.b64decode, validate=True),
     ),
 }
-RESTORE: dict[str, Callable[[Any], Any]] = {f"~{kind.__name__}": back for kind, (_, back) in SCALARS.items()}
-RESTORE.update({"~tuple": tuple, "~set": set, "~frozenset": frozenset, "~dict": dict})
 MARKS: dict[type, str] = {tuple: "()", list: "[]", set: "<>", frozenset: "^$"}
 
 
-def _scalar_text(value: object) -> str:
+def scalar_text(value: object) -> str:
     kind = type(value)
     if kind not in SCALARS:
         raise TypeError(f"{kind.__module__}.{kind.__qualname__}")
     return SCALARS[kind][0](value)
 
 
-def encode_key(value: object) -> str:
-    """
-    A text that two values share only if they are equal and of one type; the order of dicts and sets left out.
+# Classes of the application.
 
-    Raises:
-        TypeError: names a type that has no such text.
-    """
-    kind = type(value)
-    if value is None or kind is bool:
-        return str(value)[0]
-    if kind is int:
-        return f"i{value};"
-    if isinstance(value, str) and kind is str:
-        return f"s{len(value)}:{value}"
-    if isinstance(value, dict) and kind is dict:
-        return (
-            "{" + "".join(sorted(encode_key(name) + encode_key(item) for name, item in value.items())) + "}"
-        )
-    if kind in MARKS:
-        parts = [encode_key(item) for item in cast("Iterable[object]", value)]
-        return MARKS[kind][0] + "".join(parts if kind in (tuple, list) else sorted(parts)) + MARKS[kind][1]
-    text = repr(value) if kind is float else _scalar_text(value)
-    return f"x{kind.__name__}{len(text)}:{text}"
+_known: dict[str, type] = {}  # dataclasses and Enums that this process has stored or was told of
 
 
-INTEGER = re.compile(r"[+-]?[0-9]{1,40}(\.0*)?")
-UUID_TEXT = re.compile(r"\{?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}\}?")
+def know(kind: type) -> str:
+    """The name of a dataclass or Enum, whose values are then read too. TypeError if nobody finds it under that name."""
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    if _known.get(name) is not kind:
+        found: Any = sys.modules.get(kind.__module__)
+        for part in kind.__qualname__.split("."):
+            found = getattr(found, part, None)
+        if found is not kind:
+            raise TypeError(f"{name}, which is not to be found under this name")
+        _known[name] = kind
+    return name
 
 
-def row_text(value: object) -> str | None:
-    """
-    The name of a row, one for all forms of a primary key (7, "7", "007"); None for other types.
+def know_all(hint: Any) -> None:
+    """The dataclasses and Enums that an annotation names, and those of their fields."""
+    is_class = isinstance(hint, type) and hint not in _known.values()
+    if is_class and (dataclasses.is_dataclass(hint) or issubclass(hint, enum.Enum)):
+        know(hint)
+        for inner in typing.get_type_hints(hint).values() if dataclasses.is_dataclass(hint) else ():
+            know_all(inner)
+    for inner in typing.get_args(hint):
+        know_all(inner)
 
-    Texts that a database might take for equal (case, spaces around) share a name: that only invalidates too much.
-    """
-    if isinstance(value, uuid.UUID):
-        return value.hex
-    if isinstance(value, decimal.Decimal):
-        return str(int(value)) if value.is_finite() and value == int(value) else None
-    if isinstance(value, int):
-        return str(int(value))
-    if not isinstance(value, str):
+
+def parts_of(value: object) -> tuple[str, Any] | None:
+    """What a dataclass or an Enum is made of: the name of the class, and its fields or the member; None for others."""
+    kind: Any = type(value)
+    if isinstance(value, enum.Enum):
+        member: Any = value.value if isinstance(value, enum.Flag) else value.name
+        if _member(kind, member) is not value:
+            raise TypeError(f"{kind.__module__}.{kind.__qualname__}, of which {value!r} is no member")
+        return know(kind), member
+    if "__dataclass_fields__" not in vars(kind):
         return None
-    text = value.strip().casefold()
-    if INTEGER.fullmatch(text):
-        return str(int(text.split(".")[0]))
-    return text.strip("{}").replace("-", "") if UUID_TEXT.fullmatch(text) else text
+    names = [item.name for item in dataclasses.fields(kind)]
+    slots = (vars(base).get("__slots__", ()) for base in kind.__mro__)
+    there = {*getattr(value, "__dict__", ()), *chain(*((s,) if isinstance(s, str) else s for s in slots))}
+    is_whole = all(hasattr(value, name) for name in names) and there - {"__weakref__", "__dict__"} <= {*names}
+    if not is_whole or kind.__new__ is not object.__new__:
+        raise TypeError(f"{kind.__module__}.{kind.__qualname__}, which is more or less than its fields")
+    return know(kind), {name: getattr(value, name) for name in names}
+
+
+def _member(kind: Any, member: object) -> object:
+    return kind.__members__.get(member) if isinstance(member, str) else kind(member)
+
+
+def _restore_parts(named: list[Any]) -> Any:
+    kind, content = _known[named[0]], named[1]
+    if issubclass(kind, enum.Enum):
+        member = _member(kind, content)
+        if member is None:
+            raise ValueError(f"{kind.__qualname__} has no {content}")
+        return member
+    made = object.__new__(kind)
+    if {item.name for item in dataclasses.fields(cast(Any, kind))} != content.keys():
+        raise ValueError(f"{kind.__qualname__} has other fields")
+    for name, item in content.items():
+        object.__setattr__(made, name, item)
+    return made
+
+
+# To JSON and back.
+
+RESTORE: dict[str, Callable[[Any], Any]] = {f"~{kind.__name__}": back for kind, (_, back) in SCALARS.items()}
+RESTORE.update({"~tuple": tuple, "~set": set, "~frozenset": frozenset, "~dict": dict, "~": _restore_parts})
+RESTORE["~raised"] = lambda content: Raised(content[0], tuple(content[1]))
 
 
 def to_json(value: object, tags: list[str]) -> Any:
@@ -136,6 +178,7 @@ def to_json(value: object, tags: list[str]) -> Any:
         return value
     if isinstance(value, list) and kind is list:
         return [to_json(item, tags) for item in value]
+    name = kind.__name__
     if isinstance(value, dict) and kind is dict:
         if all(type(name) is str and name[:1] != "~" for name in value):
             return {name: to_json(item, tags) for name, item in value.items()}
@@ -143,10 +186,14 @@ def to_json(value: object, tags: list[str]) -> Any:
     elif kind in MARKS:
         content = [to_json(item, tags) for item in cast("Iterable[object]", value)]
         content = content if kind is tuple else sorted(content, key=json_text)
+    elif isinstance(value, Raised):
+        name, content = "raised", [value.name, to_json(list(value.arguments), tags)]
     else:
-        content = _scalar_text(value)
-    tags.append(kind.__name__)
-    return {f"~{kind.__name__}": content}
+        parts = parts_of(value)
+        name = kind.__name__ if parts is None else ""
+        content = scalar_text(value) if parts is None else [parts[0], to_json(parts[1], tags)]
+    tags.append(name)
+    return {f"~{name}": content}
 
 
 def json_text(data: object) -> str:
@@ -174,16 +221,34 @@ ATOMS = frozenset((str, int, bool, float, type(None)))
 CONTAINERS = frozenset((list, dict))
 _dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
+PLAIN_JSON, TAGGED_JSON = b"0", b"1"
+# What decoding garbage may raise.
+GARBAGE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    IndexError,
+    ArithmeticError,
+    RecursionError,
+    ImportError,
+)
 
-def encode_value(value: object) -> tuple[bytes, bool]:
+
+def encode_value(value: object, codec: Codec | None = None) -> tuple[bytes, bytes]:
     """
-    The value as JSON, and whether it has tags.
+    The value as bytes, and their form: PLAIN_JSON, TAGGED_JSON, or the name of the codec.
 
     Raises:
         TypeError: names the type that would not come back exactly as it is.
     """
     tags: list[str] = []
     try:
+        if codec is not None and not isinstance(value, Raised):
+            data = codec.dumps(value)
+            if not _is_same(value, codec.loads(data)):
+                raise TypeError(f"{type(value).__qualname__} that {codec.name} would change")
+            return data, codec.name.encode()
         try:
             text = _dump(value)
         except TypeError:
@@ -192,7 +257,17 @@ def encode_value(value: object) -> tuple[bytes, bool]:
             text = _dump(to_json(value, tags))
     except (RecursionError, ValueError) as error:  # endless, or an integer beyond the interpreter's limit
         raise TypeError(f"{type(value).__qualname__} ({error})") from None
-    return text.encode("utf-8", "surrogatepass"), bool(tags)
+    return text.encode("utf-8", "surrogatepass"), TAGGED_JSON if tags else PLAIN_JSON
+
+
+def decode_value(payload: bytes, form: bytes, codec: Codec | None = None) -> Any:
+    """The value. Raises one of GARBAGE if it is none, or is written in another way than this entry reads."""
+    if form in (PLAIN_JSON, TAGGED_JSON):
+        text = payload.decode("utf-8", "surrogatepass")
+        return json.loads(text, object_hook=_restore) if form == TAGGED_JSON else json.loads(text)
+    if codec is None or form != codec.name.encode():
+        raise ValueError("written by another codec")
+    return codec.loads(payload)
 
 
 def _restore(data: dict[str, Any]) -> Any:
@@ -200,100 +275,39 @@ def _restore(data: dict[str, Any]) -> Any:
     return RESTORE[name](data[name]) if name[:1] == "~" else data
 
 
-# What decoding garbage may raise.
-GARBAGE = (ValueError, TypeError, KeyError, ArithmeticError, RecursionError, ImportError)
+def _is_same(one: Any, other: Any) -> bool:
+    """Whether two values and all within them are of one type and equal."""
+    kind = type(one)
+    if kind is not type(other):
+        return False
+    if kind is dict:
+        one, other = list(chain(*one.items())), list(chain(*other.items()))
+    if isinstance(one, (list, tuple)):
+        return len(one) == len(other) and all(map(_is_same, one, other))
+    if kind in (set, frozenset):
+        return sorted(map(_typed_text, one)) == sorted(map(_typed_text, other))
+    return bool(repr(one) == repr(other) if kind is float or kind in SCALARS else one == other)
 
 
-@dataclass
-class Record:
-    """
-    A stored value: its JSON, the versions it was computed under, and when, in microseconds of Redis' clock.
-
-    Between `soft_us` and `hard_us` it is still served while one caller computes the next. `checked_at` is the cache's
-    clock before the versions were last compared with those in Redis, `epoch` how many changes were known then.
-    """
-
-    versions: bytes
-    payload: bytes
-    tagged: bool
-    stored_us: int
-    soft_us: int
-    hard_us: int
-    checked_at: float
-    epoch: int = 0
-    kept: bool = field(default=False, compare=False)
-    used: bool = field(default=False, compare=False)
-    copies: bytes = field(default=b"", compare=False)
-    shared_value: list[Any] = field(default_factory=list, compare=False)
-
-    def to_bytes(self) -> bytes:
-        numbers = (self.tagged, len(self.payload), self.stored_us, self.soft_us, self.hard_us)
-        return b"c1 %d %d %d %d %d %s\n%s" % (*numbers, self.versions, self.payload)
-
-    @staticmethod
-    def from_bytes(data: bytes | None, checked_at: float, epoch: int = 0) -> Record | None:
-        """None for bytes that `to_bytes` did not write, or not whole."""
-        head, _, payload = (data or b"").partition(b"\n")
-        try:
-            magic, tagged, length, stored_us, soft_us, hard_us, versions = head.split(b" ")
-            if magic != b"c1" or int(length) != len(payload):
-                return None
-            times = int(stored_us), int(soft_us), int(hard_us)
-        except ValueError:
-            return None
-        return Record(versions, payload, tagged == b"1", *times, checked_at, epoch)
-
-    def value(self, shared: bool = False) -> Any:
-        """The value: the same object each time if `shared`, else a new one. Raises one of GARBAGE if it is none."""
-        if shared and self.shared_value:
-            return self.shared_value[0]
-        payload = self.payload
-        if self.copies:
-            return marshal.loads(self.copies)
-        text = payload.decode("utf-8", "surrogatepass")
-        value = json.loads(text, object_hook=_restore) if self.tagged else json.loads(text)
-        if shared:
-            self.shared_value.append(value)
-        elif self.kept and not self.tagged:
-            # what this process has read is read again three times as fast; nothing from elsewhere is ever unmarshalled
-            self.copies = marshal.dumps(value)
-            self.payload = b""
-        return value
+def _typed_text(value: object) -> str:
+    return f"{type(value)} {value!r}"
 
 
-class Memory:
-    """Records of this process within a number and a size; of those not used lately the oldest go first."""
+def pressed(payload: bytes, above: int) -> tuple[bytes, bytes]:
+    """The bytes, compressed if they are more than `above` and that helps; and what to write behind their form."""
+    if not above or len(payload) <= above:
+        return payload, b""
+    smaller = zlib.compress(payload, 1)
+    return (smaller, b"+%d" % len(payload)) if len(smaller) < len(payload) else (payload, b"")
 
-    def __init__(self, max_entries: int, max_bytes: int) -> None:
-        self.max_entries = max_entries
-        self.max_bytes = max_bytes
-        self.bytes = 0
-        self.lock = threading.Lock()
-        self.records: OrderedDict[str, tuple[Record, int]] = OrderedDict()
 
-    def get(self, name: str) -> Record | None:
-        kept = self.records.get(name)
-        if kept is None:
-            return None
-        kept[0].used = True
-        return kept[0]
-
-    def put(self, name: str, record: Record) -> None:
-        size = len(name) + len(record.payload) + RECORD_BYTES
-        record.kept = True
-        with self.lock:
-            if name in self.records:
-                self.bytes -= self.records.pop(name)[1]
-            if size > self.max_bytes:
-                return
-            while self.records and (
-                len(self.records) >= self.max_entries or self.bytes + size > self.max_bytes
-            ):
-                oldest, (kept, its_size) = self.records.popitem(last=False)
-                if kept.used:  # once more around
-                    kept.used = False
-                    self.records[oldest] = kept, its_size
-                else:
-                    self.bytes -= its_size
-            self.records[name] = record, size
-            self.bytes += size
+def unpressed(data: bytes, length: int) -> bytes:
+    """The bytes again, which are so many; ValueError if they are not: it never makes more."""
+    inflate = zlib.decompressobj()
+    try:
+        payload = inflate.decompress(data, length + 1)
+    except zlib.error:
+        payload = b""
+    if len(payload) != length or not inflate.eof:
+        raise ValueError("not what was compressed")
+    return payload

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from .link import MICROSECONDS, Link, Slot, Unavailable, joined
-from .values import Memory, Record
+from .link import MICROSECONDS, Link, Slot, Unavailable
+from .records import Memory, Record
 from .wire import sleep
 
 SETTLE_SECONDS = 0.05  # assumed: the longest from a commit to its invalidation; for judging in shadow mode
@@ -100,7 +100,7 @@ class Watched:
                 return
         sleep(SETTLE_SECONDS)
         try:
-            if joined(link.send(slot.ask_versions)) != record.versions:
+            if link.versions(slot) != record.versions:
                 self.tell("uncompared", slot, reason="a write was announced meanwhile")
                 return
         except Unavailable as error:
