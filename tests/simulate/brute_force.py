@@ -156,11 +156,11 @@ def differences(traces: int, engine: Engine) -> list[object]:
         policy, drops, other = chance.choice(list(POLICIES)), chance.random() < 0.3, chance.randint(1, 30)
         done = [
             replay_one(asked, ttl, capacity, load_policies()[policy], drops, engine),
-            *replay_ttls(asked, [ttl, other], engine),
+            *replay_ttls(asked, [ttl, other], engine, drops),
         ]
         right = [
             brute_force(requests, writes, ttl, capacity, policy, drops),
-            *(brute_force(requests, writes, life, math.inf, "fifo", False) for life in (ttl, other)),
+            *(brute_force(requests, writes, life, math.inf, "fifo", drops) for life in (ttl, other)),
         ]
         if not np.allclose([row[:7] for row in done], right, rtol=1e-12):
             found.append((requests, writes, ttl, other, capacity, policy, drops))

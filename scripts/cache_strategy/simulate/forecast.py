@@ -12,9 +12,14 @@ from cache_strategy.model.forecast import Forecast, ForecastRow
 from cache_strategy.model.trace import Accesses, Trace
 from cache_strategy.simulate.columns import cacheable, columns_of, is_private
 from cache_strategy.simulate.policies import load_policies
-from cache_strategy.simulate.replay import Replay, Requests, replays, requests_of
+from cache_strategy.simulate.loops import FOREVER
+from cache_strategy.simulate.outcome import Replay
+from cache_strategy.simulate.replay import Requests, requests_of, warming_of
+from cache_strategy.simulate.sampling import outcomes
 
 INVALIDATIONS = ("ttl", "event")
+EXACT_REQUESTS = 100_000_000
+"""Up to so many requests every one is replayed."""
 
 
 def simulate(
@@ -25,9 +30,11 @@ def simulate(
     policies: Sequence[str] = ("lru",),
     invalidations: Sequence[str] = ("ttl",),
     tables_of: Mapping[str, frozenset[str]] | None = None,
+    writing: Mapping[str, frozenset[str]] | None = None,
+    exact_requests: int = EXACT_REQUESTS,
 ) -> Forecast:
     """
-    What a cache in front of each group would have done with this trace, exactly.
+    What a cache in front of each group would have done with this trace: exactly, up to `exact_requests`.
 
     Both rates are shares of the group's cacheable requests; stale is a value that the origin would no longer have given. A
     group whose users may get different answers is keyed by user.
@@ -38,6 +45,8 @@ def simulate(
         invalidations: "ttl", where `stale_rate` is what an invalidation has to save; "event", where a write takes out the
             values that it may have changed.
         tables_of: tables that a group's answers depend on; used where the trace has writes but no digests.
+        writing: tables that requests of a group write, for a log, which has no writes of its own.
+        exact_requests: more than so many are sampled by key.
 
     Raises:
         CacheStrategyError: an option out of range, no cacheable request, a capacity without sizes.
@@ -62,6 +71,7 @@ def simulate(
         )
     rows: list[ForecastRow] = []
     private, keys = [], 0
+    chosen = {name: known[name] for name in policies}
     for group, members in _grouped(accesses, at):
         per_user = is_private(accesses, members)
         private += [group] if per_user else []
@@ -71,17 +81,24 @@ def simulate(
                 f"{group}: its answers have no sizes in {trace.source or 'the trace'}; a capacity needs them. "
                 "Leave it away, or record a trace: cache-strategy record -- CMD"
             )
-        writes = _writes(trace, (tables_of or {}).get(group))
+        writes = writes_to(trace, (tables_of or {}).get(group), writing)
         requests = _requests(accesses, members, sizes, per_user, writes)
         keys += requests.keys
-        done = replays(requests, ttls, capacities, {name: known[name] for name in policies}, invalidations)
+        done = outcomes(requests, ttls, capacities, chosen, invalidations, exact_requests, len(at))
+        warm = {(ttl, kind): warming_of(requests, FOREVER if ttl is None else ttl, kind == "event") for ttl, kind in product(ttls, invalidations)}  # fmt: skip
         for ttl, capacity, name, kind in product(ttls, capacities, policies, invalidations):
-            row = _row(requests, done[ttl, capacity, name, kind], sizes is not None)
+            outcome, error = done[ttl, capacity, name, kind]
+            row = row_of(requests, outcome, sizes is not None, warm[ttl, kind] if capacity is None else None)
             row |= {"group": group, "ttl_seconds": ttl, "capacity_bytes": capacity, "policy": name}
-            rows.append(ForecastRow(**row, invalidation=kind))
+            rows.append(ForecastRow(**row, invalidation=kind, sampling_error=error))
     if private:
         notes.append(
             f"Keyed by user as well, as their answers may differ between users: {', '.join(private)}"
+        )
+    if len(at) > exact_requests:
+        notes.append(
+            f"{len(at):,} requests are more than {exact_requests:,}: keys that are asked for often are replayed, of the "
+            "others a sample; sampling_error is half of the 90 % interval that this leaves."
         )
     return Forecast(
         requests=len(accesses),
@@ -123,9 +140,7 @@ def _sizes(group: str, size: Any, notes: list[str]) -> Any:
     return size
 
 
-def _requests(
-    accesses: Accesses, members: Any, sizes: Any, per_user: bool, writes: list[float] | None
-) -> Requests:
+def _requests(accesses: Accesses, members: Any, sizes: Any, per_user: bool, writes: Any | None) -> Requests:
     key = accesses.key[members].astype("i8")
     if per_user:
         key = key * len(accesses.users) + accesses.user[members]
@@ -134,20 +149,50 @@ def _requests(
         np.unique(key, return_inverse=True)[1],
         sizes,
         accesses.digest[members],
-        None if writes is None else (writes, [-1] * len(writes)),
+        None if writes is None else (writes, np.full(len(writes), -1, "i4")),
+        took_of(accesses.duration_ms[members]),
     )
 
 
-def _writes(trace: Trace, tables: frozenset[str] | None) -> list[float] | None:
-    """Times of writes to `tables`; None when the trace has no writes or not all tables are known."""
-    if not trace.writes or tables is None or UNKNOWN_TABLE in tables:
+def took_of(duration_ms: Any) -> Any:
+    """Seconds; the median where a request lacks its own, None where all do."""
+    lacking = np.isnan(duration_ms)
+    if lacking.all():
+        return None
+    if lacking.any():
+        duration_ms = np.where(lacking, np.float32(np.nanmedian(duration_ms)), duration_ms)
+    return duration_ms / np.float32(1000)
+
+
+def writes_to(
+    trace: Trace, tables: frozenset[str] | None, writing: Mapping[str, frozenset[str]] | None = None
+) -> Any:
+    """
+    Times of writes to `tables` in order; None when the trace has no writes or not all tables are known.
+
+    Of a log these are the answered requests of endpoints that write.
+    """
+    if tables is None or UNKNOWN_TABLE in tables:
         return None
     lower = {table.lower() for table in tables}
-    return sorted(w.time_s for w in trace.writes if not lower.isdisjoint(t.lower() for t in w.tables))
+    if trace.writes:
+        return np.array(
+            sorted(w.time_s for w in trace.writes if not lower.isdisjoint(t.lower() for t in w.tables))
+        )
+    accesses = trace.accesses
+    if not writing or not isinstance(accesses, Accesses):
+        return None
+    if not any(group in writing for group in accesses.groups):
+        return None
+    concerned = [not lower.isdisjoint(t.lower() for t in writing.get(g, ())) for g in accesses.groups]
+    return accesses.time_s[np.array(concerned)[accesses.group] & (accesses.status < 400)]
 
 
-def _row(requests: Requests, done: Replay, sizes_known: bool) -> dict[str, Any]:
-    many = len(requests.time_s)
+def row_of(
+    requests: Requests, done: Replay, sizes_known: bool, warm: tuple[int, int, float] | None
+) -> dict[str, Any]:
+    """The figures of a row; None for what is not known."""
+    many = done.requests
     stale_rate: float | None = None
     if done.judged:
         # Hits that the trace says nothing about are taken to be like the others.
@@ -159,10 +204,15 @@ def _row(requests: Requests, done: Replay, sizes_known: bool) -> dict[str, Any]:
         "keys": requests.keys,
         "hit_rate": done.hits / many,
         "stale_rate": stale_rate,
-        "origin_requests": many - done.hits,
+        "origin_requests": round(many - done.hits),
         "memory_bytes": done.peak_bytes if sizes_known else None,
         "error": done.error,
-        "byte_hit_rate": done.hit_bytes / max(1, int(requests.size.sum(dtype="i8"))) if sizes_known else None,
+        "byte_hit_rate": done.hit_bytes / max(1, done.bytes) if sizes_known else None,
         "stale_age_s": done.age_s if done.aged else None,
         "origin_peak": done.origin_peak,
+        "origin_busy_s": done.busy_s,
+        "cold_start": done.cold_start,
+        "stampede_requests": None if done.together is None else round(done.together),
+        "stampede_peak": done.crowd,
+        **(dict(zip(("warm_keys", "warm_requests", "warm_seconds"), warm, strict=True)) if warm else {}),
     }

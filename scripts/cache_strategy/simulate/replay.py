@@ -1,39 +1,26 @@
 """The requests of one group, and caches over them."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from cache_strategy.simulate import loops
 from cache_strategy.simulate.engine import Engine, engine_for
-from cache_strategy.simulate.loops import (
-    AGED,
-    COUNTS,
-    FOREVER,
-    JUDGED,
-    STALE,
-    held_at_most,
-    many_ttls,
-    one_cache,
-    until_next_write,
-)
+from cache_strategy.simulate.loops import AGED, COUNTS, FOREVER, JUDGED, STALE
+from cache_strategy.simulate.outcome import Grid, Part, Replay, outcome_of
 from cache_strategy.simulate.policies import Policy
 
 TTLS_AT_ONCE = 24
-STATE_BYTES = 4
-"""Per key and time to live."""
 HEAD = 64
 UNLIMITED = 1 << 62
-BATCHES = 21
-"""The last one is longer, and left out."""
-FEWEST_PER_BATCH = 10
-STUDENT_T = 2.093
-"""97.5 % quantile of Student's t with 19 degrees of freedom."""
+WARM_KEYS = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000)
+WORTH_WARMING = 0.5
+"""At least every second filled value must serve somebody (assumed)."""
 
 
 class Requests(NamedTuple):
-    """What one cache is asked for: `loops.Columns`, and how many keys there are."""
+    """What one cache is asked for: `loops.Columns`, how many keys there are, and what else is known of the requests."""
 
     time_s: Any
     key: Any
@@ -42,30 +29,25 @@ class Requests(NamedTuple):
     until: Any
     judging: bool
     keys: int
+    grid: Grid
+    took_s: Any = None
+    """Seconds that the origin took, None where not known."""
+    first_write_s: Any = None
+    """Per key the first write of all, None where writes are not known."""
 
     def columns(self, engine: Engine) -> tuple[Any, ...]:
         return (*map(engine.column, self[:5]), self.judging)
 
 
-class Replay(NamedTuple):
-    """
-    What one cache did: of `judged` hits it is known whether they were `stale`, of `aged` ones of these since when, on
-    average `age_s`. `origin_peak` is the most misses within one minute.
-    """
-
-    hits: int
-    judged: int
-    stale: int
-    aged: int
-    age_s: float
-    peak_bytes: int
-    hit_bytes: int
-    origin_peak: int
-    error: float | None
-
-
 def requests_of(
-    time_s: Any, key: Any, size: Any = None, digest: Any = None, writes: tuple[Any, Any] | None = None
+    time_s: Any,
+    key: Any,
+    size: Any = None,
+    digest: Any = None,
+    writes: tuple[Any, Any] | None = None,
+    took_s: Any = None,
+    grid: Grid | None = None,
+    keys: int | None = None,
 ) -> Requests:
     """
     Columns in any order to requests.
@@ -73,44 +55,108 @@ def requests_of(
     Args:
         key: whole numbers from 0, none left out.
         writes: times in order and keys, -1 for a write that concerns all keys; None where writes are not known.
+        grid: of the whole trace, where these are a part of it.
+        keys: how many there are; where it is not given the largest is taken to be asked for.
     """
     time_s, many = np.asarray(time_s, "f8"), len(time_s)
     order = slice(None) if np.all(time_s[1:] >= time_s[:-1]) else np.argsort(time_s, kind="stable")
-    size = np.ones(many) if size is None else np.asarray(size)
-    digest = np.zeros(many) if digest is None else np.asarray(digest)
+    size = np.ones(many, "i4") if size is None else np.asarray(size)
+    digest = np.zeros(many, "i4") if digest is None else np.asarray(digest)
     key, size, digest = (np.ascontiguousarray(c[order], "i4") for c in (np.asarray(key), size, digest))
-    time_s, keys = time_s[order], int(key.max()) + 1
-    until = np.full(many, FOREVER)
+    took_s = None if took_s is None else np.ascontiguousarray(np.asarray(took_s)[order], "f4")
+    time_s = time_s[order]
+    grid = grid or Grid.of(time_s)
+    time_s = time_s - grid.start_s
+    keys = keys or int(key.max()) + 1
+    until, first_write = np.full(many, FOREVER), None
     if writes is not None:
-        asked = np.asarray(writes[1]) < keys
-        when, which = np.asarray(writes[0], "f8")[asked], np.asarray(writes[1], "i4")[asked]
+        known = np.asarray(writes[1]) < keys
+        when, which = np.asarray(writes[0], "f8")[known] - grid.start_s, np.asarray(writes[1], "i4")[known]
         engine = engine_for(many)
-        until = engine.column(until)
-        following = engine.blank(keys, FOREVER, "f8")
-        engine.ready(until_next_write)(*map(engine.column, (time_s, key, when, which)), following, until)
-        until = np.asarray(until) - time_s[0]
-    return Requests(time_s - time_s[0], key, size, digest, until, writes is not None, keys)
+        until, following = engine.column(until), engine.blank(keys, FOREVER, "f8")
+        all_keys = engine.ready(loops.until_next_write)(
+            *map(engine.column, (time_s, key, when, which)), following, until
+        )
+        until, first_write = np.asarray(until), np.minimum(np.asarray(following), all_keys)
+    return Requests(time_s, key, size, digest, until, writes is not None, keys, grid, took_s, first_write)
 
 
-def replay_ttls(requests: Requests, ttls: Sequence[float], engine: Engine | None = None) -> list[Replay]:
-    """A cache without a limit, whose values only expire, under each of `ttls` (infinity for no expiry)."""
+def parts_of_ttls(
+    requests: Requests, ttls: Sequence[float], engine: Engine | None = None, drops: bool = False
+) -> Iterator[tuple[Part, Any]]:
+    """
+    A cache without a limit under each of `ttls` (infinity for no expiry); with `drops` a write takes out the values that it
+    may have changed. Also gives which requests were missed.
+    """
     many = len(requests.time_s)
     engine = engine or engine_for(many * len(ttls))
-    at_once = max(1, min(TTLS_AT_ONCE, 16 * many // (STATE_BYTES * requests.keys + 1)))
-    columns, stored, edges = requests.columns(engine), engine.blank(many + 1, 0), _edges(requests.time_s)
-    done = []
-    for start in range(0, len(ttls), at_once):
-        part = np.array(ttls[start : start + at_once], "f8")
-        where = engine.blank(requests.keys * len(part), -1, "i4")
-        counts, ages = engine.blank(len(part) * COUNTS, 0), engine.blank(len(part), 0, "f8")
-        missed = engine.blank(many, 0, "u4")
-        engine.ready(many_ttls)(columns, engine.column(part), where, counts, ages, missed)
-        flags = np.asarray(missed)
-        for bit, ttl in enumerate(part.tolist()):
-            peak = engine.ready(held_at_most)(columns, ttl, missed, bit, stored)
-            misses = np.add.reduceat((flags >> bit) & 1, edges, dtype="i8")
-            done.append(_replay(requests, counts[bit * COUNTS :], ages[bit], misses, edges, peak, stored[-1]))
-    return done
+    columns = requests.columns(engine)
+    begins = np.concatenate([[0], np.cumsum(np.bincount(requests.key, minlength=requests.keys))])
+    order, starts = engine.blank(many, 0, "i4"), engine.column(begins)
+    engine.ready(loops.by_key)(columns[1], engine.column(begins.copy()), order)
+    edges = engine.column(requests.grid.edges(requests.time_s))
+    for start in range(0, len(ttls), TTLS_AT_ONCE):
+        lives = np.array(ttls[start : start + TTLS_AT_ONCE], "f8")
+        width = len(lives)
+        held = (engine.blank(width, 0, "f8"), engine.blank(width, 0, "f8"), engine.blank(width, 0, "i4"))
+        counts = (engine.blank(width, 0), engine.blank(width, 0), engine.blank(width, 0))
+        missed, ages = engine.blank(many, 0, "u4"), engine.blank(width, 0, "f8")
+        state = held, counts, ages, missed
+        engine.ready(loops.many_ttls)(columns, order, starts, engine.column(lives), drops, *state)
+        stored = engine.blank(many + 1, 0)
+        for bit, ttl in enumerate(lives.tolist()):
+            peak = engine.ready(loops.held_at_most)(columns[0], columns[2], ttl, missed, bit, stored)
+            if drops:
+                where = engine.blank(requests.keys, -1, "i4")
+                peak = engine.ready(loops.held_replaced)(*columns[:3], ttl, missed, bit, where)
+            figures = [int(column[bit]) for column in counts], float(ages[bit])
+            part = _part(requests, engine, (missed, bit), edges, figures, int(peak), int(stored[many]))
+            yield part, (np.asarray(missed) >> bit) & 1
+
+
+def part_of_one(
+    requests: Requests,
+    ttl: float,
+    capacity: int | None,
+    policy: Policy,
+    drops: bool = False,
+    engine: Engine | None = None,
+    kinds: tuple[Any, Any] | None = None,
+) -> tuple[Part, Any]:
+    """
+    A cache of `capacity` bytes (None: no limit); with `drops` a write takes out the values that it may have changed. Also
+    gives what became of each request (MISSED, FRESH, OLD).
+
+    Args:
+        kinds: several times to live, and which one each key has, in the place of `ttl`.
+    """
+    many = len(requests.time_s)
+    engine = engine or engine_for(many * 4)
+    head = engine.blank(HEAD, -1)
+    head[0], head[1] = requests.keys, UNLIMITED if capacity is None else capacity
+    counts, ages, missed = engine.blank(COUNTS, 0), engine.blank(1, 0, "f8"), engine.blank(many, 0, "u1")
+    where = engine.blank(requests.keys, -1, "i4")
+    links = engine.blank(policy.links(requests.keys, many), -1, "i4")
+    lives, kind, order = np.array([ttl], "f8"), np.zeros(1, "i4"), np.zeros(1, "i4")
+    given: dict[str, Any] = policy.functions()
+    if kinds is not None:
+        lives, kind = np.asarray(kinds[0], "f8"), np.asarray(kinds[1], "i4")
+        order = np.argsort(requests.time_s + lives[kind[requests.key]], kind="stable").astype("i4")
+        given |= {"nth_to_expire": loops.nth_of_order, "life_of": loops.life_of_kind}
+    run = engine.ready(loops.one_cache, policy.name + "_kinds" * (kinds is not None), **given)
+    memory = where, head, links, counts, ages, missed
+    kinded = map(engine.column, (lives, kind, order))
+    peak = run(requests.columns(engine), *kinded, head[1], drops, *memory)
+    edges, flags = engine.column(requests.grid.edges(requests.time_s)), np.asarray(missed)
+    stored = int(requests.size[flags == loops.MISSED].sum(dtype="i8"))
+    figures = [int(count) for count in counts], float(ages[0])
+    return _part(requests, engine, (missed, 0), edges, figures, int(peak), stored), flags
+
+
+def replay_ttls(
+    requests: Requests, ttls: Sequence[float], engine: Engine | None = None, drops: bool = False
+) -> list[Replay]:
+    return [outcome_of([part]) for part, _ in parts_of_ttls(requests, ttls, engine, drops)]
 
 
 def replay_one(
@@ -121,74 +167,89 @@ def replay_one(
     drops: bool = False,
     engine: Engine | None = None,
 ) -> Replay:
-    """A cache of `capacity` bytes (None: no limit); with `drops` a write takes out the values that it may have changed."""
-    many = len(requests.time_s)
-    engine = engine or engine_for(many * 4)
-    head = engine.blank(HEAD, -1)
-    head[0], head[1] = requests.keys, UNLIMITED if capacity is None else capacity
-    counts, ages, missed = engine.blank(COUNTS, 0), engine.blank(1, 0, "f8"), engine.blank(many, 0, "u1")
-    where = engine.blank(requests.keys, -1, "i4")
-    links = engine.blank(policy.links(requests.keys, many), -1, "i4")
-    run = engine.ready(one_cache, policy.name, **policy.functions())
-    peak = run(requests.columns(engine), float(ttl), head[1], drops, where, head, links, counts, ages, missed)
-    flags, edges = np.asarray(missed), _edges(requests.time_s)
-    misses = np.add.reduceat(flags, edges, dtype="i8")
-    return _replay(requests, counts, ages[0], misses, edges, peak, requests.size[flags > 0].sum(dtype="i8"))
+    return outcome_of([part_of_one(requests, ttl, capacity, policy, drops, engine)[0]])
 
 
-def _edges(time_s: Any) -> Any:
-    """Where a minute or a batch begins."""
-    minutes = np.flatnonzero(np.diff(time_s // 60, prepend=-1))
-    return np.union1d(minutes, np.arange(BATCHES) * (len(time_s) // BATCHES))
-
-
-def _replay(
-    requests: Requests, counts: Any, age_s: float, misses: Any, edges: Any, peak: int, missed_bytes: int
-) -> Replay:
-    minutes = np.flatnonzero(np.diff(requests.time_s[edges] // 60, prepend=-1))
-    return Replay(
-        hits=len(requests.time_s) - int(misses.sum()),
-        judged=int(counts[JUDGED]),
-        stale=int(counts[STALE]),
-        aged=int(counts[AGED]),
-        age_s=float(age_s) / max(1, int(counts[AGED])),
-        peak_bytes=int(peak),
-        hit_bytes=int(requests.size.sum(dtype="i8") - missed_bytes),
-        origin_peak=int(np.add.reduceat(misses, minutes).max()),
-        error=half_width(misses, edges, len(requests.time_s) // BATCHES),
+def _part(
+    requests: Requests,
+    engine: Engine,
+    which: tuple[Any, int],
+    edges: Any,
+    figures: tuple[list[int], float],
+    peak: int,
+    missed_bytes: int,
+) -> Part:
+    (missed, bit), (counts, ages_s) = which, figures
+    misses = engine.blank(len(edges) - 1, 0)
+    engine.ready(loops.count_misses)(missed, bit, edges, misses)
+    hits = len(requests.time_s) - int(np.asarray(misses).sum())
+    busy_s = together = crowd = None
+    if requests.took_s is not None:
+        busy_s = float(requests.took_s[(np.asarray(missed) >> bit) & 1 > 0].sum(dtype="f8"))
+        columns = map(engine.column, (requests.time_s, requests.key, requests.took_s))
+        state = engine.blank(requests.keys, -FOREVER, "f8"), engine.blank(requests.keys, 0, "i4")
+        together, crowd = map(int, engine.ready(loops.crowds)(*columns, missed, bit, *state))
+    return Part(
+        grid=requests.grid,
+        asked=np.diff(np.asarray(edges)),
+        misses=np.asarray(misses),
+        judged=hits if requests.judging else counts[JUDGED],
+        stale=counts[STALE],
+        aged=counts[AGED],
+        ages_s=ages_s,
+        peak_bytes=peak,
+        bytes=int(requests.size.sum(dtype="i8")),
+        missed_bytes=missed_bytes,
+        busy_s=busy_s,
+        together=together,
+        crowd=crowd,
     )
 
 
-def half_width(misses: Any, edges: Any, size: int) -> float | None:
+def warming_of(requests: Requests, ttl: float, drops: bool) -> tuple[int, int, float]:
     """
-    Half of the 95 % interval of a rate; None for batches of fewer than 10 requests.
-
-    Source:
-        Batch means: Law and Kelton, Simulation Modeling and Analysis, section 9.5.3.
+    How many of the keys that are asked for most are worth filling beforehand, how many first requests they then answer,
+    and for how many seconds that goes on. Each of the keys counts for one: its first request.
     """
-    if size < FEWEST_PER_BATCH:
-        return None
-    means = np.add.reduceat(misses, np.searchsorted(edges, np.arange(BATCHES) * size))[:-1] / size
-    return STUDENT_T * float(means.std(ddof=1)) / math.sqrt(BATCHES - 1)
+    times = np.bincount(requests.key, minlength=requests.keys)
+    first = np.full(requests.keys, FOREVER)
+    first[requests.key[::-1]] = requests.time_s[::-1]  # the last one to be written is the earliest
+    served = first < ttl
+    if drops and requests.first_write_s is not None:
+        served &= requests.first_write_s > first
+    best = np.argsort(-times, kind="stable")
+    gained = np.cumsum(served[best])
+    keys = max((n for n in WARM_KEYS if n <= len(best) and gained[n - 1] >= WORTH_WARMING * n), default=0)
+    if not keys:
+        return 0, 0, 0.0
+    chosen = best[:keys][served[best[:keys]]]
+    return keys, int(gained[keys - 1]), float(np.quantile(first[chosen], 0.9))
 
 
-def replays(
+def parts(
     requests: Requests,
     ttls: Sequence[int | None],
     capacities: Sequence[int | None],
     policies: Mapping[str, Policy],
     invalidations: Sequence[str],
-) -> dict[tuple[int | None, int | None, str, str], Replay]:
-    """Every combination; what an unlimited cache does depends on no policy and is computed once."""
+    kept: float = 1.0,
+) -> dict[tuple[int | None, int | None, str, str], Part]:
+    """
+    Every combination; what an unlimited cache does depends on no policy and is computed once.
+
+    Args:
+        kept: share of its time to live after which a value is computed anew.
+    """
     found = {}
-    lives = [FOREVER if ttl is None else float(ttl) for ttl in ttls]
+    lives = [FOREVER if ttl is None else ttl * kept for ttl in ttls]
     for capacity in capacities:
         for kind in invalidations:
+            drops = kind == "event"
             for name, policy in list(policies.items())[: 1 if capacity is None else None]:
-                if capacity is None and kind == "ttl":
-                    rows = replay_ttls(requests, lives)
+                if capacity is None:
+                    rows = [part for part, _ in parts_of_ttls(requests, lives, None, drops)]
                 else:
-                    rows = [replay_one(requests, life, capacity, policy, kind == "event") for life in lives]
+                    rows = [part_of_one(requests, life, capacity, policy, drops)[0] for life in lives]
                 for ttl, row in zip(ttls, rows, strict=True):
                     for same in policies if capacity is None else (name,):
                         found[ttl, capacity, same, kind] = row

@@ -1,0 +1,81 @@
+"""What a value takes where it is kept: in Redis behind the emitted cache, or in a file of nginx's proxy cache."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cache_strategy.simulate.replay import Requests
+
+CLASSES = np.array(
+    [8, *range(16, 128, 16), *(base * n // 4 for base in (128 << i for i in range(24)) for n in range(4, 8))]
+)
+"""What jemalloc rounds a request for memory up to."""
+DICTIONARY_ENTRY, SLOT, OBJECT = 24, 8, 16
+VERSION_DIGITS = 17
+RECORD_HEAD = 64
+"""Of a stored record: its mark, length and three times."""
+NGINX_HEAD = 336
+"""`ngx_http_file_cache_header_t`; before the key, the origin's headers and the body."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """
+    How the emitted cache keeps an entry in Redis.
+
+    Args:
+        name_bytes: of the key's name in Redis, prefix included; of a version's name it is the same.
+        rows: how many rows of tables a key depends on; each has a version of its own.
+        tags: how many versions a record carries.
+        ttl_s: the contract's. The record stays for 0.95 of it on average, a version for `version_s` after it was last noted.
+    """
+
+    name_bytes: int
+    rows: int
+    tags: int
+    ttl_s: float
+    version_s: float
+
+    def record_bytes(self, payload: Any) -> Any:
+        data = np.asarray(payload) + RECORD_HEAD + self.tags * (VERSION_DIGITS + 1)
+        return OBJECT + rounded(data + 9) + self._name()
+
+    def versions_bytes(self) -> int:
+        """Of all that belong to one key."""
+        return (1 + self.rows) * (OBJECT + self._name())
+
+    def _name(self) -> int:
+        # Twice in a dictionary: of the keys, and of what expires. Its slots are a power of two, filled by three quarters.
+        return int(rounded(self.name_bytes + 4)) + 2 * (DICTIONARY_ENTRY + round(SLOT / 0.75))
+
+
+def rounded(size: Any) -> Any:
+    return CLASSES[np.searchsorted(CLASSES, size)]
+
+
+def nginx_bytes(body: Any, key_bytes: int, head_bytes: int = 250) -> Any:
+    """Of one file."""
+    return np.asarray(body) + NGINX_HEAD + 7 + key_bytes + head_bytes
+
+
+def held(requests: Requests, missed: Any, storage: Storage) -> Any:
+    """Bytes in Redis at the end of each slice of the requests' grid."""
+    at = np.flatnonzero(missed)
+    at = at[np.argsort(requests.key[at], kind="stable")]
+    begins, key = requests.time_s[at], requests.key[at]
+    again = np.append(np.where(key[1:] == key[:-1], begins[1:], np.inf), np.inf)
+    records = storage.record_bytes(requests.size[at])
+    versions = np.full(len(at), storage.versions_bytes())
+    return _kept(requests, begins, np.minimum(again, begins + 0.95 * storage.ttl_s), records) + _kept(
+        requests, begins, np.minimum(again, begins + storage.version_s), versions
+    )
+
+
+def _kept(requests: Requests, begins: Any, ends: Any, size: Any) -> Any:
+    slices = requests.grid.slices
+    came, went = (
+        np.minimum(moments / 60 * requests.grid.per_minute, slices).astype("i8") for moments in (begins, ends)
+    )
+    change = np.bincount(came, size, slices + 1) - np.bincount(went, size, slices + 1)
+    return np.cumsum(change)[:slices]
