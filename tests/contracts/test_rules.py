@@ -14,7 +14,8 @@ import pytest
 
 from cache_strategy.rules import all_rules, check_change, check_command, check_text, explain, rule_named
 from cache_strategy.rules._base import Rule
-from rules.case_files import versions_of
+from rules.case_files import path_of, versions_of
+from rules.project_cases import findings_in, project_case
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "scripts" / "cache_strategy"
@@ -32,15 +33,17 @@ def sections_of(page: str) -> dict[str, str]:
     }
 
 
-def findings_of(rule: Rule, example: str) -> list[str]:
-    """The names of the rules that flag an example: a command, a text, or a change whose lines are marked."""
+def findings_of(rule: Rule, example: str, folder: Path) -> list[str]:
+    """The names of the rules that flag an example: a command, a text, a change whose lines are marked, a project."""
+    if rule.project_visitors:
+        return [finding.name for finding in findings_in(project_case("", example, rule.name), folder)]
     if rule.command_visitors:
         return [finding.name for finding in check_command(example)]
     before, after = versions_of(example)
-    path = "nginx.conf" if rule.line_visitors else "shop/views.py"
+    path = path_of(rule)
     if before is not None:
         return sorted({finding.name for finding in check_change(before, after, path)})
-    return [finding.name for finding in check_text(after, "shop/views.py")]
+    return [finding.name for finding in check_text(after, path)]
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -54,11 +57,11 @@ def test_the_page_has_its_parts_in_order(rule: Rule) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_the_example_of_the_page_is_flagged_and_the_remedy_is_not(rule: Rule) -> None:
+def test_the_example_of_the_page_is_flagged_and_the_remedy_is_not(rule: Rule, tmp_path: Path) -> None:
     sections = sections_of(explain(rule.code))
 
-    assert findings_of(rule, sections["Example"] + "\n") == [rule.name]
-    assert findings_of(rule, sections["Use instead"] + "\n") == []
+    assert findings_of(rule, sections["Example"] + "\n", tmp_path / "1") == [rule.name]
+    assert findings_of(rule, sections["Use instead"] + "\n", tmp_path / "2") == []
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -78,19 +81,22 @@ def test_codes_are_used_once() -> None:
 @pytest.mark.parametrize("rule", RULES)
 def test_the_gate_of_the_hook_lets_every_keyword_through(rule: Rule) -> None:
     guard = runpy.run_path(str(ROOT / "hooks" / "judge.py"))
-    gate = guard["CONFIGURES"] if rule.line_visitors else guard["GATE"]
+    gates = [guard["CONFIGURES"]] if rule.kinds() else []
+    if rule.node_visitors or rule.change_visitors or not gates:
+        gates.append(guard["GATE"])
 
-    assert rule.keywords
+    assert rule.keywords or rule.project_visitors  # the words of a project are those of its index
     for keyword in rule.keywords:
         assert keyword == keyword.lower()
-        assert any(word in keyword.encode() for word in gate), keyword
+        assert all(any(word in keyword.encode() for word in gate) for gate in gates), keyword
 
 
 @pytest.mark.parametrize(
     "rule", [rule for rule in all_rules() if rule.name not in WITHOUT_CASES], ids=lambda r: r.name
 )
 def test_there_is_a_case_file(rule: Rule) -> None:
-    assert (ROOT / "tests" / "rules" / f"{rule.name.replace('-', '_')}.txt").exists()
+    folder = ROOT / "tests" / "rules" / ("project" if rule.project_visitors else "")
+    assert (folder / f"{rule.name.replace('-', '_')}.txt").exists()
 
 
 def test_a_rule_without_cases_is_named_here() -> None:

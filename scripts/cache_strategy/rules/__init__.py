@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cache_strategy.rules._base import Rule, VisitNode
     from cache_strategy.rules._edit import Edit
     from cache_strategy.rules._index import Function, IndexedModule
+    from cache_strategy.rules.index.store import ProjectIndex
 
 __all__ = [
     "COMMAND_PATH",
@@ -34,7 +35,7 @@ __all__ = [
 
 COMMAND_PATH = "<command>"
 PYTHON_ENDINGS = (".py", ".pyi", ".ipynb")
-_KINDS = ("code", "commands", "config")
+_KINDS = ("code", "commands", "config", "project")
 
 
 def check_text(text: str, path: str) -> "list[Finding]":
@@ -58,12 +59,15 @@ def check_text(text: str, path: str) -> "list[Finding]":
     return in_order(suppress_text(_visit(rules, IndexedModule(module)), text, path)) if rules else []
 
 
-def check_change(before: "str | None", after: str, path: str) -> "list[Finding]":
+def check_change(
+    before: "str | None", after: str, path: str, index: "ProjectIndex | None" = None
+) -> "list[Finding]":
     """
     What a change brings or takes away, by place in `after`; a problem that `before` had is not told again.
 
-    `before` is None for a new file. Empty for files that are neither Python nor a configuration and for texts that this Python cannot read:
-    an edit in the middle of a rewrite is no reason to speak.
+    `before` is None for a new file. The rules about other files of the project are asked where its `index` is given. Empty
+    for files that are neither Python nor a configuration and for texts that this Python cannot read: an edit in the middle
+    of a rewrite is no reason to speak.
     """
     if before == after:
         return []
@@ -71,8 +75,10 @@ def check_change(before: "str | None", after: str, path: str) -> "list[Finding]"
         return _check_config(before, after, path)
     from cache_strategy.rules._edit import Edit
 
-    rules = _rules_for("code", Edit(before, after))
-    if not rules:
+    edit = Edit(before, after)
+    rules = _rules_for("code", edit)
+    wide = _rules_for("project", edit) if index is not None else []
+    if not rules and not wide:
         return []
     from cache_strategy.rules._change import Change
     from cache_strategy.rules._index import IndexedModule
@@ -96,6 +102,14 @@ def check_change(before: "str | None", after: str, path: str) -> "list[Finding]"
         told = {(finding.rule, finding.line) for finding in taken}
         found = [finding for finding in found if (finding.rule, finding.line) not in told]
         found = found + suppress_text([f._replace(path=path) for f in taken], after, path, only_findings=True)
+    if wide and index is not None and not is_test(new):
+        from cache_strategy.rules.index.change import ProjectChange
+
+        inside = ProjectChange(old, new, index)
+        seen = [visitor(inside) for rule in wide for visitor in rule.project_visitors]
+        lines = {finding.line for finding in found}
+        more = [f._replace(path=path) for each in seen for f in each if f.line not in lines]
+        found = found + suppress_text(more, after, path, only_findings=True)
     return in_order(found)
 
 
@@ -167,7 +181,8 @@ def _rules_for(kind: str, edit: "Edit") -> "list[Rule]":
     return [
         rule
         for rule in _load(kind)
-        if any(word in lowered for word in rule.keywords) and (rule.concerns is None or rule.concerns(edit))
+        if (not rule.keywords or any(word in lowered for word in rule.keywords))
+        and (rule.concerns is None or rule.concerns(edit))
     ]
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from cache_strategy.rules._edit import Edit
     from cache_strategy.rules._index import IndexedModule
     from cache_strategy.rules._shell import Invocation
+    from cache_strategy.rules.index.change import ProjectChange
 
     class Finding(NamedTuple):
         rule: str
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     Place = Union[ast.AST, Invocation, tuple[int, int, int]]
     VisitNode = Callable[[Any, IndexedModule], Iterable[Finding]]
     VisitChange = Callable[[Change], Iterable[Finding]]
+    VisitProject = Callable[[ProjectChange], Iterable[Finding]]
     VisitCommand = Callable[[Invocation], Iterable[Finding]]
     VisitConfig = Callable[[ConfigFile], Iterable[Finding]]
     VisitConfigChange = Callable[[ConfigFile, ConfigFile], Iterable[Finding]]
@@ -76,6 +78,7 @@ class Rule:
         self.concerns = concerns
         self.node_visitors: "list[tuple[tuple[type, ...], VisitNode]]" = []
         self.change_visitors: "list[VisitChange]" = []
+        self.project_visitors: "list[VisitProject]" = []
         self.command_visitors: "list[VisitCommand]" = []
         self.config_visitors: "list[tuple[tuple[str, ...], VisitConfig]]" = []
         self.config_changes: "list[tuple[tuple[str, ...], VisitConfigChange]]" = []
@@ -98,6 +101,11 @@ class Rule:
     def change(self, function: "VisitChange") -> "VisitChange":
         """Registers a function that is called with a file as it is and as it will be."""
         self.change_visitors.append(function)
+        return function
+
+    def project(self, function: "VisitProject") -> "VisitProject":
+        """Registers a function that is called with a change and what is known of the other files of the project."""
+        self.project_visitors.append(function)
         return function
 
     def config(self, *kinds: str) -> "Callable[[VisitConfig], VisitConfig]":

@@ -241,12 +241,14 @@ def keys_of(function: "Function", module: "IndexedModule") -> "list[Key]":
     if ("keys", function) not in module.known:
         module.known["keys", function] = [
             Key(role, place, expression, names_of(function, module))
-            for role, place, expression in _expressions(function, module)
+            for role, place, expression in key_expressions(function, module)
         ]
     return module.known["keys", function]  # type: ignore[no-any-return]
 
 
-def _expressions(function: "Function", module: "IndexedModule") -> "Iterator[tuple[str, ast.AST, ast.AST]]":
+def key_expressions(
+    function: "Function", module: "IndexedModule"
+) -> "Iterator[tuple[str, ast.AST, ast.AST]]":
     builds = bool(KEY_FUNCTION.search(function.name))
     for node in module.below(function):
         if isinstance(node, ast.Call):

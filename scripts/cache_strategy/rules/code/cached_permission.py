@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS121", severity="warning")
 
-_RIGHT = re.compile(
+RIGHT = re.compile(
     r"(?:^|_)(?:has|user)_(?:any_)?perm|permissions?(?:_|$)|(?:^|_)can_[a-z]|(?:^|_)is_(?:admin|member|staff|owner|moderator|allowed)|"
     r"(?:^|_)roles?_(?:of|for)|(?:user|member)_roles?$|(?:^|_)allowed_(?:to|for)",
     re.I,
@@ -52,7 +52,7 @@ _FIX = "Keep it for the request only (an attribute of the request, g), or clear 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)
 def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
     cached = caching_decorator(node, module)
-    if cached is not None and _RIGHT.search(node.name) and not isinstance(module.parent(node), ast.ClassDef):
+    if cached is not None and RIGHT.search(node.name) and not isinstance(module.parent(node), ast.ClassDef):
         yield rule.finding(
             cached.decorator.node, f"{node.name}() decides about rights and its answer is cached.", fix=_FIX
         )
@@ -60,6 +60,6 @@ def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Findi
     names = names_of(node, module)
     for call in module.calls_below(node):
         key = key_argument(call) if role_of(call, module) == "store" else None
-        if key is not None and _RIGHT.search("_".join(Key("store", call, key, names).words)):
+        if key is not None and RIGHT.search("_".join(Key("store", call, key, names).words)):
             yield rule.finding(call, f"{node.name}() keeps rights in the cache.", fix=_FIX)
             return

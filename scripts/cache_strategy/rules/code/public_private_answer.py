@@ -68,7 +68,7 @@ _CONTROLS = frozenset("cache_control patch_cache_control cache_for".split())
 _PRIVATE = re.compile(r"(?<![\w-])(?:private|no-store|no-cache)(?![\w-])", re.I)
 _PUBLIC = re.compile(r"\b(?:public|s-maxage)\b", re.I)
 _FORM = re.compile(r"[a-z]Form\(|\bcsrf")
-_FIX = "Say private (or never_cache), or vary the entry by the user, or take the cache off this view."
+FIX = "Say private (or never_cache), or vary the entry by the user, or take the cache off this view."
 
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -86,15 +86,26 @@ def visit_view(node: "Function | ast.ClassDef", module: "IndexedModule") -> "Ite
                 "Put the cache below.",
             )
         elif decorator.last in _CONTROLS and _PUBLIC.search(_directives(decorator.node)):
-            told, fix = f"{node.name} needs @{guard}, and its answer is public.", _FIX
+            told, fix = f"{node.name} needs @{guard}, and its answer is public.", FIX
         else:
             continue
         yield rule.finding(decorator.node, told, fix=fix)
         return
     for place, text in _controls(node, module) if isinstance(node, FUNCTIONS) else ():
         if _PUBLIC.search(text) and not _PRIVATE.search(text):
-            yield rule.finding(place, f"{node.name}() needs {guard}, and its answer is public.", fix=_FIX)
+            yield rule.finding(place, f"{node.name}() needs {guard}, and its answer is public.", fix=FIX)
             return
+
+
+def public_place(node: "ast.AST", module: "IndexedModule") -> "ast.AST | None":
+    """What makes a view's answer public: a decorator, or a header that it sets."""
+    for decorator in _decorators(node, module):
+        if decorator.last in _CONTROLS and _PUBLIC.search(_directives(decorator.node)):
+            return decorator.node
+    for place, text in _controls(node, module) if isinstance(node, FUNCTIONS) else ():
+        if _PUBLIC.search(text) and not _PRIVATE.search(text):
+            return place
+    return None
 
 
 def _decorators(node: "ast.AST", module: "IndexedModule") -> "list[Decorator]":

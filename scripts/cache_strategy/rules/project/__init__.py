@@ -1,0 +1,1 @@
+"""Rules that need the other files of the project: silent without a fresh index of it."""
