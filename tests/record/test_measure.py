@@ -2,7 +2,7 @@
 
 import pytest
 
-from cache_strategy.model.trace import Access, Trace, Write
+from cache_strategy.model.trace import Access, Call, Trace, Write
 from cache_strategy.record import measure
 from cache_strategy.simulate.columns import columns_of
 
@@ -50,11 +50,51 @@ def test_what_a_trace_does_not_know_is_absent_and_not_zero():
         ("change_share", [("a",), ("error page", "", "1", 500), ("a",)], 0),
         ("same_for_all_users_share", [("a", "u"), ("a", "v"), ("a", "w")], 1),
         ("same_for_all_users_share", [("a", "u"), ("b", "v"), ("a", "u")], 0),
+        ("differs_between_users_share", [("a", "u"), ("b", "v"), ("a", "w"), ("a", "u")], 0.5),
+        ("unexplained_change_share", [("a",), ("a",), ("b",), ("a", "", "2")], 0.5),
     ],
 )
 def test_answers_are_compared_with_those_to_the_same_key(name, answers, share):
     """`change_share` with those to the same user, the other with those to other users."""
     assert figures(*(answer(n, *what) for n, what in enumerate(answers)))[name] == share
+
+
+def test_a_change_that_a_write_explains_is_no_difference_between_users():
+    changed = [answer(1, "a", "u"), answer(2, "b", "v"), answer(3, "b", "u")]
+    assert "differs_between_users_share" not in figures(*changed)
+    written = (Write(time_s=2.5, tables=("products",)),)
+    assert "unexplained_change_share" not in figures(*changed, writes=written)
+    assert figures(*changed, writes=written, tables="stock")["unexplained_change_share"] == 1
+
+
+def test_processes_with_databases_of_their_own_are_not_compared():
+    apart = [answer(n, digest, user, process=n % 2) for n, (digest, user) in enumerate(["au", "bv", "au"])]
+    assert not {"differs_between_users_share", "same_for_all_users_share"} & set(figures(*apart))
+
+
+def test_time_is_broken_down_and_functions_are_measured_by_their_arguments():
+    access = answer(
+        1,
+        duration_ms=40.0,
+        database_ms=15.0,
+        outside_ms=13.0,
+        queries=(("read", "a,b", 2, 3.0),),
+        cookies=("s",),
+    )
+    calls = tuple(
+        Call(time_s=n, function="a.py:f", key=key, user=user, digest=digest, duration_ms=2.0)
+        for n, (key, user, digest) in enumerate(["1ux", "1vy", "1ux", "2ux"])
+    )
+    endpoint, function = measure(Trace(accesses=(access,), calls=calls, source="load"), volume=False)
+    assert {name: m.value for name, m in endpoint.figures.items()}["own_ms_p50"] == 12
+    assert (endpoint.reads, endpoint.writes, endpoint.cookies) == (("a", "b"), (), ("s",))
+    assert function.id == "a.py:f"
+    values = {name: m.value for name, m in function.figures.items()}
+    assert (values["distinct_arguments"], values["call_ms_p50"], values["differs_between_users_share"]) == (
+        2,
+        2,
+        1,
+    )
 
 
 @pytest.mark.parametrize(

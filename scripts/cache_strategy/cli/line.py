@@ -3,11 +3,12 @@
 import dataclasses
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cache_strategy.cli.foretold import forecast_of
 from cache_strategy.cli.terminal import printable, progress
 from cache_strategy.model.errors import CacheStrategyError, Refusal
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from cache_strategy.model.change import ChangeSet
     from cache_strategy.model.contract import Contract, Target
     from cache_strategy.model.evidence import Evidence
-    from cache_strategy.model.forecast import Forecast, ForecastRow
+    from cache_strategy.model.forecast import Forecast
     from cache_strategy.model.trace import Trace
     from cache_strategy.model.verdict import Verdict
 
@@ -71,8 +72,13 @@ def measured_profile_of(
     trace: Path | None,
     log_format: str,
     asked: "Sequence[tuple[str, str]]" = (),
+    is_production: bool = False,
 ) -> "tuple[Evidence, Trace | None]":
-    """The evidence with all that the given sources say; `asked` are further ones, as option and place."""
+    """
+    The evidence with all that the given sources say; `asked` are further ones, as option and place.
+
+    An access log counts as production's; a recording as well where `is_production` says so.
+    """
     from cache_strategy.cli.sources import joined
     from cache_strategy.model.document import write_json
 
@@ -81,9 +87,13 @@ def measured_profile_of(
         raise CacheStrategyError(
             f"{repo}: holds no Python file that can be read; the repository of a Python web application is needed."
         )
-    measured = trace_from(evidence, access_log, trace or newest_trace_of(repo), log_format)
+    recorded = trace or newest_trace_of(repo)
+    measured = trace_from(evidence, access_log, recorded, log_format)
     if measured or asked:
-        evidence = joined(evidence, measured, asked, is_production=bool(access_log))
+        traces = [(measured, bool(access_log) or is_production)]
+        if access_log and recorded:
+            traces.append((trace_from(evidence, None, recorded, ""), is_production))
+        evidence = joined(evidence, traces, asked)
     write_json(work_folder_of(repo) / "evidence.json", evidence)
     return evidence, measured
 
@@ -93,13 +103,13 @@ def with_entries_measured(
 ) -> "Evidence":
     """The evidence with what the trace says of the entries themselves, written anew."""
     from cache_strategy.cli.entry_trace import measured_entries
+    from cache_strategy.cli.sources import by_id
     from cache_strategy.model.document import write_json
 
     if trace is None:
         return evidence
-    known = {item.id for item in evidence.measurements}
-    added = [m for m in measured_entries(contract, evidence, trace) if m.id not in known]
-    evidence = dataclasses.replace(evidence, measurements=(*evidence.measurements, *added))
+    added = measured_entries(contract, evidence, trace)
+    evidence = dataclasses.replace(evidence, measurements=tuple(by_id((*evidence.measurements, *added))))
     write_json(work_folder_of(repo) / "evidence.json", evidence)
     return evidence
 
@@ -126,11 +136,6 @@ def trace_from(
             )
         return read_trace(trace)
     return None
-
-
-def tables_of(evidence: "Evidence") -> dict[str, frozenset[str]]:
-    """The tables that each endpoint reads."""
-    return {endpoint.id: frozenset(endpoint.reads) for endpoint in evidence.endpoints}
 
 
 def contract_for(repo: Path, evidence: "Evidence", trace: "Trace | None") -> "tuple[Contract, str]":
@@ -190,47 +195,6 @@ def contract_of(repo: Path) -> "Contract":
             f"{repo / CONTRACT}: is not there; a contract is needed. Make it: cache-strategy run {repo}"
         )
     return read(repo / CONTRACT)
-
-
-def forecast_of(
-    evidence: "Evidence",
-    contract: "Contract | None",
-    trace: "Trace",
-    grid: tuple[list[int | None], list[int | None], list[str], list[str]] | None = None,
-) -> "Forecast":
-    """What caches in front of the endpoints would do, and each entry of the contract under its own key."""
-    from cache_strategy.simulate import simulate as replay
-
-    if grid is None:
-        ttls = sorted({entry.ttl_seconds for entry in contract.entries}) if contract else []
-        grid = ([*ttls] or [300], [None], ["lru"], ["ttl"])
-    with progress() as say:
-        say("Replaying the trace")
-        found = replay(
-            trace,
-            ttls=grid[0],
-            capacities=grid[1],
-            policies=grid[2],
-            invalidations=grid[3],
-            tables_of=tables_of(evidence),
-        )
-        return dataclasses.replace(found, entries=tuple(_entry_rows(evidence, contract, trace)))
-
-
-def _entry_rows(evidence: "Evidence", contract: "Contract | None", trace: "Trace") -> "Iterator[ForecastRow]":
-    from cache_strategy.cli.entry_trace import trace_of
-    from cache_strategy.simulate import simulate as replay
-
-    for entry in contract.entries if contract else ():
-        own = trace_of(entry, evidence, trace)
-        if own is None:
-            continue
-        tables = {entry.id: frozenset(d.table for d in entry.depends_on)}
-        kinds = ("ttl", "event") if trace.writes else ("ttl",)
-        rows = replay(own, ttls=[entry.ttl_seconds], invalidations=kinds, tables_of=tables).rows
-        stale = rows[0].hit_rate - rows[1].hit_rate if trace.writes else None
-        row = dataclasses.replace(rows[0], stale_rate=stale, error=rows[-1].error)
-        yield row
 
 
 def changes_of(repo: Path, contract: "Contract", target: str) -> "ChangeSet":

@@ -25,18 +25,22 @@ def asked(
 
 
 def joined(
-    evidence: "Evidence", trace: "Trace | None", places: Sequence[tuple[str, str]], *, is_production: bool
+    evidence: "Evidence", traces: "Sequence[tuple[Trace | None, bool]]", places: Sequence[tuple[str, str]]
 ) -> "Evidence":
-    """The evidence with the figures of all sources, and what they contradict taken out of it."""
+    """
+    The evidence with the figures of all sources, and what they contradict taken out of it.
+
+    Each trace comes with whether it is of production, so that its volume counts.
+    """
     from cache_strategy.profile.join import confronted
     from cache_strategy.profile.measurements import load_sources
     from cache_strategy.record.measure import measure
 
     parts: list[EndpointMeasurement] = []
-    if trace:
-        tables = {endpoint.id: frozenset(endpoint.reads) for endpoint in evidence.endpoints}
-        parts += measure(trace, volume=is_production, tables_of=tables)
-        evidence = dataclasses.replace(evidence, source_notes=tuple(trace.notes))
+    for trace, is_production in traces:
+        if trace is not None:
+            parts += measure(trace, volume=is_production, tables_of=_tables_of(evidence))
+            evidence = dataclasses.replace(evidence, source_notes=(*evidence.source_notes, *trace.notes))
     known = load_sources()
     for option, place in places:
         with progress() as say:
@@ -50,7 +54,22 @@ def joined(
         )
         for note in found.notes:
             print(note, file=sys.stderr)
-    return confronted(dataclasses.replace(evidence, measurements=tuple(_by_id(parts))))
+    return confronted(dataclasses.replace(evidence, measurements=tuple(by_id(parts))))
+
+
+def _tables_of(evidence: "Evidence") -> dict[str, frozenset[str]]:
+    """The tables that each endpoint and function reads, and those whose deletions the database hands on to them."""
+    above: dict[str, set[str]] = {}
+    for table in evidence.tables:
+        for below in table.cascades:
+            above.setdefault(below, set()).add(table.name)
+    reads = {endpoint.id: endpoint.reads for endpoint in evidence.endpoints}
+    reads |= {
+        f"{function.path}:{function.qualname}": function.effects.reads for function in evidence.functions
+    }
+    return {
+        name: frozenset(tables).union(*(above.get(t, ()) for t in tables)) for name, tables in reads.items()
+    }
 
 
 def observed_in(option: str, places: Sequence[tuple[str, str]]) -> "list[Observation]":
@@ -70,7 +89,7 @@ def observed_in(option: str, places: Sequence[tuple[str, str]]) -> "list[Observa
     return observations
 
 
-def _by_id(parts: "Iterable[EndpointMeasurement]") -> "Iterable[EndpointMeasurement]":
+def by_id(parts: "Iterable[EndpointMeasurement]") -> "Iterable[EndpointMeasurement]":
     """One of each endpoint or function; of two sources that know the same figure the first counts."""
     found: dict[str, EndpointMeasurement] = {}
     for part in parts:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cache_strategy.cli import hookify, invalid_contract, line, sources
+from cache_strategy.cli import foretold, hookify, invalid_contract, line, sources
 from cache_strategy.cli.terminal import print_json
 from cache_strategy.model.errors import CacheStrategyError
 
@@ -64,6 +64,9 @@ StackOption = Annotated[
         "--stacks", metavar="FILE", help="A profile of pyinstrument (JSON) or cProfile; may be repeated."
     ),
 ]
+ProductionOption = Annotated[
+    bool, typer.Option("--production", help="The recording is of production: its volume counts, too.")
+]
 CommandArgument = Annotated[
     list[str], typer.Argument(metavar="-- CMD…", help="The command to run, after --.")
 ]
@@ -80,6 +83,7 @@ def run(
     redis_monitor: MonitorOption = 0,
     otel: OtelOption = None,
     stacks: StackOption = None,
+    production: ProductionOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Profile, plan, simulate where a trace is at hand, report. The main job.
@@ -88,10 +92,10 @@ def run(
     """
     repo = line.writable_repository_at(path)
     asked = sources.asked(pg, redis, redis_monitor, otel, stacks)
-    evidence, measured = line.measured_profile_of(repo, access_log, trace, log_format, asked)
+    evidence, measured = line.measured_profile_of(repo, access_log, trace, log_format, asked, production)
     contract, written = line.contract_for(repo, evidence, measured)
     evidence = line.with_entries_measured(repo, evidence, contract, measured)
-    forecast = line.forecast_of(evidence, contract, measured) if measured else None
+    forecast = foretold.forecast_of(evidence, contract, measured) if measured else None
     report = line.report_files_of(repo, evidence, contract, forecast, None)
     if json_:
         print_json(
@@ -120,12 +124,13 @@ def profile(
     redis_monitor: MonitorOption = 0,
     otel: OtelOption = None,
     stacks: StackOption = None,
+    production: ProductionOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Find out what the code does: endpoints, tables, writers, what may be cached and what must not."""
     repo = line.writable_repository_at(path)
     asked = sources.asked(pg, redis, redis_monitor, otel, stacks)
-    evidence, _ = line.measured_profile_of(repo, access_log, trace, log_format, asked)
+    evidence, _ = line.measured_profile_of(repo, access_log, trace, log_format, asked, production)
     if json_:
         from cache_strategy.model.document import to_data
 
@@ -197,7 +202,7 @@ def simulate(
     evidence = line.profile_of(repo)
     measured = line.trace_from(evidence, access_log, trace, log_format)
     assert measured is not None
-    forecast = line.forecast_of(evidence, None, measured, grid)
+    forecast = foretold.forecast_of(evidence, None, measured, grid)
     if json_:
         from cache_strategy.model.document import to_data
 
@@ -379,24 +384,45 @@ def monitor(
 
 @app.command()
 def lint(
-    paths: Annotated[list[Path] | None, typer.Argument(metavar="[PATH…]", help="Files and folders.")] = None,
-    diff: Annotated[str, typer.Option(metavar="REV", help="Only what has come since this revision.")] = "",
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH…]", help="Files and folders; - for standard input.")
+    ] = None,
+    diff: Annotated[
+        str,
+        typer.Option(
+            metavar="REV|FILE|-",
+            help="Only what has come since this revision, or comes with the output of git diff in a file or on standard input.",
+        ),
+    ] = "",
     format_: Annotated[str, typer.Option("--format", help="text, json, sarif or github.")] = "text",
+    baseline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Leave out the findings that this file knows.")
+    ] = None,
+    write_baseline: Annotated[
+        bool, typer.Option("--write-baseline", help="Write what there is now into the baseline.")
+    ] = False,
+    stdin_filename: Annotated[
+        str, typer.Option(metavar="NAME", help="The path of the text on standard input.")
+    ] = "stdin.py",
+    jobs: Annotated[int, typer.Option(help="Processes; 0 for one per processor.")] = 0,
+    no_cache: Annotated[
+        bool, typer.Option("--no-cache", help="Check every file anew, and keep nothing.")
+    ] = False,
     json_: JsonOption = False,
 ) -> None:
     """Check files against the safety rules, and the contract for mistakes."""
-    from cache_strategy.lint import lint as check
-    from cache_strategy.lint import render
+    from cache_strategy.cli.linting import run_lint
 
-    asked = paths or [Path()]
-    kind = "json" if json_ else format_
-    root = line.lint_root_of(asked, kind)
-    if root != Path.cwd():
-        asked = [root]
-    result = check(asked, diff=diff or None, root=root)
-    result = invalid_contract.with_contracts_checked(result, asked, root)
-    sys.stdout.write(render(result, kind))
-    if result.findings:
+    if run_lint(
+        paths or [],
+        kind="json" if json_ else format_,
+        diff=diff,
+        stdin_name=stdin_filename,
+        baseline=baseline,
+        write=write_baseline,
+        jobs=jobs,
+        keep=not no_cache,
+    ):
         raise typer.Exit(1)
 
 

@@ -235,11 +235,15 @@ class EndpointMeasurement:
 
     `id` is an endpoint's id, or "path:qualname" of a function. `figures` maps a name (requests_per_hour,
     latency_ms_p50, latency_ms_p95, database_ms_p50, outside_ms_p50, own_ms_p50, statements_per_request, answer_bytes,
-    change_share, differs_between_users_share, writes_per_hour) to its measurement; one that is not known is absent.
+    change_share, differs_between_users_share, writes_per_hour) to its measurement; one that is not known is absent. `reads` and `writes` are the tables that its
+    statements were seen to use, `cookies` the names of those that it set.
     """
 
     id: str
     figures: dict[str, Measurement]
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    cookies: tuple[str, ...] = ()
 
 
 ObservationKind = Literal["statement", "plan", "table", "prefix", "key", "server"]

@@ -17,7 +17,9 @@ class Access:
 
     `group` is the endpoint's id ("GET /api/users/{user_id}"), `key` tells apart what is asked for within the group
     (path and query arguments). `user` is a salted hash, "" for anonymous. `digest` is a hash of the answer.
-    Times in milliseconds; None where the source does not know.
+    Times in milliseconds; None where the source does not know. `outside_ms` is HTTP to others and Redis. `queries` are read
+    or write, tables joined by commas, how many, and their time; `cookies` the names of those set; `process` tells apart
+    processes, which may each have a database of their own.
     """
 
     time_s: float
@@ -30,6 +32,29 @@ class Access:
     statements: int | None = None
     size_bytes: int | None = None
     digest: str = ""
+    outside_ms: float | None = None
+    queries: tuple[tuple[str, str, int, float], ...] = ()
+    outside: tuple[tuple[str, int, float], ...] = ()
+    cookies: tuple[str, ...] = ()
+    process: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """
+    One call of a candidate function, "path:qualname", during a request of `group` by `user` ("" for none).
+
+    `key` is a hash of its arguments, `digest` one of its result, "" where that is no plain data.
+    """
+
+    time_s: float
+    function: str
+    key: str
+    user: str = ""
+    digest: str = ""
+    duration_ms: float = 0.0
+    group: str = ""
+    process: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -114,10 +139,16 @@ class CacheEvent:
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """All accesses, writes and cache events, each sorted by `time_s`. `bad_lines` could not be read."""
+    """
+    All accesses, writes, calls and cache events, each sorted by `time_s`. `bad_lines` could not be read.
+
+    `undone` are writes that were rolled back: they count for nothing, but their own transaction saw them.
+    """
 
     accesses: Sequence[Access] = ()
     writes: tuple[Write, ...] = ()
+    undone: tuple[Write, ...] = ()
+    calls: tuple[Call, ...] = ()
     cache_events: tuple[CacheEvent, ...] = ()
     seconds: float = 0.0
     bad_lines: int = 0

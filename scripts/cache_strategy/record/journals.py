@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from cache_strategy.model.errors import CacheStrategyError
-from cache_strategy.model.trace import Access, CacheEvent, Trace, Write
+from cache_strategy.model.trace import Access, CacheEvent, Call, Trace, Write
 
-_KINDS: dict[str, Any] = {"access": Access, "write": Write, "cache": CacheEvent}
+_KINDS: dict[str, Any] = {"access": Access, "write": Write, "cache": CacheEvent, "call": Call}
 _FIELDS = {kind: {each.name for each in fields(noun)} for kind, noun in _KINDS.items()}
 _TIMES = {"t": "time_s", "stored_t": "stored_s"}
 
@@ -16,7 +16,7 @@ _TIMES = {"t": "time_s", "stored_t": "stored_s"}
 @dataclass
 class _Heap:
     found: dict[str, list[Any]] = field(default_factory=lambda: {kind: [] for kind in _KINDS})
-    rolled_back: int = 0
+    undone: list[Write] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     bad: int = 0
 
@@ -37,11 +37,11 @@ def read_trace(trace_dir: Path) -> Trace:
         )
     heap = _Heap()
     files = sorted(trace_dir.glob("*.jsonl"))
-    for file in files:
+    for number, file in enumerate(files):
         with file.open("rb") as stream:
             for line in stream:
                 try:
-                    _take(json.loads(line), heap)
+                    _take(json.loads(line), heap, number)
                 except (ValueError, KeyError, TypeError):
                     heap.bad += 1
     for items in heap.found.values():
@@ -50,6 +50,8 @@ def read_trace(trace_dir: Path) -> Trace:
     return Trace(
         accesses=tuple(heap.found["access"]),
         writes=tuple(heap.found["write"]),
+        undone=tuple(sorted(heap.undone, key=lambda write: write.time_s)),
+        calls=tuple(heap.found["call"]),
         cache_events=tuple(heap.found["cache"]),
         seconds=max(ends) - min(ends) if ends else 0.0,
         bad_lines=heap.bad,
@@ -58,22 +60,23 @@ def read_trace(trace_dir: Path) -> Trace:
     )
 
 
-def _take(record: dict[str, Any], heap: _Heap) -> None:
+def _take(record: dict[str, Any], heap: _Heap, process: int) -> None:
     kind = record["kind"]
     if kind == "process":
         return
     if kind == "problem":
         heap.problems.append(str(record["text"]))
-    elif record.get("rolled_back"):
-        heap.rolled_back += 1
     else:
-        values = {_TIMES.get(name, name): value for name, value in record.items()}
+        values = {_TIMES.get(name, name): value for name, value in record.items()} | {"process": process}
         known = {
-            name: tuple(value) if isinstance(value, list) else value
+            name: tuple(tuple(item) if isinstance(item, list) else item for item in value)
+            if isinstance(value, list)
+            else value
             for name, value in values.items()
             if name in _FIELDS[kind]
         }
-        heap.found[kind].append(_KINDS[kind](**known | {"time_s": float(record["t"])}))
+        made = _KINDS[kind](**known | {"time_s": float(record["t"])})
+        (heap.undone if record.get("rolled_back") else heap.found[kind]).append(made)
 
 
 def _notes(heap: _Heap, files: int) -> list[str]:
@@ -83,9 +86,11 @@ def _notes(heap: _Heap, files: int) -> list[str]:
             "The probe ran in no process: the command starts no Python, or a Python that ignores PYTHONPATH (-I, -E, -S)."
         )
     elif not any(heap.found.values()):
-        notes.append("Nothing was recorded: no request to Flask, no write of SQLAlchemy, no cache was seen.")
-    if heap.rolled_back:
-        notes.append(f"{heap.rolled_back} writes were rolled back and do not count.")
+        notes.append(
+            "Nothing was recorded: no request to Flask, Django, FastAPI or another WSGI or ASGI application, no write and no cache was seen."
+        )
+    if heap.undone:
+        notes.append(f"{len(heap.undone)} writes were rolled back and do not count.")
     if heap.bad:
         notes.append(f"{heap.bad} lines could not be read.")
     return notes + heap.problems[:10]

@@ -11,6 +11,7 @@ from cache_strategy.model.verdict import Verdict
 from cache_strategy.report import figures
 from cache_strategy.report.entries import WAYS, ReportEntry, hit_rate_of, report_entry, used_ways
 from cache_strategy.report.figures import Figure, Row
+from cache_strategy.report.measured import Measured, measured_of
 from cache_strategy.report.picture import layers_picture, writers_picture
 
 MOST_REJECTED = 200
@@ -68,6 +69,7 @@ class Report:
     more_rejected: int
     unread: tuple[tuple[str, str], ...]
     existing_caches: tuple[str, ...]
+    measured: Measured
     next_steps: tuple[str, ...]
     layers_svg: str
     writers_svg: str
@@ -104,6 +106,7 @@ def collect(
         more_rejected=max(0, len(rejected) - MOST_REJECTED),
         unread=tuple((u.path, u.reason) for u in evidence.unread),
         existing_caches=evidence.application.existing_caches if evidence.application else (),
+        measured=measured_of(evidence),
         next_steps=_next_steps(evidence, contract, verdict, changes),
         layers_svg=layers_picture(contract),
         writers_svg=writers_picture(contract),

@@ -116,19 +116,27 @@ def _now(measured: dict[str, Measurement]) -> list[tuple[str, Figure]]:
     return [
         ("Answer time (median)", figure("latency_ms_p50")),
         ("Of it in the database", figure("database_ms_p50")),
+        *([("Of it in calls outside", figure("outside_ms_p50"))] if "outside_ms_p50" in measured else []),
         ("Of it in the application", _own_time(measured)),
         ("95 of 100 answers within", figure("latency_ms_p95")),
         ("Database statements per request", figure("statements_per_request")),
         ("Size of an answer", figure("answer_bytes")),
         ("Answers that differ from the one before", figure("change_share")),
+        *(
+            [("Answers that differ between users", figure("differs_between_users_share"))]
+            if "differs_between_users_share" in measured
+            else []
+        ),
         ("Request volume", _volume(measured)),
         ("Reads per write of its tables", _reads_per_write(measured)),
     ]
 
 
 def _own_time(measured: dict[str, Measurement]) -> Figure:
+    if "own_ms_p50" in measured:
+        return figures.measured(measured["own_ms_p50"], figures.RECORD)
     latency, database = measured.get("latency_ms_p50"), measured.get("database_ms_p50")
-    if latency is None or database is None:
+    if latency is None or database is None or latency.where != database.where:
         return figures.unknown(figures.RECORD)
     own = max(0.0, latency.value - database.value)
     return figures.derived(f"{figures.number(own)} ms", "the median less the database's")
