@@ -1,3 +1,6 @@
+import os
+from urllib.parse import urlsplit
+
 SECRET_KEY = "for this example alone"
 DEBUG = False
 ALLOWED_HOSTS = ["*"]
@@ -6,7 +9,19 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ROOT_URLCONF = "press.urls"
 AUTH_USER_MODEL = "people.Member"
 PAGE_SIZE = 20
-DATABASES = {"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}}
+_url = urlsplit(os.environ.get("DATABASE_URL", "sqlite:///press.sqlite3"))
+DATABASES = {
+    "default": {
+        "ENGINE": f"django.db.backends.{'postgresql' if _url.hostname else 'sqlite3'}",
+        "NAME": _url.path.strip("/"),
+        "USER": _url.username or "",
+        "HOST": _url.hostname or "",
+        "PORT": _url.port or "",
+    }
+}
+MIGRATION_MODULES = dict.fromkeys(
+    "admin auth contenttypes sessions people articles".split()
+)  # tables from the models
 INSTALLED_APPS = [
     "django.contrib.admin",
     "django.contrib.auth",
