@@ -11,9 +11,9 @@ from cache_strategy.model.evidence import UNKNOWN_TABLE
 from cache_strategy.model.forecast import Forecast, ForecastRow
 from cache_strategy.model.trace import Accesses, Trace
 from cache_strategy.simulate.columns import cacheable, columns_of, is_private
-from cache_strategy.simulate.policies import load_policies
 from cache_strategy.simulate.loops import FOREVER
 from cache_strategy.simulate.outcome import Replay
+from cache_strategy.simulate.policies import load_policies
 from cache_strategy.simulate.replay import Requests, requests_of, warming_of
 from cache_strategy.simulate.sampling import outcomes
 
@@ -75,7 +75,7 @@ def simulate(
     for group, members in _grouped(accesses, at):
         per_user = is_private(accesses, members)
         private += [group] if per_user else []
-        sizes = _sizes(group, accesses.size_bytes[members], notes)
+        sizes = sizes_of(group, accesses.size_bytes[members], notes)
         if sizes is None and any(capacities):
             raise CacheStrategyError(
                 f"{group}: its answers have no sizes in {trace.source or 'the trace'}; a capacity needs them. "
@@ -126,7 +126,7 @@ def _grouped(accesses: Accesses, at: Any) -> list[tuple[str, Any]]:
     return sorted(groups, key=lambda item: (-len(item[1]), item[0]))
 
 
-def _sizes(group: str, size: Any, notes: list[str]) -> Any:
+def sizes_of(group: str, size: Any, notes: list[str]) -> Any:
     """None where no answer has a size; an answer that lacks its size gets the mean of the others."""
     lacking = size < 0
     if lacking.all():
