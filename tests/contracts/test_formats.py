@@ -14,6 +14,7 @@ from cache_strategy.lint import LintResult, lint, render
 from cache_strategy.lint.formats import load_formats
 from cache_strategy.model.evidence import Unread
 from cache_strategy.rules import Finding, all_rules
+from lint.sarif_schema import problems_of
 
 FORMATS = sorted(load_formats())
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -97,5 +98,39 @@ def test_sarif_points_every_result_at_its_rule_and_its_place(result: LintResult)
         assert 1 <= region["startLine"] <= region["endLine"] and region["startColumn"] >= 1
         uri = place["artifactLocation"]["uri"]
         assert uri.isascii() and " " not in uri and unquote(uri.removeprefix("file://")) == finding.path
+    assert problems_of(data) == []
     notes = run["invocations"][0]["toolExecutionNotifications"]
     assert len(notes) == len(result.unread)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("version",), "2.0.0"),
+        (("runs", 0, "results", 0, "level"), "fatal"),
+        (("runs", 0, "results", 0, "message"), {}),
+        (("runs", 0, "results", 0, "locations", 0, "physicalLocation", "region", "startLine"), 0),
+        (
+            ("runs", 0, "results", 0, "locations", 0, "physicalLocation", "artifactLocation", "uri"),
+            "a page.py",
+        ),
+        (("runs", 0, "results", 0, "colour"), "red"),
+        (("runs", 0, "tool"), {"driver": {}}),
+        (("runs", 0, "results", 0, "ruleIndex"), "1"),
+    ],
+)
+def test_the_schema_of_sarif_refuses_what_is_no_sarif(
+    place: tuple[str | int, ...], value: object, tmp_path: Path
+):
+    (tmp_path / "page.py").write_text(
+        "import functools\n\n\n@functools.lru_cache\nasync def page():\n    pass\n"
+    )
+    data = json.loads(render(lint([tmp_path], diff=None, root=tmp_path), "sarif"))
+    assert problems_of(data) == []
+
+    holder = data
+    for part in place[:-1]:
+        holder = holder[part]
+    holder[place[-1]] = value
+
+    assert problems_of(data)

@@ -1,19 +1,31 @@
-"""Files to findings: the safety rules over files and folders, or over what has changed since a revision."""
+"""Files to findings: the safety rules over files and folders, over one text, or over what a change brings."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cache_strategy.lint.baseline import read_baseline, without_known, write_baseline
 from cache_strategy.lint.formats import load_formats
+from cache_strategy.lint.judging import Judged, judge, judge_all, judge_change
+from cache_strategy.lint.patch import Patch
 from cache_strategy.lint.revision import Revision
-from cache_strategy.lint.walk import python_files, read_bytes, shown_path
+from cache_strategy.lint.store import Store
+from cache_strategy.lint.walk import files_below, read_bytes, shown_path
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import Unread
-from cache_strategy.rules import Finding, check_change, check_text
-from cache_strategy.rules.source import Unreadable, decode, parse
+from cache_strategy.rules import Finding
 
-__all__ = ["LintResult", "lint", "render"]
+__all__ = [
+    "LintResult",
+    "lint",
+    "lint_patch",
+    "lint_text",
+    "read_baseline",
+    "render",
+    "without_known",
+    "write_baseline",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,58 +33,119 @@ class LintResult:
     """
     What the linter found, by path and place.
 
-    `lines` holds the source line of each finding, as long as `findings`; `files` counts the files that were read.
+    `lines` holds the source line of each finding, as long as `findings`; `files` counts the files that were read,
+    `notes` are words for people.
     """
 
     findings: tuple[Finding, ...]
     unread: tuple[Unread, ...]
     lines: tuple[str, ...]
     files: int
+    notes: tuple[str, ...] = ()
 
 
-def lint(paths: Sequence[Path], *, diff: str | None, root: Path) -> LintResult:
+def lint(
+    paths: Sequence[Path], *, diff: str | None, root: Path, jobs: int = 1, kept: Path | None = None
+) -> LintResult:
     """
     The findings of the files below `paths`; with `diff`, only what has come since that git revision.
 
-    Paths of findings are relative to `root`. A file that cannot be read or parsed is in `unread`.
+    Paths of findings are relative to `root`. A file that cannot be read or parsed is in `unread`. `jobs` are processes,
+    0 for one per processor; `kept` is a folder for what was found, so that the next run judges only what has changed.
 
     Raises:
         CacheStrategyError: a path that is not there, a revision that git does not know.
     """
     root = root.resolve()
-    files, unread = python_files(paths, root)
-    revision = Revision(diff, root) if diff is not None else None
-    changed = revision.changed() if revision is not None else {}
-    found: list[tuple[Finding, str]] = []
-    read = 0
+    files, unread = files_below(paths, root)
+    if diff is not None:
+        return _result(_since(Revision(diff, root), files, root), unread)
+    store = Store(kept, root) if kept is not None else None
+    judged: dict[str, Judged] = {}
+    missing: list[tuple[Path, str, int]] = []
+    keys: dict[str, str] = {}
     for file in files:
-        path = shown_path(file, root)
-        key = os.path.relpath(file, root).replace(os.sep, "/")
-        if revision is not None and key not in changed:
+        shown = shown_path(file, root)
+        if store is None:
+            missing.append((file, shown, _size(file)))
             continue
         try:
-            text = decode(read_bytes(file, root))
-            if revision is None:
-                findings = check_text(text, path)
-            else:
-                parse(text, path)
-                findings = check_change(_before(revision, changed[key]), text, path)
+            data = read_bytes(file, root)
         except OSError as error:
-            unread.append(Unread(path=path, reason=error.strerror or str(error)))
+            judged[shown] = Judged(unread=error.strerror or str(error))
             continue
-        except Unreadable as error:
-            unread.append(Unread(path=path, reason=str(error)))
+        keys[shown] = store.key(data, shown)
+        found = store.get(keys[shown])
+        if found is None:
+            missing.append((file, shown, len(data)))
+        else:
+            judged[shown] = found
+    for (_, shown, _), one in zip(missing, judge_all(missing, root, jobs), strict=True):
+        judged[shown] = one
+        if store is not None:
+            store.put(keys[shown], one)
+    if store is not None:
+        store.save()
+    return _result(judged.items(), unread, (store.problem,) if store is not None and store.problem else ())
+
+
+def lint_text(data: bytes, name: str, *, diff: str | None, root: Path) -> LintResult:
+    """The findings of one text that is not (yet) in the file `name`; with `diff` against that revision of the file."""
+    if diff is None:
+        return _result([(name, judge(data, name))], [])
+    return _result([(name, judge_change(Revision(diff, root.resolve()).content(name), data, name))], [])
+
+
+def lint_patch(data: bytes, *, paths: Sequence[Path], root: Path) -> LintResult:
+    """What a patch (the output of git diff) brings to the files below `paths`, applied already or not."""
+    root = root.resolve()
+    patch = Patch(data, root)
+    wanted = [Path(os.path.normpath(root / path)) for path in paths]
+    judged = []
+    for path in sorted(patch.files):
+        file = Path(os.path.normpath(root / path))
+        if not file.is_relative_to(root) or not any(
+            file == one or file.is_relative_to(one) for one in wanted
+        ):
+            continue
+        try:
+            judged.append((path, judge_change(*patch.versions(path), path)))
+        except OSError as error:
+            judged.append((path, Judged(unread=error.strerror or str(error))))
+    return _result(judged, [])
+
+
+def _since(revision: Revision, files: Sequence[Path], root: Path) -> "Iterable[tuple[str, Judged]]":
+    changed = revision.changed()
+    for file in files:
+        key = os.path.relpath(file, root).replace(os.sep, "/")
+        if key in changed:
+            shown = shown_path(file, root)
+            try:
+                yield shown, judge_change(*revision.versions(key, changed[key]), shown)
+            except OSError as error:
+                yield shown, Judged(unread=error.strerror or str(error))
+
+
+def _result(
+    judged: "Iterable[tuple[str, Judged]]", unread: Sequence[Unread], notes: tuple[str, ...] = ()
+) -> LintResult:
+    found: list[tuple[Finding, str]] = []
+    missed = list(unread)
+    read = 0
+    for shown, one in judged:
+        if one.unread:
+            missed.append(Unread(path=shown, reason=one.unread))
             continue
         read += 1
-        if findings:
-            rows = text.split("\n")
-            found.extend((finding, _row(rows, finding.line)) for finding in findings)
+        found.extend(zip(one.findings, one.rows, strict=True))
     found.sort(key=lambda pair: (pair[0].path, pair[0].line, pair[0].column, pair[0].rule))
     return LintResult(
         findings=tuple(finding for finding, _ in found),
-        unread=tuple(sorted(unread, key=lambda item: item.path)),
+        unread=tuple(sorted(missed, key=lambda item: item.path)),
         lines=tuple(row for _, row in found),
         files=read,
+        notes=notes,
     )
 
 
@@ -91,11 +164,8 @@ def render(result: LintResult, format: str) -> str:
     return formats[format].render(result)
 
 
-def _before(revision: Revision, path: str) -> str | None:
-    """The text of a file at the revision; None for a new file. What cannot be decoded counts as new."""
-    data = revision.content(path) if path else None
-    return decode(data) if data is not None else None
-
-
-def _row(rows: list[str], line: int) -> str:
-    return rows[line - 1] if 0 < line <= len(rows) else ""
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0

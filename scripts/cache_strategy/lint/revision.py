@@ -4,6 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
+from cache_strategy.lint.walk import read_bytes
 from cache_strategy.model.errors import CacheStrategyError
 
 _SECONDS = 120
@@ -24,6 +25,9 @@ class Revision:
                 f"--diff {name!r}: not a revision; write a commit, a tag or a branch, for example main."
             )
         found = self._git("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        if found is None and name == "HEAD" and self._git("rev-parse", "--git-dir") is not None:
+            # A repository without a commit: everything is new.
+            found = self._git("hash-object", "-t", "tree", os.devnull)
         if found is None:
             inside = self._git("rev-parse", "--git-dir") is not None
             what = f"{name}: no such revision" if inside else f"{root}: not inside a git repository"
@@ -53,6 +57,10 @@ class Revision:
     def content(self, path: str) -> bytes | None:
         """A file as it was, None where it was not."""
         return self._git("show", "--no-textconv", f"{self.commit}:./{path}")
+
+    def versions(self, path: str, was: str) -> tuple[bytes | None, bytes]:
+        """A file as it was (None for a new one) and as it is."""
+        return (self.content(was) if was else None), read_bytes(self.root / path, self.root)
 
     def _git(self, *arguments: str) -> bytes | None:
         """The output of a git command, None when it fails."""

@@ -1,6 +1,7 @@
-"""Which files the linter looks at: the Python files below the given paths, and what could not be read."""
+"""Which files the linter looks at: Python and what configures caches below the given paths, and what could not be read."""
 
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,14 +17,20 @@ _SKIPPED = frozenset(
         ".cache-strategy", ".idea", ".vscode", ".venv", ".direnv", "__pypackages__",
     }
 )  # fmt: skip
-_ENDINGS = (".py", ".pyi")
+_PYTHON = (".py", ".pyi")
+# Files that may configure a cache; whether one does, its text says.
+_CONFIGURES = re.compile(
+    r"\.(?:conf|vcl|sql|tf|ya?ml|nginx|vhost)(?:\.(?:j2|jinja2?|erb|epp|tpl|tmpl|template|in|dist|sample|example))?$|"
+    r"nginx[^/.]*$|^_headers$|^server_config$|(?:cloudfront|distribution|template|stack)[^/]*\.json$|worker[^/]*\.m?[jt]s$",
+    re.I,
+)
 LARGEST_BYTES = 8 * 1024 * 1024
-"""A Python file above this size is generated data."""
+"""A file above this size is generated data."""
 
 
-def python_files(paths: Sequence[Path], root: Path) -> tuple[list[Path], list[Unread]]:
+def files_below(paths: Sequence[Path], root: Path) -> tuple[list[Path], list[Unread]]:
     """
-    The Python files below `paths`, each once and in order, and what could not be read.
+    The files below `paths`, each once and in order, and what could not be read.
 
     A file that is named is taken whatever its ending. Links to folders are not followed, so a loop of links ends
     at its first one; a link to a file is followed unless it leads out of `root`.
@@ -56,7 +63,7 @@ def _below(folder: Path, root: Path, unread: list[Unread]) -> Iterator[Path]:
     for current, folders, names in os.walk(folder, onerror=report, followlinks=False):
         folders[:] = sorted(name for name in folders if not _is_skipped(current, name))
         for name in sorted(names):
-            if name.endswith(_ENDINGS):
+            if name.endswith(_PYTHON) or _CONFIGURES.search(name):
                 yield Path(current, name)
 
 

@@ -1,4 +1,4 @@
-"""For people: place, severity, rule, message, the source line, the fix."""
+"""For people: place, severity, rule, message, the source line with a mark under the place, the fix."""
 
 from cache_strategy.lint.formats._base import Format, Result
 
@@ -10,9 +10,7 @@ def _render(result: Result) -> str:
     for finding, source in zip(result.findings, result.lines, strict=True):
         place = f"{finding.path}:{finding.line}:{finding.column}"
         rows.append(f"{place}: {finding.severity} {finding.rule} {finding.name}: {finding.message}")
-        shown = _printable(source.strip())
-        if shown:
-            rows.append(f"    {shown[:_LONGEST]}")
+        rows.extend(_source(source, finding.column))
         rows.append(f"    Fix: {finding.fix}")
     rows.extend(f"{item.path}: not read: {item.reason}" for item in result.unread)
     errors = sum(finding.severity == "error" for finding in result.findings)
@@ -22,6 +20,16 @@ def _render(result: Result) -> str:
         f"{_count(errors, 'error')}, {_count(others, 'other finding')} in {_count(result.files, 'file')}{unread}."
     )
     return "\n".join(rows) + "\n"
+
+
+def _source(row: str, column: int) -> list[str]:
+    """The line without its indentation, cut around the column where it is long, and a caret."""
+    indentation = len(row) - len(row.lstrip())
+    shown, at = _printable(row.strip()), max(column - 1 - indentation, 0)
+    if not shown:
+        return []
+    start = max(at - _LONGEST // 2, 0) if at >= _LONGEST - 10 else 0
+    return [f"    {shown[start : start + _LONGEST]}", "    " + " " * (at - start) + "^"]
 
 
 def _printable(text: str) -> str:
