@@ -254,7 +254,7 @@ def key_expressions(
         if isinstance(node, ast.Call):
             role = role_of(node, module)
             key = key_argument(node) if role else None
-            for one in _each(key) if key is not None else ():
+            for one in each_key(key) if key is not None else ():
                 yield role, node, one
             given = [keyword.value for keyword in node.keywords if keyword.arg in ("key", "cache_key")]
             if _WRAPPER.search(text_of(node.func)):
@@ -272,14 +272,14 @@ def key_expressions(
             yield "key", node, node.value
 
 
-def _each(key: "ast.AST") -> "Iterator[ast.AST]":
+def each_key(key: "ast.AST") -> "Iterator[ast.AST]":
     """The keys of a list of keys, else the key itself."""
     if isinstance(key, (ast.List, ast.Tuple, ast.Set)):
         for item in key.elts:
-            yield from _each(item)
+            yield from each_key(item)
     elif isinstance(key, ast.BinOp) and isinstance(key.left, (ast.List, ast.ListComp, ast.BinOp)):
-        yield from _each(key.left)
-        yield from _each(key.right)
+        yield from each_key(key.left)
+        yield from each_key(key.right)
     else:
         yield key
 

@@ -171,7 +171,7 @@ def _walk(project: str) -> "tuple[dict[str, str], dict[str, str]]":
 def _facts(project: str, name: str) -> "list[Fact]":
     from cache_strategy.rules.index.contract import entries_of
     from cache_strategy.rules.index.facts import facts_of
-    from cache_strategy.rules.index.templates import fragments_of
+    from cache_strategy.rules.index.templates import facts_of_template
 
     try:
         with open(os.path.join(project, name), "rb") as file:
@@ -192,7 +192,7 @@ def _facts(project: str, name: str) -> "list[Fact]":
             f._replace(detail=f"{folder}/{f.detail}" if folder and f.kind == "entry" else f.detail)
             for f in entries_of(text)
         ]
-    return fragments_of(text) if "cache" in text else []
+    return facts_of_template(text, name)
 
 
 def _line(fact: "Fact") -> bytes:

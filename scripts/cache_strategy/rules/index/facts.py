@@ -12,6 +12,9 @@ What one Python file says about the caches of its project: `Fact` by `Fact`.
 | decide | a function that is called where rights are decided | |
 | class | a class | its bases, and after `|` what guards it |
 | guard | a blueprint whose requests are all guarded, a view that the routes guard | by what |
+| shows | a template that shows the user | the expression |
+| extends | a template | what it extends or includes |
+| entry, depends | what the contract says: `contract.py` | |
 | allow | a rule | the reason |
 """
 
@@ -24,7 +27,7 @@ from collections import namedtuple
 from cache_strategy.rules._base import is_test
 from cache_strategy.rules._caches import caching_decorator, invalidation, mentions_cache
 from cache_strategy.rules._index import IndexedModule
-from cache_strategy.rules._keys import key_argument, key_expressions, names_of
+from cache_strategy.rules._keys import each_key, key_argument, key_expressions, names_of
 from cache_strategy.rules._lifetimes import lifetime_of
 from cache_strategy.rules._suppress import MARK, allows_in
 from cache_strategy.rules.code.cached_permission import RIGHT
@@ -131,10 +134,10 @@ def _of_function(function: "Function", module: "IndexedModule") -> "Iterator[Fac
         removes = False
         rows = []
         for role, place, expression in key_expressions(function, module):
-            shape = shape_of(expression, names)
             removes = removes or role == "remove"
-            if shape:
-                rows.append((role, place, shape))
+            resolved = names.resolve(expression) if isinstance(expression, ast.Name) else expression
+            shapes = [shape_of(one, names) for one in each_key(resolved)]
+            rows += [(role, place, shape) for shape in shapes if shape]
         for role, place, shape in rows:
             kind = {"store": "set", "read": "get", "remove": "del"}.get(role, "" if removes else "get")
             stores = stores or kind == "set"

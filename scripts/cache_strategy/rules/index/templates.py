@@ -1,4 +1,7 @@
-"""The fragments that a template caches: `{% cache 500 sidebar user.id %}` is the key "fragment sidebar {}"."""
+"""
+What a template says: the fragments that it caches (`{% cache 500 sidebar user.id %}` is the key "fragment sidebar {}"), whether
+it shows the user (`shows`), and what it extends or includes (`extends`).
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,23 @@ import re
 
 from cache_strategy.rules.index.facts import Fact
 
-ENDINGS = (".html", ".jinja", ".jinja2", ".j2", ".txt")
 _TAG = re.compile(r"\{%-?\s*cache\s+(?P<rest>[^%]*?)\s*-?%\}")
+_USER = re.compile(
+    r"\b(?:current_user|request\.user|user\.(?:is_authenticated|username|email|get_full_name)|g\.user)\b"
+)
+_INSIDE = re.compile(r"\{%-?\s*(?:extends|include)\s+['\"]([^'\"]+)['\"]")
+_FOLDER = re.compile(r"^.*?(?:templates|jinja2|theme)/")
 # A value with filters, brackets and quotes is one argument.
 _ARGUMENT = re.compile(r"(?:'[^']*'|\"[^\"]*\"|\([^()]*\)|[^\s'\"()])+")
 
 
-def fragments_of(text: str) -> "list[Fact]":
-    """One fact per cached fragment."""
-    found = []
+def facts_of_template(text: str, path: str) -> "list[Fact]":
+    """The facts of a template, by the name under which views render it."""
+    name = _FOLDER.sub("", path)
+    found = [Fact("extends", name, 1, "", inner) for inner in sorted(set(_INSIDE.findall(text)))]
+    user = _USER.search(text)
+    if user:
+        found.append(Fact("shows", name, text.count("\n", 0, user.start()) + 1, "", user[0]))
     for tag in _TAG.finditer(text):
         arguments = [
             part for part in _ARGUMENT.findall(tag["rest"].replace(",", " ")) if not part.startswith("using=")

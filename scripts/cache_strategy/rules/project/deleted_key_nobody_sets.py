@@ -39,6 +39,8 @@ Source
 
 from __future__ import annotations
 
+import re
+
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules.index.shapes import same_key, stem_of
 
@@ -62,7 +64,26 @@ def visit_change(change: "ProjectChange") -> "Iterator[Finding]":
                 f'the key "{fact.name}" is deleted, and nothing sets it; "{near.name}" is in use ({near.path}:{near.line}).',
                 fix="Delete the key in the form in which it is set.",
             )
+        if near is None and fact.name not in had and _is_unknown_fragment(fact.name, change):
+            yield rule.finding(
+                (fact.line, 0, fact.line),
+                f"the {stem_of(fact.name)} is deleted, and no template caches a fragment of that name.",
+                fix="Delete the key that the reader uses.",
+            )
     yield from _left_behind(change)
+
+
+def _is_unknown_fragment(shape: str, change: "ProjectChange") -> bool:
+    """Whether no template has a fragment of this name, while templates with fragments are known."""
+    if not re.fullmatch(r"fragment [\w-]+(?: \{\})*", shape):
+        return False
+    known = [
+        fact.name
+        for kind in ("set", "get")
+        for fact in change.every(kind)
+        if fact.name.startswith("fragment ")
+    ]
+    return bool(known) and stem_of(shape) not in map(stem_of, known) and change.is_whole()
 
 
 def _left_behind(change: "ProjectChange") -> "Iterator[Finding]":
@@ -93,7 +114,7 @@ def _near(shape: str, change: "ProjectChange") -> "Known | None":
     stem = stem_of(shape)
     if not stem or "*" in shape:
         return None
-    near = None
+    near: "Known | None" = None
     for kind in ("set", "get"):
         for known in change.every(kind):
             if same_key(shape, known.name):
