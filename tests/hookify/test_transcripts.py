@@ -66,9 +66,39 @@ def test_records_of_a_resumed_session_are_counted_once(tmp_path):
 
     transcripts, (one, two) = read(first.path, resumed.path)
 
-    assert [call.command for call in (*one.calls, *two.calls)] == ["make", "make test"]
+    assert [call.command for call in (*one.own_calls, *two.own_calls)] == ["make", "make test"]
+    assert (two.calls[0].key, two.prompts[0].calls_before) == (one.calls[0].key, 1)
     assert [(p.text, p.first) for p in two.prompts] == [("go on", False)]
     assert transcripts.duplicates == 2
+
+
+@pytest.fixture
+def resumed_by_an_old_client(tmp_path):
+    """Two files: a session, and what clients before 1.0.113 made of it when it was resumed: the same under new uuids."""
+    first, copy = (Conversation(tmp_path / f"{n}.jsonl", old=True, session=n) for n in "ab")
+    for talk in (first, copy):
+        talk.say("rename the column")
+        talk.run("make")
+        talk.run("git push --force origin main")
+    copy.say("No! Never force push, we share that branch.")
+    copy.run("make test")
+    return first.path, copy.path
+
+
+def test_a_session_that_an_old_client_copied_under_new_uuids_is_counted_once(resumed_by_an_old_client):
+    transcripts, (one, two) = read(*resumed_by_an_old_client)
+
+    assert [call.command for call in one.own_calls] == ["make", "git push --force origin main"]
+    assert [call.command for call in two.own_calls] == ["make test"]
+    assert [call.key for call in two.calls[:2]] == [call.key for call in one.calls]
+    assert (transcripts.tool_calls, transcripts.duplicates) == (3, 2)
+
+
+def test_a_correction_after_a_resumption_is_about_the_calls_before_it(resumed_by_an_old_client):
+    (proposal,) = hookify.propose(list(resumed_by_an_old_client)).proposals
+
+    assert (proposal.event, "push" in proposal.name) == ("bash", True)
+    assert (proposal.backtest.fired, proposal.backtest.fired_on_incidents) == (1, 1)
 
 
 def test_a_subagents_calls_are_read_and_its_prompt_is_not_the_users(talk):

@@ -53,7 +53,7 @@ def backtest(drafts: Sequence[Draft], transcripts: Transcripts) -> list[Trial]:
                     done = turn[turn.index(last) + 1 :]
                     if not any(fires(call) for call in done):
                         _count(trial, last, any(call.key in incident_calls for call in turn))
-        for call in session.calls:
+        for call in session.own_calls:
             kind = "bash" if call.command else "file" if call.path else ""
             if not kind:
                 continue
@@ -74,7 +74,7 @@ def backtest(drafts: Sequence[Draft], transcripts: Transcripts) -> list[Trial]:
 def _turns(session: Session) -> Iterator[list[ToolCall]]:
     """The calls between one prompt and the next."""
     ends = sorted({prompt.calls_before for prompt in session.prompts} | {len(session.calls)})
-    for start, end in itertools.pairwise([0, *ends]):
+    for start, end in itertools.pairwise([session.copied, *ends]):
         yield session.calls[start:end]
 
 

@@ -44,8 +44,9 @@ def instructed(instruction: str, session: Session) -> Iterator[Sighting]:
     check = next((check for check, complaint in COMPLAINTS.items() if complaint.search(instruction)), "")
     objections = objections_in(instruction)
     core = objections[0].core if objections else instruction
-    for start in range(0, max(1, len(session.calls)), LOOKED_BACK):
-        calls = tuple(session.calls[start : start + LOOKED_BACK])
+    made_here = session.own_calls
+    for start in range(0, max(1, len(made_here)), LOOKED_BACK):
+        calls = tuple(made_here[start : start + LOOKED_BACK])
         link = linked(core, calls)
         made = tuple(call for call in reversed(calls) if EVIDENCE[check](call)) if check else link.calls
         sighting = Sighting(

@@ -5,6 +5,7 @@ The format is internal to the client and has no version: few fields are relied o
 another type. Lines that hold nothing of interest are passed over on their raw bytes.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
@@ -76,6 +77,7 @@ class SessionReader:
         self._queued: list[Prompt] = []
         self._interrupted = False
         self._resumed = False
+        self._told_so_far = b""
 
     def take(self, line: bytes, number: int) -> None:
         """
@@ -142,12 +144,18 @@ class SessionReader:
 
     def _take_calls(self, record: Mapping[str, Any], number: int) -> None:
         blocks = _blocks(_mapping(record.get("message")).get("content"), "tool_use")
-        if not blocks or not self._counts.is_new(record.get("uuid")):
+        if not blocks:
             return
+        said = "".join(f"{block.get('id')} {block.get('name')} {block.get('input')}" for block in blocks)
+        if self._is_copied(record, said):
+            if self.session.copied < len(self.session.calls):
+                return
+            self.session.copied += len(blocks)
         uuid = text_of(record.get("uuid"))
+        mark = self._told_so_far.hex() if _is_old(record) else uuid
         for index, block in enumerate(blocks):
             call = ToolCall(
-                key=f"{uuid or f'{self.session.file}:{number}'}:{index}",
+                key=f"{mark or f'{self.session.file}:{number}'}:{index}",
                 tool=text_of(block.get("name")),
                 input=_mapping(block.get("input")),
                 file=self.session.file,
@@ -171,7 +179,7 @@ class SessionReader:
         text = text_of(content)
         if not text:
             return
-        if not self._counts.is_new(record.get("uuid")):
+        if self._is_copied(record, text):
             self._resumed = True
             return
         if text.startswith(_INTERRUPT):
@@ -186,6 +194,19 @@ class SessionReader:
             self._take_deed(number, command=shell[1].strip())
         else:
             self._take_prompt(text, "typed" if source == "typed" else "program", number)
+
+    def _is_copied(self, record: Mapping[str, Any], said: str) -> bool:
+        """
+        Whether an earlier file has this record: by its uuid, or by all that was said up to it.
+
+        Source: clients up to at least 1.0.60 copy a resumed session under new uuids, 1.0.113 keeps them. An opening prompt
+        alone is no sign of a copy: people begin many sessions with the same words.
+        """
+        told_before = self._told_so_far
+        if _is_old(record):
+            said_now = said.encode("utf-8", "surrogatepass")
+            self._told_so_far = hashlib.blake2b(told_before + said_now, digest_size=8).digest()
+        return not self._counts.is_new(record.get("uuid"), told_before and self._told_so_far)
 
     def _take_deed(self, number: int, *, command: str = "", path: str = "", snippet: str = "") -> None:
         deed = UserDeed(number, len(self.session.calls), command, path, snippet)
@@ -235,6 +256,10 @@ class SessionReader:
         """By the calling record first: published transcripts often have their tool ids blotted out."""
         calls = self._by_record.get(text_of(record.get("sourceToolAssistantUUID")), [])
         return calls[0] if len(calls) == 1 else self._by_id.get(text_of(result.get("tool_use_id")))
+
+
+def _is_old(record: Mapping[str, Any]) -> bool:
+    return text_of(record.get("version")).startswith(("0.", "1.0."))
 
 
 def _outcome(text: str, details: object, is_error: bool) -> Outcome:

@@ -16,7 +16,7 @@ class Transcripts:
     """
     A stream over transcript files, and the count of what it met.
 
-    Records of resumed sessions are told apart by their uuid. One pass only: `sessions` may be called once. A line longer
+    Records that resumed sessions share count once. One pass only: `sessions` may be called once. A line longer
     than `line_limit` bytes is passed over and counted as bad.
     """
 
@@ -48,7 +48,7 @@ class Transcripts:
             session = self._read(path)
             if session is not None:
                 self.transcripts += 1
-                self.tool_calls += len(session.calls)
+                self.tool_calls += len(session.own_calls)
                 self.prompts += len(session.prompts)
                 yield session
         if not self.transcripts:
@@ -84,13 +84,11 @@ class Transcripts:
             return None
         return reader.finish()
 
-    def is_new(self, uuid: object) -> bool:
-        """True the first time a record's uuid is seen; a record without one is always new."""
-        if not isinstance(uuid, str) or not uuid:
-            return True
-        mark = hash(uuid)
-        if mark in self._seen:
+    def is_new(self, *marks: object) -> bool:
+        """True where none of a record's marks was seen before; a mark that is empty says nothing."""
+        found = {hash(mark) for mark in marks if mark}
+        if found & self._seen:
             self.duplicates += 1
             return False
-        self._seen.add(mark)
+        self._seen |= found
         return True

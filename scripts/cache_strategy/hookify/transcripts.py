@@ -91,10 +91,21 @@ class UserDeed:
 
 @dataclass(slots=True)
 class Session:
-    """One transcript file: its calls, its prompts and the user's own deeds, each in order."""
+    """
+    One transcript file: its calls, its prompts and the user's own deeds, each in order.
+
+    The first `copied` of the calls were made in an earlier file that this one goes on from: what is said here may be
+    about them, but they count there.
+    """
 
     id: str
     file: str
     calls: list[ToolCall] = field(default_factory=list)
     prompts: list[Prompt] = field(default_factory=list)
     deeds: list[UserDeed] = field(default_factory=list)
+    copied: int = 0
+
+    @property
+    def own_calls(self) -> list[ToolCall]:
+        """The calls that were made in this file."""
+        return self.calls[self.copied :] if self.copied else self.calls

@@ -92,7 +92,7 @@ EVIDENCE: dict[str, Callable[[ToolCall], bool]] = {
 @detector.finds
 def find_caching_mistakes(session: Session) -> Iterator[Sighting]:
     """Complaints with the call that made the mistake, and rejected calls that would have made one."""
-    for call in session.calls:
+    for call in session.own_calls:
         if call.outcome == "rejected" and not is_go_ahead(call.reason):
             check = next((check for check, made_it in EVIDENCE.items() if made_it(call)), "")
             sighting = Sighting(call.result_line, call.reason, _STRENGTH, context=call.reason, check=check)

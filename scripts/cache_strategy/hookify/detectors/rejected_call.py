@@ -41,7 +41,7 @@ _WITH_REASON = 0.9
 @detector.finds
 def find_rejections(session: Session) -> Iterator[Sighting]:
     """One sighting per rejected call."""
-    for call in session.calls:
+    for call in session.own_calls:
         if call.outcome != "rejected" or call.tool in _CONVERSATION:
             continue
         reply = _reply_to(session, call)

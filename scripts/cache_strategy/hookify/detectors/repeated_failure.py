@@ -31,7 +31,7 @@ _HOPELESS = re.compile(
 def find_repeated_failures(session: Session) -> Iterator[Sighting]:
     """One sighting per program and reason, at the failure that made it plain."""
     failures: dict[tuple[str, str], list[ToolCall]] = {}
-    for call in session.calls:
+    for call in session.own_calls:
         hopeless = _HOPELESS.search(call.error) if call.outcome == "failed" and call.command else None
         if hopeless is None:
             continue

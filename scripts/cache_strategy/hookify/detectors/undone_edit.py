@@ -32,7 +32,7 @@ _TELLING = 8
 @detector.finds
 def find_undone_edits(session: Session) -> Iterator[Sighting]:
     """Edits taken back by the user's hand, at the user's word, or changed in the dialog."""
-    for call in session.calls:
+    for call in session.own_calls:
         if call.user_modified and call.path:
             yield Sighting(call.result_line, "", _MODIFIED, calls=(call,), recent=(call,))
     for deed in session.deeds:
