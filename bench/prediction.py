@@ -35,7 +35,11 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 # E402: a script of this folder finds the package only by the line above
+from cache_strategy.cli.foretold import RUNTIME_KEPT  # noqa: E402
 from cache_strategy.emit import runtime_source  # noqa: E402
+from cache_strategy.simulate.outcome import Grid, outcome_of  # noqa: E402
+from cache_strategy.simulate.replay import parts_of_ttls, requests_of  # noqa: E402
+from cache_strategy.simulate.storage import Storage, held, nginx_bytes, resident  # noqa: E402
 from cache_strategy.verify import private_redis  # noqa: E402
 
 FILL = "x" * 10_000
@@ -288,6 +292,71 @@ def measure(arguments: argparse.Namespace) -> None:
         print(json.dumps(found), flush=True)
 
 
+def foretold(found: dict[str, Any], sent: Any) -> tuple[list[tuple[float, float]], float]:
+    """Share of hits and of stale answers of each entry, and the bytes of all: from moments, keys and writes alone."""
+    trace, rates = plan(found["name"], found["requests"], found["seconds"]), []
+    kept: Any = 0.0
+    grid = Grid.over(float(sent[0]), float(sent[-1] - sent[0]))
+    on_redis = found["on"] == "redis"
+    for number, each in enumerate(ENTRIES):
+        own, is_write = trace.entry == number, trace.is_write
+        read, written = np.flatnonzero(own & ~is_write), np.flatnonzero(own & is_write)
+        keys, key = np.unique(trace.key[read], return_inverse=True)
+        place = np.minimum(np.searchsorted(keys, trace.key[written]), len(keys) - 1)
+        known = keys[place] == trace.key[written]  # a key that nobody reads cannot be stale
+        writes = sent[written][known], place[known]
+        size = size_of(number, trace.key[read])
+        asked = requests_of(sent[read], key, size, None, writes, None, grid)
+        # nginx counts whole seconds: a value lives until the second after its time to live has passed, half of one on average
+        life = each.ttl_s * RUNTIME_KEPT if on_redis else each.ttl_s + 0.5
+        ((part, missed),) = parts_of_ttls(asked, [life], None, on_redis and each.kind == "event")
+        done = outcome_of([part])
+        rates.append((done.hits / done.requests, done.stale / done.requests))
+        if on_redis:
+            kept = kept + held(asked, missed, storage_of(number))
+        else:  # a file stays until it was not asked for longer than `inactive`, whatever its time to live
+            kept += float(nginx_bytes(size_of(number, keys) + 10, len("http://origin/0/12345"), 84).sum())
+    return rates, float(np.max(resident(kept, grid)) if on_redis else kept)
+
+
+def storage_of(number: int) -> Storage:
+    each = ENTRIES[number]
+    rows = int(each.kind == "event")
+    longest = max(entry.ttl_s for entry in ENTRIES)
+    name = len(f"bench:e:{each.name}/1/key12345678")
+    return Storage(name_bytes=name, rows=rows, tags=3 + 2 * rows, ttl_s=each.ttl_s, version_s=2 * longest)
+
+
+def table(arguments: argparse.Namespace) -> None:
+    print("| on | trace | entry | hits | foretold | stale | foretold |\n|---|---|---|---|---|---|---|")
+    near = [0, 0, 0]
+    memories = []
+    for file in sorted(Path(arguments.folder).glob("*.json")):
+        found = json.loads(file.read_text())
+        rates, memory = foretold(found, np.load(file.with_suffix(".npy")))
+        memories.append((found["on"], found["name"], found["memory_bytes"], memory, found["late_s"]))
+        for each, (asked, hits, stale), (hit_rate, stale_rate) in zip(
+            ENTRIES, found["counts"], rates, strict=True
+        ):
+            real, old = hits / asked, stale / asked
+            good = abs(real - hit_rate) <= 0.02, abs(old - stale_rate) <= max(0.005, 0.2 * old)
+            near = [near[0] + 1, near[1] + good[0], near[2] + good[1]]
+            marks = ["" if is_good else " (!)" for is_good in good]
+            print(
+                f"| {found['on']} | {found['name']} | {each.name}, {each.ttl_s} s, {each.kind if found['on'] == 'redis' else 'ttl'} "
+                f"| {real:.2%} | {hit_rate:.2%}{marks[0]} | {old:.2%} | {stale_rate:.2%}{marks[1]} |"
+            )
+    print("\n| on | trace | memory | foretold | | late: median, 99 %, most |\n|---|---|---|---|---|---|")
+    for on, name, real_bytes, said, late in memories:
+        off = said / real_bytes - 1
+        print(
+            f"| {on} | {name} | {real_bytes / 2**20:.1f} MiB | {said / 2**20:.1f} MiB | {off:+.1%} | {', '.join(f'{x:.2f} s' for x in late)} |"
+        )
+    print(
+        f"\nHit rate within 2 points: {near[1]} of {near[0]}. Stale share within 0.5 points or a fifth: {near[2]} of {near[0]}."
+    )
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -300,5 +369,8 @@ if __name__ == "__main__":
     verb.add_argument("--requests", type=int, default=REQUESTS)
     verb.add_argument("--seconds", type=float, default=SECONDS)
     verb.set_defaults(do=measure)
+    verb = verbs.add_parser("table")
+    verb.add_argument("folder")
+    verb.set_defaults(do=table)
     asked = parser.parse_args()
     asked.do(asked)

@@ -14,7 +14,7 @@ from cache_strategy.simulate.outcome import Grid
 from cache_strategy.simulate.policies import load_policies
 from cache_strategy.simulate.replay import Requests, parts_of_ttls, requests_of, warming_of
 from cache_strategy.simulate.sampling import limited, outcomes, scaled, strata_of
-from cache_strategy.simulate.storage import Storage, held
+from cache_strategy.simulate.storage import Storage, held, resident
 
 SHARED_AT_MOST = 2_000_000
 """Requests of all entries in one Redis that are replayed; of more the keys are sampled."""
@@ -29,7 +29,7 @@ class Foretold(NamedTuple):
 
     `row` is for its own time to live: hits without invalidation, and in `stale_rate` the share of them that invalidation
     takes. `curve` has it under other times to live, with invalidation ("event") and without ("ttl"). `held` is what Redis
-    holds for it, per slice of the trace.
+    holds for it, per slice of the trace (see `storage.held`).
     """
 
     row: ForecastRow
@@ -84,7 +84,7 @@ def foretell(
         life = ttl * kept
         _, missed = next(iter(parts_of_ttls(requests, [life], None, kinds[-1] == "event")))
         in_redis = held(requests, missed, storage)
-        row = replace(row, memory_bytes=round(float(in_redis.max())))
+        row = replace(row, memory_bytes=round(float(resident(in_redis, grid).max())))
     if len(kinds) == 2:
         alone = rows[ttl, "ttl"]
         lost = alone.hit_rate - row.hit_rate
@@ -101,7 +101,7 @@ def together(entries: Sequence[Foretold], kept: float) -> tuple[tuple[ForecastRo
     sharing = [e for e in entries if e.storage is not None and e.held is not None]
     if not sharing:
         return (), 0
-    needed = int(sum(e.held for e in sharing).max())
+    needed = int(resident(sum(e.held for e in sharing), sharing[0].requests.grid).max())
     requests, lives, kind = _merged(sharing, kept)
     policies, rows = load_policies(), []
     many = len(requests.time_s)
