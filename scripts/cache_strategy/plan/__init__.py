@@ -27,7 +27,7 @@ from cache_strategy.plan.invalidation import (
 from cache_strategy.plan.key import entry_id_of
 from cache_strategy.plan.layer import choose_layers
 from cache_strategy.plan.surroundings import Surroundings
-from cache_strategy.plan.ttl import data_kind_of
+from cache_strategy.plan.ttl import data_kind_of, with_foretold_ttl
 from cache_strategy.plan.view import view_key_of
 from cache_strategy.plan.warming import choose_warming
 
@@ -74,6 +74,7 @@ def plan(evidence: Evidence, forecast: Forecast | None = None) -> Contract:
         draft.reject(f"{rejected.path}:{rejected.qualname}", rejected.reason)
     writers = all_writers(draft.entries)
     entries = tuple(replace(e, invalidated_by=writers_of(e.depends_on, writers)) for e in draft.entries)
+    entries = tuple(with_foretold_ttl(entry, forecast) for entry in entries)
     return Contract(
         application=_application(application, evidence),
         infrastructure=_infrastructure(application, evidence, forecast),
@@ -159,7 +160,12 @@ def _infrastructure(
     has_static = any(c.kind == "static" for c in evidence.candidates)
     known = [row.memory_bytes for row in forecast.entries if row.memory_bytes] if forecast else []
     redis = Redis(namespace=re.sub(r"[^a-z0-9]+", "-", application.package.lower()).strip("-") or "app")
-    if known:  # twice the forecast: Redis needs room for keys, versions and fragmentation (assumed)
+    if forecast and forecast.redis:
+        megabytes = max(64, -(-forecast.redis.maxmemory_bytes // 2**20))
+        redis = replace(
+            redis, maxmemory_mb=megabytes, policy=forecast.redis.policy, maxmemory_source="derived"
+        )
+    elif known:  # twice the forecast: Redis needs room for keys, versions and fragmentation (assumed)
         redis = replace(redis, maxmemory_mb=max(64, 2 * sum(known) // 2**20), maxmemory_source="derived")
     return Infrastructure(
         redis=redis,

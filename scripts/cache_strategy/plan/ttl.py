@@ -1,9 +1,11 @@
 """How long an entry may live, by the kind of data it holds."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from cache_strategy.model.contract import Entry
 from cache_strategy.model.evidence import Candidate
+from cache_strategy.model.forecast import Forecast
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,3 +79,12 @@ def _kind_of(name: str) -> DataKind | None:
 
 def _words(text: str) -> set[str]:
     return set(re.findall(r"[a-z]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", text).lower().replace("_", " ")))
+
+
+def with_foretold_ttl(entry: Entry, forecast: Forecast | None) -> Entry:
+    """The entry with the time to live that production's requests speak for, where the forecast found one."""
+    choice = next((c for c in forecast.choices if c.entry == entry.id), None) if forecast else None
+    if choice is None or entry.kind == "view" or entry.staleness_source == "confirmed":
+        return entry
+    why = f"time to live: {choice.because}"
+    return replace(entry, ttl_seconds=choice.ttl_seconds, because=(*entry.because, why))
