@@ -6,7 +6,7 @@ Usage:
     python bench/hookify_times.py HOOKIFY [--rules 0,1,10,50] [--rounds N] [--python /usr/bin/python3]
 
 HOOKIFY is the folder of the hookify plugin (the one with hooks/pretooluse.py). Half of the rules are about commands, half about
-files; none matches the first two calls, one stops the third. Per row: the medians of N rounds in which each side ran once, in random order, processor time of the
+files; one matches the calls called stopped. Per row: the medians of N rounds in which each side ran once, in random order, processor time of the
 process (user and system) and wall time, and the median of the paired ratios. "pass" is `python3 -I -S -c pass`, the least that
 any Python hook costs. hookify runs a second time after each call; that is not counted.
 """
@@ -51,7 +51,7 @@ def main() -> None:
 
 
 def write_rules(project: Path, count: int) -> None:
-    """Rules as people write them, none of which matches the calls below."""
+    """Rules as people write them."""
     (project / ".claude").mkdir(parents=True)
     for number in range(count):
         word = f"{WORDS[number % len(WORDS)]}{number}"
@@ -62,14 +62,20 @@ def write_rules(project: Path, count: int) -> None:
 
 
 def events(project: Path) -> dict[str, dict[str, object]]:
-    """The calls: a command, and a new file of 2,000 lines."""
+    """The calls: a command and 2,000 lines, each passing and stopped (hookify does not look into what Write writes)."""
     base = {"session_id": "s", "cwd": str(project), "hook_event_name": "PreToolUse"}
     lines = "".join(f"    total_{n} = price_{n} * amount_{n}\n" for n in range(2000))
     write = {"file_path": str(project / "new.py"), "content": f"def totals():\n{lines}"}
+    edit = {
+        "file_path": write["file_path"],
+        "old_string": "x",
+        "new_string": f"{lines}# {WORDS[0]}0 --force\n",
+    }
     return {
         "Bash": {**base, "tool_name": "Bash", "tool_input": {"command": "ls -la src && git status"}},
         "Bash, stopped": {**base, "tool_name": "Bash", "tool_input": {"command": f"{WORDS[1]}1 --force"}},
         "Write of 2,000 lines": {**base, "tool_name": "Write", "tool_input": write},
+        "Edit of 2,000 lines, stopped": {**base, "tool_name": "Edit", "tool_input": edit},
     }
 
 
