@@ -29,7 +29,10 @@ class _Finder:
     """
 
     def __init__(self, watchers: list[Any], journal: Journal, code: UserCode) -> None:
-        self._named = {watcher.MODULE: watcher for watcher in watchers if watcher.MODULE}
+        self._named: dict[str, list[Any]] = {}
+        for watcher in watchers:
+            for name in watcher.MODULE.split():
+                self._named.setdefault(name, []).append(watcher)
         self._recognising = [watcher for watcher in watchers if not watcher.MODULE]
         self._journal = journal
         self._code = code
@@ -86,7 +89,7 @@ class _Finder:
         loader.exec_module = exec_module
 
     def _show(self, module: ModuleType, fullname: str) -> None:
-        watchers = [self._named[fullname]] if fullname in self._named else self._recognising
+        watchers = self._named.get(fullname, self._recognising)
         for watcher in watchers:
             try:
                 watcher.watch(module, self._journal, self._code)

@@ -11,22 +11,62 @@ import os
 import sys
 import threading
 import time
+from typing import Any
 
 LINES_AT_MOST = 64
 """Lines that wait in memory at most (assumed); they wait only until the end of the request that made them."""
+
+KINDS_AT_MOST = 50
+"""Different statements and hosts of one request that are told apart (assumed)."""
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False, default=str).encode
 
 
 class Request:
-    """What is counted while one request is answered. Times in seconds."""
+    """
+    What is counted while one request is answered. Times in seconds; `queries` and `outside` are how many and how long, by
+    read or write and tables, and by host; `calls` are records of candidate functions that wait for the request's user.
+    `is_answered` once a framework within a server's request has noted it.
+    """
 
-    __slots__ = ("database_s", "group", "statements")
+    __slots__ = (
+        "calls",
+        "database_s",
+        "group",
+        "is_answered",
+        "outside",
+        "outside_s",
+        "queries",
+        "statements",
+    )
 
     def __init__(self, group: str) -> None:
         self.group = group
         self.statements = 0
         self.database_s = 0.0
+        self.outside_s = 0.0
+        self.queries: dict[tuple[str, str], list[float]] = {}
+        self.outside: dict[str, list[float]] = {}
+        self.calls: list[dict[str, object]] = []
+        self.is_answered = False
+
+    def add_statement(self, what: tuple[str, str], seconds: float) -> None:
+        self.statements += 1
+        self.database_s += seconds
+        _add(self.queries, what, seconds)
+
+    def add_outside(self, host: str, seconds: float) -> None:
+        self.outside_s += seconds
+        _add(self.outside, host, seconds)
+
+
+def _add(counts: dict[Any, list[float]], name: Any, seconds: float) -> None:
+    known = counts.get(name)
+    if known is not None:
+        known[0] += 1
+        known[1] += seconds
+    elif len(counts) < KINDS_AT_MOST:
+        counts[name] = [1, seconds]
 
 
 _request: contextvars.ContextVar[Request | None] = contextvars.ContextVar(

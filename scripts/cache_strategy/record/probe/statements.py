@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 _NAME = r'(?:"[^"]+"|`[^`]+`|\[[^\]]+\]|[\w$]+)'
@@ -26,6 +27,19 @@ _NOISE = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _SPACE = re.compile(r"\s+")
 
+_SOURCES = re.compile(
+    rf"(?<!DISTINCT )\b(?:FROM|JOIN)\s+(?:ONLY\s+|LATERAL\s+)?({_NAME}(?:\s*\.\s*{_NAME})?(?:\s*,\s*{_NAME})*)(?![\w\s]*\()",
+    re.IGNORECASE,
+)
+_FUNCTIONS = re.compile(r"\b(?:EXTRACT|SUBSTRING|TRIM|OVERLAY|POSITION)\s*\([^()]*\)", re.IGNORECASE)
+_NAMED = re.compile(
+    rf"(?:\bWITH\s+(?:RECURSIVE\s+)?|,\s*)({_NAME})\s*(?:\([^()]*\)\s*)?AS\s+(?:(?:NOT\s+)?MATERIALIZED\s+)?\(",
+    re.IGNORECASE,
+)
+LONGEST = 20_000
+NO_TABLES = ("SELECT", "UNNEST", "VALUES", "GENERATE_SERIES", "JSON")
+TRANSACTION_WORDS = ("BEGIN", "START", "COMMIT", "END", "ROLLBACK", "SAVEPOINT", "RELEASE")
+
 READ_WORDS = ("SELECT", "PRAGMA", "SHOW", "EXPLAIN", "SAVEPOINT", "RELEASE", "BEGIN", "COMMIT", "ROLLBACK")
 
 
@@ -46,6 +60,21 @@ def tables_written(statement: str) -> tuple[str, ...]:
             if group:
                 found.update(_last_name(name) for name in group.split(","))
     return tuple(sorted(found))
+
+
+@functools.lru_cache(maxsize=2000)
+def kind_and_tables(statement: str) -> tuple[tuple[str, str], tuple[str, ...]]:
+    """Read or write with the tables used, joined by commas, and the tables written. "" for what begins or ends a transaction."""
+    written = tables_written(statement)
+    if statement.lstrip()[:9].upper().startswith(TRANSACTION_WORDS):
+        return ("", ""), ()
+    text = _FUNCTIONS.sub("", _LITERAL.sub("''", _NOISE.sub(" ", statement[:LONGEST])))
+    found = set(written)
+    for match in _SOURCES.finditer(text):
+        if not match[1].upper().startswith(NO_TABLES):
+            found.update(_last_name(name) for name in match[1].split(","))
+    found.difference_update(name.strip('"`[]') for name in _NAMED.findall(text))
+    return ("write" if written else "read", ",".join(sorted(found))), written
 
 
 def _last_name(name: str) -> str:

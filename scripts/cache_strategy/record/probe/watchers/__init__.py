@@ -1,7 +1,7 @@
 """
 The libraries that the probe watches, one file each.
 
-A watcher states `MODULE`, the module after whose import it begins ("" to be shown every module of the user's
+A watcher states `MODULE`, the modules after whose import it begins ("" to be shown every module of the user's
 repository), and has `watch(module, journal, code)`.
 """
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import json
 import re
 import time
 from types import ModuleType
@@ -12,14 +10,11 @@ from typing import Any
 
 from ..frames import UserCode
 from ..journal import Journal, Request, begin_request, current_request, end_request
+from ..requests import cookies_in, key_of, user_of, write_down
 
 MODULE = "flask.app"
 
 _CONVERTER = re.compile(r"<(?:[^:<>()]+(?:\([^)]*\))?:)?([^<>]+)>")
-SESSION_NAMES = "_user_id user_id userid uid user username account_id identity".split()
-"""Where login libraries keep the user in a session: Flask-Login has `_user_id`, the others are common names (assumed)."""
-CLAIMS = "sub identity user_id uid id username email".split()
-"""Claims of a JSON Web Token that name its holder: RFC 7519 has `sub`, Flask-JWT-Extended 3 `identity`."""
 
 
 def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
@@ -33,6 +28,9 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
 
         request = _behind(proxy)
         counted = Request(_group(request))
+        outer = current_request()
+        if outer is not None:
+            outer.is_answered = True
         token = begin_request(counted)
         began, clock = time.monotonic(), time.perf_counter()
         response = None
@@ -58,28 +56,36 @@ def _behind(proxy: Any) -> Any:
 def _note(
     journal: Journal, request: Any, response: Any, counted: Request, began: float, seconds: float
 ) -> None:
-    record: dict[str, object] = {
-        "kind": "access",
-        "t": began,
-        "group": counted.group,
-        "key": _key(request, journal),
-        "user": _user(request, journal),
-        "status": 500 if response is None else response.status_code,
-        "duration_ms": round(seconds * 1000, 4),
-        "database_ms": round(counted.database_s * 1000, 4),
-        "statements": counted.statements,
-    }
+    from flask import session as proxy
+
+    session = _behind(proxy)
+    user = user_of(journal, session, request.headers.get("Authorization", ""))
+    asked = sorted(request.args.items(multi=True)) if request.query_string else ()
+    key = key_of(journal, request.view_args or {}, asked)
+    size, digest = None, ""
     if response is None or response.status_code == 304:
         pass
     elif response.is_sequence and not response.direct_passthrough:
         body = b"".join(part if isinstance(part, bytes) else part.encode() for part in response.response)
-        record["size_bytes"] = len(body)
-        record["digest"] = journal.hashed(body)
+        size, digest = len(body), journal.hashed(body)
     elif response.content_length is not None:
-        record["size_bytes"] = response.content_length
-    journal.add(record)
-    if current_request() is None:
-        journal.flush()
+        size = response.content_length
+    status = 500 if response is None else response.status_code
+    cookies = (
+        cookies_in(response.headers) if response is not None and "Set-Cookie" in response.headers else ()
+    )
+    write_down(
+        journal,
+        counted,
+        began,
+        seconds,
+        key=key,
+        user=user,
+        status=status,
+        size=size,
+        digest=digest,
+        cookies=cookies,
+    )
 
 
 @functools.lru_cache(maxsize=10_000)
@@ -91,41 +97,3 @@ def _group(request: Any) -> str:
     rule = request.url_rule
     route = _braces(rule.rule) if rule is not None else "(no route)"
     return f"{request.method} {route}"
-
-
-def _key(request: Any, journal: Journal) -> str:
-    parts = [
-        f"{name}={value if isinstance(value, int) else journal.veil(value)}"
-        for name, value in sorted((request.view_args or {}).items())
-    ]
-    asked = sorted(request.args.items(multi=True)) if request.query_string else ()
-    return "&".join([*parts, *(f"?{name}={journal.veil(value)}" for name, value in asked)])
-
-
-def _user(request: Any, journal: Journal) -> str:
-    from flask import session as proxy
-
-    session = _behind(proxy)
-    if session:
-        for name in SESSION_NAMES:
-            value = session.get(name)
-            if isinstance(value, (str, int)) and value != "":
-                return journal.hashed(f"session:{value}")
-    header = request.headers.get("Authorization", "")
-    return journal.hashed(_token_holder(header) or header) if header else ""
-
-
-def _token_holder(header: str) -> str:
-    """Who a token is for, read without checking its signature: it only tells users apart."""
-    parts = header.rpartition(" ")[2].split(".")
-    if len(parts) != 3:
-        return ""
-    try:
-        padded = parts[1] + "=" * (-len(parts[1]) % 4)
-        claims = json.loads(base64.urlsafe_b64decode(padded))
-        for name in CLAIMS:
-            if isinstance(claims.get(name), (str, int)):
-                return f"token:{claims[name]}"
-    except (ValueError, AttributeError):
-        pass
-    return ""

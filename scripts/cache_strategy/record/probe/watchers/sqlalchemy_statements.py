@@ -6,16 +6,21 @@ import time
 from types import ModuleType
 from typing import Any
 
+from ..databases import enter
 from ..frames import UserCode
 from ..journal import Journal, current_request
-from ..statements import shortened, tables_written
+from ..statements import kind_and_tables
+from ..writes import Writes
 
 MODULE = "sqlalchemy"
 PENDING = "cache_strategy_writes"
 """Key in a connection's `info`, which lives as long as the DBAPI connection."""
 AUTOFLUSH = "_autoflush"
 """Writes what is pending before a query. Who queries is not who wrote: such a write is put down to who committed it."""
-EVENTS = "before_cursor_execute after_cursor_execute commit commit_twophase rollback rollback_twophase savepoint rollback_savepoint"
+EVENTS = (
+    "before_cursor_execute after_cursor_execute handle_error commit commit_twophase rollback rollback_twophase savepoint "
+    "rollback_savepoint"
+)
 WRAPPED = "cache_strategy_watched"
 """Marks a dialect whose `do_commit` reports to the journal."""
 
@@ -25,49 +30,37 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
     from sqlalchemy import event  # type: ignore[import-not-found,unused-ignore]
     from sqlalchemy.engine import Engine  # type: ignore[import-not-found,unused-ignore]
 
-    watcher = _Watcher(journal, code)
+    watcher = _Watcher(Writes(journal, code))
     for name in EVENTS.split():
         event.listen(Engine, name, getattr(watcher, name))
 
 
 class _Watcher:
-    """Uncommitted writes wait in a connection's `info`, with the names of savepoints between them."""
-
-    def __init__(self, journal: Journal, code: UserCode) -> None:
-        self._journal = journal
-        self._code = code
+    def __init__(self, writes: Writes) -> None:
+        self._writes = writes
 
     def before_cursor_execute(
         self, conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
     ) -> None:
+        enter(True)
         if context is not None:
             context.cache_strategy_began = time.perf_counter()
 
     def after_cursor_execute(
         self, conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
     ) -> None:
+        enter(False)
+        what, tables = kind_and_tables(statement)
         request = current_request()
         if request is not None:
-            request.statements += 1
             began = getattr(context, "cache_strategy_began", None)
-            if began is not None:
-                request.database_s += time.perf_counter() - began
-        tables = tables_written(statement)
+            request.add_statement(what, 0.0 if began is None else time.perf_counter() - began)
         if tables:
-            self._note_write(conn, statement, tables)
+            pending = conn.info.setdefault(PENDING, [])
+            self._writes.note(pending, statement, tables, _commits_at_once(conn), through=AUTOFLUSH)
 
-    def _note_write(self, conn: Any, statement: str, tables: tuple[str, ...]) -> None:
-        place, is_autoflush = self._code.innermost(through=AUTOFLUSH)
-        record = {"kind": "write", "t": time.monotonic(), "tables": tables, "statement": shortened(statement)}
-        record.update(place, autoflush=is_autoflush)
-        if _commits_at_once(conn):
-            self._journal.add(record)
-            return
-        pending = conn.info.setdefault(PENDING, [])
-        if pending and _is_same(pending[-1], record):
-            pending[-1] = record
-        else:
-            pending.append(record)
+    def handle_error(self, context: Any) -> None:
+        enter(False)
 
     def commit(self, conn: Any) -> None:
         """The event comes before the driver commits: the time counts once it has."""
@@ -79,29 +72,16 @@ class _Watcher:
 
         def do_commit(connection: Any) -> Any:
             result = original(connection)
-            self._committed(connection.info)
+            self._writes.commit(connection.info.get(PENDING) or [])
             return result
 
         dialect.do_commit = do_commit
 
     def commit_twophase(self, conn: Any, xid: Any, is_prepared: bool) -> None:
-        self._committed(conn.info)
-
-    def _committed(self, info: dict[str, Any]) -> None:
-        pending = info.pop(PENDING, None)
-        if not pending:
-            return
-        now = time.monotonic()
-        place, _ = self._code.innermost()
-        for record in pending:
-            if isinstance(record, dict):
-                record["t"] = now
-                if record["autoflush"] and place["path"]:
-                    record.update(place)
-                self._journal.add(record)
+        self._writes.commit(conn.info.get(PENDING) or [])
 
     def rollback(self, conn: Any) -> None:
-        self._rolled_back(conn.info.pop(PENDING, None) or [])
+        self._writes.roll_back(conn.info.get(PENDING) or [])
 
     def rollback_twophase(self, conn: Any, xid: Any, is_prepared: bool) -> None:
         self.rollback(conn)
@@ -113,25 +93,7 @@ class _Watcher:
         conn.info.setdefault(PENDING, []).append(name)
 
     def rollback_savepoint(self, conn: Any, name: str, context: Any) -> None:
-        pending = conn.info.get(PENDING) or []
-        places = [place for place, item in enumerate(pending) if item == name]
-        if not places:
-            places = [place for place, item in enumerate(pending) if isinstance(item, str)] or [0]
-        undone, pending[places[-1] :] = pending[places[-1] :], []
-        self._rolled_back(undone)
-
-    def _rolled_back(self, records: list[Any]) -> None:
-        for record in records:
-            if isinstance(record, dict):
-                record["rolled_back"] = True
-                self._journal.add(record)
-
-
-def _is_same(before: Any, record: dict[str, object]) -> bool:
-    """A batch gives one statement per page of rows: one line is enough, and memory stays bounded."""
-    return isinstance(before, dict) and all(
-        before[name] == record[name] for name in ("tables", "path", "line", "statement")
-    )
+        self._writes.roll_back(conn.info.get(PENDING) or [], name)
 
 
 def _commits_at_once(conn: Any) -> bool:

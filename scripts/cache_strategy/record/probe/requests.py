@@ -1,0 +1,113 @@
+"""A request's record, whatever the framework."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from .journal import Journal, Request, current_request
+
+SESSION_NAMES = "_auth_user_id _user_id user_id userid uid user username account_id identity".split()
+"""Where login libraries keep the user in a session: Django has `_auth_user_id`, Flask-Login `_user_id`; others are common (assumed)."""
+SESSION_COOKIES = ("session", "sessionid", "sid", "auth", "token", "jwt", "access_token")
+CLAIMS = "sub identity user_id uid id username email".split()
+"""Claims of a JSON Web Token that name its holder: RFC 7519 has `sub`, Flask-JWT-Extended 3 `identity`."""
+
+
+def write_down(
+    journal: Journal,
+    counted: Request,
+    began: float,
+    seconds: float,
+    *,
+    key: str,
+    user: str,
+    status: int,
+    size: int | None = None,
+    digest: str = "",
+    cookies: Iterable[str] = (),
+) -> None:
+    """Notes a request that was answered, and the calls that waited for its user."""
+    record: dict[str, Any] = {
+        "kind": "access",
+        "t": began,
+        "group": counted.group,
+        "key": key,
+        "user": user,
+        "status": status,
+        "duration_ms": round(seconds * 1000, 4),
+        "database_ms": round(counted.database_s * 1000, 4),
+        "statements": counted.statements,
+        "outside_ms": round(counted.outside_s * 1000, 4),
+    }
+    if counted.queries:
+        record["queries"] = [[*what, n, round(s * 1000, 3)] for what, (n, s) in counted.queries.items()]
+    if counted.outside:
+        record["outside"] = [[host, n, round(s * 1000, 3)] for host, (n, s) in counted.outside.items()]
+    if size is not None:
+        record["size_bytes"] = size
+    if digest:
+        record["digest"] = digest
+    if cookies:
+        record["cookies"] = list(cookies)
+    for call in counted.calls:
+        call["user"], call["group"] = user, counted.group
+        journal.add(call)
+    journal.add(record)
+    if current_request() is None:
+        journal.flush()
+
+
+def key_of(journal: Journal, parts: Mapping[str, Any], asked: Iterable[tuple[str, str]]) -> str:
+    """Path and query arguments by name; of values only numbers in the clear."""
+    named = [
+        f"{name}={value if isinstance(value, int) else journal.veil(value)}"
+        for name, value in sorted(parts.items())
+    ]
+    return "&".join([*named, *(f"?{name}={journal.veil(value)}" for name, value in asked)])
+
+
+def user_of(
+    journal: Journal, session: Mapping[str, Any] | None, header: str, cookies: Mapping[str, str] | None = None
+) -> str:
+    """A salted hash of who asks, by the session, the token, or the session's cookie; "" for nobody."""
+    for name in SESSION_NAMES if session else ():
+        value = session.get(name)  # type: ignore[union-attr]
+        if isinstance(value, (str, int)) and value != "":
+            return journal.hashed(f"session:{value}")
+    if header:
+        return journal.hashed(_token_holder(header) or header)
+    for name in SESSION_COOKIES if cookies else ():
+        if cookies.get(name):  # type: ignore[union-attr]
+            return journal.hashed(f"cookie:{cookies[name]}")  # type: ignore[index]
+    return ""
+
+
+def _token_holder(header: str) -> str:
+    """Who a token is for, read without checking its signature: it only tells users apart."""
+    parts = header.rpartition(" ")[2].split(".")
+    if len(parts) != 3:
+        return ""
+    try:
+        padded = parts[1] + "=" * (-len(parts[1]) % 4)
+        claims = json.loads(base64.urlsafe_b64decode(padded))
+        for name in CLAIMS:
+            if isinstance(claims.get(name), (str, int)):
+                return f"token:{claims[name]}"
+    except (ValueError, AttributeError):
+        pass
+    return ""
+
+
+def cookies_in(headers: Iterable[tuple[Any, Any]]) -> list[str]:
+    """The names of the cookies that an answer sets."""
+    found = []
+    for name, value in headers:
+        text, word = (
+            part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in (value, name)
+        )
+        if word.lower() == "set-cookie":
+            found.append(text.partition("=")[0].strip())
+    return found
