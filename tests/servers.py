@@ -172,13 +172,18 @@ class RedisServer:
     """
     One Redis, empty, without persistence.
 
+    Args:
+        options: more of its command line.
+        binary: another server of the same kind.
+
     Attributes:
         url: `redis://127.0.0.1:PORT/0`.
         port: kept over `kill()` and `start()`.
     """
 
-    def __init__(self) -> None:
-        self._binary = redis_binary()
+    def __init__(self, *options: str, binary: Path | None = None) -> None:
+        self._binary = binary or redis_binary()
+        self._options = options
         self._folder = Path(tempfile.mkdtemp(prefix="redis-"))
         self._owner = os.getpid()
         self._supervisor: Supervisor | None = None
@@ -204,8 +209,9 @@ class RedisServer:
             return
         log = self._folder / "log"
         listen = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder))
+        nothing_kept = () if "--sentinel" in self._options else ("--save", "", "--appendonly", "no")
         self._supervisor = Supervisor(
-            [str(self._binary), *listen, "--save", "", "--appendonly", "no", "--daemonize", "no"],
+            [str(self._binary), *self._options, *listen, *nothing_kept, "--daemonize", "no"],
             log=log,
             stop_signal=signal.SIGKILL,
             folder=self._folder,
@@ -250,7 +256,7 @@ class RedisServer:
 
     def _answers(self) -> bool:
         try:
-            return self.command("PING") == b"+PONG"
+            return self.command("PING").startswith((b"+PONG", b"-NOAUTH"))
         except OSError:
             return False
 

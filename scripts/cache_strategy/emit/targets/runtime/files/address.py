@@ -141,22 +141,21 @@ class Cluster(Address):
         super().__init__(url)
         self._options.pop("db", None)
         self._nodes = places
-        self._owners: list[tuple[int, int, Place]] = []
+        self._owners: list[Place | None] = [None] * SLOTS
 
     def place(self, key: bytes) -> Place | None:
         begin = key.find(b"{") + 1
         end = key.find(b"}", begin)
         slot = binascii.crc_hqx(key[begin:end] if begin and end > begin else key, 0) % SLOTS
-        return next((place for first, last, place in self._owners if first <= slot <= last), None)
+        return self._owners[slot]
 
     def locate(self, deadline: float, hint: Place | None = None) -> None:
-        nodes = ([hint] if hint else []) + [place for _, _, place in self._owners] + self._nodes
-        nodes = list(dict.fromkeys(nodes))
+        nodes = [*([hint] if hint else ()), *dict.fromkeys(filter(None, self._owners)), *self._nodes]
         slots, asked = self._first_answer(nodes, deadline, {}, "CLUSTER", "SLOTS")
-        self._owners = [
-            (first, last, Place((master[0] or b"").decode() or asked, master[1]))
-            for first, last, master, *_ in slots
-        ]
+        owners: list[Place | None] = [None] * SLOTS
+        for first, last, (host, port, *_), *_ in slots:
+            owners[first : last + 1] = [Place((host or b"").decode() or asked, port)] * (last + 1 - first)
+        self._owners = owners
 
     def connect(self, place: Place | None, deadline: float) -> Wire:
         host, port = place or ("", 0)
