@@ -1,6 +1,7 @@
 """The flavour for coroutines, made from the same text; and what both hear of other processes."""
 
 import asyncio
+import datetime
 import importlib.util
 import subprocess
 import sys
@@ -115,6 +116,36 @@ def test_tasks_go_on_without_redis(coroutines):
     assert asyncio.run(twice()) == [1, 2]
     assert cache.state()["undelivered"] == 2
     cache.close()
+
+
+def test_tasks_have_every_form_too(tasks):
+    options = {"errors": (LookupError,), "layers": ("request", "redis"), "depends_on": ("users",)}
+    entry, calls = tasks.entry("e", ttl_seconds=60, **options), []
+
+    async def fails():
+        calls.append("failed")
+        raise LookupError(7)
+
+    async def forms():
+        seen = []
+        for _ in range(2):
+            async with entry.open(id=1) as found:
+                seen.append(found.is_missing)
+                if found.is_missing:
+                    found.value = datetime.date(2024, 1, 1)
+            with pytest.raises(LookupError):
+                await entry.get_or_compute({"id": 2}, fails)
+        with tasks.request():
+            for _ in range(2):
+                async with entry.open(id=1) as found:
+                    seen.append(found.value)
+            await tasks.invalidate("users")
+            async with entry.open(id=1) as found:
+                seen.append(found.is_missing)
+        return seen
+
+    assert asyncio.run(forms()) == [True, False, *[datetime.date(2024, 1, 1)] * 2, True]
+    assert calls == ["failed"]
 
 
 # What is heard of others.
