@@ -11,8 +11,15 @@ are looked for in the raw bytes (and in the Python file that would change) befor
 import os
 import sys
 
-GATE = b"cach redis memoize flush valkey keydb invalidat purge vary etag max-age no-store materialized".split()
+GATE = (
+    b"cach redis memoize flush valkey keydb invalidat purge vary etag max-age no-store materialized".split()
+)
 JUDGED = (b".py", b".pyi", b".ipynb")
+# Events at which nothing is stopped.
+LATER = (b"SessionStart", b"PostToolUse", b"Stop")
+# Words without which no Python code changes data or decides about rights.
+WRITES = b".save( .add( .update( .delete( .create( commit( execute( bulk_ .post( .put( .patch( insert".split()
+RIGHTS = b"perm can_ is_admin is_member is_staff is_owner role allowed test_func".split()
 # Words of the files that configure a proxy, Redis or a database; prose that holds them is told apart later.
 CONFIGURES = (
     b"_cache|_ignore_headers|beresp|vcl_|hash_data|(pass)|maxmemory|noeviction|materialized view|error_caching|"
@@ -37,7 +44,26 @@ def may_matter(raw: bytes) -> bool:
     if not path.lower().endswith(JUDGED):
         lowered = given.lower()
         return any(word in lowered for word in CONFIGURES)
-    return has_word(given) or has_word(content_of(path))
+    return has_word(given) or has_word(content_of(path)) or is_known(given)
+
+
+def is_known(given: bytes) -> bool:
+    """Whether the event writes a model that other code invalidates, or decides by a function that is cached: the index says so."""
+    data = os.environ.get("CLAUDE_PLUGIN_DATA")
+    lowered = given.lower()
+    writes, decides = (any(word in lowered for word in words) for words in (WRITES, RIGHTS))
+    if not data or not (writes or decides):
+        return False
+    import rule_gate
+
+    name = "".join(c if c.isalnum() else "-" for c in os.path.abspath(rule_gate.project_folder()))[-100:]
+    rows = content_of(os.fsencode(os.path.join(data, "index", name)), 100_000).split(b"\n", 5)
+    if len(rows) < 6:
+        return False
+    letters = bytes(c if chr(c).isalnum() or c == 95 or c > 127 else 32 for c in range(256))
+    words = set(given.replace(b"\\n", b"  ").replace(b"\\t", b"  ").translate(letters).split())
+    known = rows[3].split(b"\t")[1:] * writes + rows[4].split(b"\t")[1:] * decides
+    return any(each.rpartition(b" ")[2] in words for each in known)
 
 
 def has_word(data: bytes) -> bool:
@@ -56,22 +82,24 @@ def path_in(given: bytes) -> "bytes | None":
     return None
 
 
-def content_of(path: bytes) -> bytes:
+def content_of(path: bytes, limit: int = LIMIT) -> bytes:
     try:
         if os.stat(path).st_mode & 0o170000 != 0o100000:
             return b""
         with open(path, "rb") as file:
-            return file.read(LIMIT)
+            return file.read(limit)
     except (OSError, ValueError):
         return b""
 
 
-def answer(raw: bytes, project: str, kept: "list[str] | None", caching: bool) -> "dict | None":
+def answer(
+    raw: bytes, project: str, kept: "list[str] | None", caching: bool, later: bool = False
+) -> "dict | None":
     """
     What to tell the client about the event, or None to let the call pass in silence.
 
     `kept` are the user's rules that may fire, as they were noted; None asks all, and notes them for the next time.
-    Where it cannot have to do with `caching` they alone are asked.
+    Where it cannot have to do with `caching` they alone are asked; `later` asks what a session leaves behind.
     """
     import gc
 
@@ -84,15 +112,16 @@ def answer(raw: bytes, project: str, kept: "list[str] | None", caching: bool) ->
     if not isinstance(event, dict):
         raise ValueError("the event is not a JSON object")
     sys.path.insert(0, os.path.join(ROOT, "scripts"))
-    from cache_strategy.rules.verdict import verdict_on
-
-    if kept == []:
-        return verdict_on(event, project)
     import rule_gate
 
-    from cache_strategy.rules.pattern import kept_rules, load_files
+    from cache_strategy.rules.verdict import after_the_fact, joined, verdict_on
 
     config = rule_gate.config_folder()
+    also = after_the_fact(event, project, config) if later else None
+    if kept == []:
+        return joined(verdict_on(event, project, config=config), also)
+    from cache_strategy.rules.pattern import kept_rules, load_files
+
     noted = rule_gate.gate_file(project)
     if kept is not None:
         rules = kept_rules(map(decoded, kept), config)
@@ -103,7 +132,7 @@ def answer(raw: bytes, project: str, kept: "list[str] | None", caching: bool) ->
             from cache_strategy.rules._gate_file import write_gate_file
 
             write_gate_file(noted, rule_gate.stamp_of(files), rules)
-    return verdict_on(event, project, rules, config, noted, judged=caching)
+    return joined(verdict_on(event, project, rules, config, noted, judged=caching), also)
 
 
 def set_budget(seconds: float) -> None:
@@ -162,19 +191,21 @@ def told_before(raw: bytes) -> bool:
 
 
 def main() -> None:
-    raw = b""
+    raw = project = event = b""
+    said = None
     try:
         raw = sys.stdin.buffer.read()
         import rule_gate
 
         project = rule_gate.project_folder()
+        event = rule_gate.value_of(raw, b'"hook_event_name"')
         caching = rule_gate.kinds_of(raw) in (None, [b"b"], [b"f"]) and may_matter(raw)
         kept = rule_gate.may_fire(raw, project, caching)
-        if not caching and kept == []:
-            return
-        set_budget(BUDGET_SECONDS)
-        said = answer(raw, project, kept, caching)
-        set_budget(0)
+        later = event in LATER and is_later(event, raw, project)
+        if caching or later or kept != []:
+            set_budget(BUDGET_SECONDS)
+            said = answer(raw, project, kept, caching, later)
+            set_budget(0)
     except Exception as error:
         set_budget(0)
         said = failure(error, raw)
@@ -182,6 +213,21 @@ def main() -> None:
         from json_text import encoded
 
         sys.stdout.write(encoded(said) + "\n")
+        sys.stdout.flush()
+    if event in LATER:
+        try:
+            import afterwards
+
+            afterwards.work(event, raw, project, path_in(raw[max(raw.find(b'"tool_input"'), 0) :]))
+        except Exception:  # nobody waits for it, and nothing depends on it
+            return
+
+
+def is_later(event: bytes, raw: bytes, project: str) -> bool:
+    """Whether a session has something to be told after the fact."""
+    import afterwards
+
+    return afterwards.may_say(event, raw, project, event == b"PostToolUse" and may_matter(raw))
 
 
 def run() -> None:

@@ -46,30 +46,49 @@ def resolved_path(event: "Event", key: str) -> str:
     return os.path.join(_text(event, "cwd"), path) if path else ""
 
 
-def check_event(event: "Event", project: str = "") -> "list[Finding]":
+def check_event(event: "Event", project: str = "", data: str = "") -> "list[Finding]":
     """
     What a tool call would bring: findings of its command, or of every file that it changes.
 
-    Paths below `project` are given relative to it.
+    Paths below `project` are given relative to it. The project's index is looked for in the plugin's folder `data`.
     """
-    from cache_strategy.rules import check_change, check_command
+    from cache_strategy.rules import check_command
 
-    if event.get("tool_name") == "Bash":
-        given = event.get("tool_input")
-        command = _text(given, "command") if isinstance(given, dict) else ""
-        found, changes = check_command(command), []
-        if ".py" in command:
-            from cache_strategy.rules._written import written_files
-
-            changes = list(written_files(command, _text(event, "cwd"), read_text))
-    else:
-        found, changes = [], changes_of(event)
     project = project or _text(event, "cwd")
-    return found + [
-        finding
-        for path, before, after in changes
-        for finding in check_change(before, after, shown_path(path, project))
-    ]
+    found = check_command(command_of(event))
+    for path, before, after in all_changes_of(event):
+        found += check_file(shown_path(path, project), before, after, project, data)
+    return found
+
+
+def check_file(shown: str, before: "str | None", after: str, project: str, data: str) -> "list[Finding]":
+    """What a change of one file brings."""
+    from cache_strategy.rules import check_change
+
+    index = None
+    if data and shown.endswith(".py") and not os.path.isabs(shown):
+        from cache_strategy.rules.index.store import load_index
+
+        index = load_index(project, data)
+    return check_change(before, after, shown, index)
+
+
+def command_of(event: "Event") -> str:
+    """The command of a Bash call, else ""."""
+    given = event.get("tool_input")
+    return _text(given, "command") if event.get("tool_name") == "Bash" and isinstance(given, dict) else ""
+
+
+def all_changes_of(event: "Event") -> "list[FileChange]":
+    """The files that a call changes, as a file tool or through a command."""
+    command = command_of(event)
+    if not command:
+        return changes_of(event)
+    if ".py" not in command:
+        return []
+    from cache_strategy.rules._written import written_files
+
+    return list(written_files(command, _text(event, "cwd"), read_text))
 
 
 def shown_path(path: str, project: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from cache_strategy.rules._base import ERROR, WARNING
-from cache_strategy.rules.event import check_event, read_text
+from cache_strategy.rules.event import all_changes_of, check_file, command_of, shown_path
+from cache_strategy.rules.session import Session
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from cache_strategy.rules._base import Finding
     from cache_strategy.rules._rule_file import PatternRule
     from cache_strategy.rules.event import Event
+    from cache_strategy.rules.settings import Settings
 
     Answer = dict[str, object]
 
@@ -41,9 +43,10 @@ def verdict_on(
     """
     name = str(event.get("hook_event_name") or "PreToolUse")
     folder = project or str(event.get("cwd") or "")
-    findings = check_event(event, folder) if judged and name == "PreToolUse" else []
+    session = Session(event)
+    findings, notes = _judged(event, folder, config, session) if judged and name == "PreToolUse" else ([], [])
     errors = [finding for finding in findings if finding.severity == ERROR]
-    warnings = _untold([finding for finding in findings if finding.severity == WARNING], event)
+    warnings = _untold([finding for finding in findings if finding.severity == WARNING], session)
     fired = _fired_patterns(event, rules, {finding.name for finding in errors}, [config, folder])
     blocks = [text for action, text, _ in fired if action == "block"]
     questions = [text for action, text, _ in fired if action == "ask"]
@@ -57,9 +60,9 @@ def verdict_on(
         return _blocked(name, "deny", "\n\n".join(blocks), doubled)
     if questions:
         return _blocked(name, "ask", "\n\n".join(questions))
-    if warnings or said:
+    if warnings or said or notes:
         told = _lines(warnings)
-        return _warned(name, "\n\n".join([*told, *said]), "\n\n".join([*told, *seen]))
+        return _warned(name, "\n\n".join([*told, *said]), "\n\n".join([*told, *seen, *notes]))
     if name in ("SessionStart", "UserPromptSubmit") and rules:
         from cache_strategy.rules.pattern import notice_of
 
@@ -68,26 +71,79 @@ def verdict_on(
     return None
 
 
-def _untold(warnings: "list[Finding]", event: "Event") -> "list[Finding]":
-    """
-    The warnings that this session has not heard yet: each once for a file; without a data folder all of them.
+def _judged(event: "Event", project: str, config: str, session: Session) -> "tuple[list[Finding], list[str]]":
+    """What a call would bring, as the settings want it told, and lines for the user about the settings, each once a session."""
+    from cache_strategy.rules import check_command
+    from cache_strategy.rules.settings import read_settings
 
-    A session ends with the client's process: resumed in another one, it hears them once more.
-    """
-    folder = os.environ.get("CLAUDE_PLUGIN_DATA")
-    session = "".join(c for c in str(event.get("session_id") or "") if c.isalnum() or c in "-_")[:80]
-    if not folder or not session or not warnings:
-        return warnings
-    path = os.path.join(folder, f"told-{session}-{os.getppid()}")
-    known = set((read_text(path) or "").split("\n"))
-    rows = [f"{event.get('cwd')} {f.path} {f.name} {f.message}".replace("\n", " ") for f in warnings]
-    new = [(finding, row) for finding, row in zip(warnings, rows) if row not in known]  # noqa: B905 - Python 3.9
-    try:
-        with open(path, "a", encoding="utf-8", errors="replace") as file:
-            file.writelines(row + "\n" for _, row in new)
-    except OSError:
-        return warnings
-    return [finding for finding, _ in new]
+    data = os.environ.get("CLAUDE_PLUGIN_DATA") or ""
+    settings = read_settings(project, config)
+    notes = [f"optimize: {problem}" for problem in settings.problems]
+    found = check_command(command_of(event))
+    for path, before, after in all_changes_of(event):
+        shown = shown_path(path, project)
+        left_out = settings.leaves_out(shown)
+        if left_out is not None:
+            notes.append(
+                f"optimize: {left_out.place} leaves {left_out.name} out; edits there are not judged."
+            )
+            continue
+        if event.get("tool_name") == "Bash":
+            # After a command the client does not tell what was there before.
+            session.keep(path, before)
+        found += check_file(shown, before, after, project, data)
+    kept, dropped = settings.applied(found)
+    notes += [
+        f"optimize: {setting.place} turns {setting.name} off; {f.path} would be told."
+        for f, setting in dropped
+    ]
+    return kept, session.untold(notes)
+
+
+def _untold(warnings: "list[Finding]", session: Session) -> "list[Finding]":
+    """The warnings that this session has not heard yet: each once for a rule and a file."""
+    rows = [f"told {finding.path} {finding.name}" for finding in warnings]
+    new = set(session.untold(rows))
+    return [finding for finding, row in zip(warnings, rows) if row in new]  # noqa: B905 - Python 3.9
+
+
+def after_the_fact(event: "Event", project: str, config: str) -> "Answer | None":
+    """The hook's answer where nothing is to be stopped: a session that begins, a call that is done, the end of a turn."""
+    from cache_strategy.rules.settings import read_settings
+
+    name = event.get("hook_event_name")
+    settings = read_settings(project, config)
+    if name == "SessionStart":
+        return _about_settings(settings)
+    from cache_strategy.rules.index.store import load_index
+    from cache_strategy.rules.still_open import after_call, at_stop
+
+    index = load_index(project, os.environ.get("CLAUDE_PLUGIN_DATA") or "")
+    return (after_call if name == "PostToolUse" else at_stop)(event, project, settings, index)
+
+
+def joined(one: "Answer | None", other: "Answer | None") -> "Answer | None":
+    """Two answers to one event as one: both texts, and what stops, stops."""
+    if one is None or other is None:
+        return one or other
+    reasons = [str(a["reason"]) for a in (one, other) if "reason" in a]
+    messages = [str(a["systemMessage"]) for a in (one, other) if "systemMessage" in a]
+    answer: "Answer" = {"decision": "block", "reason": "\n\n".join(reasons)} if reasons else {}
+    return {**one, **other, **answer, **({"systemMessage": "\n\n".join(messages)} if messages else {})}
+
+
+def _about_settings(settings: "Settings") -> "Answer | None":
+    """What the user is told of a project's settings: what is wrong in them, and what they keep the guard from saying."""
+    from cache_strategy.rules import all_rules
+    from cache_strategy.rules.settings import unknown_rules
+
+    rules = all_rules() if settings.settings else []
+    severities = {name: rule.severity for rule in rules for name in (rule.name, rule.code)}
+    lines = [*settings.problems, *(unknown_rules(settings, list(severities)) if rules else [])]
+    weaker = settings.weakening(severities)
+    if weaker:
+        lines.append("this project " + ", ".join(weaker))
+    return {"systemMessage": "\n".join(f"optimize: {line}" for line in lines)[:LONGEST]} if lines else None
 
 
 def reason_for(findings: "Sequence[Finding]", thing: str) -> str:
@@ -161,7 +217,7 @@ def _blocked(name: str, decision: str, reason: str, doubled: bool = False) -> "A
 def _warned(name: str, text: str, seen: str) -> "Answer":
     """`text` for the model where it listens, `seen` for the user."""
     answer: "Answer" = {"systemMessage": seen[:LONGEST]} if seen else {}
-    if name in ("PreToolUse", "UserPromptSubmit"):
+    if text and name in ("PreToolUse", "UserPromptSubmit"):
         answer.update(_specific(name, additionalContext=text[:LONGEST]))
     return answer
 
