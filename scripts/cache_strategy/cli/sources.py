@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 from cache_strategy.cli.terminal import progress
 
+WATCHED_FUNCTIONS = 50
+"""Candidates whose calls a recording notes (assumed)."""
+
 if TYPE_CHECKING:
     from cache_strategy.model.evidence import EndpointMeasurement, Evidence, Observation
     from cache_strategy.model.trace import Trace
@@ -55,6 +58,20 @@ def joined(
         for note in found.notes:
             print(note, file=sys.stderr)
     return confronted(dataclasses.replace(evidence, measurements=tuple(by_id(parts))))
+
+
+def candidate_functions_of(repo: Path) -> list[str]:
+    """The functions that rank highest in the evidence, for the probe to look at; [] where there is none yet or it is old."""
+    from cache_strategy.model.document import read_json
+    from cache_strategy.model.errors import CacheStrategyError
+    from cache_strategy.model.evidence import Evidence
+
+    try:
+        evidence = read_json(repo / ".cache-strategy" / "evidence.json", Evidence, "cache-strategy profile")
+    except CacheStrategyError:
+        return []
+    found = [c for c in evidence.candidates if c.kind == "function"]
+    return [f"{c.path}:{c.qualname}" for c in found[:WATCHED_FUNCTIONS]]
 
 
 def _tables_of(evidence: "Evidence") -> dict[str, frozenset[str]]:

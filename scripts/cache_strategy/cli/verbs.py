@@ -230,7 +230,8 @@ def record(
     root = line.writable_repository_at(repo)
     folder = out or root / line.WORK / "traces" / time.strftime("%Y%m%d-%H%M%S")
     line.work_folder_of(root)
-    done = run_recorded(command, root, folder, to=sys.stderr.buffer if json_ else None)
+    functions = sources.candidate_functions_of(root)
+    done = run_recorded(command, root, folder, functions=functions, to=sys.stderr.buffer if json_ else None)
     trace = read_trace(folder)
     counts = {"requests": len(trace.accesses), "writes": len(trace.writes), "bad_lines": trace.bad_lines}
     if json_:
@@ -252,7 +253,7 @@ def record(
         for note in trace.notes:
             print(note, file=sys.stderr)
         if not trace.accesses:
-            print("No request was seen: does the command serve or test a Flask application?", file=sys.stderr)
+            print("No request was seen: does the command serve or test a web application in Python?", file=sys.stderr)
     if done.exit_code and not done.interrupted:
         raise typer.Exit(1)
 

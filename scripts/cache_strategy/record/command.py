@@ -40,6 +40,7 @@ def run_recorded(
     env: Mapping[str, str] | None = None,
     quiet: bool = False,
     plain: bool = False,
+    functions: Sequence[str] = (),
     to: IO[bytes] | None = None,
 ) -> RecordedRun:
     """
@@ -48,6 +49,7 @@ def run_recorded(
     Args:
         quiet: standard output and error go to `trace_dir/output.txt` instead of passing through.
         plain: keys and values are written in clear; otherwise only numbers in paths are.
+        functions: candidates whose calls are noted, as "path:qualname".
         to: where the standard output of a command that is not quiet goes; None for where ours goes.
 
     Raises:
@@ -56,7 +58,7 @@ def run_recorded(
     if not command:
         raise CacheStrategyError("record: no command is given; name one after --: record -- pytest")
     _prepare(trace_dir)
-    variables = {**os.environ, **(env or {}), **_probe_environment(repo, trace_dir, plain)}
+    variables = {**os.environ, **(env or {}), **_probe_environment(repo, trace_dir, plain, functions)}
     began = time.monotonic()
     with (trace_dir / OUTPUT).open("wb") if quiet else nullcontext(to) as output:
         try:
@@ -87,7 +89,7 @@ def _prepare(trace_dir: Path) -> None:
         ) from error
 
 
-def _probe_environment(repo: Path, trace_dir: Path, plain: bool) -> dict[str, str]:
+def _probe_environment(repo: Path, trace_dir: Path, plain: bool, functions: Sequence[str]) -> dict[str, str]:
     paths = [str(Path(probe.__file__).resolve().parent), os.environ.get("PYTHONPATH", "")]
     return {
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
@@ -96,6 +98,7 @@ def _probe_environment(repo: Path, trace_dir: Path, plain: bool) -> dict[str, st
         # Never written down: the hashes of one recording cannot be looked up afterwards.
         probe.SALT: secrets.token_hex(8),
         probe.PLAIN: "1" if plain else "",
+        probe.FUNCTIONS: "\n".join(functions),
     }
 
 

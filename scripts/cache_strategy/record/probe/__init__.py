@@ -14,6 +14,8 @@ FOLDER = "CACHE_STRATEGY_TRACE"
 REPOSITORY = "CACHE_STRATEGY_REPO"
 SALT = "CACHE_STRATEGY_SALT"
 PLAIN = "CACHE_STRATEGY_PLAIN"
+FUNCTIONS = "CACHE_STRATEGY_FUNCTIONS"
+"""Candidate functions, a line each: path, colon, qualified name."""
 
 
 def start() -> None:

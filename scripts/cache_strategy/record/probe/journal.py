@@ -144,3 +144,7 @@ class Journal:
         """The same value gives the same 16 hexadecimal digits within one recording, and others in the next."""
         data = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
         return hashlib.blake2b(data, digest_size=8, key=self._salt).hexdigest()
+
+    def hash(self) -> Any:
+        """The same for what comes in parts: update() and hexdigest()."""
+        return hashlib.blake2b(digest_size=8, key=self._salt)

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .journal import Journal, Request, current_request
+from .journal import Journal, Request
 
 SESSION_NAMES = "_auth_user_id _user_id user_id userid uid user username account_id identity".split()
 """Where login libraries keep the user in a session: Django has `_auth_user_id`, Flask-Login `_user_id`; others are common (assumed)."""
@@ -56,17 +56,20 @@ def write_down(
         call["user"], call["group"] = user, counted.group
         journal.add(call)
     journal.add(record)
-    if current_request() is None:
-        journal.flush()
+    journal.flush()
 
 
 def key_of(journal: Journal, parts: Mapping[str, Any], asked: Iterable[tuple[str, str]]) -> str:
     """Path and query arguments by name; of values only numbers in the clear."""
     named = [
-        f"{name}={value if isinstance(value, int) else journal.veil(value)}"
+        f"{name}={value if _is_number(value) else journal.veil(value)}"
         for name, value in sorted(parts.items())
     ]
     return "&".join([*named, *(f"?{name}={journal.veil(value)}" for name, value in asked)])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int) or (isinstance(value, str) and value.isdigit() and len(value) < 10)
 
 
 def user_of(

@@ -27,10 +27,12 @@ _NOISE = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _LITERAL = re.compile(r"'(?:[^']|'')*'")
 _SPACE = re.compile(r"\s+")
 
+_SOURCE = rf"{_NAME}(?:\s*\.\s*{_NAME})*"
 _SOURCES = re.compile(
-    rf"(?<!DISTINCT )\b(?:FROM|JOIN)\s+(?:ONLY\s+|LATERAL\s+)?({_NAME}(?:\s*\.\s*{_NAME})?(?:\s*,\s*{_NAME})*)(?![\w\s]*\()",
+    rf"(?<!DISTINCT )\b(?:FROM|JOIN)\s+(?:ONLY\s+|LATERAL\s+)?({_SOURCE}(?:(?:\s+(?:AS\s+)?\w+)?\s*,\s*{_SOURCE})*)(?![\w$])(?!\s*\()",
     re.IGNORECASE,
 )
+_FIRST = re.compile(rf"\s*({_SOURCE})")
 _FUNCTIONS = re.compile(r"\b(?:EXTRACT|SUBSTRING|TRIM|OVERLAY|POSITION)\s*\([^()]*\)", re.IGNORECASE)
 _NAMED = re.compile(
     rf"(?:\bWITH\s+(?:RECURSIVE\s+)?|,\s*)({_NAME})\s*(?:\([^()]*\)\s*)?AS\s+(?:(?:NOT\s+)?MATERIALIZED\s+)?\(",
@@ -72,7 +74,9 @@ def kind_and_tables(statement: str) -> tuple[tuple[str, str], tuple[str, ...]]:
     found = set(written)
     for match in _SOURCES.finditer(text):
         if not match[1].upper().startswith(NO_TABLES):
-            found.update(_last_name(name) for name in match[1].split(","))
+            found.update(
+                _last_name(first[1]) for item in match[1].split(",") if (first := _FIRST.match(item))
+            )
     found.difference_update(name.strip('"`[]') for name in _NAMED.findall(text))
     return ("write" if written else "read", ",".join(sorted(found))), written
 

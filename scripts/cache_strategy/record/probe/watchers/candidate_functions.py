@@ -1,0 +1,110 @@
+"""Candidate functions of the user's repository: a hash of the arguments, one of the result, and the time of each call."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import time
+from types import FunctionType, ModuleType
+from typing import Any
+
+from ..frames import UserCode
+from ..journal import Journal, current_request
+from ..plain_data import NotPlain, told
+
+MODULE = ""
+FUNCTIONS = "CACHE_STRATEGY_FUNCTIONS"
+SHARE_AT_MOST = 0.01
+"""Of the process's time that may go into looking at calls; beyond it they pass unseen."""
+CALLS_AT_MOST = 50
+"""Of one request that are written down (assumed)."""
+
+
+def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
+    """Wraps the candidates that a module of the repository defines."""
+    path = code.relative(getattr(module, "__file__", None) or "")
+    names = [
+        line.rpartition(":")[2]
+        for line in os.environ.get(FUNCTIONS, "").splitlines()
+        if line.startswith(f"{path}:")
+    ]
+    budget = _Budget()
+    for name in names if path else ():
+        owner: Any = module
+        *above, last = name.split(".")
+        for part in above:
+            owner = vars(owner).get(part) if isinstance(owner, (type, ModuleType)) else None
+        found = vars(owner).get(last) if isinstance(owner, (type, ModuleType)) else None
+        inner = found.__func__ if isinstance(found, (staticmethod, classmethod)) else found
+        if (
+            type(inner) is not FunctionType
+            or inspect.isgeneratorfunction(inner)
+            or inspect.isasyncgenfunction(inner)
+        ):
+            continue
+        skips = isinstance(owner, type) and not isinstance(found, staticmethod)
+        wrapper = _wrapped(inner, f"{path}:{name}", journal, budget, skips)
+        kept: Any = type(found) if found is not inner else (lambda wrapper: wrapper)
+        setattr(owner, last, kept(wrapper))
+
+
+class _Budget:
+    """Time that was spent looking, against the time that has passed."""
+
+    def __init__(self) -> None:
+        self._began, self.spent = time.perf_counter(), 0.0
+
+    def is_used_up(self, now: float) -> bool:
+        return self.spent > 0.02 + SHARE_AT_MOST * (now - self._began)
+
+
+def _wrapped(function: Any, name: str, journal: Journal, budget: _Budget, skips_first: bool) -> Any:
+    """`skips_first`: of a method, where it is bound to does not count."""
+
+    def note(began: float, clock: float, args: Any, kwargs: Any, result: Any) -> None:
+        now = time.perf_counter()
+        request = current_request()
+        if budget.is_used_up(now) or (request is not None and len(request.calls) >= CALLS_AT_MOST):
+            return
+        try:
+            key = journal.hashed(told((args[skips_first:], kwargs), by_identity=True))
+        except NotPlain:
+            key = ""
+        try:
+            digest = journal.hashed(told(result))
+        except NotPlain:
+            digest = ""
+        call = {
+            "kind": "call",
+            "t": began,
+            "function": name,
+            "key": key,
+            "digest": digest,
+            "duration_ms": round((now - clock) * 1000, 4),
+        }
+        if request is not None:
+            request.calls.append(call)
+        else:
+            journal.add(call)
+        budget.spent += time.perf_counter() - now
+
+    if inspect.iscoroutinefunction(function):
+
+        async def call_async(*args: Any, **kwargs: Any) -> Any:
+            began, clock = time.monotonic(), time.perf_counter()
+            result = await function(*args, **kwargs)
+            note(began, clock, args, kwargs, result)
+            return result
+
+        wrapper: Any = call_async
+    else:
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            began, clock = time.monotonic(), time.perf_counter()
+            result = function(*args, **kwargs)
+            note(began, clock, args, kwargs, result)
+            return result
+
+        wrapper = call
+    return functools.wraps(function)(wrapper)
