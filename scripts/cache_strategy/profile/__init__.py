@@ -18,6 +18,7 @@ def profile(repo: Path, *, jobs: int = 2, progress: Callable[[str], None] | None
     Raises:
         CacheStrategyError: `repo` is no folder.
     """
+    from cache_strategy.profile import values
     from cache_strategy.profile.evidence import evidence_of
 
     started = time.monotonic()
@@ -30,5 +31,6 @@ def profile(repo: Path, *, jobs: int = 2, progress: Callable[[str], None] | None
         return evidence_of(repo, jobs, progress or (lambda _: None), started)
     finally:
         sys.setrecursionlimit(limit)
+        values.forget()
         if collecting:
             gc.enable()

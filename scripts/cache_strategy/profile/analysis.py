@@ -79,6 +79,7 @@ class Analysis:
         self.notes: dict[str, dict[Any, Any]] = {}
         self.unread: dict[tuple[str, str], None] = {}
         self.pages: dict[object, Any] = {}
+        self.closures: dict[object, Facts] = {}
         self.library: dict[str, tuple[tuple[str, ...], Values]] = {}
         self.solved = 0
         self.depth = 0
@@ -378,6 +379,7 @@ class Analysis:
         self.module_facts.clear()
         self.stale = False
         self.pages.clear()
+        self.closures.clear()
 
     # --- functions
 

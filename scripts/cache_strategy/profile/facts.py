@@ -1,6 +1,7 @@
 """What one evaluation of a function saw by itself, before the effects of its callees are added."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass, field, fields
 
 from cache_strategy.model.evidence import ContextRead, WriterHow
@@ -53,6 +54,17 @@ class Facts:
         for each in fields(self):
             mine, its = getattr(self, each.name), getattr(other, each.name)
             setattr(self, each.name, mine | its)
+
+    def at(self, line: int) -> "Facts":
+        """The same, seen at one line."""
+        moved = copy(self)
+        moved.writes = {(table, how, line) for table, how, _ in self.writes}
+        moved.queries = {(line, what, looped) for _, what, looped in self.queries}
+        moved.aggregates = {line for _ in self.aggregates}
+        moved.joins = {(line, name) for _, name in self.joins}
+        moved.sql = {(text, line) for text, _ in self.sql}
+        moved.calls = {Call(c.callee, line, c.in_loop, c.arguments) for c in self.calls}
+        return moved
 
     def include(self, other: "Facts") -> None:
         for name in self.__slots__:

@@ -1,8 +1,9 @@
 """Turning rows into an answer: schemas of marshmallow and its kin, field tables of Flask-RESTful, JSON encoders."""
 
 from cache_strategy.profile import attributes
+from cache_strategy.profile.facts import Facts
 from cache_strategy.profile.kinds import Frame
-from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.lowering import Node, line_of
 from cache_strategy.profile.plugins import given
 from cache_strategy.profile.source_text import last_name
 from cache_strategy.profile.values import (
@@ -217,8 +218,26 @@ def encode(frame: Frame, values: Values, node: Node, level: int = 0) -> None:
                 encode(frame, part, node, level + 1)
 
 
-def close_over(frame: Frame, value: Instance, node: Node, seen: set[int] | None = None) -> None:
-    seen = set() if seen is None else seen
+def close_over(frame: Frame, value: Instance, node: Node) -> None:
+    """Notes everything that hangs on a row; looked up once per kind of row, and noted again at each place."""
+    analysis = frame.analysis
+    kept = analysis.closures
+    key = (value, frame.loops > 0)
+    found = kept.get(key)
+    if found is None:
+        outer, frame.facts = frame.facts, Facts()
+        try:
+            _close_over(frame, value, node, set())
+            found = kept[key] = frame.facts
+        finally:
+            frame.facts = outer
+    for call in found.calls:
+        # one that is being evaluated was asked for during its own evaluation
+        analysis.contexts[call.callee].again = True
+    frame.facts.include(found.at(line_of(node)))
+
+
+def _close_over(frame: Frame, value: Instance, node: Node, seen: set[int]) -> None:
     analysis = frame.analysis
     mapped = analysis.mapped.get(value.index)
     if mapped is None or value.index in seen:
@@ -227,7 +246,7 @@ def close_over(frame: Frame, value: Instance, node: Node, seen: set[int] | None 
     for name in mapped.relations:
         for inner in rows_in(frame, attributes.get(frame, one(value), name, node), node):
             if isinstance(inner, Instance):
-                close_over(frame, inner, node, seen)
+                _close_over(frame, inner, node, seen)
     for ancestor in analysis.mro(value.index)[0]:
         for index in analysis.classes[ancestor].methods.values():
             if analysis.binding(analysis.functions[index]) == "property":

@@ -5,34 +5,90 @@ An expression has a set of values (`Values`); the empty set is "nothing known ye
 is hashable and small, so that sets of them can be joined and compared while effects grow to a fixed point.
 """
 
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
+from typing import Any
+from zlib import crc32
+
+_MADE: dict[object, Any] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class _Kind(type):
+    """Makes one object of what is equal: most values are made again and again."""
+
+    missing: tuple[Any, ...] | None
+
+    def __call__(cls, *given: Any, **named: Any) -> Any:
+        defaults = cls.missing
+        if defaults is None:
+            defaults = cls.missing = tuple(f.default for f in fields(cls))  # type: ignore[arg-type]  # all are data classes
+        if named or len(given) != len(defaults):
+            names = cls.__match_args__[len(given) :]  # type: ignore[attr-defined]  # of every data class
+            given = (*given, *(named.get(n, d) for n, d in zip(names, defaults[len(given) :], strict=True)))
+            assert MISSING not in given, f"{cls.__name__} lacks a part"
+        # True and 1 are equal, and are not the same text
+        key = (cls, given, type(given[0]) if given else None)
+        made = _MADE.get(key)
+        if made is None:
+            made = _MADE[key] = super().__call__(*given)
+            object.__setattr__(made, "number", _number((cls.__name__, given)))
+            object.__setattr__(made, "parts_", given)
+            object.__setattr__(made, "alone", frozenset((made,)))
+        return made
+
+
+def _number(part: Any) -> int:
+    """A hash that is the same in every process, so that sets of values have one order."""
+    if isinstance(part, str):
+        return crc32(part.encode("utf-8", "surrogatepass"))
+    if isinstance(part, tuple | frozenset):
+        return hash(type(part)(map(_number, part)))
+    return 0 if part is None else hash(part)
+
+
+def forget() -> None:
+    """Lets go of the values of a run that is over."""
+    _MADE.clear()
+
+
+class _Value(metaclass=_Kind):
+    __slots__ = ("alone", "number", "parts_")
+    missing = None
+    alone: "frozenset[Any]"
+    number: int
+    parts_: tuple[Any, ...]
+
+    def __hash__(self) -> int:
+        return self.number
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (type(self) is type(other) and self.parts_ == other.parts_)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Unknown(_Value):
     """Anything: nothing of it could be resolved."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plain:
+@dataclass(frozen=True, slots=True, eq=False)
+class Plain(_Value):
     """Plain data: text, numbers, dates, columns of rows, and containers of these."""
 
 
-@dataclass(frozen=True, slots=True)
-class Constant:
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant(_Value):
     value: str | int | float | bool | None
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+@dataclass(frozen=True, slots=True, eq=False)
+class Argument(_Value):
     """The parameter `name` of the function at hand, of which nothing more is known."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class External:
+@dataclass(frozen=True, slots=True, eq=False)
+class External(_Value):
     """
     Something of another package, by the dotted path that leads to it: "flask.request.args", with "()" for a
     call: "flask_sqlalchemy.SQLAlchemy().session".
@@ -41,8 +97,8 @@ class External:
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class Made:
+@dataclass(frozen=True, slots=True, eq=False)
+class Made(_Value):
     """
     An object made by a call into another package, with what it was made of: a blueprint, a column.
 
@@ -63,26 +119,26 @@ class Made:
         return next((values for key, values in self.keywords if key == name), NOTHING)
 
 
-@dataclass(frozen=True, slots=True)
-class ModuleRef:
+@dataclass(frozen=True, slots=True, eq=False)
+class ModuleRef(_Value):
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class ClassRef:
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassRef(_Value):
     index: int
 
 
-@dataclass(frozen=True, slots=True)
-class FunctionRef:
+@dataclass(frozen=True, slots=True, eq=False)
+class FunctionRef(_Value):
     """A function of the repository, by its index, with the value it is bound to where it is a method."""
 
     index: int
     receiver: "ClassRef | Instance | Made | None" = None
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+@dataclass(frozen=True, slots=True, eq=False)
+class Instance(_Value):
     """
     An object of a class of the repository; a row where the class is mapped to a table.
 
@@ -93,8 +149,8 @@ class Instance:
     new: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Many:
+@dataclass(frozen=True, slots=True, eq=False)
+class Many(_Value):
     """Several of something: a list, a set, a generator; iterating gives `items`."""
 
     items: "Values"
@@ -103,16 +159,16 @@ class Many:
     """(class index, attribute) where these are the rows of a relationship: changing them is a write."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parts:
+@dataclass(frozen=True, slots=True, eq=False)
+class Parts(_Value):
     """A tuple whose parts are known one by one; a `row` of a query's result is no tuple that can be kept."""
 
     parts: "tuple[Values, ...]"
     row: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Mapping:
+@dataclass(frozen=True, slots=True, eq=False)
+class Mapping(_Value):
     """A dictionary: the values under names that are known, and those under any other key."""
 
     fields: "tuple[tuple[str, Values], ...]" = ()
@@ -122,8 +178,8 @@ class Mapping:
         return self.rest.union(*(values for _, values in self.fields))
 
 
-@dataclass(frozen=True, slots=True)
-class RowKey:
+@dataclass(frozen=True, slots=True, eq=False)
+class RowKey(_Value):
     """
     Which rows a read or a condition is about: those whose `column` equals the function's argument `argument`.
 
@@ -135,8 +191,8 @@ class RowKey:
     argument: str
 
 
-@dataclass(frozen=True, slots=True)
-class Clause:
+@dataclass(frozen=True, slots=True, eq=False)
+class Clause(_Value):
     """A part of an SQL expression: the tables it names and the equalities it demands."""
 
     tables: frozenset[str] = frozenset()
@@ -152,8 +208,8 @@ class Clause:
     """The tables that a subquery, a relationship or an alias in it reads: its keys do not pick their rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+@dataclass(frozen=True, slots=True, eq=False)
+class Query(_Value):
     """
     A statement that was put together but not run.
 
@@ -180,15 +236,15 @@ class Query:
     """The index of the class whose rows it is about, whatever of them it gives; -1 where that is not known."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+@dataclass(frozen=True, slots=True, eq=False)
+class Page(_Value):
     """One page of a query's results: `items`, and plain data about the page."""
 
     items: "Values"
 
 
-@dataclass(frozen=True, slots=True)
-class Method:
+@dataclass(frozen=True, slots=True, eq=False)
+class Method(_Value):
     """A method taken off a value and not called yet: `find = query.filter_by`."""
 
     receiver: "Value"
@@ -212,7 +268,7 @@ _DEEPEST = 4
 
 
 def one(value: Value) -> Values:
-    return frozenset((value,))
+    return value.alone
 
 
 def join(*sets: Values) -> Values:
