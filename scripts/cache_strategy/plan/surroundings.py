@@ -76,7 +76,8 @@ class Surroundings:
             known |= {"self", "request"}  # what is read of them is in the key
         for endpoint in endpoints:
             known.update(re.findall(r"{(\w+)}", endpoint.route))
-        given = [name for name in function.parameters if name not in known] if function and endpoints else []
+        parameters = function.parameters if function and endpoints else ()
+        given = [name for name in parameters if name not in known and not name.startswith("*")]
         if given and self.framework != "fastapi":  # which gives what the signature declares
             return f"is given {', '.join(given)} by a decorator, which no part of the key holds"
         if any("flask_login." in part.expression for part in candidate.key):

@@ -34,6 +34,9 @@ def apply(source: str, *, module: str, name: str, alias: str = "") -> str:
             break
         if order != "after":
             at, kind = position, order
+    before = _import_at(body, at - 1) if at and not kind else None
+    if before is not None and _order(_written(before), module) == "" and module[0] != ".":
+        line = line.with_changes(leading_lines=[cst.EmptyLine()])
     neighbour = body[at] if kind else None
     if isinstance(neighbour, cst.SimpleStatementLine):
         head = neighbour.leading_lines

@@ -65,6 +65,10 @@ class _Place:
         if not node.elts:
             return self._with(self.at(node.lineno, node.col_offset) + 1, text)
         first, last = node.elts[0], node.elts[-1]
+        if isinstance(first, ast.Constant) and self.data[
+            self.at(first.lineno, first.col_offset) :
+        ].startswith(b"'"):
+            text = text.replace(b'"', b"'")
         begin, end = self.at(first.lineno, first.col_offset), self._end(last)
         line = self.starts[first.lineno - 1]
         indent = self.data[line:begin]

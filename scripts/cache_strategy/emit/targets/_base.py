@@ -14,6 +14,7 @@ from cache_strategy.emit.edits._base import CannotEdit
 from cache_strategy.model.contract import Contract
 from cache_strategy.model.evidence import Evidence
 
+LINE = 110
 TARGETS: dict[str, "Target"] = {}
 
 
@@ -58,6 +59,24 @@ def python(value: Any) -> str:
     return repr(value)
 
 
+def laid_out(value: Any, before: str) -> str:
+    """As `python`, after `before` on its line; a tuple that does not fit there has each item on a line of its own."""
+    text = python(value)
+    if not isinstance(value, tuple | list) or len(before) + len(text) < LINE:
+        return text
+    indent = " " * (len(before) - len(before.lstrip()))
+    return "(\n" + "".join(f"{indent}    {python(item)},\n" for item in value) + f"{indent})"
+
+
+def call(function: tuple[str, tuple[str, ...]], before: str) -> str:
+    """A call after `before` on its line, with its arguments below where they do not fit there."""
+    name, arguments = function
+    text = f"{name}({', '.join(arguments)})"
+    if len(before) + len(text) <= LINE:
+        return text
+    return f"{name}(\n    {', '.join(arguments)}\n)"
+
+
 def render(folder: str, template: str, **values: Any) -> str:
     """A template that lies beside a target's code. An undefined name is an error; values go through `python`."""
     environment = jinja2.Environment(
@@ -69,4 +88,6 @@ def render(folder: str, template: str, **values: Any) -> str:
         lstrip_blocks=True,
     )
     environment.filters["python"] = python
+    environment.filters["laid_out"] = laid_out
+    environment.filters["call"] = call
     return environment.get_template(template).render(**values)

@@ -8,7 +8,7 @@ Caches the answers of Django and REST framework views, tells browsers and proxie
 On a class of views the decorator is for its `get`, or for the action that is named. An answer is stored only if another
 caller with the same key could get the very same: status 200, nothing streamed, no cookie, no token against forgery, no
 message shown, no change of the session, and no look into the session unless the key looks at who asks. The address, the
-language, the time zone, the kind of answer (JSON, say) and the view's own arguments are part of every key.
+language, the time zone, the kind of answer (JSON, say), the query and the view's own arguments are part of every key.
 Works with Django 2.2 to 6.1 and REST framework 3.11 and later.
 """
 
@@ -22,7 +22,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from django.conf import settings
-from django.http import HttpResponse, HttpResponseBase, JsonResponse
+from django.http import HttpResponse, JsonResponse
+from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.cache import (
     cc_delim_re,
@@ -48,8 +49,8 @@ def cached_endpoint(
     Decorator for a view: serves GET requests from `entry`.
 
     Args:
-        key: takes the request and the parameters of the route by name, gives the parts of the key: everything besides
-            the module's list above that the answer depends on. Without it, all query arguments.
+        key: takes the request and the parameters of the route by name, gives the parts of the key: what the answer
+            depends on besides the module's list above.
         action: what of a class of views answers where the class has it, else its `get` does.
     """
 
@@ -67,7 +68,7 @@ def cached_endpoint(
             if request is None or not entry.cache.is_on or not _is_plain_get(request, args):
                 return view(*args, **parameters)
             with _Watch(request) as looked:
-                own = {"query": query_arguments(request)} if key is None else dict(key(request, **parameters))
+                own = {} if key is None else dict(key(request, **parameters))
             own["_about"] = _about(request, args, parameters)
             made: list[Any] = []
 
@@ -254,6 +255,7 @@ def _about(request: Any, args: tuple[Any, ...], parameters: Mapping[str, Any]) -
         translation.get_language(),
         timezone.get_current_timezone_name() if settings.USE_TZ else "",
         str(renderer or ""),
+        query_arguments(request),
         f"{type(view).__module__}.{type(view).__qualname__}.{getattr(view, 'action', '')}" if view else "",
         tuple(sorted((str(name), _plain(value)) for name, value in parameters.items())),
         tuple(_own_attributes(view)),
