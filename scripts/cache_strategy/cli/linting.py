@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cache_strategy.cli import invalid_contract, line
+from cache_strategy.cli.settings import with_settings
 from cache_strategy.model.errors import CacheStrategyError
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ def run_lint(
     result = _found(
         asked, root, diff=diff, stdin_name=stdin_name, jobs=jobs, kept=_cache_folder() if keep else None
     )
+    result = with_settings(result, root)
     if baseline is not None and write:
         write_baseline(baseline, result)
         _say(f"{baseline}: {len(result.findings)} findings are known from now on.")

@@ -428,6 +428,27 @@ def lint(
 
 
 @app.command()
+def index(
+    path: RepoArgument = Path(),
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where the hook looks for it; else $CLAUDE_PLUGIN_DATA."),
+    ] = None,
+    json_: JsonOption = False,
+) -> None:
+    """Make or refresh the index of a project that the hook reads. A session does so by itself, in the background."""
+    from cache_strategy.cli.indexing import make_index
+
+    told = make_index(line.repository_at(path), data)
+    if json_:
+        print_json({"schema": 1, **told})
+        return
+    print("{files} files, {read} read anew, {facts} facts, {allowed} line{s} allowed with a reason".format(s="s" * (told["allowed"] != 1), **told))
+    for place, rules, reason in told["allows"]:
+        print(f"  {place}: allow[{rules}] {reason}")
+
+
+@app.command()
 def explain(
     rule: Annotated[str, typer.Argument(metavar="RULE", help="The name of a rule, as a finding shows it.")],
     json_: JsonOption = False,
