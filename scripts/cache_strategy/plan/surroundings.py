@@ -31,6 +31,9 @@ class Surroundings:
         self.package = application.package if application else ""
         self.framework = next(iter(evidence.frameworks), "")
         self.token = _token_of_the_session(evidence)
+        asking = [set(e.reads) for e in evidence.endpoints if "user" in e.context]
+        self.who: set[str] = set.intersection(*asking) if len(asking) > 2 else set()
+        """The tables that are read to know who asks."""
 
     def is_personal(self, candidate: Candidate) -> bool:
         """Whether a guard or a hook before an endpoint looks at who asks: a shared cache in front would let all through."""
@@ -69,6 +72,8 @@ class Surroundings:
                     "renders a page, and who asks is looked up on the way to it: that the page does not show it is "
                     "not known"
                 )
+        if candidate.per_user and self.framework == "django" and set(candidate.reads) <= self.who:
+            return "reads only who asks, which its key looks up anyway"
         if len(self.keys[target]) > 1:
             return "answers routes with different parameters, which one key cannot tell apart"
         known = {part.name for part in candidate.key}
