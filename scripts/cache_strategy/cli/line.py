@@ -289,22 +289,19 @@ def report_files_of(
     forecast: "Forecast | None",
     verdict: "Verdict | None",
 ) -> dict[str, str]:
-    """Writes forecast.json, report.md and report.html; the paths by name."""
+    """Writes forecast.json, report.md with its pictures, and report.html; the paths by name."""
     from cache_strategy.emit import emit as make_changes
     from cache_strategy.model.document import write_json, write_text
-    from cache_strategy.report import render_html, render_markdown
+    from cache_strategy.report import render_html, render_markdown, render_pictures
 
     folder = work_folder_of(repo)
     if forecast:
         write_json(folder / "forecast.json", forecast)
     changes = make_changes(contract, evidence, repo)
-    arguments = (
-        evidence,
-        contract,
-        forecast,
-        verdict if verdict is not None else verdict_file_of(repo),
-        changes,
-    )
+    verdict = verdict if verdict is not None else verdict_file_of(repo)
+    arguments = (evidence, contract, forecast, verdict, changes)
+    for name, picture in render_pictures(contract, forecast, verdict).items():
+        write_text(folder / "pictures" / name, picture)
     write_text(folder / "report.md", render_markdown(*arguments))
     write_text(folder / "report.html", render_html(*arguments))
     return {"report": str(folder / "report.md"), "html": str(folder / "report.html")}

@@ -6,6 +6,7 @@ from cache_strategy.model.evidence import Evidence
 from cache_strategy.model.forecast import Forecast
 from cache_strategy.model.verdict import Verdict
 from cache_strategy.report.content import Report, collect
+from cache_strategy.report.graphs import graphs_of
 from cache_strategy.report.templates import render
 
 
@@ -31,4 +32,9 @@ def render_html(
     return render("report.html.j2", collect(evidence, contract, forecast, verdict, changes))
 
 
-__all__ = ["Report", "render_html", "render_markdown"]
+def render_pictures(contract: Contract, forecast: Forecast | None, verdict: Verdict | None) -> dict[str, str]:
+    """What the Markdown links to: the text of each SVG file, by its name."""
+    return {f"{graph.name}.svg": graph.alone() for graph in graphs_of(contract, forecast, verdict)}
+
+
+__all__ = ["Report", "render_html", "render_markdown", "render_pictures"]

@@ -9,8 +9,11 @@ from cache_strategy.model.evidence import UNKNOWN_TABLE, Evidence, Measurement
 from cache_strategy.model.forecast import Forecast
 from cache_strategy.model.verdict import Verdict
 from cache_strategy.report import figures
+from cache_strategy.report.compared import NAMES as COMPARED
+from cache_strategy.report.compared import certainty, compared_lines
 from cache_strategy.report.entries import WAYS, ReportEntry, hit_rate_of, report_entry, used_ways
 from cache_strategy.report.figures import Figure, Row
+from cache_strategy.report.graphs import STYLE, Graph, graphs_of
 from cache_strategy.report.measured import Measured, measured_of
 from cache_strategy.report.picture import layers_picture, writers_picture
 
@@ -71,6 +74,8 @@ class Report:
     existing_caches: tuple[str, ...]
     measured: Measured
     next_steps: tuple[str, ...]
+    graphs: tuple[Graph, ...]
+    graph_style: str
     layers_svg: str
     writers_svg: str
 
@@ -108,6 +113,8 @@ def collect(
         existing_caches=evidence.application.existing_caches if evidence.application else (),
         measured=measured_of(evidence),
         next_steps=_next_steps(evidence, contract, verdict, changes),
+        graphs=graphs_of(contract, forecast, verdict),
+        graph_style=STYLE,
         layers_svg=layers_picture(contract),
         writers_svg=writers_picture(contract),
     )
