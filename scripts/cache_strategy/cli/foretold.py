@@ -92,7 +92,7 @@ def _foretold(
     return foretell(
         own,
         Grid.over(float(times[0]), float(times[-1] - times[0])),
-        ttls=ttls_for(max(entry.ttl_seconds, _longest(entry)), entry.ttl_seconds),
+        ttls=ttls_for(_widest(entry, trace.seconds), entry.ttl_seconds, _longest(entry)),
         ttl=entry.ttl_seconds,
         tables=frozenset(d.table for d in entry.depends_on),
         writing=_writing(evidence),
@@ -100,6 +100,11 @@ def _foretold(
         storage=_storage(entry, contract),
         kept=_kept(entry),
     )
+
+
+def _widest(entry: "Entry", seconds: float) -> int:
+    """The longest time to live that a curve shows: some steps beyond the contract's, and no more than the trace can tell."""
+    return max(60, entry.ttl_seconds, min(max(8 * entry.ttl_seconds, 3600), int(seconds), LONGEST_S))
 
 
 def _kept(entry: "Entry") -> float:
@@ -140,7 +145,8 @@ def _longest(entry: "Entry") -> int:
 def _choice(entry: "Entry", one: "Foretold", trace: "Trace") -> "TtlChoice | None":
     from cache_strategy.simulate import choose_ttl
 
-    kind = one.curve[-1].invalidation
+    # A log does not say which row was written: what depends on rows loses less than all its keys at each write.
+    kind = "ttl" if any(d.row for d in entry.depends_on) else one.curve[-1].invalidation
     curve = [row for row in one.curve if row.invalidation == kind]
     bounded = bool(entry.staleness_bound_seconds) or entry.staleness_source == "confirmed"
     return choose_ttl(entry.id, curve, _longest(entry), trace.seconds, bounded)

@@ -23,9 +23,9 @@ ROOM = 1.25
 """Above what was held: fragmentation and the buffers of clients (assumed)."""
 
 
-def ttls_for(longest: int, own: int) -> tuple[int, ...]:
-    """The times to live that a curve shows: the usual ones up to `longest`, that, and the contract's."""
-    return tuple(sorted({ttl for ttl in USUAL if ttl <= longest} | {longest, own}))
+def ttls_for(longest: int, *own: int) -> tuple[int, ...]:
+    """The times to live that a curve shows: the usual ones up to `longest`, and some of the entry's own."""
+    return tuple(sorted({ttl for ttl in USUAL if ttl <= longest} | set(own)))
 
 
 def choose_ttl(

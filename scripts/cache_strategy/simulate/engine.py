@@ -71,6 +71,10 @@ def compiled_engine() -> Engine | None:
     return Engine(numba.njit(cache=True, nogil=True))
 
 
+_so_far = [0]
+
+
 def engine_for(steps: int) -> Engine:
-    """The engine for so many steps of a loop."""
-    return (steps >= WORTH_COMPILING and compiled_engine()) or plain_engine()
+    """The engine for so many steps of a loop; those that went before count, as a forecast has many loops."""
+    _so_far[0] += steps
+    return (_so_far[0] >= WORTH_COMPILING and compiled_engine()) or plain_engine()
