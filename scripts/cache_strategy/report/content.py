@@ -9,8 +9,6 @@ from cache_strategy.model.evidence import UNKNOWN_TABLE, Evidence, Measurement
 from cache_strategy.model.forecast import Forecast
 from cache_strategy.model.verdict import Verdict
 from cache_strategy.report import figures
-from cache_strategy.report.compared import NAMES as COMPARED
-from cache_strategy.report.compared import certainty, compared_lines
 from cache_strategy.report.entries import WAYS, ReportEntry, hit_rate_of, report_entry, used_ways
 from cache_strategy.report.figures import Figure, Row
 from cache_strategy.report.graphs import STYLE, Graph, graphs_of
