@@ -80,6 +80,24 @@ def check_change(
     wide = _rules_for("project", edit) if index is not None else []
     if not rules and not wide:
         return []
+    if before is not None:
+        from cache_strategy.rules._narrow import narrowed
+
+        cut = narrowed(before, after)
+        if cut is not None and _judge(rules, wide, cut[0], cut[1], path, index) == []:
+            return []
+    return _judge(rules, wide, before, after, path, index) or []
+
+
+def _judge(
+    rules: "list[Rule]",
+    wide: "list[Rule]",
+    before: "str | None",
+    after: str,
+    path: str,
+    index: "ProjectIndex | None",
+) -> "list[Finding] | None":
+    """What the rules say of a change of a Python file; None where this Python cannot read it."""
     from cache_strategy.rules._change import Change
     from cache_strategy.rules._index import IndexedModule
     from cache_strategy.rules._suppress import suppress_text
@@ -89,7 +107,7 @@ def check_change(
         new = IndexedModule(parse(after, path))
         old = IndexedModule(parse(before, path)) if before is not None else None
     except Unreadable:
-        return []
+        return None
     change = Change(old, new) if old is not None else None
     found = suppress_text(_visit(rules, new, change.new if change is not None else None), after, path)
     if before is not None and old is not None and change is not None:

@@ -16,7 +16,8 @@ class ProjectChange:
     """
     A file as it is (None for a new one) and as it will be, and the index of the project.
 
-    What the index holds of the file itself is left out: the file as it will be stands for it.
+    The file as it will be stands for what the index holds of it, but for functions that the edit is known to leave as they are
+    (`_narrow`): these are not in the text.
     """
 
     def __init__(self, before: "IndexedModule | None", after: "IndexedModule", index: "ProjectIndex") -> None:
@@ -24,6 +25,7 @@ class ProjectChange:
         self.after = after
         self.index = index
         self._own: "dict[bool, list[Fact]]" = {}
+        self._seen: "set[str] | None" = None
 
     def own(self, kind: str, *, earlier: bool = False) -> "list[Fact]":
         """The facts of a kind that the file says, as it will be or as it is."""
@@ -60,5 +62,12 @@ class ProjectChange:
 
     def _all(self, known: "list[Known]", own: "list[Fact]") -> "list[Known]":
         path = self.after.path
-        others = [fact for fact in known if fact.path != path]
+        if self._seen is None:
+            modules = [module for module in (self.before, self.after) if module is not None]
+            self._seen = {
+                m.qualname(node) for m in modules for node in m.nodes if hasattr(node, "decorator_list")
+            }
+        others = [
+            fact for fact in known if fact.path != path or (fact.where and fact.where not in self._seen)
+        ]
         return others + [Known(f.kind, f.name, path, f.line, f.where, f.detail) for f in own]

@@ -1,0 +1,169 @@
+"""
+An edit of a long file, cut down to what can have to do with it: untouched functions become empty lines.
+
+Parsing two versions of a long file costs more than all the rest of the hook. What stays: everything outside of functions, the
+functions that the edit touches, those that use them and those that they use, through any number of steps, those that share a key's
+beginning with them, and a few that read a cache. Numbers of lines stay as they are. Whoever finds nothing in the cut file would find
+nothing in the whole; whoever finds something looks at the whole.
+"""
+
+from __future__ import annotations
+
+import re
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# Below this the cut costs more than it saves.
+_SHORT = 8_000
+_PIECE = re.compile(r"(?P<indent>[ ]*)(?:@|(?:async\s+)?def\s+(?P<function>\w+)|class\s+(?P<class>\w+))")
+_NAME = re.compile(r"(?:async\s+)?def\s+(\w+)")
+_WORD = re.compile(r"[A-Za-z_]\w+")
+# The beginning of a key in a string: "user:", "page-{", "badge%".
+_STEM = re.compile(r"[\"']([A-Za-z_][\w-]*[:/.{%-])")
+_READS = re.compile(
+    r"cache\w*\.(?:get|get_or_set|get_many)\(|redis\w*\.h?get\(|@\w*cache\w*(?!\w*\.(?:delete|invalid|clear|purge|evict))|"
+    r"@\w+\.(?:memoize|cached)\b"
+)
+_MOST_READERS = 3
+
+
+class Piece:
+    """One function, method or stretch of other lines; `name` is "" for the latter, `holder` the class of a method."""
+
+    __slots__ = ("end", "holder", "indent", "name", "start", "text")
+
+    def __init__(self, start: int, end: int, rows: "list[str]", name: str, holder: str, indent: str) -> None:
+        self.start = start
+        self.end = end
+        self.text = "\n".join(rows[start:end])
+        self.name = name
+        self.holder = holder
+        self.indent = indent
+
+
+def narrowed(before: str, after: str) -> "tuple[str, str] | None":
+    """Both versions without what the edit has nothing to do with; None where little would be saved, or the cut is not sure."""
+    if len(after) < _SHORT or len(before) < _SHORT:
+        return None
+    old, new = _pieces(before), _pieces(after)
+    if old is None or new is None:
+        return None
+    had, has = ({(p.holder, p.name, p.text) for p in pieces} for pieces in (old, new))
+    touched = [p for p in old if p.name and (p.holder, p.name, p.text) not in has]
+    touched += [p for p in new if p.name and (p.holder, p.name, p.text) not in had]
+    # A class whose own lines change: its methods may mean something else now.
+    classes = {p.holder for p in old if not p.name and p.holder and (p.holder, "", p.text) not in has}
+    classes |= {p.holder for p in new if not p.name and p.holder and (p.holder, "", p.text) not in had}
+    texts = []
+    for pieces, text in ((old, before), (new, after)):
+        kept = _kept(pieces, touched, classes)
+        if sum(len(p.text) for p in kept) > len(text) * 0.7:
+            return None
+        texts.append(_cut(pieces, kept, text))
+    return texts[0], texts[1]
+
+
+def _pieces(text: str) -> "list[Piece] | None":
+    """The text in pieces; None where quotation marks are left open, so that the end of a piece is not sure."""
+    rows = text.split("\n")
+    starts = list(_starts(rows))
+    ends = [start for start, _, _, _ in starts[1:]] + [len(rows)]
+    pieces: "list[Piece]" = []
+    position = 0
+    while position < len(starts):
+        start, name, holder, indent = starts[position]
+        piece = Piece(start, ends[position], rows, name, holder, indent)
+        # What looks like the beginning of a piece stands in a string.
+        while piece.text.count('"""') % 2 or piece.text.count("'''") % 2:
+            position += 1
+            if position == len(starts):
+                return None
+            piece = Piece(start, ends[position], rows, name, holder, indent)
+        pieces.append(piece)
+        position += 1
+    return pieces
+
+
+def _starts(rows: "list[str]") -> "Iterator[tuple[int, str, str, str]]":
+    """(line, name, class, indentation) of every piece."""
+    yield 0, "", "", ""
+    holder, inner, decorated = "", "", -1
+    for number, row in enumerate(rows):
+        first = row[:1]
+        if not first or first in "#)]}":
+            continue
+        if first not in " \t":
+            # A statement at the left margin ends whatever was open.
+            found = _PIECE.match(row)
+            if found is None or found["class"]:
+                holder = found["class"] if found is not None else ""
+                inner = ""
+                yield (decorated if decorated >= 0 else number), "", holder, ""
+                decorated = -1
+            elif found["function"]:
+                yield (decorated if decorated >= 0 else number), found["function"], "", ""
+                holder, decorated = "", -1
+            elif decorated < 0:
+                decorated = number
+            continue
+        if not holder:
+            continue
+        found = _PIECE.match(row)
+        indent = row[: len(row) - len(row.lstrip(" "))]
+        if not inner and row.strip():
+            inner = indent
+        if indent != inner or row.lstrip()[:1] in "#)]}":
+            continue
+        if found is not None and found["function"]:
+            yield (decorated if decorated >= 0 else number), found["function"], holder, indent
+            decorated = -1
+        elif row.lstrip().startswith("@"):
+            decorated = number if decorated < 0 else decorated
+        elif row.strip():
+            # A statement of the class itself.
+            yield number, "", holder, ""
+
+
+def _kept(pieces: "list[Piece]", touched: "list[Piece]", classes: "set[str]") -> "set[Piece]":
+    own = {(p.holder, p.name, p.text) for p in touched}
+    kept = {p for p in pieces if not p.name or p.holder in classes or (p.holder, p.name, p.text) in own}
+    functions = [p for p in pieces if p.name]
+    kept.update([p for p in functions if _READS.search(p.text)][:_MOST_READERS])
+    stems = {stem for p in touched for stem in _STEM.findall(p.text)}
+    if stems:
+        shared = re.compile("[\"'](?:" + "|".join(map(re.escape, sorted(stems))) + ")")
+        kept.update(p for p in functions if p not in kept and shared.search(p.text))
+    # Who uses what is touched, and who uses them; then what all of these use.
+    names = {(p.holder, p.name) for p in touched}
+    while names:
+        users = _uses(names)
+        found = [p for p in functions if p not in kept and users.search(p.text)]
+        kept.update(found)
+        names = {(p.holder, p.name) for p in found}
+    new = [p for p in kept if p.name]
+    while new:
+        words = {word for p in new for word in _WORD.findall(p.text)}
+        new = [p for p in functions if p not in kept and p.name in words]
+        kept.update(new)
+    return kept
+
+
+def _uses(names: "set[tuple[str, str]]") -> "re.Pattern[str]":
+    """What a use of these functions looks like: a bare name, a method through `self` or its class."""
+    parts = [
+        rf"(?:self|cls|super\(\)|{re.escape(holder)})\.{name}\b" if holder else rf"(?<![.\w]){name}\b"
+        for holder, name in sorted(names)
+    ]
+    return re.compile("|".join(parts))
+
+
+def _cut(pieces: "list[Piece]", kept: "set[Piece]", text: str) -> str:
+    rows = text.split("\n")
+    for piece in pieces:
+        if piece not in kept:
+            rows[piece.start : piece.end] = [""] * (piece.end - piece.start)
+            if piece.holder:
+                rows[piece.start] = piece.indent + "pass"
+    return "\n".join(rows)
