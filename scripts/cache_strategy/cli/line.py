@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cache_strategy.model.forecast import Forecast
     from cache_strategy.model.trace import Trace
     from cache_strategy.model.verdict import Verdict
+    from cache_strategy.verify import Tour
 
 WORK = ".cache-strategy"
 CONTRACT = "cache-strategy.yaml"
@@ -239,7 +240,9 @@ def write_runtime(file: Path, is_async: bool) -> None:
     write_text(file, source)
 
 
-def proof_of(path: Path, command: list[str], only: tuple[str, ...], fail_fast: bool) -> "Verdict":
+def proof_of(
+    path: Path, command: list[str], only: tuple[str, ...], fail_fast: bool, pairs: int, tour: "Tour | None"
+) -> "Verdict":
     """Runs the proof, on the Redis that the environment names or on a private one, and keeps the verdict."""
     from cache_strategy.model.document import write_json
     from cache_strategy.record import read_trace, run_recorded
@@ -258,6 +261,8 @@ def proof_of(path: Path, command: list[str], only: tuple[str, ...], fail_fast: b
             read_trace=read_trace,
             only=only,
             fail_fast=fail_fast,
+            pairs=pairs,
+            tour=tour,
             work=folder / "verify",
             redis_url=redis_url,
             progress=say,

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from cache_strategy.cli import foretold, hookify, invalid_contract, line, sources
+from cache_strategy.cli import foretold, hookify, invalid_contract, line, sources, visiting
 from cache_strategy.cli.terminal import print_json
 from cache_strategy.model.errors import CacheStrategyError
 
@@ -323,12 +323,27 @@ def verify(
         bool, typer.Option("--fail-fast", help="No further run after one that fails.")
     ] = False,
     junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a JUnit report for CI.")] = None,
+    pairs: Annotated[
+        int, typer.Option(min=0, help="So many more runs off and on, in turns, for before and after.")
+    ] = 0,
+    pages: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="CMD starts a server: ask it for these pages (an access log, or paths)."
+        ),
+    ] = None,
+    url: Annotated[str, typer.Option(help="Where that server answers.")] = "http://127.0.0.1:8000",
+    as_: Annotated[
+        list[str] | None,
+        typer.Option("--as", metavar="HEADER", help='A visitor, as "Cookie: session=…"; may be repeated.'),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Prove the caches: run your command with caches off, on, and on with an oracle that recomputes every hit."""
     from cache_strategy.model.document import to_data
 
-    verdict = line.proof_of(repo, command, tuple(only or ()), fail_fast)
+    tour = visiting.tour_of(pages, url, as_ or [])
+    verdict = line.proof_of(repo, command, tuple(only or ()), fail_fast, pairs, tour)
     if junit:
         from cache_strategy.model.document import write_text
         from cache_strategy.verify import junit as as_junit

@@ -42,7 +42,10 @@ class EntryVerdict:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One of the three runs of the user's command: off, on, oracle. `seconds` is its wall time."""
+    """
+    One run of the user's command: off, on, oracle. `seconds` is its wall time, `cpu_seconds` the processor time of all its
+    processes, None where this system does not tell.
+    """
 
     mode: Literal["off", "on", "oracle"]
     exit_code: int
@@ -50,6 +53,43 @@ class Run:
     summary: str = ""
     statements: int | None = None
     requests: int | None = None
+    cpu_seconds: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """
+    One figure of the whole command with caches off and on, from `pairs` of runs that took turns.
+
+    `before` and `after` are medians; `ratio` is the median of after : before over the pairs, `low` and `high` an interval
+    that holds the true median with `confidence`. `effect` is Cliff's delta: 1 where every run with caches had less than
+    every run without, -1 the other way round.
+    """
+
+    name: str
+    unit: str
+    before: float
+    after: float
+    ratio: float
+    low: float
+    high: float
+    confidence: float
+    effect: float
+    pairs: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visits:
+    """
+    What several visitors got side by side: `compared` answers, `wavering` ones that differ without caches too, and the
+    differences, one line each.
+    """
+
+    visitors: tuple[str, ...]
+    pages: int
+    compared: int
+    wavering: int
+    differences: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,4 +101,6 @@ class Verdict:
     entries: tuple[EntryVerdict, ...]
     runs: tuple[Run, ...]
     notes: tuple[str, ...] = ()
+    comparisons: tuple[Comparison, ...] = ()
+    visits: Visits | None = None
     schema: int = 1

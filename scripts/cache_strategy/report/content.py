@@ -9,6 +9,8 @@ from cache_strategy.model.evidence import UNKNOWN_TABLE, Evidence, Measurement
 from cache_strategy.model.forecast import Forecast
 from cache_strategy.model.verdict import Verdict
 from cache_strategy.report import figures
+from cache_strategy.report.compared import NAMES as COMPARED
+from cache_strategy.report.compared import certainty, compared_lines
 from cache_strategy.report.entries import WAYS, ReportEntry, hit_rate_of, report_entry, used_ways
 from cache_strategy.report.figures import Figure, Row
 from cache_strategy.report.graphs import STYLE, Graph, graphs_of
@@ -373,7 +375,16 @@ _NAMES = {
 def _impact(verdict: Verdict | None) -> tuple[Impact, ...]:
     if verdict is None:
         return ()
-    found = []
+    found = [
+        Impact(
+            entry="all of the command",
+            name=COMPARED[c.name],
+            before=f"{c.before:,g} {c.unit}",
+            after=f"{c.after:,g} {c.unit}",
+            source=f"measured, {certainty(c)}",
+        )
+        for c in verdict.comparisons
+    ]
     for judged in verdict.entries:
         before, after = judged.before or {}, judged.after or {}
         for name, words in _NAMES.items():
@@ -407,4 +418,4 @@ def _proof(verdict: Verdict | None) -> tuple[str, ...]:
         f"{words[r.mode]}: exit code {r.exit_code}, {r.seconds:.1f} s. {r.summary}".strip()
         for r in verdict.runs
     ]
-    return (*lines, *verdict.notes)
+    return (*lines, *compared_lines(verdict), *verdict.notes)

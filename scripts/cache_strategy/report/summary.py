@@ -5,6 +5,7 @@ from cache_strategy.model.evidence import Evidence
 from cache_strategy.model.forecast import Forecast
 from cache_strategy.model.verdict import Verdict
 from cache_strategy.report import figures
+from cache_strategy.report.compared import compared_lines
 from cache_strategy.report.entries import hit_rate_of
 
 MOST = 20
@@ -118,7 +119,7 @@ def summarise_verdict(verdict: Verdict) -> str:
                 lines.append(f"          {mismatch.reason}")
         if len(entry.mismatches) > 3:
             lines.append(f"          … and {len(entry.mismatches) - 3} more in .cache-strategy/verdict.json")
-    return "\n".join(lines)
+    return "\n".join([*lines, *compared_lines(verdict)])
 
 
 def _head(evidence: Evidence) -> str:

@@ -3,5 +3,6 @@
 from cache_strategy.verify.junit import junit
 from cache_strategy.verify.proof import verify
 from cache_strategy.verify.redis_process import private_redis
+from cache_strategy.verify.side_by_side import Tour, pages_in
 
-__all__ = ["junit", "private_redis", "verify"]
+__all__ = ["Tour", "junit", "pages_in", "private_redis", "verify"]

@@ -10,14 +10,16 @@ from cache_strategy.model.trace import Access, Trace
 Figures = dict[str, Measurement]
 
 
-def before_and_after(entry: Entry, off: Trace, on: Trace) -> tuple[Figures | None, Figures | None]:
+def before_and_after(
+    entry: Entry, off: Sequence[Trace], on: Sequence[Trace]
+) -> tuple[Figures | None, Figures | None]:
     """
-    Figures of the requests in which the entry was used, in the run without caches and in the one with them.
+    Figures of the requests in which the entry was used, in the runs without caches and in those with them.
 
     Medians over all those requests, first ones included, with the quartiles as their spread; `statements_per_request`
     is a mean. `after` has `hits` too, of `n` reads. None where no request used the entry.
     """
-    events = [event for event in on.cache_events if event.entry == entry.id]
+    events = [event for trace in on for event in trace.cache_events if event.entry == entry.id]
     groups = sorted({event.group for event in events if event.group})
     before = _figures(_answered(off, groups), f"verify, caches off: {', '.join(groups)}")
     after = _figures(_answered(on, groups), f"verify, caches on: {', '.join(groups)}")
@@ -30,9 +32,10 @@ def before_and_after(entry: Entry, off: Trace, on: Trace) -> tuple[Figures | Non
     return before, after
 
 
-def _answered(trace: Trace, groups: Sequence[str]) -> list[Access]:
+def _answered(traces: Sequence[Trace], groups: Sequence[str]) -> list[Access]:
     return [
         access
+        for trace in traces
         for access in trace.accesses
         if access.group in groups and (access.status is None or access.status < 400)
     ]

@@ -1,4 +1,4 @@
-"""A verdict as CI servers read it: a test case for each run of the command and for each entry."""
+"""A verdict as CI servers read it: a test case for each run of the command, for each entry and for the visitors."""
 
 from xml.etree import ElementTree
 
@@ -20,6 +20,10 @@ def junit(verdict: Verdict) -> str:
             told = (f"key {mismatch.key}", f"served {mismatch.served}", f"origin {mismatch.origin}")
             where = (f"write {mismatch.write}", f"by {mismatch.writer}") if mismatch.write else ()
             _child(case, "failure", mismatch.reason, "\n".join(told + where))
+    if verdict.visits is not None:
+        case = _case(suite, "visits", ", ".join(verdict.visits.visitors))
+        for difference in verdict.visits.differences:
+            _child(case, "failure", difference)
     for name, kind in (("failures", "failure"), ("skipped", "skipped")):
         suite.set(name, str(sum(case.find(kind) is not None for case in suite)))
     suite.set("tests", str(len(suite)))

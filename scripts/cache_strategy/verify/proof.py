@@ -2,7 +2,9 @@
 
 import secrets
 import shutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
 from urllib.parse import urlsplit
@@ -10,10 +12,12 @@ from urllib.parse import urlsplit
 from cache_strategy.model.contract import Contract, Entry
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.trace import Trace
-from cache_strategy.model.verdict import EntryVerdict, Run, Verdict
+from cache_strategy.model.verdict import EntryVerdict, Run, Verdict, Visits
+from cache_strategy.verify.blocks import Pair, compared, order_of
 from cache_strategy.verify.figures import before_and_after
 from cache_strategy.verify.hints import untested_hint
 from cache_strategy.verify.mismatches import judge
+from cache_strategy.verify.side_by_side import Answer, Tour, answers_in, differences, write_spec
 
 Mode = Literal["off", "on", "oracle"]
 MODES: tuple[Mode, ...] = ("off", "on", "oracle")
@@ -24,6 +28,7 @@ CALLED: dict[Mode, str] = {
     "oracle": "caches on, every hit recomputed",
 }
 SUMMARY_LINES = 12
+VISIT = Path(__file__).with_name("visit.py")
 
 
 class Recorded(Protocol):
@@ -50,6 +55,8 @@ def verify(
     redis_url: str,
     only: Sequence[str] = (),
     fail_fast: bool = False,
+    pairs: int = 0,
+    tour: Tour | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Verdict:
     """
@@ -63,6 +70,8 @@ def verify(
         work: a folder of ours; the output of each run stays there as `<mode>/output.txt`.
         only: ids of the entries to judge; all caches are on nevertheless.
         fail_fast: no further run after one that failed.
+        pairs: so many more runs with caches off and on, taking turns, for the figures before and after.
+        tour: `command` starts a server; this is what visitors ask it for, side by side.
 
     Raises:
         CacheStrategyError: no Redis, an unknown id in `only`, a command that cannot be started.
@@ -70,28 +79,96 @@ def verify(
     """
     entries = _chosen(contract, only)
     _check_redis(redis_url)
-    token = secrets.token_hex(4)
+    settings = {contract.infrastructure.redis.url_env: redis_url}
+    runner = _Runner(command, repo, work, settings, run_recorded, read_trace, tour)
     runs: list[Run] = []
-    traces: dict[Mode, Trace] = {}
+    traces: dict[Mode, list[Trace]] = {mode: [] for mode in MODES}
+    say = progress or (lambda line: None)
     for number, mode in enumerate(MODES, 1):
-        if progress is not None:
-            progress(f"{CALLED[mode]} ({number} of {len(MODES)}): {' '.join(command)}")
-        folder = work / mode
+        say(f"{CALLED[mode]} ({number} of {len(MODES)}): {' '.join(command)}")
+        run, trace = runner.run(mode, mode)
+        runs.append(run)
+        traces[mode].append(trace)
+        if run.exit_code and (mode == "off" or fail_fast):
+            return _without_proof(command, entries, runs, work)
+    taken: list[Pair] = []
+    for number, order in enumerate(order_of(pairs), 1):
+        say(f"caches {' and '.join(order)} (pair {number} of {pairs}): {' '.join(command)}")
+        both: dict[str, Run] = {}
+        for mode in order:
+            both[mode], trace = runner.run(mode, f"block-{mode}")
+            traces[mode].append(trace)
+        if any(run.exit_code for run in both.values()):
+            runs += both.values()
+            break
+        taken.append((both["off"], both["on"]))
+    verdict = _verdict(command, entries, runs, traces, work, runner.visits())
+    return replace(verdict, comparisons=compared(taken) if len(taken) == pairs else ())
+
+
+class _Runner:
+    """Runs the command once at a time: watched, with its caches in a state, from an empty cache."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        repo: Path,
+        work: Path,
+        settings: Mapping[str, str],
+        run_recorded: Callable[..., Recorded],
+        read_trace: Callable[[Path], Trace],
+        tour: Tour | None,
+    ) -> None:
+        self.command = command
+        self.repo = repo
+        self.work = work
+        self.settings = settings
+        self.run_recorded = run_recorded
+        self.read_trace = read_trace
+        self.tour = tour
+        self.answers: dict[str, Sequence[Answer]] = {}
+        self.token = secrets.token_hex(4)
+        self.number = 0
+
+    def run(self, mode: Mode, name: str) -> tuple[Run, Trace]:
+        folder = self.work / name
         shutil.rmtree(folder, ignore_errors=True)
+        self.number += 1
         env = {
-            contract.infrastructure.redis.url_env: redis_url,
+            **self.settings,
             "CACHE_MODE": CACHE_MODE[mode],
-            "CACHE_NAMESPACE": f"verify-{token}-{mode}",
+            "CACHE_NAMESPACE": f"verify-{self.token}-{self.number}",
         }
-        recorded = run_recorded(command, repo, folder, env=env, quiet=True, plain=True)
+        command = self.command
+        if self.tour is not None:
+            folder.mkdir(parents=True)
+            command = (sys.executable, str(VISIT), str(write_spec(self.tour, self.command, folder)))
+        began = processor_seconds()
+        recorded = self.run_recorded(command, self.repo, folder, env=env, quiet=True, plain=True)
+        spent = None if began is None else round((processor_seconds() or 0) - began, 3)
         if recorded.interrupted:
             raise KeyboardInterrupt
-        traces[mode] = read_trace(folder)
+        if self.tour is not None and name == mode:
+            self.answers[CALLED[mode]] = answers_in(folder)
+        trace = self.read_trace(folder)
         _remove_journals(folder)
-        runs.append(_run(mode, recorded, traces[mode]))
-        if recorded.exit_code and (mode == "off" or fail_fast):
-            return _without_proof(command, entries, runs, work)
-    return _verdict(command, entries, runs, traces, work)
+        return replace(_run(mode, recorded, trace), cpu_seconds=spent), trace
+
+    def visits(self) -> Visits | None:
+        if self.tour is None:
+            return None
+        off, *others = self.answers.items()
+        return differences(self.tour, off[1], dict(others))
+
+
+def processor_seconds() -> float | None:
+    """Of all processes that were started and have ended; None where the system does not tell (Windows)."""
+    try:
+        import resource
+    except ImportError:
+        return None
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime
 
 
 def _chosen(contract: Contract, only: Sequence[str]) -> tuple[Entry, ...]:
@@ -165,11 +242,12 @@ def _verdict(
     command: Sequence[str],
     entries: Sequence[Entry],
     runs: Sequence[Run],
-    traces: Mapping[Mode, Trace],
+    traces: Mapping[Mode, Sequence[Trace]],
     work: Path,
+    visits: Visits | None,
 ) -> Verdict:
     notes = [_failure(run, work) for run in runs if run.exit_code]
-    oracle = traces["oracle"]
+    oracle = traces["oracle"][0]
     if not any(event.entry for event in oracle.cache_events):
         notes.append(
             "No cache was used in any run. Were the changes applied (emit --apply), and does the command run the application?"
@@ -177,6 +255,7 @@ def _verdict(
         notes.extend(oracle.notes)
     judged = [_judge(entry, traces, notes) for entry in entries]
     failed = any(run.exit_code for run in runs) or any(entry.verdict == "refuted" for entry in judged)
+    failed = failed or bool(visits and visits.differences)
     tested = any(entry.verdict == "proven" for entry in judged)
     return Verdict(
         ok=tested and not failed,
@@ -184,15 +263,17 @@ def _verdict(
         entries=tuple(judged),
         runs=tuple(runs),
         notes=tuple(notes),
+        visits=visits,
     )
 
 
-def _judge(entry: Entry, traces: Mapping[Mode, Trace], notes: list[str]) -> EntryVerdict:
-    judgement = judge(entry, traces["oracle"])
+def _judge(entry: Entry, traces: Mapping[Mode, Sequence[Trace]], notes: list[str]) -> EntryVerdict:
+    oracle = traces["oracle"][0]
+    judgement = judge(entry, oracle)
     notes.extend(f"{entry.id}: {note}" for note in judgement.notes)
     before, after = before_and_after(entry, traces["off"], traces["on"])
     word: Literal["proven", "refuted", "untested"] = "proven" if judgement.hits else "untested"
-    events = [event for event in traces["oracle"].cache_events if event.entry == entry.id]
+    events = [event for event in oracle.cache_events if event.entry == entry.id]
     if judgement.mismatches:
         word = "refuted"
     return EntryVerdict(
