@@ -82,7 +82,7 @@ def _foretold(
     entry: "Entry", evidence: "Evidence", contract: "Contract", trace: "Trace"
 ) -> "Foretold | None":
     from cache_strategy.cli.entry_trace import trace_of
-    from cache_strategy.simulate import Grid, foretell, ttls_for
+    from cache_strategy.simulate import foretell, ttls_for
     from cache_strategy.simulate.columns import columns_of
 
     own = trace_of(entry, evidence, trace)
@@ -91,7 +91,7 @@ def _foretold(
     times = columns_of(trace.accesses).time_s
     return foretell(
         own,
-        Grid.over(float(times[0]), float(times[-1] - times[0])),
+        (float(times[0]), float(times[-1])),
         ttls=ttls_for(_widest(entry, trace.seconds), entry.ttl_seconds, _longest(entry)),
         ttl=entry.ttl_seconds,
         tables=frozenset(d.table for d in entry.depends_on),

@@ -45,21 +45,3 @@ def cacheable(accesses: Accesses) -> Any:
     """One flag per access: whether a cache could answer it."""
     safe = np.array([group.partition(" ")[0] not in UNSAFE for group in accesses.groups], "?")
     return np.isin(accesses.status, KEPT_STATUS) & safe[accesses.group]
-
-
-def is_private(accesses: Accesses, at: Any) -> bool:
-    """Whether these accesses have several users, and no digests which show that these get the same answers."""
-    if len(np.unique(accesses.user[at])) < 2:
-        return False
-    last: dict[int, tuple[int, int]] = {}
-    have_met = False
-    said = at[accesses.digest[at] > 0]
-    columns = (accesses.key, accesses.user, accesses.digest)
-    for key, user, digest in zip(*(column[said].tolist() for column in columns), strict=True):
-        before = last.get(key)
-        if before is not None and before[0] != user:
-            have_met = True
-            if before[1] != digest:
-                return True
-        last[key] = (user, digest)
-    return not have_met

@@ -9,10 +9,10 @@ import numpy as np
 from cache_strategy.model.forecast import ForecastRow, Load
 from cache_strategy.model.trace import Accesses, Trace
 from cache_strategy.simulate.columns import columns_of
-from cache_strategy.simulate.forecast import EXACT_REQUESTS, row_of, sizes_of, took_of, writes_to
-from cache_strategy.simulate.outcome import Grid
+from cache_strategy.simulate.facts import facts_of, requests_with
+from cache_strategy.simulate.forecast import EXACT_REQUESTS, is_judged, row_of, writes_to
 from cache_strategy.simulate.policies import load_policies
-from cache_strategy.simulate.replay import Requests, parts_of_ttls, requests_of, warming_of
+from cache_strategy.simulate.replay import Requests, first_requests, parts_of_ttls, warming_of
 from cache_strategy.simulate.sampling import limited, outcomes, scaled, strata_of
 from cache_strategy.simulate.storage import Storage, held, resident
 
@@ -41,7 +41,7 @@ class Foretold(NamedTuple):
 
 def foretell(
     trace: Trace,
-    grid: Grid,
+    whole_s: tuple[float, float],
     *,
     ttls: Sequence[int],
     ttl: int,
@@ -54,19 +54,18 @@ def foretell(
     """
     Args:
         trace: the entry's own requests, under its key.
-        grid: of the whole trace.
+        whole_s: first and last moment of the whole trace.
         ttls: of the curve; `ttl`, the contract's, is among them.
         tables, writing, trace_of_writes: what makes it stale, see `writes_to`.
         storage: how Redis keeps it, None where it lives elsewhere.
         kept: share of its time to live after which a value is computed anew.
     """
     accesses = columns_of(trace.accesses)
-    entry, notes = accesses.groups[0], list[str]()
-    sizes = sizes_of(entry, accesses.size_bytes, notes)
+    entry, members = accesses.groups[0], np.arange(len(accesses))
+    facts = replace(facts_of(accesses, members), first_s=whole_s[0], last_s=whole_s[1])
     writes = writes_to(trace_of_writes, tables, writing)
-    given = None if writes is None else (writes, np.full(len(writes), -1, "i4"))
-    took = took_of(accesses.duration_ms)
-    requests = requests_of(accesses.time_s, accesses.key, sizes, None, given, took, grid)
+    requests = requests_with(accesses, members, facts, writes)
+    first = first_requests(requests)
     kinds = ("ttl",) if writes is None else ("ttl", "event")
     lru = {"lru": load_policies()["lru"]}
     done = outcomes(requests, ttls, [None], lru, kinds, EXACT_REQUESTS, len(accesses), kept)
@@ -74,17 +73,17 @@ def foretell(
     for each in ttls:
         for kind in kinds:
             outcome, error = done[each, None, "lru", kind]
-            warm = warming_of(requests, each * kept, kind == "event") if each == ttl else None
-            figures = row_of(requests, outcome, sizes is not None, warm)
+            warm = warming_of(first, each * kept, kind == "event") if each == ttl else None
+            figures = row_of(outcome, requests.keys, is_judged(requests), bool(facts.sized), warm)
             figures |= {"group": entry, "ttl_seconds": each, "capacity_bytes": None, "policy": "lru"}
             rows[each, kind] = ForecastRow(**figures, invalidation=kind, sampling_error=error)
     row, curve = rows[ttl, kinds[-1]], tuple(rows.values())
     in_redis = None
-    if storage is not None and sizes is not None:
+    if storage is not None and facts.sized:
         life = ttl * kept
         _, missed = next(iter(parts_of_ttls(requests, [life], None, kinds[-1] == "event")))
         in_redis = held(requests, missed, storage)
-        row = replace(row, memory_bytes=round(float(resident(in_redis, grid).max())))
+        row = replace(row, memory_bytes=round(float(resident(in_redis, requests.grid).max())))
     if len(kinds) == 2:
         alone = rows[ttl, "ttl"]
         lost = alone.hit_rate - row.hit_rate
@@ -114,12 +113,12 @@ def together(entries: Sequence[Foretold], kept: float) -> tuple[tuple[ForecastRo
             outcome, error = limited(
                 *sampled, 0.0, capacity, policies[name], drops=True, kinds=(lives, own_kind)
             )
-            figures = row_of(requests, outcome, True, None)
+            figures = row_of(outcome, requests.keys, requests.judging, True, None)
             figures |= {"group": "", "ttl_seconds": None, "capacity_bytes": capacity, "policy": name}
             figures |= {"cold_start": (), "error": None}
             rows.append(ForecastRow(**figures, invalidation="event", sampling_error=error or None))
     whole, _ = limited(*sampled, 0.0, None, policies["lru"], drops=True, kinds=(lives, own_kind))
-    figures = row_of(requests, whole, True, None)
+    figures = row_of(whole, requests.keys, requests.judging, True, None)
     figures |= {"group": "", "ttl_seconds": None, "capacity_bytes": None, "policy": "lru", "cold_start": ()}
     rows.append(ForecastRow(**figures, invalidation="event"))
     return tuple(rows), needed

@@ -10,11 +10,12 @@ from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import UNKNOWN_TABLE
 from cache_strategy.model.forecast import Forecast, ForecastRow
 from cache_strategy.model.trace import Accesses, Trace
-from cache_strategy.simulate.columns import cacheable, columns_of, is_private
+from cache_strategy.simulate.columns import cacheable, columns_of
+from cache_strategy.simulate.facts import Facts, facts_of, requests_with
 from cache_strategy.simulate.loops import FOREVER
 from cache_strategy.simulate.outcome import Replay
 from cache_strategy.simulate.policies import load_policies
-from cache_strategy.simulate.replay import Requests, requests_of, warming_of
+from cache_strategy.simulate.replay import Requests, first_requests, warming_of
 from cache_strategy.simulate.sampling import outcomes
 
 INVALIDATIONS = ("ttl", "event")
@@ -52,11 +53,7 @@ def simulate(
         CacheStrategyError: an option out of range, no cacheable request, a capacity without sizes.
     """
     known = load_policies()
-    _check("policy", policies, known)
-    _check("invalidation", invalidations, INVALIDATIONS)
-    for option, values in (("ttl", ttls), ("capacity", capacities)):
-        if not values or any(value is not None and value < 1 for value in values):
-            raise CacheStrategyError(f"--{option}: {values}: numbers from 1 are needed, for example 300.")
+    check_options(ttls, capacities, policies, invalidations)
     accesses = columns_of(trace.accesses)
     at = np.flatnonzero(cacheable(accesses))
     if not len(at):
@@ -72,23 +69,20 @@ def simulate(
     rows: list[ForecastRow] = []
     private, keys = [], 0
     chosen = {name: known[name] for name in policies}
-    for group, members in _grouped(accesses, at):
-        per_user = is_private(accesses, members)
-        private += [group] if per_user else []
-        sizes = sizes_of(group, accesses.size_bytes[members], notes)
-        if sizes is None and any(capacities):
-            raise CacheStrategyError(
-                f"{group}: its answers have no sizes in {trace.source or 'the trace'}; a capacity needs them. "
-                "Leave it away, or record a trace: cache-strategy record -- CMD"
-            )
+    for group, members in grouped(accesses, at):
+        facts = facts_of(accesses, members)
+        private += [group] if facts.is_private else []
+        check_sizes(group, facts, capacities, trace.source, notes)
         writes = writes_to(trace, (tables_of or {}).get(group), writing)
-        requests = _requests(accesses, members, sizes, per_user, writes)
+        requests = requests_with(accesses, members, facts, writes)
         keys += requests.keys
         done = outcomes(requests, ttls, capacities, chosen, invalidations, exact_requests, len(at))
-        warm = {(ttl, kind): warming_of(requests, FOREVER if ttl is None else ttl, kind == "event") for ttl, kind in product(ttls, invalidations)}  # fmt: skip
+        first = first_requests(requests)
         for ttl, capacity, name, kind in product(ttls, capacities, policies, invalidations):
             outcome, error = done[ttl, capacity, name, kind]
-            row = row_of(requests, outcome, sizes is not None, warm[ttl, kind] if capacity is None else None)
+            life = FOREVER if ttl is None else ttl
+            warm = None if capacity else warming_of(first, life, kind == "event")
+            row = row_of(outcome, requests.keys, is_judged(requests), bool(facts.sized), warm)
             row |= {"group": group, "ttl_seconds": ttl, "capacity_bytes": capacity, "policy": name}
             rows.append(ForecastRow(**row, invalidation=kind, sampling_error=error))
     if private:
@@ -110,13 +104,26 @@ def simulate(
     )
 
 
+def check_options(
+    ttls: Sequence[int | None],
+    capacities: Sequence[int | None],
+    policies: Sequence[str],
+    invalidations: Sequence[str],
+) -> None:
+    _check("policy", policies, load_policies())
+    _check("invalidation", invalidations, INVALIDATIONS)
+    for option, values in (("ttl", ttls), ("capacity", capacities)):
+        if not values or any(value is not None and value < 1 for value in values):
+            raise CacheStrategyError(f"--{option}: {values}: numbers from 1 are needed, for example 300.")
+
+
 def _check(option: str, names: Sequence[str], known: Sequence[str] | Mapping[str, Any]) -> None:
     for name in names or [""]:
         if name not in known:
             raise CacheStrategyError(f"--{option} {name}: is not known; choose of {', '.join(known)}.")
 
 
-def _grouped(accesses: Accesses, at: Any) -> list[tuple[str, Any]]:
+def grouped(accesses: Accesses, at: Any) -> list[tuple[str, Any]]:
     """Name and members of each group; the busiest first."""
     found = accesses.group[at]
     order = np.argsort(found, kind="stable")
@@ -126,42 +133,25 @@ def _grouped(accesses: Accesses, at: Any) -> list[tuple[str, Any]]:
     return sorted(groups, key=lambda item: (-len(item[1]), item[0]))
 
 
-def sizes_of(group: str, size: Any, notes: list[str]) -> Any:
-    """None where no answer has a size; an answer that lacks its size gets the mean of the others."""
-    lacking = size < 0
-    if lacking.all():
-        return None
-    if lacking.any():
-        mean = round(float(size[~lacking].mean()))
-        size = np.where(lacking, mean, size)
-        notes.append(
-            f"{group}: {int(lacking.sum())} answers without a size count with the mean, {mean} bytes (assumed)."
+def check_sizes(
+    group: str, facts: Facts, capacities: Sequence[int | None], source: str, notes: list[str]
+) -> None:
+    """Notes that sizes are assumed; an error where a capacity needs them and there are none."""
+    if not facts.sized and any(capacities):
+        raise CacheStrategyError(
+            f"{group}: its answers have no sizes in {source or 'the trace'}; a capacity needs them. "
+            "Leave it away, or record a trace: cache-strategy record -- CMD"
         )
-    return size
+    if 0 < facts.sized < facts.requests:
+        notes.append(
+            f"{group}: {facts.requests - facts.sized} answers without a size count with the mean, "
+            f"{facts.mean_bytes} bytes (assumed)."
+        )
 
 
-def _requests(accesses: Accesses, members: Any, sizes: Any, per_user: bool, writes: Any | None) -> Requests:
-    key = accesses.key[members].astype("i8")
-    if per_user:
-        key = key * len(accesses.users) + accesses.user[members]
-    return requests_of(
-        accesses.time_s[members],
-        np.unique(key, return_inverse=True)[1],
-        sizes,
-        accesses.digest[members],
-        None if writes is None else (writes, np.full(len(writes), -1, "i4")),
-        took_of(accesses.duration_ms[members]),
-    )
-
-
-def took_of(duration_ms: Any) -> Any:
-    """Seconds; the median where a request lacks its own, None where all do."""
-    lacking = np.isnan(duration_ms)
-    if lacking.all():
-        return None
-    if lacking.any():
-        duration_ms = np.where(lacking, np.float32(np.nanmedian(duration_ms)), duration_ms)
-    return duration_ms / np.float32(1000)
+def is_judged(requests: Requests) -> bool:
+    """Whether it can be known of any hit that it is stale, or not."""
+    return requests.judging or bool(requests.digest.any())
 
 
 def writes_to(
@@ -189,7 +179,7 @@ def writes_to(
 
 
 def row_of(
-    requests: Requests, done: Replay, sizes_known: bool, warm: tuple[int, int, float] | None
+    done: Replay, keys: int, judged: bool, sizes_known: bool, warm: tuple[int, int, float] | None
 ) -> dict[str, Any]:
     """The figures of a row; None for what is not known."""
     many = done.requests
@@ -197,11 +187,11 @@ def row_of(
     if done.judged:
         # Hits that the trace says nothing about are taken to be like the others.
         stale_rate = done.hits / many * done.stale / done.judged
-    elif not done.hits and (requests.judging or requests.digest.any()):
+    elif not done.hits and judged:
         stale_rate = 0.0
     return {
         "requests": many,
-        "keys": requests.keys,
+        "keys": keys,
         "hit_rate": done.hits / many,
         "stale_rate": stale_rate,
         "origin_requests": round(many - done.hits),

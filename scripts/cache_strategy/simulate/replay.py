@@ -206,24 +206,43 @@ def _part(
     )
 
 
-def warming_of(requests: Requests, ttl: float, drops: bool) -> tuple[int, int, float]:
+class First(NamedTuple):
+    """Of the keys that are asked for most, the first of them first: how often, when first, and their first write."""
+
+    times: Any
+    first_s: Any
+    first_write_s: Any
+
+    @classmethod
+    def joined(cls, parts: "Sequence[First]") -> "First":
+        return cls(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))._best()
+
+    def _best(self) -> "First":
+        order = np.lexsort((self.first_s, -self.times))[: WARM_KEYS[-1]]
+        return First(*(column[order] for column in self))
+
+
+def first_requests(requests: Requests) -> First:
+    first = np.full(requests.keys, FOREVER)
+    first[requests.key[::-1]] = requests.time_s[::-1]  # the last one to be written is the earliest
+    times = np.bincount(requests.key, minlength=requests.keys)
+    writes = requests.first_write_s
+    return First(times, first, np.full(len(first), FOREVER) if writes is None else writes)._best()
+
+
+def warming_of(first: First, ttl: float, drops: bool) -> tuple[int, int, float]:
     """
     How many of the keys that are asked for most are worth filling beforehand, how many first requests they then answer,
     and for how many seconds that goes on. Each of the keys counts for one: its first request.
     """
-    times = np.bincount(requests.key, minlength=requests.keys)
-    first = np.full(requests.keys, FOREVER)
-    first[requests.key[::-1]] = requests.time_s[::-1]  # the last one to be written is the earliest
-    served = first < ttl
-    if drops and requests.first_write_s is not None:
-        served &= requests.first_write_s > first
-    best = np.argsort(-times, kind="stable")
-    gained = np.cumsum(served[best])
-    keys = max((n for n in WARM_KEYS if n <= len(best) and gained[n - 1] >= WORTH_WARMING * n), default=0)
+    served = first.first_s < ttl
+    if drops:
+        served &= first.first_write_s > first.first_s
+    gained = np.cumsum(served)
+    keys = max((n for n in WARM_KEYS if n <= len(gained) and gained[n - 1] >= WORTH_WARMING * n), default=0)
     if not keys:
         return 0, 0, 0.0
-    chosen = best[:keys][served[best[:keys]]]
-    return keys, int(gained[keys - 1]), float(np.quantile(first[chosen], 0.9))
+    return keys, int(gained[keys - 1]), float(np.quantile(first.first_s[:keys][served[:keys]], 0.9))
 
 
 def parts(
