@@ -13,6 +13,7 @@ import re
 
 from cache_strategy.syntax.decorators import Decorator, decorators_of
 from cache_strategy.syntax.names import qualified_name, text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,12 +43,12 @@ _BY_PATH = frozenset(
         "cacheops.cached_view_as",
     )
 )
-_CACHE_NAME = re.compile(
+_CACHE_NAME = regex(
     r"(?:^|_)(?:cache|caches|redis|memcache|memcached)(?:_|$|\d)|[a-z]Cache$|^Cache$", re.I
 )
-_ENTRY = re.compile(r"(?:^|\.)caching\.entries(?:\.|$)")
-_ENDPOINT = re.compile(r"(?:^|\.)caching\.flask_http\.cached_endpoint$")
-_CACHE_TYPE = re.compile(
+_ENTRY = regex(r"(?:^|\.)caching\.entries(?:\.|$)")
+_ENDPOINT = regex(r"(?:^|\.)caching\.flask_http\.cached_endpoint$")
+_CACHE_TYPE = regex(
     r"^(?:dogpile|redis|valkey|fakeredis|flask_caching|cachetools|diskcache|pymemcache|memcache|aiocache|cashews)\b"
 )
 
@@ -66,17 +67,17 @@ REMOVES = frozenset(
 )
 _WITHOUT_KEY = frozenset("clear invalidate invalidate_all purge".split())
 _ANYWHERE = frozenset("cache_clear delete_memoized invalidate_after_commit cache_invalidate".split())
-REMOVING_WORD = re.compile(
+REMOVING_WORD = regex(
     r"(?:^|_)(?:clear|clears|delete|deletes|invalidate|invalidates|invalidated|invalidation|purge|purges|bust|evict|expire|"
     r"drop|reset|flush|remove|rebuild|refresh|recache|bump|forget|uncache)(?:_|$)",
     re.I,
 )
-_CACHE_WORD = re.compile(
+_CACHE_WORD = regex(
     r"(?:^|_|\.)(?:caches?|cached|caching|cdn|varnish|surrogate|memoi[sz]ed?|memo)(?:_|\.|$)|Cache", re.I
 )
-_INVALIDATES = re.compile(r"(?:^|_)invalidate[sd]?(?:_|$)", re.I)
+_INVALIDATES = regex(r"(?:^|_)invalidate[sd]?(?:_|$)", re.I)
 # Things that are invalidated and are no caches.
-_OTHER_THINGS = re.compile(
+_OTHER_THINGS = regex(
     r"token|session|login|password|jwt|invite|invitation|otp|form|code|selection|credential|auth|challenge",
     re.I,
 )

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import re
 
+from cache_strategy.syntax.patterns import regex
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _PROSE = (".md", ".rst", ".txt", ".html", ".py", ".po", ".lock", ".svg", ".css", ".map")
-_TEMPLATE = re.compile(r"\.(?:j2|jinja2?|erb|epp|tpl|tmpl|template|in|dist|sample|example)$")
-_NGINX_PLACE = re.compile(r"nginx|(?:^|/)(?:sites-(?:available|enabled)|conf\.d)/|(?:^|/)server_config$")
-_NGINX_TEXT = re.compile(
+_TEMPLATE = regex(r"\.(?:j2|jinja2?|erb|epp|tpl|tmpl|template|in|dist|sample|example)$")
+_NGINX_PLACE = regex(r"nginx|(?:^|/)(?:sites-(?:available|enabled)|conf\.d)/|(?:^|/)server_config$")
+_NGINX_TEXT = regex(
     r"^\s*(?:location\s+\S.*|server\s*|http\s*)\{|^\s*(?:proxy|fastcgi|uwsgi|scgi)_cache\w*\s", re.M
 )
-_REDIS_IMAGE = re.compile(r"image:\s*[\"']?(?:[\w.\-]+/)*[\w\-]*(?:redis|valkey|keydb)", re.I)
-_CLOUDFRONT = re.compile(r"AWS::CloudFront::|\bDefaultCacheBehavior\b")
-_WORKER = re.compile(r"\bcaches\.default\b|\bcacheEverything\b|\bcacheTtl(?:ByStatus)?\b")
-_MARKS = re.compile(r"<%[\s\S]*?%>|\{%[\s\S]*?%\}|\{\{[\s\S]*?\}\}|\{#[\s\S]*?#\}")
+_REDIS_IMAGE = regex(r"image:\s*[\"']?(?:[\w.\-]+/)*[\w\-]*(?:redis|valkey|keydb)", re.I)
+_CLOUDFRONT = regex(r"AWS::CloudFront::|\bDefaultCacheBehavior\b")
+_WORKER = regex(r"\bcaches\.default\b|\bcacheEverything\b|\bcacheTtl(?:ByStatus)?\b")
+_MARKS = regex(r"<%[\s\S]*?%>|\{%[\s\S]*?%\}|\{\{[\s\S]*?\}\}|\{#[\s\S]*?#\}")
 _STRING = r"\"(?:[^\"\\]|\\[\s\S])*\"?|'(?:[^'\\]|\\[\s\S])*'?"
 _BLANK = r"(?P<blank>[ \t\r]+)|(?P<newline>\n)|"
 _HEREDOC = r"(?P<here><<[-~]?(?P<mark>\w+)\n[\s\S]*?\n[ \t]*(?P=mark)(?=\n|\Z))|"
@@ -34,7 +36,7 @@ _STYLES = {
     "hcl": (_BLANK + _SLASHES + _HEREDOC + rf"(?P<string>{_STRING})|(?P<mark_>[{{}}])|(?P<word>[^\s{{}}\"'#/]+|/)", "{", "}", "\n"),
     "json": (_BLANK + _SLASHES + rf"(?P<string>{_STRING})|(?P<mark_>[{{}}\[\],])|(?P<word>[^\s{{}}\[\],\"'#/]+|[#/])", "{[", "}]", ","),
 }  # fmt: skip
-_PAIR = re.compile(
+_PAIR = regex(
     r"[\"']?(?P<key>[\w.$/*-]+)[\"']?\s*[:=](?:\s+|(?=[\"'\d\[]))\s*(?P<value>[\s\S]*)\Z|(?P<only>[\w.-]+)[\"']?:\Z"
 )
 
@@ -151,7 +153,7 @@ def is_static(node: Node) -> bool:
     return False
 
 
-_STATIC = re.compile(
+_STATIC = regex(
     r"\\?\.\(?[\w|?:()]*\b(?:css|js|png|jpe?g|gif|woff2?|svg|ico|ttf)\b|"
     r"(?:^|[/(|^])(?:static\w*|assets?|media|images?|img|css|js|fonts?|thumb\w*|uploads?|files?|dist|build|_next|public|blobs?|packages?|simple)(?:[-_/)|$]|\b)",
     re.I,
@@ -256,7 +258,7 @@ def _braced(text: str, tokens: str, opening: str, closing: str, ends: str) -> No
 
 
 NGINX_MODULES = ("proxy", "fastcgi", "uwsgi", "scgi")
-_USER_VARIABLE = re.compile(
+_USER_VARIABLE = regex(
     r"\$\{?(?:cookie_\w+|(?:sent_)?http_(?:cookie|authorization)|\w*(?:session|auth|login|logged|user|uid|no_?cache|skip|bypass|nocache)\w*)"
 )  # fmt: skip
 

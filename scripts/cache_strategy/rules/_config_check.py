@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._config import ConfigFile, kind_of
 from cache_strategy.rules._suppress import allows_in
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
     Found = list[Finding]
 
-_COMMENT = re.compile(r"(?:#|//|--|/\*)\s*(cache-safety:.*?)(?:\*/)?\s*$")
+_COMMENT = regex(r"(?:#|//|--|/\*)\s*(cache-safety:.*?)(?:\*/)?\s*$")
 
 
 def check_config(

@@ -11,6 +11,7 @@ import re
 
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import qualified_name, text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,20 +23,20 @@ if TYPE_CHECKING:
     Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 
 # A name that carries a user: a parameter, a variable, an attribute or a word of a key.
-USER_WORD = re.compile(
+USER_WORD = regex(
     r"(?:^|[_\W\d])(?:users?|uid|username|accounts?|members?|owner|viewer|author|identity|principal|customer|"
     r"session|login|email|token|profile|auth|cookie|me)(?:[_\W\d]|ids?$|pk$|$)",
     re.IGNORECASE,
 )
 _HOLDERS = frozenset(("request", "req"))
 _REQUEST_PARTS = frozenset("user session auth authorization current_user user_id".split())
-_GLOBAL_PARTS = re.compile(r"(?:^|_)(?:user|identity|principal|viewer|login|jwt|auth)(?:_|id|$)")
+_GLOBAL_PARTS = regex(r"(?:^|_)(?:user|identity|principal|viewer|login|jwt|auth)(?:_|id|$)")
 _CURRENT = frozenset(("current_user", "current_identity"))
 _CURRENT_CALLS = frozenset(
     "get_current_user get_current_user_id get_jwt_identity get_jwt get_jwt_claims current_user_id "
     "get_user".split()
 )
-_LOGGERS = re.compile(r"(?:^|\.)(?:log|logger|logging|_logger|LOG|LOGGER)$")
+_LOGGERS = regex(r"(?:^|\.)(?:log|logger|logging|_logger|LOG|LOGGER)$")
 
 
 def reads_of_user(

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import re
 
-_TOP_LEVEL = re.compile(r"(?:def|class|async|@)\b|@")
-_DEFINED = re.compile(r"\bdef\s+(\w+)")
-_WORD = re.compile(r"\w+")
-_HEADERS = re.compile(r"cache|vary|etag|max-?age|last_modified|condition|private|public|no-store|@", re.I)
+from cache_strategy.syntax.patterns import regex
+
+_TOP_LEVEL = regex(r"(?:def|class|async|@)\b|@")
+_DEFINED = regex(r"\bdef\s+(\w+)")
+_WORD = regex(r"\w+")
+_HEADERS = regex(r"cache|vary|etag|max-?age|last_modified|condition|private|public|no-store|@", re.I)
 
 
 class Edit:

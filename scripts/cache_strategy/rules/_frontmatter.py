@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import re
 
+from cache_strategy.syntax.patterns import regex
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Optional, Union
@@ -18,10 +20,10 @@ if TYPE_CHECKING:
 else:
     Value = object
 
-_FENCE = re.compile(r"^---[ \t]*$", re.MULTILINE)
-_KEY = re.compile(r"([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]+|$)(.*)$")
-_BLOCK = re.compile(r"([|>])[-+0-9]*[ \t]*(?:#.*)?$")
-_NEXT_FIELD = re.compile(r",\s*(?=(?:field|operator|pattern)\s*:)")
+_FENCE = regex(r"^---[ \t]*$", re.MULTILINE)
+_KEY = regex(r"([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]+|$)(.*)$")
+_BLOCK = regex(r"([|>])[-+0-9]*[ \t]*(?:#.*)?$")
+_NEXT_FIELD = regex(r",\s*(?=(?:field|operator|pattern)\s*:)")
 
 
 def read_frontmatter(text: str) -> "tuple[Optional[dict[str, Value]], str]":

@@ -13,6 +13,7 @@ import re
 from cache_strategy.rules._caches import READS, REMOVES, STORES, cache_calls, is_cache
 from cache_strategy.rules._context import USER_WORD, parameters_of
 from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from cache_strategy.rules._index import Function, IndexedModule
 
 # Names that hold a key, or what a key varies by; functions that build keys.
-KEY_NAME = re.compile(r"(?:^|_)(?:c?key|cachekey|keys|vary)(?:_|$|\d)|cache_?key", re.I)
-KEY_FUNCTION = re.compile(
+KEY_NAME = regex(r"(?:^|_)(?:c?key|cachekey|keys|vary)(?:_|$|\d)|cache_?key", re.I)
+KEY_FUNCTION = regex(
     r"cache_?key|make_key|gen(?:erate)?_key|key_for|_key$|^key_|key_?func|key_builder", re.I
 )
 _MUTATORS = frozenset("append add extend update insert setdefault".split())
@@ -38,7 +39,7 @@ _UNTOLD = frozenset(
 )
 _OPEN_REQUEST = frozenset("path full_path url base_url args GET method query_string view_args host".split())
 # The project's own functions around a cache, which take the key first.
-_WRAPPER = re.compile(r"get_or_set|(?:^|[._])(?:cache|cached|redis)_|_(?:cache|cached)$")
+_WRAPPER = regex(r"get_or_set|(?:^|[._])(?:cache|cached|redis)_|_(?:cache|cached)$")
 _BUILDERS = frozenset("format join encode hexdigest".split())
 _DEEPEST = 12
 

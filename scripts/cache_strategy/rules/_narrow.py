@@ -11,18 +11,20 @@ from __future__ import annotations
 
 import re
 
+from cache_strategy.syntax.patterns import regex
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Below this the cut costs more than it saves.
 _SHORT = 8_000
-_PIECE = re.compile(r"(?P<indent>[ ]*)(?:@|(?:async\s+)?def\s+(?P<function>\w+)|class\s+(?P<class>\w+))")
-_NAME = re.compile(r"(?:async\s+)?def\s+(\w+)")
-_WORD = re.compile(r"[A-Za-z_]\w+")
+_PIECE = regex(r"(?P<indent>[ ]*)(?:@|(?:async\s+)?def\s+(?P<function>\w+)|class\s+(?P<class>\w+))")
+_NAME = regex(r"(?:async\s+)?def\s+(\w+)")
+_WORD = regex(r"[A-Za-z_]\w+")
 # The beginning of a key in a string: "user:", "page-{", "badge%".
-_STEM = re.compile(r"[\"']([A-Za-z_][\w-]*[:/.{%-])")
-_READS = re.compile(
+_STEM = regex(r"[\"']([A-Za-z_][\w-]*[:/.{%-])")
+_READS = regex(
     r"cache\w*\.(?:get|get_or_set|get_many)\(|redis\w*\.h?get\(|@\w*cache\w*(?!\w*\.(?:delete|invalid|clear|purge|evict))|"
     r"@\w+\.(?:memoize|cached)\b"
 )

@@ -14,25 +14,27 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 
+from cache_strategy.syntax.patterns import regex
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Deeper nesting than this is not a command that somebody wrote.
 _DEEPEST = 12
-_TOKEN = re.compile(
+_TOKEN = regex(
     r"(?P<blank>(?:[ \t\r]|\\\r?\n)+)|(?P<end>\n|&&|\|\||;;?|&(?!>)|\|&?)|(?P<comment>#[^\n]*)"
     r"|(?P<redirect>(?:\d*|\{\w+\})(?:<<<|<<-?|<>|<&|>>|>\||>&|<(?!\()|>(?!\())|&>>?)|(?P<bracket>[()])"
 )
-_PIECE = re.compile(
+_PIECE = regex(
     r"(?P<bare>[^\s'\"\\$`;&|<>()#]+|(?<=[^\s;&|()])#)|'(?P<single>[^']*)'?|\$'(?P<ansi>(?:[^'\\]|\\[\s\S])*)'?|\\(?P<escaped>[\s\S]?)"
     r'|(?P<opening>")|(?P<dollar>\$\(\([\s\S]*?(?:\)\)|\Z)|\$\{[^}]*\}?|\$(?!\()(?:\w+|[@*#?$!-])?)|(?P<runs>\$\(|[<>]\(|`)'
 )
-_IN_DOUBLE = re.compile(
+_IN_DOUBLE = regex(
     r'(?P<bare>[^"\\$`]+)|\\(?P<escaped>[\s\S]?)|(?P<closing>")|(?P<dollar>\$\(\([\s\S]*?(?:\)\)|\Z)|\$\{[^}]*\}?|\$(?!\()(?:\w+|[@*#?$!-])?)|(?P<runs>\$\(|`)'
 )
-_ASSIGNMENT = re.compile(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=")
-_VARIABLE = re.compile(r"\$\{?(\w+)\}?\Z")
+_ASSIGNMENT = regex(r"[A-Za-z_]\w*(?:\[[^\]]*\])?\+?=")
+_VARIABLE = regex(r"\$\{?(\w+)\}?\Z")
 _ESCAPED = {"n": "\n", "r": "\r", "t": "\t"}
 _KEYWORDS = frozenset("! if then elif else do while until time coproc { }".split())
 _SHELLS = frozenset("sh bash zsh dash ash ksh fish busybox".split())
@@ -47,7 +49,7 @@ _CARRIERS = frozenset(
 )
 # Programs whose arguments are scripts.
 _SCRIPTED = frozenset("eval ssh trap watch".split())
-_NAMED = re.compile(
+_NAMED = regex(
     r"(?:(?:redis|valkey|keydb)-cli|(?:python|pypy|ipython)[\d.]*(?:\.exe)?|manage\.py|django-admin|flask)\Z"
 )
 

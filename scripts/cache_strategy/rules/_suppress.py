@@ -7,16 +7,15 @@ and covers the whole command. Without a reason it allows nothing and is reported
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._base import REGISTER, WARNING, Finding
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MARK = "cache-safety:"
-_ALLOW = re.compile(r"#\s*cache-safety:\s*allow\s*\[([^\]]*)\]\s*(.*)")
+_ALLOW = regex(r"#\s*cache-safety:\s*allow\s*\[([^\]]*)\]\s*(.*)")
 
 
 def allows_in(comment: str) -> "tuple[frozenset[str], str] | None":

@@ -12,6 +12,7 @@ import re
 from cache_strategy.rules._caches import invalidation, is_cache
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import qualified_name, text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,28 +27,28 @@ _ALWAYS = frozenset(
     "perform_update perform_destroy form_valid".split()
 )
 _SESSION = frozenset("add add_all merge delete flush commit".split())
-_SESSION_NAME = re.compile(r"(?:^|_|\.)(?:session|db|conn|connection|tx|transaction|uow)$", re.I)
+_SESSION_NAME = regex(r"(?:^|_|\.)(?:session|db|conn|connection|tx|transaction|uow)$", re.I)
 _QUERYSET = frozenset("update delete create get_or_create acreate adelete aupdate set add remove".split())
 _QUERYSET_PART = frozenset(
     "objects filter exclude all query filter_by where _default_manager _base_manager select_for_update".split()
 )
 _HTTP = frozenset(("post", "put", "patch"))
-_HTTP_CLIENT = re.compile(
+_HTTP_CLIENT = regex(
     r"(?:^|_|\.)(?:self|client|requests|http|httpx|api|session|http_session|rest)$", re.I
 )
-_SQL = re.compile(r"\s*(?:INSERT|UPDATE|DELETE|REPLACE|MERGE|TRUNCATE)\b", re.I)
+_SQL = regex(r"\s*(?:INSERT|UPDATE|DELETE|REPLACE|MERGE|TRUNCATE)\b", re.I)
 _SQL_BUILDERS = frozenset("insert update delete upsert".split())
-_VERB = re.compile(
+_VERB = regex(
     r"(?:^|_)(?:create|update|save|set|insert|add|remove|delete|edit|archive|cancel|merge|store|upsert|approve|reject|accept|"
     r"move|rename|replace|assign|revoke|persist|record)_[a-z]"
 )
 # Verbs that change how the program runs, not what is stored.
-_NO_DATA = re.compile(
+_NO_DATA = regex(
     r"_(?:middlewares?|handlers?|routes?|router|listeners?|filters?|arguments?|headers?|urls?|cookies?|flash|extensions?|"
     r"blueprints?|loggers?|hooks?|context)$"
 )
 # Not `on_event`: FastAPI's start and stop.
-_LISTENERS = re.compile(r"(?:^|\.)(?:receiver|listens_for|connect|connect_via)$")
+_LISTENERS = regex(r"(?:^|\.)(?:receiver|listens_for|connect|connect_via)$")
 
 
 def write_of(call: ast.Call, module: "IndexedModule") -> str:

@@ -10,13 +10,14 @@ import os
 import re
 
 from cache_strategy.rules._shell import invocations, output_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-_SED = re.compile(
+_SED = regex(
     r"(?P<line>\d+)?(?:/(?P<at>(?:[^/\\]|\\.)+)/)?(?:(?P<delete>d)|s(?P<mark>[/|#,])(?P<rest>.+))\Z", re.S
 )
 

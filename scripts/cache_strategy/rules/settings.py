@@ -13,6 +13,8 @@ import os
 import re
 from collections import namedtuple
 
+from cache_strategy.syntax.patterns import regex
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -33,9 +35,9 @@ SEVERITIES = ("error", "warning", "info", "off")
 FILE = "cache-strategy.toml"
 _TABLE = "tool.cache-strategy"
 _LISTS = ("off", "exclude")
-_HEAD = re.compile(r"\[\[?\s*([^\]]+?)\s*\]?\]\s*(?:#.*)?$")
-_PAIR = re.compile(r"([\w-]+|\"[^\"]*\"|'[^']*')\s*=\s*(.*)$")
-_STRING = re.compile(r"\"((?:[^\"\\]|\\.)*)\"|'([^']*)'")
+_HEAD = regex(r"\[\[?\s*([^\]]+?)\s*\]?\]\s*(?:#.*)?$")
+_PAIR = regex(r"([\w-]+|\"[^\"]*\"|'[^']*')\s*=\s*(.*)$")
+_STRING = regex(r"\"((?:[^\"\\]|\\.)*)\"|'([^']*)'")
 _LIMIT = 1_000_000
 _LONGEST_LIST = 300
 _MOST_STARS = 6

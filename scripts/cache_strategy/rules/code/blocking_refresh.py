@@ -36,6 +36,7 @@ import ast
 import re
 
 from cache_strategy.rules._base import ERROR, Rule
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,16 +46,16 @@ if TYPE_CHECKING:
 rule = Rule(__name__, code="CS207", severity="warning", keywords=("materialized view",))
 
 _NAME = r"((?:[\w$]+|\"[^\"]+\")(?:\.(?:[\w$]+|\"[^\"]+\"))?)"
-_REFRESH = re.compile(
+_REFRESH = regex(
     rf"\bREFRESH\s+MATERIALIZED\s+VIEW\s+(CONCURRENTLY\s+)?(?!CONCURRENTLY\b){_NAME}(\s+WITH\s+NO\s+DATA)?",
     re.I,
 )
-_CHANGES = re.compile(
+_CHANGES = regex(
     rf"\b(CREATE|DROP|ALTER)\s+MATERIALIZED\s+VIEW\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?{_NAME}", re.I
 )
-_UNIQUE = re.compile(rf"\bCREATE\s+UNIQUE\s+INDEX\s[^;]*?\bON\s+(?:ONLY\s+)?{_NAME}", re.I)
-_COMMENT = re.compile(r"--[^\n]*|/\*[\s\S]*?\*/")
-_ONCE = re.compile(
+_UNIQUE = regex(rf"\bCREATE\s+UNIQUE\s+INDEX\s[^;]*?\bON\s+(?:ONLY\s+)?{_NAME}", re.I)
+_COMMENT = regex(r"--[^\n]*|/\*[\s\S]*?\*/")
+_ONCE = regex(
     r"migrat|alembic|/versions/|(?:^|/)v\d[\d.]*__|initial|create|setup|install|schema|seed|fill|bootstrap|dump|fixture|test",
     re.I,
 )

@@ -38,13 +38,13 @@ Source
 from __future__ import annotations
 
 import ast
-import re
 
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import READS, STORES, cache_calls, is_cache
 from cache_strategy.rules._keys import Names, key_argument, names_of
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import qualified_name, text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,10 +52,10 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS120", severity="error", keywords=("cach", "redis", "memoize", "etag"))
 
-_FLAGS = re.compile(
+_FLAGS = regex(
     r"etags?$|conditional$|^(?:public|private|no_store|no_cache|must_revalidate|version_disabled)$"
 )
-_NO_ITEMS = re.compile(r"^(?:flask_caching|flask_cache|django\.core\.cache)\b")
+_NO_ITEMS = regex(r"^(?:flask_caching|flask_cache|django\.core\.cache)\b")
 
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)

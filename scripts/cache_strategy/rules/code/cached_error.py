@@ -44,6 +44,7 @@ from cache_strategy.rules._caches import STORES, cache_calls
 from cache_strategy.rules._keys import key_argument
 from cache_strategy.rules._lifetimes import lifetime_of
 from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,8 +52,8 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS113", severity="error", keywords=("cach", "redis", "memoize", "max-age"))
 
-_STATUS = re.compile(r"\.(?:status|status_code|ok|is_success|is_error|success)\b|\berrors?\b")
-_MISS = re.compile(r"^not \w+$|\bis (?:not )?(?:None|[A-Z_]+)\b|cache", re.I)
+_STATUS = regex(r"\.(?:status|status_code|ok|is_success|is_error|success)\b|\berrors?\b")
+_MISS = regex(r"^not \w+$|\bis (?:not )?(?:None|[A-Z_]+)\b|cache", re.I)
 _FIX = "Store only what came back well; for a failure use a lifetime of seconds."
 
 

@@ -34,6 +34,7 @@ import re
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import caching_decorator
 from cache_strategy.rules._keys import Key, key_argument, names_of, role_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS121", severity="warning")
 
-RIGHT = re.compile(
+RIGHT = regex(
     r"(?:^|_)(?:has|user)_(?:any_)?perm|permissions?(?:_|$)|(?:^|_)can_[a-z]|(?:^|_)is_(?:admin|member|staff|owner|moderator|allowed)|"
     r"(?:^|_)roles?_(?:of|for)|(?:user|member)_roles?$|(?:^|_)allowed_(?:to|for)",
     re.I,

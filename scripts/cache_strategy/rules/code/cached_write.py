@@ -42,6 +42,7 @@ from cache_strategy.rules._caches import ARGUMENTS, caching_decorator
 from cache_strategy.rules._writes import write_of
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import literal, text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ rule = Rule(__name__, code="CS128", severity="warning", keywords=("cach", "memoi
 
 _WRITING = frozenset("POST PUT PATCH DELETE".split())
 _DONE = frozenset("commit save asave send_mail send_message".split())
-_POSTS = re.compile(r"(?:^|\.)(?:requests|httpx|session|client)\.(?:post|put|patch|delete)$")
+_POSTS = regex(r"(?:^|\.)(?:requests|httpx|session|client)\.(?:post|put|patch|delete)$")
 
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)

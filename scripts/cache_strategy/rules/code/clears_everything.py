@@ -40,6 +40,7 @@ import re
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._writes import is_listener
 from cache_strategy.syntax.names import qualified_name, text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,14 +48,14 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS124", severity="warning")
 
-_TOOL = re.compile(
+_TOOL = regex(
     r"(?:^|/)(?:management|commands?|migrations|scripts?|tasks?/maintenance|bin|tools?|cli|fixtures|conftest|testing|dev|alembic|fabfile|manage)(?:/|\.py|_)|(?:^|/)(?:apps|__main__|setup)\.py$"
 )
-_SHARED = re.compile(
+_SHARED = regex(
     r"^django\.core\.cache\b|^flask_caching\b|^flask_cache\b|^(?:redis|valkey|django_redis)\b"
 )
-_REDIS = re.compile(r"(?:^|_|\.)(?:redis|valkey|rdb|redis_client|redis_conn\w*|redis_store)$", re.I)
-_COMMAND = re.compile(
+_REDIS = regex(r"(?:^|_|\.)(?:redis|valkey|rdb|redis_client|redis_conn\w*|redis_store)$", re.I)
+_COMMAND = regex(
     r"click|command|cli|task|teardown|setup|test|reset|clear|flush|purge|wipe|drop|handle|main|warm|upgrade|install|load|restore|import",
     re.I,
 )

@@ -36,6 +36,7 @@ import re
 from cache_strategy.rules._base import Rule
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import literal
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS131", severity="warning", keywords=("cache",))
 
-_NAME = re.compile(r"cache[-_]control$", re.I)
-_WRONG = re.compile(
+_NAME = regex(r"cache[-_]control$", re.I)
+_WRONG = regex(
     r"(?<![\w-])(no_cache|no_store|max_age|s_maxage|must_revalidate|nocache|nostore)(?![\w-])|(?<![\w-])(max-age|s-maxage)\s*:",
     re.I,
 )

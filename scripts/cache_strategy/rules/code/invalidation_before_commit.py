@@ -41,6 +41,7 @@ from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import invalidation
 from cache_strategy.rules._writes import write_of
 from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS119", severity="error", keywords=("cach", "redis", "invalidat", "purge"))
 
-_COMMIT = re.compile(r"on_?commit|after_?commit", re.I)
+_COMMIT = regex(r"on_?commit|after_?commit", re.I)
 _FIX = "Invalidate when the write is committed: transaction.on_commit(...), after_commit, or after session.commit()."
 
 

@@ -36,6 +36,7 @@ from cache_strategy.rules._caches import caching_decorator
 from cache_strategy.rules._context import parameters_of
 from cache_strategy.rules._edit import Edit
 from cache_strategy.rules._keys import KEY_FUNCTION, keys_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS103", severity="error", concerns=Edit.takes_away)
 
-_ROUTE = re.compile(r"route\(|\.(?:get|post)\(|view")
+_ROUTE = regex(r"route\(|\.(?:get|post)\(|view")
 # Roots that every method uses; only the attribute itself tells whether it is still needed.
 _WIDE = frozenset("self cls request instance settings app current_app g".split())
 

@@ -48,6 +48,7 @@ from cache_strategy.rules._caches import ARGUMENTS, MEMOISERS, PATH, caching_dec
 from cache_strategy.rules._keys import Key, keys_of
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import qualified_name, text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,20 +58,20 @@ rule = Rule(__name__, code="CS122", severity="warning", keywords=("cach", "redis
 
 # What a call or an attribute asks for: (its name, its word in a key, what it is).
 _CONTEXTS = (
-    (re.compile(r"^(?:(?:flask_babel|django\.utils\.translation|babel|gettext)\..*\b(?:n?p?gettext|get_language|get_locale)|get_language|get_locale)$|(?:^|\.)request\.LANGUAGE_CODE$"),
-     re.compile(r"lang|locale|i18n|translat|culture", re.I), "the language"),
-    (re.compile(r"(?:^|\.)(?:get_current_site|get_current_tenant|current_tenant|get_tenant|schema_name|find_for_request)$|^request\.(?:host|get_host|tenant|site)$|^flask\.request\.host$"),
-     re.compile(r"site|host|domain|tenant|schema|realm|org", re.I), "the site or tenant"),
-    (re.compile(r"(?:^|\.)(?:get_current_timezone(?:_name)?|localtime|localdate|get_timezone)$"),
-     re.compile(r"tz|timezone|zone|date|day", re.I), "the time zone"),
+    (regex(r"^(?:(?:flask_babel|django\.utils\.translation|babel|gettext)\..*\b(?:n?p?gettext|get_language|get_locale)|get_language|get_locale)$|(?:^|\.)request\.LANGUAGE_CODE$"),
+     regex(r"lang|locale|i18n|translat|culture", re.I), "the language"),
+    (regex(r"(?:^|\.)(?:get_current_site|get_current_tenant|current_tenant|get_tenant|schema_name|find_for_request)$|^request\.(?:host|get_host|tenant|site)$|^flask\.request\.host$"),
+     regex(r"site|host|domain|tenant|schema|realm|org", re.I), "the site or tenant"),
+    (regex(r"(?:^|\.)(?:get_current_timezone(?:_name)?|localtime|localdate|get_timezone)$"),
+     regex(r"tz|timezone|zone|date|day", re.I), "the time zone"),
 )  # fmt: skip
-_CLOCK = re.compile(
+_CLOCK = regex(
     r"^(?:datetime\.)?(?:datetime|date)\.(?:now|utcnow|today)$|^time\.time$|^django\.utils\.timezone\.(?:now|localdate)$"
 )
-_REQUEST = re.compile(
+_REQUEST = regex(
     r"^flask\.request\.(?:args|headers|host|path|url|form|cookies|json|values|method)$|(?:^|\.)get_current_request$"
 )
-_WHOLE = re.compile(
+_WHOLE = regex(
     r"get_full_path|build_absolute_uri|make_template_fragment_key|query_string|headers|repr|vary"
 )
 

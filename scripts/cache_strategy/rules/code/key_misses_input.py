@@ -40,6 +40,7 @@ from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import PATH, caching_decorator, is_cache
 from cache_strategy.rules._context import parameters_of
 from cache_strategy.rules._keys import KEY_NAME, Key, Names, key_argument, names_of, role_of, value_argument
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 rule = Rule(__name__, code="CS104", severity="error")
 
 # Arguments that decide how something is computed, not what comes out.
-_TOOLS = re.compile(
+_TOOLS = regex(
     r"^(?:self|cls|args|kwargs)$|request|session|(?:^|_)(?:db|conn|client|log|timeout|ttl|expir|cache|force|refresh|func|fn|callback|"
     r"default|loader|generator|getter|compute|retries|instance|obj|user|using|app|version|trans|engine)",
     re.I,

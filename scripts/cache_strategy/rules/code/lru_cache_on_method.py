@@ -41,6 +41,7 @@ from cache_strategy.rules._caches import MEMOISERS
 from cache_strategy.rules._context import USER_WORD, parameters_of
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,9 +49,9 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS107", severity="warning", keywords=("cache",))
 
-_PERMISSION = re.compile(r"perm|(?:^|_)can_|allowed|is_admin|is_staff|role|member|visible|access", re.I)
-_STATE = re.compile(r"self\.(?:request|session|db|user)\b")
-_FIXED = re.compile(r"Enum$|NamedTuple$|Singleton|^type$|Flag$")
+_PERMISSION = regex(r"perm|(?:^|_)can_|allowed|is_admin|is_staff|role|member|visible|access", re.I)
+_STATE = regex(r"self\.(?:request|session|db|user)\b")
+_FIXED = regex(r"Enum$|NamedTuple$|Singleton|^type$|Flag$")
 
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)

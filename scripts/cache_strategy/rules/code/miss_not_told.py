@@ -32,10 +32,10 @@ Source
 from __future__ import annotations
 
 import ast
-import re
 
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import is_cache
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS115", severity="warning")
 
-_MAYBE = re.compile(r"(?:^|_)(?:get|first|last|latest|find|one_or_none|load|lookup|hget|mget)(?:_|$)")
+_MAYBE = regex(r"(?:^|_)(?:get|first|last|latest|find|one_or_none|load|lookup|hget|mget)(?:_|$)")
 
 
 @rule.change

@@ -44,6 +44,7 @@ from cache_strategy.rules._keys import Key, key_argument, names_of, words_of
 from cache_strategy.rules._lifetimes import is_endless, is_storing, lifetime_of, storing_calls
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,9 +54,9 @@ rule = Rule(__name__, code="CS106", severity="error")
 
 _FIX = "Name a lifetime, also as the net under an invalidation that fails: timeout=, ttl=, ex=."
 # Keys of things that are meant to stay.
-_STAYS = re.compile(r"version|generation|lock|count|seq|token|queue|flag|config|setting", re.I)
+_STAYS = regex(r"version|generation|lock|count|seq|token|queue|flag|config|setting", re.I)
 _EXPIRES = frozenset("expire pexpire expireat touch".split())
-_REDIS = re.compile(r"redis|valkey|(?:^|_)r$", re.I)
+_REDIS = regex(r"redis|valkey|(?:^|_)r$", re.I)
 
 
 @rule.change

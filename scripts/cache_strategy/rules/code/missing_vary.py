@@ -43,6 +43,7 @@ from cache_strategy.rules._edit import Edit
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ rule = Rule(
     concerns=Edit.touches_headers,
 )
 
-_VARY = re.compile(r"(?:^|_)vary(?:_|$)|^vary$", re.I)
+_VARY = regex(r"(?:^|_)vary(?:_|$)|^vary$", re.I)
 _CONDITIONS = (ast.If, ast.IfExp, ast.Try, ast.While)
 _FIX = "Name every request header that decides about the answer, on every way out of the function."
 

@@ -39,6 +39,7 @@ import re
 
 from cache_strategy.rules._base import Rule
 from cache_strategy.syntax.names import literal, text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,8 +47,8 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS129", severity="warning", keywords=("cach",))
 
-_REDIRECT = re.compile(r"(?:^|\.|_)redirect\w*$|Redirect\w*$", re.I)
-_PERMANENT = re.compile(r"PermanentRedirect|MovedPermanently")
+_REDIRECT = regex(r"(?:^|\.|_)redirect\w*$|Redirect\w*$", re.I)
+_PERMANENT = regex(r"PermanentRedirect|MovedPermanently")
 _FIX = "Keep it temporary (302), with a Cache-Control that says for how long."
 
 

@@ -42,6 +42,7 @@ from cache_strategy.rules._caches import READS, is_cache
 from cache_strategy.rules._keys import names_of
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import qualified_name
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS125", severity="error", keywords=("cach", "redis"))
 
-_LOADS = re.compile(
+_LOADS = regex(
     r"^(?:_?c?[pP]ickle|dill|cloudpickle|marshal|jsonpickle|joblib)\.(?:loads?|decode|Unpickler)$|^yaml\.(?:unsafe_load|full_load)$"
 )
 _REMOTE = READS | {
@@ -64,7 +65,7 @@ _REMOTE = READS | {
     "getex",
     "lindex",
 }
-_FILE = re.compile(r"path|file|disk|dir", re.I)
+_FILE = regex(r"path|file|disk|dir", re.I)
 
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)

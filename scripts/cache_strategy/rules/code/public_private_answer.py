@@ -42,6 +42,7 @@ from cache_strategy.rules._edit import Edit
 from cache_strategy.syntax.decorators import Decorator, decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import literal, text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,19 +56,19 @@ rule = Rule(
     concerns=Edit.touches_headers,
 )
 
-_GUARD = re.compile(
+_GUARD = regex(
     r"login_required|permission|require[sd]?_auth|auth(?:entication)?_required|roles?_(?:required|accepted)|jwt_required|"
     r"requires?_(?:login|role|admin|scope)|user_passes_test|user_has_|(?:staff_member|admin|superuser|token)_required",
     re.I,
 )
-_GUARDED_BASE = re.compile(
+_GUARDED_BASE = regex(
     r"LoginRequired|PermissionRequired|UserPassesTest|AccessMixin|Authenticated|Protected", re.I
 )
 _BEFORE = frozenset("cache_page etag condition last_modified cached_view".split())
 _CONTROLS = frozenset("cache_control patch_cache_control cache_for".split())
-_PRIVATE = re.compile(r"(?<![\w-])(?:private|no-store|no-cache)(?![\w-])", re.I)
-_PUBLIC = re.compile(r"\b(?:public|s-maxage)\b", re.I)
-_FORM = re.compile(r"[a-z]Form\(|\bcsrf")
+_PRIVATE = regex(r"(?<![\w-])(?:private|no-store|no-cache)(?![\w-])", re.I)
+_PUBLIC = regex(r"\b(?:public|s-maxage)\b", re.I)
+_FORM = regex(r"[a-z]Form\(|\bcsrf")
 FIX = "Say private (or never_cache), or vary the entry by the user, or take the cache off this view."
 
 

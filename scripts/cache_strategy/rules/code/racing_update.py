@@ -39,6 +39,7 @@ from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import is_cache
 from cache_strategy.rules._keys import key_argument, names_of
 from cache_strategy.rules._lifetimes import lifetime_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS127", severity="warning", keywords=("cach", "redis"))
 
-_ATOMIC = re.compile(
+_ATOMIC = regex(
     r"pipeline|multi\(|with [^\n]*[Ll]ock|\.(?:lock|acquire)\(|Lock\(|eval\(|register_script|transaction\(",
     re.I,
 )

@@ -56,6 +56,7 @@ from cache_strategy.rules._caches import (
 )
 from cache_strategy.rules._writes import is_listener, named_writes_in, writes_in
 from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,24 +80,24 @@ else:
     # One call: as written, the words of its arguments, and whether it stores a new value instead of removing one.
     Invalidation = namedtuple("Invalidation", "text words stores")
 
-_TAKES_AWAY = re.compile(
+_TAKES_AWAY = regex(
     r"clear|delete|invalidat|purge|bust|evict|expire|drop|reset|flush|remove|rebuild|refresh|recache|bump|forget|uncache|unlink|"
     r"\bdel\b|pop|watch|\.set|setex|\.add\b|\]\s*=|write",
     re.I,
 )
 # A new call with such a name may well do what the removed one did, in another file.
-_SUCCESSOR = re.compile(
+_SUCCESSOR = regex(
     r"cache|invalid|evict|purge|bust|expire|refresh|clear|reset|notify|changed|change|publish|signal|emit|dispatch|"
     r"hook|after_|touch|bump|version|post_save|on_commit|sync|update_|enqueue|delay|apply_async|event",
     re.I,
 )
 # Keys of things that live in the same server and are no cached values.
-_NO_VALUE = re.compile(
+_NO_VALUE = regex(
     r"(?:^|[^a-z])(?:locks?|mutex|queue|throttle|rate|ratelimit|lease|nonce|otp|csrf|semaphore)(?:[^a-z]|$)",
     re.I,
 )
-_LATER = re.compile(r"on_?commit|after_|call_later|add_done", re.I)
-_CACHE = re.compile(r"cach(?:e|ing)|redis", re.I)
+_LATER = regex(r"on_?commit|after_|call_later|add_done", re.I)
+_CACHE = regex(r"cach(?:e|ing)|redis", re.I)
 _BUMPS = frozenset("incr incr_version touch set set_many setex add write expire".split())
 
 

@@ -36,12 +36,12 @@ Source
 from __future__ import annotations
 
 import ast
-import re
 
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import STORES, cache_calls, caching_decorator
 from cache_strategy.rules._keys import Names, names_of, value_argument
 from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS114", severity="warning")
 
-_ALCHEMY = re.compile(
+_ALCHEMY = regex(
     r"(?:\.session|\bsession|\bdb)\.(?:query|scalars|get)\(|\.query\.(?:filter|filter_by|get|all|order_by|first)\b"
 )
-_ROWS = re.compile(
+_ROWS = regex(
     r"\.(?:all|first|one|one_or_none|get|get_or_404|scalar_one|filter|filter_by|order_by|limit)\([^()]*\)$"
 )
-_LAZY = re.compile(
+_LAZY = regex(
     r"\.objects\b(?!.*\.(?:values|values_list|count|exists|aggregate|get|first|last|in_bulk|latest)\().*\.(?:filter|all|exclude|order_by|select_related|annotate)\("
 )
 _CONVERSIONS = frozenset(

@@ -55,18 +55,19 @@ from cache_strategy.rules._keys import Key, key_argument, names_of, value_argume
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import literal
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cache_strategy.rules._context import UserReaders
     from cache_strategy.rules._types import Edit, Finding, Function, IndexedModule, Iterator
 
-_READ = re.compile(
+_READ = regex(
     r"current_user|current_identity|jwt|get_user|\.(?:user|session|auth|authorization|user_id)\b|\bsession\b|"
     r"\bg\.get\b|\bg\.\w*(?:user|identity|principal|viewer|login|auth)"
 )
-_ABOUT_KEYS = re.compile(r"cach|memo|redis|lru|key|unless|vary|private|condition|extra|import", re.I)
-_USERS = re.compile(
+_ABOUT_KEYS = regex(r"cach|memo|redis|lru|key|unless|vary|private|condition|extra|import", re.I)
+_USERS = regex(
     r"user|uid|account|member|owner|viewer|author|identity|principal|customer|session|login|email|token|profile|auth|"
     r"cookie|\bme\b|jwt|key|\bg\b",
     re.I,

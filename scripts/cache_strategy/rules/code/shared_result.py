@@ -32,13 +32,13 @@ Source
 from __future__ import annotations
 
 import ast
-import re
 
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import MEMOISERS
 from cache_strategy.rules._context import parameters_of
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import literal, qualified_name, text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS110", severity="warning", keywords=("cache",))
 
-_MUTABLE = re.compile(r"(?:^|\.)(?:list|dict|set|List|Dict|Set|DefaultDict|OrderedDict|MutableMapping)$")
-_ROW = re.compile(r"(?:^|\.)(?:models?|orm|entities|database)\.|(?:Session|QuerySet|Request|Engine)$")
+_MUTABLE = regex(r"(?:^|\.)(?:list|dict|set|List|Dict|Set|DefaultDict|OrderedDict|MutableMapping)$")
+_ROW = regex(r"(?:^|\.)(?:models?|orm|entities|database)\.|(?:Session|QuerySet|Request|Engine)$")
 _HELD = frozenset("request session db db_session queryset qs user".split())
 _COPIES = frozenset("deepcopy copy".split())
 

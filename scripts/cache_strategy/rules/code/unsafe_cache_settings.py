@@ -38,6 +38,7 @@ import ast
 import re
 
 from cache_strategy.rules._base import Rule
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,10 +46,10 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS130", severity="warning", keywords=("cache",))
 
-_ONE_PROCESS = re.compile(r"locmem\.LocMemCache|\bLocMemCache\b|^(?:simple|SimpleCache)$")
-_SHARED = re.compile(r"redis|(?<!loc)memcache|MemcachedCache|PyLibMC|PyMemcache|DatabaseCache|valkey", re.I)
-_NOT_PRODUCTION = re.compile(r"dev|local|test|debug|ci\b|example|docs|build", re.I)
-_SETTINGS = re.compile(r"settings|config|conf\b|production|prod\b|base|common", re.I)
+_ONE_PROCESS = regex(r"locmem\.LocMemCache|\bLocMemCache\b|^(?:simple|SimpleCache)$")
+_SHARED = regex(r"redis|(?<!loc)memcache|MemcachedCache|PyLibMC|PyMemcache|DatabaseCache|valkey", re.I)
+_NOT_PRODUCTION = regex(r"dev|local|test|debug|ci\b|example|docs|build", re.I)
+_SETTINGS = regex(r"settings|config|conf\b|production|prod\b|base|common", re.I)
 _PREFIXES = frozenset("KEY_PREFIX CACHE_KEY_PREFIX CACHE_MIDDLEWARE_KEY_PREFIX".split())
 
 

@@ -45,6 +45,7 @@ import re
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._keys import KEY_NAME, Key, keys_of
 from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ _WEAK = {
     "repr": "is how an object looks",
 }
 _CLOCKS = frozenset("now utcnow time uuid4 uuid1 today random".split())
-_GENERIC = re.compile(r"^(?:get|set|delete|read|write|load|store|save|has|add|put|pop|__\w+__)$|cache", re.I)
+_GENERIC = regex(r"^(?:get|set|delete|read|write|load|store|save|has|add|put|pop|__\w+__)$|cache", re.I)
 
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)

@@ -42,10 +42,10 @@ Source
 from __future__ import annotations
 
 import ast
-import re
 
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._keys import Key, keys_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 rule = Rule(__name__, code="CS123", severity="error", keywords=("cach", "redis", "memcache"))
 
 _PLAIN = frozenset("format join str".split())
-_PATTERN = re.compile(r"pattern|prefix|many|tag|by_")
+_PATTERN = regex(r"pattern|prefix|many|tag|by_")
 _FIX = "Delete the key that is stored, all of its variants included; one function that builds it keeps both alike."
 
 

@@ -34,6 +34,7 @@ import re
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._lifetimes import LIFETIME, is_storing, lifetime_of
 from cache_strategy.syntax.names import qualified_name, text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,10 +43,10 @@ if TYPE_CHECKING:
 rule = Rule(__name__, code="CS116", severity="error")
 
 _DAYS = frozenset((7, 14, 28, 30, 31, 90, 180, 364, 365, 366))
-_NAME = re.compile(
+_NAME = regex(
     r"(?:^|_)(?:timeout|ttl|expir\w*|max_?age|lifetime|cache_(?:time|duration|seconds))(?:_|$)", re.I
 )
-_FRESH = re.compile(r"cach|fresh|stale|expir|ttl", re.I)
+_FRESH = regex(r"cach|fresh|stale|expir|ttl", re.I)
 
 
 @rule.visit(ast.Call)

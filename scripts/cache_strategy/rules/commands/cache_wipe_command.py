@@ -33,6 +33,7 @@ import re
 
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._shell import invocations
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,17 +53,17 @@ _WIPES = {
     "FLUSHALL": "deletes every key of every database of the server",
     "FLUSHDB": "deletes every key of the database",
 }
-_PYTHON = re.compile(r"(?:python|pypy|ipython)[\d.]*(?:\.exe)?\Z")
+_PYTHON = regex(r"(?:python|pypy|ipython)[\d.]*(?:\.exe)?\Z")
 _MANAGERS = ("manage.py", "django-admin", "flask")
 _SHELL_WORDS = ("manage.py", "django-admin", "flask", "django", "shell", "shell_plus")
-_CACHE = re.compile(r"(?:^|[._])caches?(?:\[[^\]]*\])?\Z")
+_CACHE = regex(r"(?:^|[._])caches?(?:\[[^\]]*\])?\Z")
 # Source: `redis-cli --help`, Redis 7.0 and Valkey 8.0.
 _VALUES = frozenset(
     "-h -p -s -a -u -r -i -n -d -D -X -t --user --pass --sni --cacert --cacertdir --cert --key --tls-ciphers "
     "--tls-ciphersuites --pattern --quoted-pattern --count --cursor --eval --rdb --functions-rdb --show-pushes "
     "--memkeys-samples --keystats-samples --lru-test --intrinsic-latency".split()
 )
-_LUA = re.compile(r"redis\.p?call\s*\(\s*['\"](flushall|flushdb|keys)['\"]", re.IGNORECASE)
+_LUA = regex(r"redis\.p?call\s*\(\s*['\"](flushall|flushdb|keys)['\"]", re.IGNORECASE)
 _DELETES = ("DEL", "UNLINK")
 _NARROWER = (
     "Delete by pattern, in small steps: redis-cli --scan --pattern 'PREFIX:*' | xargs -r redis-cli UNLINK."

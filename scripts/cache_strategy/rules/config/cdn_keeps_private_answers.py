@@ -41,6 +41,7 @@ import re
 
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._config import at
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,18 +64,18 @@ rule = Rule(
     ),
 )
 
-_STATIC = re.compile(
+_STATIC = regex(
     r"static|assets?|media|images?|img|css|js\b|fonts?|upload|public|\.\w{2,4}\b[^/]*$", re.I
 )
 # Managed policies of CloudFront: what hands every cookie to the origin, and what has no cookie in its key.
-_ALL_COOKIES = re.compile(
+_ALL_COOKIES = regex(
     r"216adef6-2c7f-47e4-b989-5492eafa07d3|33f36d7e-f396-46d9-90e0-52428a34d9dc|b689b0a8-53d0-40ab-baf2-68738e2966ac|AllViewer\w*"
 )
-_NO_COOKIES = re.compile(
+_NO_COOKIES = regex(
     r"658327ea-f89d-4fab-a63d-7e88639e58f6|b2884449-e4de-46a7-ac36-70bc7f1ddd6d|CachingOptimized\w*"
 )
-_WRITES = re.compile(r"\b(?:POST|PUT|PATCH|DELETE)\b")
-_CAREFUL = re.compile(
+_WRITES = regex(r"\b(?:POST|PUT|PATCH|DELETE)\b")
+_CAREFUL = regex(
     r"cookie|authoriz|\bprivate\b|no-store|session|logged|isStatic|\.(?:css|js|png|jpe?g|svg|woff2?)\b|/(?:static|assets)/",
     re.I,
 )

@@ -39,6 +39,7 @@ import re
 
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._config import at, is_static, seconds_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ if TYPE_CHECKING:
 rule = Rule(__name__, code="CS205", severity="warning", keywords=("expires ", "max-age", "immutable"))
 
 _DAY = 86400
-_DOCUMENT = re.compile(
+_DOCUMENT = regex(
     r"^=? ?/(?:index\.html?)?$|\\?\.html?\b|\b(?:service[-_]?worker|sw)\\?\.js|manifest\.json|\\?\.webmanifest"
 )
-_EVERYTHING = re.compile(r"^/(?:\*|index\.html)?$|\.html$|^/(?:service-worker|sw)\.js$")
+_EVERYTHING = regex(r"^/(?:\*|index\.html)?$|\.html$|^/(?:service-worker|sw)\.js$")
 _FIX = "Let the document be asked for each time (no-cache) and keep the files with a hash in their names for a year."
 
 

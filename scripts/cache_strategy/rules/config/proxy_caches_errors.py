@@ -33,10 +33,9 @@ Source
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._config import at, nginx_caches, seconds_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +49,7 @@ rule = Rule(
     keywords=("_cache_valid", "error_caching_min_ttl", "errorcachingminttl"),
 )
 
-_FAILURE = re.compile(r"\b50[0-4]\b")
+_FAILURE = regex(r"\b50[0-4]\b")
 _FIX = "Keep failures for some seconds at most: proxy_cache_valid any 5s."
 
 

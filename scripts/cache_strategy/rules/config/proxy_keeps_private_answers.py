@@ -40,6 +40,7 @@ import re
 
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._config import at, first_change, is_static, nginx_caches, user_variables
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ _SAID = {
     "vary": "answers in different languages or for different sites share one entry",
 }
 _BYPASS = "Keep a bypass beside it: proxy_no_cache and proxy_cache_bypass with the session cookie and $http_authorization."
-_PERSON = re.compile(r"authoriz|cookie|session|login|logged|admin|auth|user|account|cart|checkout|wp-", re.I)
+_PERSON = regex(r"authoriz|cookie|session|login|logged|admin|auth|user|account|cart|checkout|wp-", re.I)
 
 
 @rule.config("nginx")

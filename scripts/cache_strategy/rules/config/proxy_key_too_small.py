@@ -36,6 +36,7 @@ import re
 
 from cache_strategy.rules._base import ERROR, Rule
 from cache_strategy.rules._config import NGINX_MODULES, at, first_change, is_static, nginx_caches
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,12 +45,12 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS202", severity="warning", keywords=("_cache", "vcl_hash", "hash_data"))
 
-_VARIABLE = re.compile(r"\$\{?(\w+)")
+_VARIABLE = regex(r"\$\{?(\w+)")
 _QUERY = frozenset("request_uri args query_string is_args".split())
 _PLACE = frozenset("uri document_uri request_filename".split())
 _HOSTS = frozenset("host http_host server_name proxy_host".split())
 # What may leave a key although the rest of it stays: nothing that a page can differ by.
-_HARMLESS = re.compile(
+_HARMLESS = regex(
     r"scheme|request_method|is_args|proxy_host|server_\w+|request_id|connection\w*|upstream\w*|slice_range"
 )
 _SAME = (_QUERY | {"uri", "document_uri"}, _HOSTS)

@@ -29,6 +29,7 @@ import re
 
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._config import first_change
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS206", severity="warning", keywords=("maxmemory",))
 
-_BOUND = re.compile(r"maxmemory[\"']?[\s,=:\-]+[\"']?([1-9][\d.]*\s*\w*|\$\{?\w+)", re.I)
-_POLICY = re.compile(r"maxmemory-policy\b", re.I)
-_KEEPS = re.compile(r"maxmemory-policy[\"']?[\s,=:\-]+(?:value\s*=\s*)?[\"']?noeviction", re.I)
-_NO_CACHE = re.compile(r"queue|broker|celery|session|persist|store|job|sidekiq|rq\b|bull|stream|lock", re.I)
+_BOUND = regex(r"maxmemory[\"']?[\s,=:\-]+[\"']?([1-9][\d.]*\s*\w*|\$\{?\w+)", re.I)
+_POLICY = regex(r"maxmemory-policy\b", re.I)
+_KEEPS = regex(r"maxmemory-policy[\"']?[\s,=:\-]+(?:value\s*=\s*)?[\"']?noeviction", re.I)
+_NO_CACHE = regex(r"queue|broker|celery|session|persist|store|job|sidekiq|rq\b|bull|stream|lock", re.I)
 _FIX = "Name a policy for a cache: allkeys-lru or volatile-lru."
 
 

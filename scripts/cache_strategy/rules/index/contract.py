@@ -10,15 +10,16 @@ from __future__ import annotations
 import re
 
 from cache_strategy.rules.index.facts import Fact
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cache_strategy.rules._types import Iterator
 
 NAME = "cache-strategy.yaml"
-_ENTRY = re.compile(r"(?P<in>\s*)-\s+id:\s*(?P<id>\S+)")
-_FIELD = re.compile(r"\s*(?:-\s+)?(?P<name>\w+):\s*(?P<value>.*)$")
-_TABLE = re.compile(r"\btable:\s*['\"]?([\w.]+)")
+_ENTRY = regex(r"(?P<in>\s*)-\s+id:\s*(?P<id>\S+)")
+_FIELD = regex(r"\s*(?:-\s+)?(?P<name>\w+):\s*(?P<value>.*)$")
+_TABLE = regex(r"\btable:\s*['\"]?([\w.]+)")
 
 
 def entries_of(text: str) -> "list[Fact]":

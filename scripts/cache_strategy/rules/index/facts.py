@@ -36,6 +36,7 @@ from cache_strategy.rules.index.shapes import shape_of
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.module import Unreadable, parse
 from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,19 +52,19 @@ else:
     # `where` is the qualified name of the function or class that says it.
     Fact = namedtuple("Fact", "kind name line where detail")
 
-GUARD = re.compile(
+GUARD = regex(
     r"login_required|permission_required|require[sd]?_auth|auth(?:entication)?_required|roles?_(?:required|accepted)|jwt_required|"
     r"requires?_(?:login|role|admin|scope)|user_passes_test|(?:staff_member|admin|superuser|token)_required",
     re.I,
 )
-GUARDED_BASE = re.compile(
+GUARDED_BASE = regex(
     r"LoginRequired|PermissionRequired|UserPassesTest|AccessMixin|Authenticated|Protected", re.I
 )
 DECIDES = frozenset(
     "has_permission has_object_permission test_func check_permissions check_object_permissions".split()
 )
-_OPEN = re.compile(r"AllowAny|ReadOnly|\[\s*\]|\(\s*\)")
-_LISTENS = re.compile(r"(?:^|\.)(?:receiver|listens_for|connect|connect_via|listen)$")
+_OPEN = regex(r"AllowAny|ReadOnly|\[\s*\]|\(\s*\)")
+_LISTENS = regex(r"(?:^|\.)(?:receiver|listens_for|connect|connect_via|listen)$")
 
 
 def facts_of(text: str, path: str) -> "list[Fact]":

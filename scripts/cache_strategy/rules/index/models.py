@@ -14,6 +14,7 @@ from cache_strategy.rules._caches import invalidation
 from cache_strategy.rules._keys import names_of
 from cache_strategy.rules._writes import write_of
 from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,17 +22,17 @@ if TYPE_CHECKING:
     from cache_strategy.rules._keys import Names
     from cache_strategy.rules._types import Function, Iterator
 
-_CLASS = re.compile(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*$")
-_SQL_TABLE = re.compile(
+_CLASS = regex(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*$")
+_SQL_TABLE = regex(
     r"\s*(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE|DELETE\s+FROM|REPLACE\s+INTO|MERGE\s+INTO|TRUNCATE(?:\s+TABLE)?)\s+[\"`\[]?(?:\w+[\"`\]]?\.[\"`\[]?)?(\w+)",
     re.I,
 )
 _ROW_CALLS = frozenset("save asave delete adelete save_base soft_delete".split())
 _SESSION_CALLS = frozenset("add merge delete".split())
-_NO_MODEL = re.compile(
+_NO_MODEL = regex(
     r"(?:Form|Serializer|Schema|Error|Exception|Client|Service|Manager|Admin|Mixin|Middleware|Handler|View|Response|Request|Q|F)$"
 )
-_API = re.compile(r"(?:^|\.)self$")
+_API = regex(r"(?:^|\.)self$")
 _DEEPEST = 5
 
 

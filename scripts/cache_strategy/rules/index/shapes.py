@@ -11,13 +11,14 @@ import ast
 import re
 
 from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from cache_strategy.rules._keys import Names
 
-_PLACEHOLDER = re.compile(r"%\(\w+\)[sdrx]|%[sdrx]|\{[^{}]*\}")
-_SEPARATOR = re.compile(r"\{\}|[:/.|\s*]")
+_PLACEHOLDER = regex(r"%\(\w+\)[sdrx]|%[sdrx]|\{[^{}]*\}")
+_SEPARATOR = regex(r"\{\}|[:/.|\s*]")
 _DEEPEST = 8
 _AS_TEXT = frozenset(("str", "force_str", "quote", "slugify", "int", "repr"))
 

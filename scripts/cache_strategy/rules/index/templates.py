@@ -5,18 +5,17 @@ it shows the user (`shows`), and what it extends or includes (`extends`).
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules.index.facts import Fact
+from cache_strategy.syntax.patterns import regex
 
-_TAG = re.compile(r"\{%-?\s*cache\s+(?P<rest>[^%]*?)\s*-?%\}")
-_USER = re.compile(
+_TAG = regex(r"\{%-?\s*cache\s+(?P<rest>[^%]*?)\s*-?%\}")
+_USER = regex(
     r"\b(?:current_user|request\.user|user\.(?:is_authenticated|username|email|get_full_name)|g\.user)\b"
 )
-_INSIDE = re.compile(r"\{%-?\s*(?:extends|include)\s+['\"]([^'\"]+)['\"]")
-_FOLDER = re.compile(r"^.*?(?:templates|jinja2|theme)/")
+_INSIDE = regex(r"\{%-?\s*(?:extends|include)\s+['\"]([^'\"]+)['\"]")
+_FOLDER = regex(r"^.*?(?:templates|jinja2|theme)/")
 # A value with filters, brackets and quotes is one argument.
-_ARGUMENT = re.compile(r"(?:'[^']*'|\"[^\"]*\"|\([^()]*\)|[^\s'\"()])+")
+_ARGUMENT = regex(r"(?:'[^']*'|\"[^\"]*\"|\([^()]*\)|[^\s'\"()])+")
 
 
 def facts_of_template(text: str, path: str) -> "list[Fact]":

@@ -45,12 +45,11 @@ Source
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._lifetimes import is_endless, lifetime_of, storing_calls
 from cache_strategy.rules.index.facts import seconds_of
 from cache_strategy.syntax.names import literal, text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ if TYPE_CHECKING:
     from cache_strategy.rules.index.change import ProjectChange
 
 rule = Rule(__name__, code="CS155", since="0.4", severity="error")
-_AGE = re.compile(r"(?:max-age|s-maxage)\s*=\s*(\d+)")
+_AGE = regex(r"(?:max-age|s-maxage)\s*=\s*(\d+)")
 FOR_EVER = 10**12
 
 

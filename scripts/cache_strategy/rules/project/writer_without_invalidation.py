@@ -69,6 +69,7 @@ from cache_strategy.rules._base import Rule
 from cache_strategy.rules.index.facts import is_one_off
 from cache_strategy.rules.index.shapes import same_key
 from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,12 +77,12 @@ if TYPE_CHECKING:
     from cache_strategy.rules.index.change import ProjectChange
     from cache_strategy.rules.index.store import Known
 
-_WRITES = re.compile(
+_WRITES = regex(
     r"save|delete|update|create|insert|add|commit|flush|merge|execute|\.(?:post|put|patch)\(|soft_delete",
     re.I,
 )
 # A call with such a name may well invalidate, in another file.
-_MAY_INVALIDATE = re.compile(
+_MAY_INVALIDATE = regex(
     r"cache|invalid|evict|purge|bust|expire|refresh|clear|notify|publish|signal|emit|dispatch|on_commit|enqueue|reindex",
     re.I,
 )
