@@ -44,16 +44,26 @@ def planned(
     caches: tuple[str, ...] = (),
     framework: str = "flask",
 ) -> Contract:
-    return plan(
-        Evidence(
-            repo="shop", commit="", frameworks=(framework,), orms=("sqlalchemy",), files=1, lines=9, seconds=0.1,
-            unread=(), endpoints=endpoints, candidates=candidates or (CANDIDATE,), rejected=(), functions=(function,),
-            application=Application(
-                package="shop", package_path="shop", factory="shop:create_app", instance="", database="",
-                session="", existing_caches=caches,
-            ),
-        )
+    application = Application(
+        package="shop", package_path="shop", factory="shop:create_app", instance="", database="",
+        session="", existing_caches=caches,
     )  # fmt: skip
+    return planned_from(
+        frameworks=(framework,), endpoints=endpoints, candidates=candidates or (CANDIDATE,), functions=(function,),
+        application=application,
+    )  # fmt: skip
+
+
+def planned_from(**evidence: Any) -> Contract:
+    """The contract of a small shop's evidence, with these fields instead of the usual ones."""
+    usual = Evidence(
+        repo="shop", commit="", frameworks=("flask",), orms=("sqlalchemy",), files=1, lines=9, seconds=0.1,
+        unread=(), endpoints=(ENDPOINT,), candidates=(CANDIDATE,), rejected=(), functions=(FUNCTION,),
+        application=Application(
+            package="shop", package_path="shop", factory="shop:create_app", instance="", database="", session="",
+        ),
+    )  # fmt: skip
+    return plan(replace(usual, **evidence))
 
 
 def page(**effects: Any) -> Function:

@@ -17,6 +17,7 @@ from cache_strategy.model.contract import (
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import Application, Candidate, Evidence, Layer
 from cache_strategy.model.forecast import Forecast
+from cache_strategy.plan.benefit import Saving, saving_of
 from cache_strategy.plan.candidates import MOST_ENTRIES, in_order, reason_against
 from cache_strategy.plan.invalidation import (
     all_writers,
@@ -68,8 +69,9 @@ def plan(evidence: Evidence, forecast: Forecast | None = None) -> Contract:
         )
     draft = _Draft()
     around = Surroundings(evidence)
-    for candidate in in_order(evidence):
-        _consider(candidate, draft, around)
+    savings = {candidate.rank: saving_of(candidate, evidence) for candidate in evidence.candidates}
+    for candidate in in_order(evidence, savings):
+        _consider(candidate, draft, around, savings[candidate.rank])
     for rejected in evidence.rejected:
         draft.reject(f"{rejected.path}:{rejected.qualname}", rejected.reason)
     writers = all_writers(draft.entries)
@@ -83,7 +85,7 @@ def plan(evidence: Evidence, forecast: Forecast | None = None) -> Contract:
     )
 
 
-def _consider(candidate: Candidate, draft: _Draft, around: Surroundings) -> None:
+def _consider(candidate: Candidate, draft: _Draft, around: Surroundings, saving: Saving | None) -> None:
     target = f"{candidate.path}:{candidate.qualname}"
     if candidate.kind == "endpoint" and any(
         e.kind == "endpoint" and e.target == target for e in draft.entries
@@ -101,6 +103,9 @@ def _consider(candidate: Candidate, draft: _Draft, around: Surroundings) -> None
         reason = "all that it reads is kept by the entries below it, and its answer is private"
     if reason is None and candidate.kind == "function" and draft.hold(candidate, set.intersection):
         reason = "another entry on the way to it already holds what it reads"
+    if reason is None and saving is not None:
+        reason = saving.reason_against
+        candidate = replace(candidate, because=(*candidate.because, saving.because))
     if reason is not None:
         draft.reject(target, reason)
     else:
