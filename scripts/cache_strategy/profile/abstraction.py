@@ -1,7 +1,6 @@
 """What of an argument is kept, so that a function is evaluated once per kind of arguments and not once per call."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from cache_strategy.profile.values import (
     NOTHING,
@@ -24,19 +23,22 @@ from cache_strategy.profile.values import (
     Value,
     Values,
     contents,
+    replace,
 )
 
 _LONGEST_LITERAL = 200
 _MOST_LITERALS = 10
+_KEPT = frozenset((ClassRef, Made, External, ModuleRef, Method, FunctionRef))
 
 
 def abstract(values: Values) -> Values:
     """What of an argument tells two evaluations of a function apart: rows, classes, external objects, literals."""
     kept: list[Value] = []
     for value in values:
+        kind = type(value)
         if isinstance(value, Instance):
-            kept.append(Instance(value.index))
-        elif isinstance(value, ClassRef | Made | External | ModuleRef | Method | FunctionRef):
+            kept.append(Instance(value.index) if value.new else value)
+        elif kind in _KEPT:
             kept.append(value)
         elif isinstance(value, Constant):
             if isinstance(value.value, str) and len(value.value) <= _LONGEST_LITERAL:

@@ -60,7 +60,8 @@ def resolved(frame: Frame, values: Values, node: Node) -> Values:
     """Names that stand for something of the request (`current_user`) become what they stand for."""
     found = values
     for value in values:
-        if isinstance(value, External | Made):
+        kind = type(value)
+        if kind is External or kind is Made:
             other = frame.analysis.ask("value", frame, value, node)
             if other is not None:
                 found = join(found - one(value), other)
@@ -70,7 +71,7 @@ def resolved(frame: Frame, values: Values, node: Node) -> Values:
 def touched(frame: Frame, values: Values, node: Node) -> Values:
     values = resolved(frame, values, node)
     for value in values:
-        if isinstance(value, External):
+        if type(value) is External:
             meaning = meaning_of(frame, value.path)
             if meaning is not None and meaning[0] in _READ_BY_LOOKING:
                 frame.note_context(meaning[0], meaning[1], node)

@@ -103,18 +103,25 @@ def _callees(context: Context) -> list[int]:
 
 def add(total: Total, other: Total, arguments: dict[str, str], in_loop: bool) -> None:
     """Adds a callee's effects; its row keys become the caller's where its arguments are the caller's."""
-    for table, key in other.reads:
+    for read in other.reads:
+        table, key = read
         if key is not None:
             outer = arguments.get(key.argument)
-            key = RowKey(key.table, key.column, outer) if outer else None
-        total.reads.add((table, key))
-    _unite(total, other, _SETS[1:])
+            read = (table, RowKey(key.table, key.column, outer) if outer else None)
+        total.reads.add(read)
+    _unite(total, other)
     total.looped = total.looped or (in_loop and bool(other.queries))
 
 
-def _unite(total: Total, other: Total, names: tuple[str, ...]) -> None:
-    for name in names:
-        getattr(total, name).update(getattr(other, name))
+def _unite(total: Total, other: Total) -> None:
+    total.writes |= other.writes
+    total.context |= other.context
+    total.outside |= other.outside
+    total.side_effects |= other.side_effects
+    total.unknown |= other.unknown
+    total.queries |= other.queries
+    total.joins |= other.joins
+    total.external |= other.external
     total.looped = total.looped or other.looped
     total.aggregates = total.aggregates or other.aggregates
     total.renders = total.renders or other.renders
@@ -131,7 +138,8 @@ def before(analysis: Analysis, function: FunctionInfo, totals: list[Total]) -> T
 def merged(totals: Iterable[Total]) -> Total:
     found = Total()
     for total in totals:
-        _unite(found, total, _SETS)
+        found.reads |= total.reads
+        _unite(found, total)
     return found
 
 

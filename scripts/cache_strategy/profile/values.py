@@ -7,9 +7,10 @@ is hashable and small, so that sets of them can be joined and compared while eff
 
 from dataclasses import MISSING, dataclass, fields
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 from zlib import crc32
 
+T = TypeVar("T")
 _MADE: dict[object, Any] = {}
 
 
@@ -17,11 +18,13 @@ class _Kind(type):
     """Makes one object of what is equal: most values are made again and again."""
 
     missing: tuple[Any, ...] | None
+    word: int
 
     def __call__(cls, *given: Any, **named: Any) -> Any:
         defaults = cls.missing
         if defaults is None:
             defaults = cls.missing = tuple(f.default for f in fields(cls))  # type: ignore[arg-type]  # all are data classes
+            cls.word = crc32(cls.__name__.encode())
         if named or len(given) != len(defaults):
             names = cls.__match_args__[len(given) :]  # type: ignore[attr-defined]  # of every data class
             given = (*given, *(named.get(n, d) for n, d in zip(names, defaults[len(given) :], strict=True)))
@@ -31,7 +34,7 @@ class _Kind(type):
         made = _MADE.get(key)
         if made is None:
             made = _MADE[key] = super().__call__(*given)
-            object.__setattr__(made, "number", _number((cls.__name__, given)))
+            object.__setattr__(made, "number", hash((cls.word, *map(_number, given))))
             object.__setattr__(made, "parts_", given)
             object.__setattr__(made, "alone", frozenset((made,)))
         return made
@@ -39,10 +42,13 @@ class _Kind(type):
 
 def _number(part: Any) -> int:
     """A hash that is the same in every process, so that sets of values have one order."""
-    if isinstance(part, str):
+    kind = type(part)
+    if kind is str:
         return crc32(part.encode("utf-8", "surrogatepass"))
-    if isinstance(part, tuple | frozenset):
-        return hash(type(part)(map(_number, part)))
+    if kind is tuple:
+        return hash(tuple(map(_number, part)))
+    if kind is frozenset and not isinstance(next(iter(part), None), _Value):
+        return hash(frozenset(map(_number, part)))
     return 0 if part is None else hash(part)
 
 
@@ -269,6 +275,12 @@ _DEEPEST = 4
 
 def one(value: Value) -> Values:
     return value.alone
+
+
+def replace(value: T, **named: Any) -> T:
+    """The same value with other parts."""
+    kind: Any = type(value)
+    return kind(*map(named.get, kind.__match_args__, value.parts_))  # type: ignore[attr-defined, no-any-return]  # of every value
 
 
 def join(*sets: Values) -> Values:

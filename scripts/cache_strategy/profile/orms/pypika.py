@@ -1,13 +1,23 @@
 """PyPika: statements that are put together by calls and run as text."""
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms._base import Orm
 from cache_strategy.profile.plugins import Arguments
-from cache_strategy.profile.values import PLAIN, Made, Query, Value, Values, literal, many, one, text_in
+from cache_strategy.profile.values import (
+    PLAIN,
+    Made,
+    Query,
+    Value,
+    Values,
+    literal,
+    many,
+    one,
+    replace,
+    text_in,
+)
 
 if TYPE_CHECKING:
     from cache_strategy.profile.evaluation import Frame

@@ -1,6 +1,7 @@
 """Django's templates, read tag by tag: what they show is looked up, tags of the application are called."""
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +40,7 @@ _TOKEN = re.compile(r"\{%-?\s*(.*?)\s*-?%\}|\{\{\s*(.*?)\s*\}\}", re.S)
 _COMMENT = re.compile(r"\{#.*?#\}|\{% *comment.*?endcomment *%\}", re.S)
 _WORD = re.compile(r"""((?:[^\s"']|"[^"]*"|'[^']*')+)""")
 _PIPE = re.compile(r"""\|(?=(?:[^"']|"[^"]*"|'[^']*')*$)""")
+_IDENTIFIER = re.compile(r"[^\W\d]\w*")
 _NAME = re.compile(r"[^\W\d]\w*(?:\.\w+)*$")
 _SKIPPED = frozenset(
     "load url static spaceless autoescape verbatim block in and or not is else empty as".split()
@@ -68,8 +70,9 @@ class _Rendering:
         if found is None and path not in self.stack and len(self.stack) < 20:
             self.stack.append(path)
             before, frame.place = frame.place, path
-            for name, words, shown, line in self.tokens(path):
-                self.used.update(re.findall(r"[^\W\d]\w*", " ".join((*words, shown))))
+            tokens, names = self.tokens(path)
+            self.used.update(names)
+            for name, words, shown, line in tokens:
                 if shown:
                     frame.consume(self.expression(shown, line), ("name", line, shown))
                 else:
@@ -80,18 +83,19 @@ class _Rendering:
         outer.include(frame.facts)
         frame.facts, self.used = outer, outer_used | self.used
 
-    def tokens(self, path: str) -> list[tuple[str, tuple[str, ...], str, int]]:
-        """(tag, its words, what is shown, line) of each tag and variable of a template."""
+    def tokens(self, path: str) -> tuple[list[tuple[str, tuple[str, ...], str, int]], set[str]]:
+        """(tag, its words, what is shown, line) of each tag and variable of a template, and every word in them."""
         kept = self.frame.analysis.notes.setdefault("django templates", {})
         if path not in kept:
             text = (self.files.repo / path).read_text(encoding="utf-8", errors="replace")
             text = _COMMENT.sub(lambda m: "\n" * m[0].count("\n"), text)
-            kept[path] = []
+            tokens: list[tuple[str, tuple[str, ...], str, int]] = []
+            names: set[str] = set()
             for match in _TOKEN.finditer(text):
                 name, *words = _WORD.findall(match[1] or "") or [""]
-                kept[path].append(
-                    (name, tuple(words), match[2] or "", text.count("\n", 0, match.start()) + 1)
-                )
+                tokens.append((name, tuple(words), match[2] or "", text.count("\n", 0, match.start()) + 1))
+                names.update(_IDENTIFIER.findall(" ".join((*words, match[2] or ""))))
+            kept[path] = (tokens, names)
         return kept[path]  # type: ignore[no-any-return]  # notes hold what each plugin puts there
 
     def tag(self, name: str, words: tuple[str, ...], line: int) -> None:
@@ -151,10 +155,10 @@ class _Rendering:
 
     def expression(self, text: str, line: int) -> Values:
         """`row.author.posts.all|first`: what can be called is called."""
-        frame, (first, *filters) = self.frame, _PIPE.split(text.strip())
-        node: Node = ("name", line, first.partition(".")[0])
-        values = self.variables.get(node[2], NOTHING) if _NAME.match(first) else PLAIN
-        for part in (None, *first.split(".")[1:]) if values is not PLAIN else ():
+        frame, (is_name, (name, *parts), filters) = self.frame, _read(text)
+        node: Node = ("name", line, name)
+        values = self.variables.get(name, NOTHING) if is_name else PLAIN
+        for part in (None, *parts) if values is not PLAIN else ():
             if part is not None:
                 node = ("attr", line, node, part)
                 base = attributes.resolved(frame, values, node[2])
@@ -167,7 +171,7 @@ class _Rendering:
                 elif isinstance(value, Made) and forms.is_form(value):
                     forms.show(frame, value, node)
         values = attributes.touched(frame, values, node)
-        for name, _, argument in (part.strip().partition(":") for part in filters):
+        for name, argument in filters:
             said = [self.expression(argument, line)] if argument else []
             for value in frame.analysis.stored(_TAGS, f"|{name}"):
                 calls.call_value(frame, value, given(node, values, *said))
@@ -181,6 +185,14 @@ class _Rendering:
                     else PLAIN
                 )
         return values
+
+
+@lru_cache(maxsize=50_000)
+def _read(text: str) -> tuple[bool, list[str], list[tuple[str, str]]]:
+    """Whether an expression begins with a name, what stands between its dots, and its filters: (name, argument)."""
+    first, *filters = _PIPE.split(text.strip())
+    called = [part.strip().partition(":") for part in filters]
+    return bool(_NAME.match(first)), first.split("."), [(name, argument) for name, _, argument in called]
 
 
 def attribute(frame: "Frame", value: Value, name: str, node: Node) -> Values | None:

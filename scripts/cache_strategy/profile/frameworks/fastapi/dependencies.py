@@ -134,12 +134,14 @@ class Injector:
         return edges
 
     def _reached(self, start: Context) -> list[Context]:
-        seen, queue = {start.index}, [start]
-        for context in queue:
-            callees = {call.callee for call in context.facts.calls} - seen
-            seen |= callees
-            queue.extend(self.analysis.contexts[index] for index in sorted(callees))
-        return queue
+        seen, queue = {start.index}, [start.index]
+        contexts = self.analysis.contexts
+        for index in queue:
+            for call in contexts[index].facts.calls:
+                if call.callee not in seen:
+                    seen.add(call.callee)
+                    queue.append(call.callee)
+        return [contexts[index] for index in queue]
 
     def depend(self, frame: Frame, marker: Made, annotation: Node | None, path: frozenset[str]) -> Given:
         """What `Depends(…)` gives; `Depends()` takes the class of the annotation."""

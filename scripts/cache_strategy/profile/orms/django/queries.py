@@ -1,7 +1,7 @@
 """Managers and query sets: how they are put together, what their lookups reach, what running one reads."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import replace as changed
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile import calls, sql
@@ -28,6 +28,7 @@ from cache_strategy.profile.values import (
     join,
     many,
     one,
+    replace,
     text_in,
 )
 
@@ -166,7 +167,7 @@ def method(frame: "Frame", query: Query, name: str, arguments: Arguments) -> Val
 def _custom(frame: "Frame", query: Query, function: int, arguments: Arguments) -> Values:
     model = model_of(frame, query)
     plain = query if model is None else all_of(model, query.kind)
-    found = frame.invoke(function, None, replace(arguments, positional=(one(plain), *arguments.positional)))
+    found = frame.invoke(function, None, changed(arguments, positional=(one(plain), *arguments.positional)))
     return frozenset(
         replace(
             v,

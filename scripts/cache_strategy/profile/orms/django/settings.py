@@ -93,6 +93,9 @@ def _add(analysis: "Analysis", name: str, text: str) -> None:
 
 def names_in(analysis: "Analysis", *settings: str) -> list[str]:
     """The texts that the assignments of settings hold."""
+    kept = analysis.notes.setdefault("names in settings", {})
+    if settings in kept:
+        return [*kept[settings]]
     found: dict[str, None] = {}
     queue: list[object] = [analysis.notes["django"]["nodes"].get(name, ()) for name in settings]
     for node in queue:
@@ -100,6 +103,7 @@ def names_in(analysis: "Analysis", *settings: str) -> list[str]:
             if node[:1] == ("const",) and isinstance(node[1], str):
                 found[node[1]] = None
             queue.extend(node)
+    kept[settings] = found
     return list(found)
 
 

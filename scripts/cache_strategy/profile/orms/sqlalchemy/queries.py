@@ -1,6 +1,5 @@
 """Queries: how they are put together, what running one reads."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cache_strategy.model.evidence import WriterHow
@@ -30,6 +29,7 @@ from cache_strategy.profile.values import (
     join,
     many,
     one,
+    replace,
     text_in,
 )
 

@@ -1,7 +1,5 @@
 """Sessions, connections, statements: what runs and what is written."""
 
-from dataclasses import replace
-
 from cache_strategy.profile import clauses, rows, sql
 from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
@@ -33,6 +31,7 @@ from cache_strategy.profile.values import (
     literal,
     many,
     one,
+    replace,
     text_in,
 )
 
