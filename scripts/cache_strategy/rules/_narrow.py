@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 # Below this the cut costs more than it saves.
 _SHORT = 8_000
-_PIECE = regex(r"(?P<indent>[ ]*)(?:@|(?:async\s+)?def\s+(?P<function>\w+)|class\s+(?P<class>\w+))")
-_NAME = regex(r"(?:async\s+)?def\s+(\w+)")
+# Where a statement begins at the left margin, and what it is; the same for the body of a class below its indentation.
+_STATEMENT = r"(?m)^%s(?:(?P<at>@)|(?:async\s+)?def\s+(?P<function>\w+)|class\s+(?P<class>\w+)|[^\s#)\]}])"
+_TOP = regex(_STATEMENT % "")
+_FIRST = regex(r"\n([ \t]+)[^\s#]")
 _WORD = regex(r"[A-Za-z_]\w+")
 # The beginning of a key in a string: "user:", "page-{", "badge%".
 _STEM = regex(r"[\"']([A-Za-z_][\w-]*[:/.{%-])")
@@ -36,10 +38,10 @@ class Piece:
 
     __slots__ = ("end", "holder", "indent", "name", "start", "text")
 
-    def __init__(self, start: int, end: int, rows: "list[str]", name: str, holder: str, indent: str) -> None:
+    def __init__(self, whole: str, start: int, end: int, name: str, holder: str, indent: str) -> None:
         self.start = start
         self.end = end
-        self.text = "\n".join(rows[start:end])
+        self.text = whole[start:end]
         self.name = name
         self.holder = holder
         self.indent = indent
@@ -69,70 +71,66 @@ def narrowed(before: str, after: str) -> "tuple[str, str] | None":
 
 def _pieces(text: str) -> "list[Piece] | None":
     """The text in pieces; None where quotation marks are left open, so that the end of a piece is not sure."""
-    rows = text.split("\n")
-    starts = list(_starts(rows))
-    ends = [start for start, _, _, _ in starts[1:]] + [len(rows)]
+    starts = [(0, "", "", ""), *_starts(text, _TOP, 0, len(text), "", "")]
+    ends = [start for start, _, _, _ in starts[1:]] + [len(text)]
     pieces: "list[Piece]" = []
+    quoted = '"""' in text or "'''" in text
     position = 0
     while position < len(starts):
         start, name, holder, indent = starts[position]
-        piece = Piece(start, ends[position], rows, name, holder, indent)
-        # What looks like the beginning of a piece stands in a string.
-        while piece.text.count('"""') % 2 or piece.text.count("'''") % 2:
+        piece = Piece(text, start, ends[position], name, holder, indent)
+        # What looks like the beginning of a piece may stand in a string.
+        while quoted and (piece.text.count('"""') % 2 or piece.text.count("'''") % 2):
             position += 1
             if position == len(starts):
                 return None
-            piece = Piece(start, ends[position], rows, name, holder, indent)
+            piece = Piece(text, start, ends[position], name, holder, indent)
         pieces.append(piece)
         position += 1
     return pieces
 
 
-def _starts(rows: "list[str]") -> "Iterator[tuple[int, str, str, str]]":
-    """(line, name, class, indentation) of every piece."""
-    yield 0, "", "", ""
-    holder, inner, decorated = "", "", -1
-    for number, row in enumerate(rows):
-        first = row[:1]
-        if not first or first in "#)]}":
+def _starts(
+    text: str, statement: "re.Pattern[str]", begin: int, end: int, holder: str, indent: str
+) -> "Iterator[tuple[int, str, str, str]]":
+    """(place, name, class, indentation) of the pieces; stretches of statements are one, and a class is taken apart."""
+    classes: "list[tuple[int, str]]" = []
+    decorated, other = -1, False
+    for found in statement.finditer(text, begin, end):
+        start = found.start() if decorated < 0 else decorated
+        if classes:
+            yield from _inside(text, classes.pop(), found.start() if decorated < 0 else decorated)
+        if found["at"]:
+            decorated = start
             continue
-        if first not in " \t":
-            # A statement at the left margin ends whatever was open.
-            found = _PIECE.match(row)
-            if found is None or found["class"]:
-                holder = found["class"] if found is not None else ""
-                inner = ""
-                yield (decorated if decorated >= 0 else number), "", holder, ""
-                decorated = -1
-            elif found["function"]:
-                yield (decorated if decorated >= 0 else number), found["function"], "", ""
-                holder, decorated = "", -1
-            elif decorated < 0:
-                decorated = number
-            continue
-        if not holder:
-            continue
-        found = _PIECE.match(row)
-        indent = row[: len(row) - len(row.lstrip(" "))]
-        if not inner and row.strip():
-            inner = indent
-        if indent != inner or row.lstrip()[:1] in "#)]}":
-            continue
-        if found is not None and found["function"]:
-            yield (decorated if decorated >= 0 else number), found["function"], holder, indent
-            decorated = -1
-        elif row.lstrip().startswith("@"):
-            decorated = number if decorated < 0 else decorated
-        elif row.strip():
-            # A statement of the class itself.
-            yield number, "", holder, ""
+        decorated = -1
+        if found["function"]:
+            other = False
+            yield start, found["function"], holder, indent
+        elif found["class"] and not holder:
+            other = False
+            yield start, "", found["class"], ""
+            classes.append((found.end(), found["class"]))
+        elif not other:
+            other = True
+            yield start, "", holder, ""
+    if classes:
+        yield from _inside(text, classes.pop(), end)
+
+
+def _inside(text: str, opened: "tuple[int, str]", end: int) -> "Iterator[tuple[int, str, str, str]]":
+    begin, name = opened
+    first = _FIRST.search(text, begin, end)
+    if first is not None:
+        yield from _starts(text, re.compile(_STATEMENT % first[1]), first.start() + 1, end, name, first[1])
 
 
 def _kept(pieces: "list[Piece]", touched: "list[Piece]", classes: "set[str]") -> "set[Piece]":
     own = {(p.holder, p.name, p.text) for p in touched}
     kept = {p for p in pieces if not p.name or p.holder in classes or (p.holder, p.name, p.text) in own}
     functions = [p for p in pieces if p.name]
-    kept.update([p for p in functions if _READS.search(p.text)][:_MOST_READERS])
+    readers = (p for p in functions if _READS.search(p.text))
+    kept.update(p for p, _ in zip(readers, range(_MOST_READERS)))  # noqa: B905 - Python 3.9
     stems = {stem for p in touched for stem in _STEM.findall(p.text)}
     if stems:
         shared = re.compile("[\"'](?:" + "|".join(map(re.escape, sorted(stems))) + ")")
@@ -140,8 +138,9 @@ def _kept(pieces: "list[Piece]", touched: "list[Piece]", classes: "set[str]") ->
     # Who uses what is touched, and who uses them; then what all of these use.
     names = {(p.holder, p.name) for p in touched}
     while names:
-        users = _uses(names)
-        found = [p for p in functions if p not in kept and users.search(p.text)]
+        users, bare = _uses(names), {name for _, name in names}
+        near = [p for p in functions if p not in kept and any(name in p.text for name in bare)]
+        found = [p for p in near if users.search(p.text)]
         kept.update(found)
         names = {(p.holder, p.name) for p in found}
     new = [p for p in kept if p.name]
@@ -162,10 +161,11 @@ def _uses(names: "set[tuple[str, str]]") -> "re.Pattern[str]":
 
 
 def _cut(pieces: "list[Piece]", kept: "set[Piece]", text: str) -> str:
-    rows = text.split("\n")
+    parts = []
     for piece in pieces:
-        if piece not in kept:
-            rows[piece.start : piece.end] = [""] * (piece.end - piece.start)
-            if piece.holder:
-                rows[piece.start] = piece.indent + "pass"
-    return "\n".join(rows)
+        if piece in kept:
+            parts.append(piece.text)
+        else:
+            parts.append(piece.indent + "pass" if piece.holder else "")
+            parts.append("\n" * piece.text.count("\n"))
+    return "".join(parts)
