@@ -14,6 +14,7 @@ import contextvars
 import functools
 import hashlib
 import json
+import random
 import threading
 import time
 from collections import OrderedDict, defaultdict, deque
@@ -25,7 +26,7 @@ import redis
 from .address import Place, address_of
 from .protocol import pack, part, read_answer
 from .records import Record
-from .wire import Wire, in_background, sleep
+from .wire import Signal, Wire, in_background, sleep
 
 REQUEST_SECONDS = 1.0  # assumed: the budget of a caller is whole again this long after its first use
 RETRY_SECONDS = 0.02, 0.1  # assumed: first and longest pause between two attempts to reach Redis again
@@ -34,6 +35,9 @@ BEAT_SECONDS = (
     1.0  # assumed: how often it is made sure that announcements still arrive; more often for short windows
 )
 SERVER_SECONDS = 30 * 86400  # how long Redis remembers which server it was; then everything is computed anew
+EXTENDED = (
+    1 / 16
+)  # assumed: how often those who compute let the versions live longer; they live twice as long as values
 MOST_HOPS = 3  # assumed: how many nodes of a cluster are asked for one answer
 MOST_CHANGES = 10_000  # assumed: the latest changed tags that a process remembers
 MICROSECONDS = 1_000_000
@@ -49,48 +53,51 @@ local function put(key, version, ms) redis.call('SET', key, string.format('%.0f'
 
 # What a reader does before it computes, in two steps that are one script where they may be.
 
-# KEYS: the latest version of all, versions, so many. ARGV: ms a version lives. A missing version becomes the latest of all:
-# whatever Redis may have forgotten about the tag was no later than that.
+# KEYS: the latest version of all, versions, so many. ARGV: ms a version lives, "1" to let those live longer that are
+# there. A missing version becomes the latest of all: whatever Redis may have forgotten about the tag was no later.
 VERSIONS = """
-local seen = redis.call('MGET', unpack(KEYS, 1, count))
+local seen = redis.call('MGET', unpack(KEYS))
 local latest = tonumber(seen[1]) or now
 for i = 1, count do
-  if seen[i] and string.match(seen[i], '^%d+$') then
-    redis.call('PEXPIRE', KEYS[i], ARGV[1])
-  else
-    put(KEYS[i], latest, ARGV[1])
+  if not (seen[i] and string.match(seen[i], '^%d+$')) then
     seen[i] = string.format('%.0f', latest)
+    redis.call('SET', KEYS[i], seen[i], 'PX', ARGV[1])
+  elseif ARGV[2] == '1' then
+    redis.call('PEXPIRE', KEYS[i], ARGV[1])
   end
 end
-local under = table.concat(seen, ',', 2)
+local under = table.concat(seen, ',', 2, count)
 """
 
-# Uses: the keys of value and lock, token of the lock, ms the lock lives, when the value was stored that the caller knows.
-# Gives a good value that was stored later, and 1 if the lock was taken. A lock taken under other versions is taken over:
-# what its holder computes is outdated.
+# Uses: the value and its key, a token for the lock, ms the lock lives, when the value was stored that the caller knows.
+# Gives a good value that was stored later, and 1 if the lock was taken. There is one lock for each state of the
+# versions: what is computed under others is outdated, and nobody waits for it.
 CLAIM = """
-local value, locked = get(value_key), 0
+local locked = 0
 local stored, at = string.match(value or '', '^c1 %S+ %d+ (%d+) %d+ %d+ (%S+)')
 if at ~= under or tonumber(stored) <= tonumber(known) then
   value = false
-  local holder = get(lock_key)
-  if not holder or string.match(holder, ' (.*)') ~= under or string.match(holder, '(.*) ') == token then
-    redis.call('SET', lock_key, token .. ' ' .. under, 'PX', lives)
-    locked = 1
-  end
+  local lock = value_key .. ':' .. under
+  if redis.call('SET', lock, token, 'NX', 'PX', lives) or get(lock) == token then locked = 1 end
 end
 """
 
 VERSIONS_SCRIPT = f"local count = #KEYS{VERSIONS}return {{now, false, 0, under}}"
 NOTE_SCRIPT = f"""
-local count = #KEYS - 2
-local value_key, lock_key, token, lives, known = KEYS[count + 1], KEYS[count + 2], ARGV[2], ARGV[3], ARGV[4]
-{VERSIONS}{CLAIM}return {{now, value, locked, under}}
+local count = #KEYS - 1
+local value_key, token, lives, known = KEYS[count + 1], ARGV[3], ARGV[4], ARGV[5]
+{VERSIONS}
+local value = seen[count + 1]
+{CLAIM}return {{now, value, locked, under}}
 """
 CLAIM_SCRIPT = f"""
-local value_key, lock_key, token, lives, known, under = KEYS[1], KEYS[2], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local value_key, token, lives, known, under = KEYS[1], ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local value = get(value_key)
 {CLAIM}return {{value, locked}}
 """
+
+# KEYS: lock. ARGV: its token. For who has nothing to store; another may have taken the lock after its time.
+RELEASE_SCRIPT = "if get(KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end\nreturn 1"
 
 # KEYS: the latest version of all, versions... ARGV: ms a version lives, microseconds to add, a version to replace by an
 # earlier one, a channel, the tags as JSON to announce there. Versions grow, except that one in the future, set before a
@@ -107,13 +114,6 @@ end
 put(KEYS[1], latest, ARGV[1])
 redis.pcall('PUBLISH', ARGV[4], ARGV[5])
 return now + ARGV[2]
-"""
-
-# KEYS: value, lock. ARGV: value or "", ms it lives, token of the lock.
-STORE_SCRIPT = """
-if ARGV[1] ~= '' then redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) end
-if string.match(get(KEYS[2]) or '', '(.*) ') == ARGV[3] then redis.call('DEL', KEYS[2]) end
-return 1
 """
 
 # KEYS: the remembered server, the version of everything, the latest version of all. ARGV: ms to remember it. A server
@@ -160,6 +160,7 @@ class Link:
     def reset(self) -> None:
         """Start anew in a forked process: connections, threads and locks belong to the other one."""
         self._idle: defaultdict[Place | None, deque[Wire]] = defaultdict(deque)
+        self._opening: dict[Place | None, Signal] = {}
         self._lock = threading.Lock()
         self._recovery: threading.Thread | None = None
         self._ear: threading.Thread | None = None
@@ -207,8 +208,8 @@ class Link:
                 raise
         return self.call("EVAL", PRELUDE + text, len(keys), *keys, *arguments, key=keys[0])
 
-    def send(self, packed: bytes, key: bytes = b"", await_answer: bool = True) -> Any:
-        """As `call`, for a command that is packed already. An answer that is not awaited is passed over later."""
+    def send(self, packed: bytes, key: bytes = b"", unawaited: int = 0) -> Any:
+        """As `call`, for a command that is packed already. So many answers are not awaited, but passed over later."""
         if self.broken:
             raise Unavailable(self.last_error)
         started = time.monotonic()
@@ -224,7 +225,7 @@ class Link:
             if place is None and self._address.is_cluster:
                 self._address.locate(started + left)
                 place = self._address.place(key)
-            answer = self._exchange(packed, place, started + left, await_answer)
+            answer = self._exchange(packed, place, started + left, unawaited)
             if self._address.is_cluster and isinstance(answer, redis.ResponseError):
                 answer = self._elsewhere(answer, packed, key, started + left)
         except (redis.RedisError, OSError) as error:
@@ -242,7 +243,7 @@ class Link:
         packed: bytes,
         place: Place | None,
         deadline: float,
-        await_answer: bool = True,
+        unawaited: int = 0,
         ahead: bytes = b"",
     ) -> Any:
         while True:
@@ -251,12 +252,15 @@ class Link:
                 if not wire.is_usable():
                     continue
             except IndexError:
-                wire, is_reused = self._connect(place, deadline), False
+                opened = self._open(place, deadline)
+                if opened is None:
+                    continue
+                wire, is_reused = opened, False
             try:
                 wire.write(ahead + packed)
                 wire.owed += bool(ahead)
-                if not await_answer:
-                    wire.owed += 1
+                if unawaited:
+                    wire.owed += unawaited
                     answer = None
                 else:
                     while wire.owed:
@@ -274,6 +278,22 @@ class Link:
                 self._idle[place].append(wire)
                 return answer
 
+    def _open(self, place: Place | None, deadline: float) -> Wire | None:
+        """One more connection; None after somebody else has opened one: by now another may be free."""
+        mine = Signal()
+        with self._lock:
+            theirs = self._opening.setdefault(place, mine)
+        if theirs is mine:
+            try:
+                return self._connect(place, deadline)
+            finally:
+                self._opening.pop(place, None)
+                mine.set()
+        theirs.wait(max(0.0, deadline - time.monotonic()))
+        if self.broken or time.monotonic() >= deadline:
+            raise redis.TimeoutError(self.last_error or "Redis did not answer in time")
+        return None
+
     def _elsewhere(self, answer: Any, packed: bytes, key: bytes, deadline: float) -> Any:
         """The answer of the node that a node of a cluster names."""
         for _ in range(MOST_HOPS):
@@ -285,7 +305,7 @@ class Link:
                 self._address.locate(deadline, Place(host, int(port)))
                 answer = self._exchange(packed, self._address.place(key), deadline)
             else:
-                answer = self._exchange(packed, Place(host, int(port)), deadline, True, pack("ASKING"))
+                answer = self._exchange(packed, Place(host, int(port)), deadline, 0, pack("ASKING"))
         return answer
 
     def _connect(self, place: Place | None, deadline: float) -> Wire:
@@ -326,24 +346,33 @@ class Link:
         self, slot: Slot, token: str, lock_ms: int, known_us: int
     ) -> tuple[int, bytes | None, bool, bytes]:
         """Before computing: the time, a good value stored after the known one, whether the lock is ours, the versions."""
-        keys, names = (self.latest, *slot.version_keys), (slot.redis_name, slot.redis_name + b":lock")
-        claim = (token, lock_ms, known_us)
+        keys, extend = (self.latest, *slot.version_keys), int(random.random() < EXTENDED)
         if not token or self._address.is_cluster:
-            now_us, data, is_locked, under = self.script(VERSIONS_SCRIPT, keys, self.version_ms)
+            now_us, data, is_locked, under = self.script(VERSIONS_SCRIPT, keys, self.version_ms, extend)
             if token:
-                data, is_locked = self.script(CLAIM_SCRIPT, names, *claim, under)
+                names, claim = (slot.redis_name,), (token, lock_ms, known_us, under)
+                data, is_locked = self.script(CLAIM_SCRIPT, names, *claim)
         else:
-            now_us, data, is_locked, under = self.script(NOTE_SCRIPT, keys + names, self.version_ms, *claim)
+            arguments = (self.version_ms, extend, token, lock_ms, known_us)
+            now_us, data, is_locked, under = self.script(NOTE_SCRIPT, (*keys, slot.redis_name), *arguments)
         return now_us, data, bool(is_locked), under
 
-    def store(self, slot: Slot, data: bytes, life_ms: int, token: str, await_answer: bool = False) -> None:
+    def store(
+        self, slot: Slot, data: bytes, life_ms: int, token: str, under: bytes, wait: bool = False
+    ) -> None:
         """Put a value, or none, and open the lock."""
-        arguments = (2, slot.redis_name, slot.redis_name + b":lock", data, max(1, life_ms), token)
-        self.send(pack("EVAL", PRELUDE + STORE_SCRIPT, *arguments), slot.redis_name, await_answer)
+        lock = slot.lock(under)
+        release = "EVAL", PRELUDE + RELEASE_SCRIPT, 1, lock, token
+        commands = [("SET", slot.redis_name, data, "PX", life_ms), ("DEL", lock)] if data else [release]
+        if not wait:
+            self.send(b"".join([pack(*command) for command in commands]), slot.redis_name, len(commands))
+            return
+        for command in commands:
+            self.call(*command, key=slot.redis_name)
 
-    def peek(self, slot: Slot) -> tuple[bytes, bytes | None, bool]:
-        """The versions of now, what is stored, and whether somebody has the lock."""
-        data, lock = self.call("MGET", slot.redis_name, slot.redis_name + b":lock", key=slot.redis_name)
+    def peek(self, slot: Slot, under: bytes) -> tuple[bytes, bytes | None, bool]:
+        """The versions of now, what is stored, and whether somebody computes under those versions."""
+        data, lock = self.call("MGET", slot.redis_name, slot.lock(under), key=slot.redis_name)
         return self.versions(slot), data, lock is not None
 
     # Invalidations.
@@ -501,6 +530,9 @@ class Slot:
         self.ask_versions = b"*%d\r\n$4\r\nMGET\r\n%s" % (len(tags) + 1, versions)
         self.ask = b"*%d\r\n$4\r\nMGET\r\n%s%s" % (len(tags) + 2, versions, value)
         self.ask_value = b"*2\r\n$3\r\nGET\r\n" + value
+
+    def lock(self, under: bytes) -> bytes:
+        return b"%s:%s" % (self.redis_name, under)
 
     def readable(self) -> str:
         return ", ".join(f"{name}={value!r}" for name, value in self.parts.items())

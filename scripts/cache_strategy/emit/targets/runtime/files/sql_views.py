@@ -129,7 +129,7 @@ class View:
             self.entry.count(computations=1, compute_ms=(time.monotonic() - started) * 1000)
             if versions:
                 try:
-                    link.store(slot, data, KEPT_SECONDS * 1000, token, await_answer=True)
+                    link.store(slot, data, KEPT_SECONDS * 1000, token, versions, wait=True)
                 except Unavailable as error:
                     self.entry.tell("error", slot, reason=str(error))
 
