@@ -2,11 +2,12 @@
 How many faults in the patch its own tests, or the proof, find: one generated thing is taken away at a time.
 
 Taken away are each dependency, watched table, tag, part of a key, Vary name and Cache-Control of the generated entries,
-and each call of a writer. Usage, with both servers:
+each call of a writer, and a Django application's place among INSTALLED_APPS. Usage, with both servers:
 
     python tests/servers.py -- python bench/mutants.py [REPOSITORY] [--contract proposed] [--prove]
 
-REPOSITORY is the example application unless named; its pytest must run as it stands. `proposed` makes the contract anew.
+REPOSITORY is the example application unless named; its pytest, or its `manage.py test`, must run as it stands.
+`proposed` makes the contract anew.
 With --prove the mutants that the generated tests do not find are run through `cache-strategy verify` too.
 """
 
@@ -23,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 CLI = (sys.executable, "-m", "cache_strategy")
 SUITE = ("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider")
+DJANGO = ("manage.py", "test", "--failfast")
 LISTS = ("depends_on", "tags", "vary")
 
 
@@ -42,13 +44,15 @@ def main() -> int:
 
 
 def report(repo: Path, options: argparse.Namespace) -> int:
-    suite = (options.python, *SUITE)
+    is_django = (repo / "manage.py").exists()
+    suite = (options.python, *(DJANGO if is_django else SUITE))
     if options.contract == "proposed":
         (repo / "cache-strategy.yaml").unlink(missing_ok=True)
     for verb in (("run", "."), ("emit", "--apply", ".")):
         run(CLI + verb, repo, check=True)
     (tests,) = repo.rglob("test_caches.py")
-    command = (*suite, str(tests.relative_to(repo)))
+    place = tests.relative_to(repo)
+    command = (*suite, ".".join(place.with_suffix("").parts) if is_django else str(place))
     assert run(command, repo) == 0, "the generated tests fail without any fault"
     found = survived = 0
     for file in [
@@ -81,6 +85,11 @@ def mutants(source: str, entries: bool) -> Iterator[tuple[str, str]]:
             code = ast.unparse(node) if isinstance(node, ast.Expr) else ""
             if code.startswith("caches.") and ".invalidate(" in code:
                 yield code, replaced(source, node, "pass")
+            elif isinstance(node, ast.List) and (
+                gone := [e for e in node.elts if "CachingConfig" in ast.unparse(e)]
+            ):
+                rest = ast.List([e for e in node.elts if e not in gone], ast.Load())
+                yield ast.unparse(gone[0]), replaced(source, node, ast.unparse(rest))
         elif isinstance(node, ast.keyword) and node.arg in LISTS and isinstance(node.value, ast.Tuple):
             for item in node.value.elts:
                 rest = ast.Tuple([e for e in node.value.elts if e is not item], ast.Load())

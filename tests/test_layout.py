@@ -39,8 +39,13 @@ MAY_USE = {
     "typer": {"cli"},
     "numpy": {"simulate", "cli/entry_trace.py"},
     "numba": {"simulate/engine.py"},
+    "pyarrow": {"simulate/cluster.py"},
     # the emitted files are the user's: they meet the user's frameworks
     "flask": {"emit/targets"},
+    "django": {"emit/targets"},
+    "fastapi": {"emit/targets"},
+    "pydantic": {"emit/targets"},
+    "anyio": {"emit/targets"},
     "flask_caching": {"emit/targets"},
     "werkzeug": {"emit/targets"},
     "sqlalchemy": {"emit/targets", "record/probe"},

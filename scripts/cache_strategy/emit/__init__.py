@@ -9,7 +9,7 @@ from cache_strategy.model.contract import Contract
 from cache_strategy.model.evidence import Evidence
 from cache_strategy.siblings import load_siblings
 
-WIRED = ("flask", "django")
+WIRED = ("flask", "django", "fastapi")
 """The frameworks whose applications can be edited."""
 
 

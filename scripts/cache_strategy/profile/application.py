@@ -14,7 +14,7 @@ from cache_strategy.profile.values import External, Made, Value, text_in
 if TYPE_CHECKING:
     from cache_strategy.profile.frameworks._base import Route
 
-_APPLICATIONS = frozenset({"flask.Flask()", "quart.Quart()"})
+_APPLICATIONS = frozenset({"flask.Flask()", "quart.Quart()", "fastapi.FastAPI()"})
 _DATABASES = frozenset({"flask_sqlalchemy.SQLAlchemy()"})
 _SESSIONS = frozenset({"sqlalchemy.Session()"})
 _FACTORY_NAMES = ("create_app", "make_app", "app_factory", "build_app", "create_application")

@@ -40,7 +40,10 @@ class _InFactory(InFunction):
         statement = f"{self.call}({_returned_name(body[at])})"
         if any(code_of(node) == statement for node in body):
             return block
-        body.insert(at, cst.parse_statement(statement))
+        line = cst.ensure_type(cst.parse_statement(statement), cst.SimpleStatementLine)
+        if at and isinstance(body[at - 1], cst.FunctionDef | cst.ClassDef):
+            line = line.with_changes(leading_lines=[cst.EmptyLine(indent=False)])
+        body.insert(at, line)
         return block.with_changes(body=body)
 
 

@@ -5,7 +5,10 @@ from typing import Annotated
 from fastapi import Depends
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-engine = create_async_engine(os.environ.get("DATABASE_URL", "sqlite+aiosqlite:///rooms.db"))
+URL = os.environ.get("DATABASE_URL", "postgresql://localhost/rooms").replace(
+    "postgresql://", "postgresql+psycopg://"
+)
+engine = create_async_engine(URL)
 SessionMaker = async_sessionmaker(engine, expire_on_commit=False)
 
 

@@ -6,6 +6,7 @@ from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets._base import Target, render
 from cache_strategy.emit.targets.runtime.code import EntryCode, entry_code, imports_for, statement_of
 from cache_strategy.emit.targets.runtime.in_django import action_of
+from cache_strategy.emit.targets.runtime.in_fastapi import awaited
 from cache_strategy.model.contract import Contract, Entry
 from cache_strategy.model.evidence import Evidence
 
@@ -59,6 +60,8 @@ def _values(contract: Contract, evidence: Evidence, codes: list[EntryCode]) -> d
     )  # what the keys ask who asks: a test must stand in for it
     return {
         "package": f"{package}.caching",
+        "is_fastapi": contract.application.framework == "fastapi",
+        "awaited": awaited(keeping, evidence) if contract.application.framework == "fastapi" else (),
         "url_env": contract.infrastructure.redis.url_env,
         "keys": [(code.name, tuple(part.name for part in code.entry.key)) for code in keeping],
         "depends_on": [

@@ -14,7 +14,7 @@ from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.edits import add_decorator, call_after_commit, replace_sql
 from cache_strategy.emit.edits._base import CannotEdit
 from cache_strategy.emit.targets._base import Target, render, require
-from cache_strategy.emit.targets.runtime import in_django, in_flask  # noqa: F401  (they register themselves)
+from cache_strategy.emit.targets.runtime import in_django, in_fastapi, in_flask  # noqa: F401  (they register themselves)
 from cache_strategy.emit.targets.runtime.code import ALIAS, EntryCode, entry_code, imports_for, statement_of
 from cache_strategy.emit.targets.runtime.joined import PARTS
 from cache_strategy.emit.targets.runtime.wiring import ENTRIES, WIRINGS, Wiring, import_entries

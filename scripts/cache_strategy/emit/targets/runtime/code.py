@@ -43,7 +43,7 @@ def entry_code(entry: Entry, framework: str) -> EntryCode:
     body, order = split_order(entry.view_sql)
     endpoint = entry.kind == "endpoint"
     parameters = tuple(p.name for p in entry.key if p.source == "path") if endpoint else ()
-    signature = ("request", *parameters, "**_") if framework == "django" else parameters
+    signature = parameters if framework == "flask" else ("request", *parameters, "**_")
     return EntryCode(
         entry=entry,
         name=entry.id.replace("-", "_"),
@@ -110,6 +110,11 @@ READS = {
         "header": "request.headers.get({})",
         "cookie": "request.COOKIES.get({})",
     },
+    "fastapi": {
+        "query": "request.query_params.getlist({})",
+        "header": "request.headers.get({})",
+        "cookie": "request.cookies.get({})",
+    },
 }
 """How each framework reads what a key part names."""
 
@@ -132,7 +137,7 @@ def imports_for(codes: list[EntryCode], framework: str) -> tuple[list[str], list
     for expression in (e for code in codes if code.keeps for _, e in code.key_items):
         for dotted in re.findall(r"(?<![\w.\"'])([A-Za-z_][\w.]*)\s*\.", expression):
             root = dotted.split(".")[0]
-            if framework == "django" and root != "request":
+            if framework != "flask" and root != "request":
                 modules.add(dotted)  # `django.utils.translation.get_language()` names its module whole
             elif framework == "flask":
                 (names if root in FLASK_NAMES else modules).add(root)
