@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,15 @@ def test_caches_in_use_are_listed(press):
 
     assert press.unread == ()
     assert all(name in caches for name in used)
+
+
+def test_a_page_whose_base_is_not_there_is_no_candidate_and_says_which(press, tmp_path):
+    copy = Path(shutil.copytree(PRESS, tmp_path / "press"))
+    (copy / "articles" / "templates" / "articles" / "base.html").unlink()
+    whole = {c.qualname for c in press.candidates if c.kind == "endpoint" and not c.against}
+
+    broken = profile(copy, jobs=1)
+
+    endpoints = [c for c in broken.candidates if c.kind == "endpoint"]
+    missing = {c.qualname for c in endpoints if "template articles/base.html" in c.against}
+    assert whole & missing and not whole & missing & {c.qualname for c in endpoints if not c.against}

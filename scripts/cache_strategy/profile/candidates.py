@@ -30,7 +30,7 @@ from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.library import CACHES
 from cache_strategy.profile.lowering import LAMBDA
 from cache_strategy.profile.program import FunctionInfo
-from cache_strategy.profile.rejection import in_the_way, reason_against, volatile
+from cache_strategy.profile.rejection import in_the_way, reason_against, unread_page, volatile
 from cache_strategy.profile.returned import returned_of
 from cache_strategy.profile.scoring import Standing, score_of
 from cache_strategy.profile.signals import Signals
@@ -357,7 +357,7 @@ class Judge:
             return
         reason = reason_against(function.name, total, "response", is_endpoint=True)
         must_not = reason is not None
-        reason = reason or volatile(total) or (None if found else _NOTHING_FOUND)
+        reason = reason or unread_page(total) or volatile(total) or (None if found else _NOTHING_FOUND)
         # who is behind a guard is part of the question: what the guard lets through is private
         personal_reads = {
             c for c in guard.context if c.kind in ("user", "session") and c.name != "csrf_token"

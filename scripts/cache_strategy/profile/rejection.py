@@ -32,6 +32,12 @@ def reason_against(name: str, total: Total, returned: Returned, *, is_endpoint: 
     return "returns nothing" if returned == "none" and not is_endpoint else None
 
 
+def unread_page(total: Total) -> str | None:
+    """Why a page is not known whole: a template of it, or one that it extends, was not found."""
+    name = min((n for n in total.unknown if n.startswith("template ")), default=None)
+    return name and f"renders a template that could not be read ({name}): what it shows is not known"
+
+
 def volatile(total: Total) -> str | None:
     """Why an answer is not the same a moment later."""
     for read in sorted(total.context, key=_order):

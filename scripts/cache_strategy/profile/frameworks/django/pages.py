@@ -130,12 +130,18 @@ class _Rendering:
             for value in values:
                 frame.consume(value, node)
             if name in ("include", "extends") and words:
-                self.inner(words[0].strip("'\""))
+                name = words[0].strip("'\"")
+                if name == words[0]:
+                    frame.facts.unknown.add(f"a template that {frame.place} names at run time")
+                else:
+                    self.inner(name)
 
     def inner(self, name: str) -> None:
         path = self.files.find(name, self.frame.place)
         if path is not None:
             self.template(path)
+        else:
+            self.frame.facts.unknown.add(f"template {name}")
 
     def call(self, name: str, words: list[str], pairs: list[tuple[str, str]], line: int) -> Values:
         frame, found = self.frame, NOTHING
@@ -149,7 +155,8 @@ class _Rendering:
             found = join(found, calls.call_value(frame, value, called))
             before = dict(self.variables)
             self.variables |= dict(f for v in found if isinstance(v, Mapping) for f in v.fields)
-            self.inner(template)
+            if template:
+                self.inner(template)
             self.variables = before
         return found
 
