@@ -52,6 +52,31 @@ def forecast_of(
         return with_entries(found, evidence, contract, trace)
 
 
+def forecast_of_parquet(
+    evidence: "Evidence",
+    place: str,
+    grid: tuple[list[int | None], list[int | None], list[str], list[str]],
+    cluster: str,
+    workers: int,
+    exact_requests: int,
+) -> "Forecast":
+    """The endpoints' rows of a trace in Parquet, here or on a cluster."""
+    from cache_strategy.simulate import cluster as past_one_machine
+
+    if not cluster:
+        return forecast_of(evidence, None, past_one_machine.read_parquet(place), grid, exact_requests)
+    with progress() as say:
+        say(f"Replaying {place} on {cluster}")
+        return past_one_machine.simulate_on_cluster(
+            place,
+            cluster,
+            past_one_machine.Asked(*grid),
+            workers=workers,
+            tables_of={endpoint.id: frozenset(endpoint.reads) for endpoint in evidence.endpoints},
+            writing=_writing(evidence),
+        )
+
+
 def with_entries(found: "Forecast", evidence: "Evidence", contract: "Contract", trace: "Trace") -> "Forecast":
     """The forecast with what it says of each entry, of all of them in one Redis, and of the endpoints they serve."""
     from cache_strategy.simulate import choose_memory, loads_of, together

@@ -49,7 +49,8 @@ class Part:
     What one cache did with some of the keys, as sums; `asked` and `misses` per slice of the grid.
 
     `busy_s` is how long the origin computed, `together` how many requests came while another computed the value of their
-    key, `crowd` the most at once for one key; None where it is not known how long the origin took.
+    key, `crowd` the most at once for one key; None where it is not known how long the origin took. Where it was
+    asked for, `changes` has when how many bytes came or went, None of many, and `held` the most within each slice.
     """
 
     grid: Grid
@@ -65,6 +66,8 @@ class Part:
     busy_s: float | None
     together: int | None
     crowd: int | None
+    held: Any = None
+    changes: tuple[Any, Any] | None = None
 
 
 class Replay(NamedTuple):
@@ -116,7 +119,7 @@ def outcome_of(parts: Sequence[Part], weights: Sequence[float] | None = None) ->
         stale=total("stale"),
         aged=aged,
         age_s=total("ages_s") / max(1, aged),
-        peak_bytes=round(total("peak_bytes")),
+        peak_bytes=_peak(pairs),
         hit_bytes=total("bytes") - total("missed_bytes"),
         requests=round(requests),
         bytes=total("bytes"),
@@ -127,6 +130,17 @@ def outcome_of(parts: Sequence[Part], weights: Sequence[float] | None = None) ->
         crowd=max(crowd, default=None),
         cold_start=_cold_start(grid, asked, misses),
     )
+
+
+def _peak(pairs: Sequence[tuple[float, Part]]) -> int:
+    """The most that all held at once; where their changes are not known, no less than that."""
+    if (len(pairs) == 1 and pairs[0][0] == 1) or any(part.held is None for _, part in pairs):
+        return round(sum(weight * part.peak_bytes for weight, part in pairs))
+    changes = [part.changes for _, part in pairs if part.changes is not None]
+    if len(changes) < len(pairs):
+        return int(total_of(pairs, "held").max())
+    when, change = (np.concatenate(column) for column in zip(*changes, strict=True))
+    return int(np.cumsum(change[np.lexsort((change, when))]).max())
 
 
 def total_of(pairs: Sequence[tuple[float, Part]], name: str) -> Any:
@@ -151,7 +165,7 @@ def half_width(asked: Any, misses: Any) -> float | None:
         Batch means: Law and Kelton, Simulation Modeling and Analysis, section 9.5.3.
     """
     so_far = np.concatenate([[0], np.cumsum(asked)])
-    cuts = np.searchsorted(so_far, np.arange(BATCHES + 1) * (so_far[-1] / BATCHES))
+    cuts = np.minimum(np.searchsorted(so_far, np.arange(BATCHES + 1) * (so_far[-1] / BATCHES)), len(asked))
     in_batch = np.diff(so_far[cuts])
     if in_batch.min() < FEWEST_PER_BATCH:
         return None

@@ -1,6 +1,7 @@
 """The requests of one group, and caches over them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -252,12 +253,14 @@ def parts(
     policies: Mapping[str, Policy],
     invalidations: Sequence[str],
     kept: float = 1.0,
+    by_slice: bool = False,
 ) -> dict[tuple[int | None, int | None, str, str], Part]:
     """
     Every combination; what an unlimited cache does depends on no policy and is computed once.
 
     Args:
         kept: share of its time to live after which a value is computed anew.
+        by_slice: whether to say what unlimited caches held in each slice, for the parts of a whole.
     """
     found = {}
     lives = [FOREVER if ttl is None else ttl * kept for ttl in ttls]
@@ -266,10 +269,36 @@ def parts(
             drops = kind == "event"
             for name, policy in list(policies.items())[: 1 if capacity is None else None]:
                 if capacity is None:
-                    rows = [part for part, _ in parts_of_ttls(requests, lives, None, drops)]
+                    done = parts_of_ttls(requests, lives, None, drops)
+                    rows = [
+                        with_changes(part, requests, missed, life) if by_slice else part
+                        for (part, missed), life in zip(done, lives, strict=True)
+                    ]
                 else:
                     rows = [part_of_one(requests, life, capacity, policy, drops)[0] for life in lives]
                 for ttl, row in zip(ttls, rows, strict=True):
                     for same in policies if capacity is None else (name,):
                         found[ttl, capacity, same, kind] = row
     return found
+
+
+MOST_CHANGES = 200_000
+"""Of one part; more of them are not sent to where parts are joined."""
+
+
+def with_changes(part: Part, requests: Requests, missed: Any, ttl: float) -> Part:
+    """The part with what an unlimited cache held over time."""
+    at = np.flatnonzero(missed)
+    at = at[np.argsort(requests.key[at], kind="stable")]
+    begins, key, size = requests.time_s[at], requests.key[at], requests.size[at].astype("i8")
+    again = np.append(np.where(key[1:] == key[:-1], begins[1:], FOREVER), FOREVER)
+    when, change = np.concatenate([np.minimum(again, begins + ttl), begins]), np.concatenate([-size, size])
+    order = np.lexsort((change, when))  # what leaves at a moment leaves first
+    order = order[np.isfinite(when[order])]
+    when, change = when[order], change[order]
+    edges = requests.grid.edges(when)[:-1]
+    so_far = np.concatenate([[0], np.cumsum(change)])
+    inside = np.maximum.reduceat(np.append(so_far[1:], 0), edges)
+    ends = np.append(edges[1:], len(when))
+    held = np.where(ends > edges, np.maximum(so_far[edges], inside), so_far[edges])
+    return replace(part, held=held, changes=(when, change) if len(when) <= MOST_CHANGES else None)

@@ -8,7 +8,7 @@ the key, the larger the more one key can tell: its requests' root, which spends 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from cache_strategy.simulate.loops import FOREVER
 from cache_strategy.simulate.outcome import Part, Replay, outcome_of
 from cache_strategy.simulate.policies import Policy
-from cache_strategy.simulate.replay import Requests, part_of_one, parts, parts_of_ttls
+from cache_strategy.simulate.replay import Requests, part_of_one, parts, parts_of_ttls, with_changes
 
 CLASSES_PER_DOUBLING = 2
 FEWEST_KEYS = 40
@@ -158,7 +158,7 @@ def _unlimited(
         own = only(requests, stratum.keys)
         asked = np.bincount(own.key, minlength=own.keys)
         for at, (part, missed) in enumerate(parts_of_ttls(own, lives, None, drops)):
-            by_life[at].append(part)
+            by_life[at].append(replace(with_changes(part, own, missed, lives[at]), changes=None))
             per_key[at].append((asked, np.bincount(own.key, missed, own.keys)))
     weights = weights_of(strata, [int(part.asked.sum()) for part in by_life[0]])
     return [
