@@ -183,6 +183,16 @@ def simulate(
     invalidation: Annotated[
         str, typer.Option(help="ttl: values only expire; event: a write takes them out; or both.")
     ] = "ttl",
+    parquet: Annotated[
+        str, typer.Option(metavar="PLACE", help="A trace in Parquet: a file, a folder, s3://…")
+    ] = "",
+    cluster: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="With --parquet: on Dask; tcp://HOST:8786, or local.")
+    ] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Of a local cluster.")] = 2,
+    exact_requests: Annotated[
+        int, typer.Option(min=1, help="More requests are sampled by key, with an error.")
+    ] = 100_000_000,
     json_: JsonOption = False,
 ) -> None:
     """Forecast hit rate, stale share, origin load and memory from a trace or an access log."""
@@ -193,16 +203,21 @@ def simulate(
         line.words_in(policy),
         line.words_in(invalidation),
     )
-    trace = trace or (None if access_log else line.newest_trace_of(repo))
-    if not access_log and not trace:
+    trace = trace or (None if access_log or parquet else line.newest_trace_of(repo))
+    if cluster and not parquet:
+        raise CacheStrategyError("--cluster: needs a trace that its workers can read; name it with --parquet.")
+    if not access_log and not trace and not parquet:
         raise CacheStrategyError(
             "simulate: no trace was given; one is needed. Name it with --access-log FILE or --trace DIR, "
             f"or make one: cache-strategy record --repo {repo} -- CMD"
         )
     evidence = line.profile_of(repo)
-    measured = line.trace_from(evidence, access_log, trace, log_format)
-    assert measured is not None
-    forecast = foretold.forecast_of(evidence, None, measured, grid)
+    if parquet:
+        forecast = foretold.forecast_of_parquet(evidence, parquet, grid, cluster, workers, exact_requests)
+    else:
+        measured = line.trace_from(evidence, access_log, trace, log_format)
+        assert measured is not None
+        forecast = foretold.forecast_of(evidence, None, measured, grid, exact_requests)
     if json_:
         from cache_strategy.model.document import to_data
 
