@@ -75,3 +75,14 @@ def test_a_page_whose_base_is_not_there_is_no_candidate_and_says_which(press, tm
     endpoints = [c for c in broken.candidates if c.kind == "endpoint"]
     missing = {c.qualname for c in endpoints if "template articles/base.html" in c.against}
     assert whole & missing and not whole & missing & {c.qualname for c in endpoints if not c.against}
+
+
+def test_a_view_answers_the_methods_that_it_names_and_no_others(tmp_path):
+    copy = Path(shutil.copytree(PRESS, tmp_path / "press"))
+    views = copy / "articles" / "views.py"
+    named = 'class ArticleDelete(DeleteView):\n    http_method_names = ["post", "delete"]\n'
+    views.write_text(views.read_text().replace("class ArticleDelete(DeleteView):\n", named))
+
+    found = {e.method for e in profile(copy, jobs=1).endpoints if e.qualname == "ArticleDelete"}
+
+    assert found == {"POST"}

@@ -32,6 +32,7 @@ from cache_strategy.profile.values import (
     many,
     one,
     text_in,
+    texts_in,
 )  # fmt: skip
 
 if TYPE_CHECKING:
@@ -133,7 +134,10 @@ class Router:
         if dispatch is None or analysis.modules[analysis.classes[index].module].is_test:
             return
         is_rest = any(analysis.classes[c].name == "APIView" for c in analysis.mro(index)[0])
+        answered = _texts(analysis.attribute_of(index, "http_method_names"))
         for verb in _VERBS:
+            if answered and verb.lower() not in answered:
+                continue
             handler = actions.get(verb, "") if actions else verb.lower()
             method = analysis.method(index, handler)
             if method is None and verb == "GET" and not actions and not self.of_library(dispatch):
@@ -191,6 +195,12 @@ def _methods_in(body: Node) -> list[str]:
             values = [c for i in node[3] for c in (i[2] if i[0] == "seq" else (i,))]
             found.update(c[1] for c in values if c[0] == "const")
     return [verb for verb in _VERBS if verb in found]
+
+
+def _texts(values: Values) -> set[str]:
+    """The texts in lists."""
+    inside = [part for v in values for part in (getattr(v, "items", NOTHING), *getattr(v, "parts", ()))]
+    return {text for part in inside for text in texts_in(part)}
 
 
 def listed(analysis: "Analysis", values: Values) -> list[int]:
