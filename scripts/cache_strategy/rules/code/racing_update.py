@@ -48,9 +48,8 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS127", severity="warning", keywords=("cach", "redis"))
 
-_ATOMIC = regex(
-    r"pipeline|multi\(|with [^\n]*[Ll]ock|\.(?:lock|acquire)\(|Lock\(|eval\(|register_script|transaction\(",
-    re.I,
+_ATOMIC = re.compile(
+    r"pipeline|multi\(|with [^\n]*[Ll]ock|\.(?:lock|acquire)\(|Lock\(|eval\(|register_script|transaction\("
 )
 _TESTS = frozenset("has_key exists has".split())
 _READS = frozenset("get hget".split())
