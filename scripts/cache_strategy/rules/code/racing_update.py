@@ -33,7 +33,6 @@ Source
 from __future__ import annotations
 
 import ast
-import re
 
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import is_cache
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS127", severity="warning", keywords=("cach", "redis"))
 
-_ATOMIC = re.compile(
+_ATOMIC = regex(
     r"pipeline|multi\(|with [^\n]*[Ll]ock|\.(?:lock|acquire)\(|Lock\(|eval\(|register_script|transaction\("
 )
 _TESTS = frozenset("has_key exists has".split())
