@@ -103,10 +103,14 @@ class Statements:
             self._writes.roll_back(pending, match[1] if match else None)
 
     def commit(self, connection: Any) -> None:
-        self._writes.commit(self.pending(connection))
+        pending = self._pending.get(connection)
+        if pending:
+            self._writes.commit(pending)
 
     def roll_back(self, connection: Any) -> None:
-        self._writes.roll_back(self.pending(connection))
+        pending = self._pending.get(connection)
+        if pending:
+            self._writes.roll_back(pending)
 
     def pending(self, connection: Any) -> list[Any]:
         found = self._pending.get(connection)

@@ -60,6 +60,8 @@ class Writes:
 
     def roll_back(self, pending: list[Any], to: str | None = None) -> None:
         """The writes that wait, or those behind a savepoint, never count."""
+        if not pending:
+            return
         start = 0
         if to is not None:
             places = [place for place, item in enumerate(pending) if item == to]

@@ -24,9 +24,7 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
 
     @functools.wraps(original)
     def full_dispatch_request(self: Any, *args: Any, **kwargs: Any) -> Any:
-        from flask import request as proxy
-
-        request = _behind(proxy)
+        request = _behind(_proxies()[0])
         counted = Request(_group(request))
         outer = current_request()
         if outer is not None:
@@ -48,6 +46,13 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
     flask.Flask.full_dispatch_request = full_dispatch_request
 
 
+@functools.lru_cache(maxsize=1)
+def _proxies() -> Any:
+    from flask import request, session
+
+    return request, session
+
+
 def _behind(proxy: Any) -> Any:
     """The object itself: each access through a proxy of werkzeug costs as much as several on it."""
     return proxy._get_current_object()
@@ -56,9 +61,7 @@ def _behind(proxy: Any) -> Any:
 def _note(
     journal: Journal, request: Any, response: Any, counted: Request, began: float, seconds: float
 ) -> None:
-    from flask import session as proxy
-
-    session = _behind(proxy)
+    session = _behind(_proxies()[1])
     user = user_of(journal, session, request.headers.get("Authorization", ""))
     asked = sorted(request.args.items(multi=True)) if request.query_string else ()
     key = key_of(journal, request.view_args or {}, asked)

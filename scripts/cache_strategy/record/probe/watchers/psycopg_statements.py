@@ -49,8 +49,7 @@ def _text(cursor: Any, query: Any) -> Any:
 
 
 def _watch_2(module: Any, journal: Journal, code: UserCode) -> None:
-    from psycopg2 import extensions  # type: ignore[import-not-found,import-untyped,unused-ignore]
-
+    extensions = module.extensions
     statements = Statements(journal, code, lambda c: not c.autocommit)
     connect, made = module.connect, {}
 

@@ -81,7 +81,9 @@ class _Watcher:
         self._writes.commit(conn.info.get(PENDING) or [])
 
     def rollback(self, conn: Any) -> None:
-        self._writes.roll_back(conn.info.get(PENDING) or [])
+        pending = conn.info.get(PENDING)
+        if pending:
+            self._writes.roll_back(pending)
 
     def rollback_twophase(self, conn: Any, xid: Any, is_prepared: bool) -> None:
         self.rollback(conn)

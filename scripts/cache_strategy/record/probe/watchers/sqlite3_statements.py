@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from types import ModuleType
 from typing import Any
 
-from ..databases import Statements, is_inside, named_as
+from ..databases import Statements, named_as
 from ..frames import UserCode
 from ..journal import Journal
 
 MODULE = "sqlite3.dbapi2"
+WATCHED_ABOVE = ("sqlalchemy.", "django.")
+"""They say themselves what they execute."""
 
 
 def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
@@ -19,7 +22,8 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
     connect, made = sqlite.connect, {}
 
     def watched_connect(*args: Any, **kwargs: Any) -> Any:
-        if is_inside() or len(args) > 5:
+        caller = sys._getframe(1).f_globals.get("__name__", "")
+        if caller.startswith(WATCHED_ABOVE) or len(args) > 5:
             return connect(*args, **kwargs)
         factory = kwargs.get("factory") or sqlite.Connection
         if isinstance(factory, type):
