@@ -36,6 +36,7 @@ _CURRENT_CALLS = frozenset(
     "get_current_user get_current_user_id get_jwt_identity get_jwt get_jwt_claims current_user_id "
     "get_user".split()
 )
+_READING = (ast.Name, ast.Attribute, ast.Call)
 _LOGGERS = regex(r"(?:^|\.)(?:log|logger|logging|_logger|LOG|LOGGER)$")
 
 
@@ -54,9 +55,11 @@ def reads_of_user(
         current = stack.pop()
         if isinstance(current, ast.Call) and _is_logging(current):
             continue
-        text = _user_read(current, module, skipped)
+        text = _user_read(current, module, skipped) if isinstance(current, _READING) else ""
         if text:
             yield current, text
+            continue
+        if isinstance(current, (ast.Name, ast.Constant)):
             continue
         if current is not node and isinstance(current, FUNCTIONS):
             stack.extend(reversed(current.body))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from bisect import bisect_left
 
-from cache_strategy.syntax.module import FUNCTIONS, Module, imports_of
+from cache_strategy.syntax.module import FUNCTIONS, SCOPES, Module, imports_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
     Function = Union[ast.FunctionDef, ast.AsyncFunctionDef]
 
-# Nodes that one object stands for wherever they occur; no rule asks for them.
-_SHARED = (ast.expr_context, ast.operator, ast.unaryop, ast.cmpop, ast.boolop)
+# Fields that hold no nodes, or nodes that one object stands for wherever they occur and that no rule asks for.
+_LEAVES = frozenset(
+    "ctx op ops id attr arg name asname module level type_comment kind conversion simple is_async".split()
+)
+_FIELDS: "dict[type, tuple[str, ...]]" = {ast.Constant: (), ast.Global: (), ast.Nonlocal: ()}
 
 
 class IndexedModule(Module):
@@ -35,6 +38,13 @@ class IndexedModule(Module):
         sizes = [1] * len(self.nodes)
         for position in range(len(self.nodes) - 1, 0, -1):
             sizes[self._holders[position]] += sizes[position]
+        # Of each node the innermost function, lambda or class around it.
+        scopes = [-1] * len(self.nodes)
+        opens = [isinstance(node, SCOPES) for node in self.nodes]
+        for position in range(1, len(self.nodes)):
+            holder = self._holders[position]
+            scopes[position] = holder if opens[holder] else scopes[holder]
+        self._scopes = scopes
         self._places = {node: position for position, node in enumerate(self.nodes)}
         self._sizes = sizes
         self._calls = [position for position, node in enumerate(self.nodes) if type(node) is ast.Call]
@@ -63,11 +73,15 @@ class IndexedModule(Module):
             nodes.append(node)
             holders.append(holder)
             children: "list[tuple[ast.AST, int]]" = []
-            for name in node._fields:
+            kind = type(node)
+            fields = _FIELDS.get(kind)
+            if fields is None:
+                fields = _FIELDS[kind] = tuple(name for name in kind._fields if name not in _LEAVES)
+            for name in fields:
                 value = getattr(node, name, None)
                 if type(value) is list:
                     children.extend([(item, position) for item in value if isinstance(item, ast.AST)])
-                elif isinstance(value, ast.AST) and not isinstance(value, _SHARED):
+                elif isinstance(value, ast.AST):
                     children.append((value, position))
             children.reverse()
             stack.extend(children)
@@ -84,6 +98,43 @@ class IndexedModule(Module):
         """The node that holds `node`; None for the module itself."""
         position = self._places.get(node)
         return self.nodes[self._holders[position]] if position else None
+
+    def enclosing(self, node: ast.AST) -> "list[ast.AST]":
+        """The functions, lambdas and classes around `node`, innermost first."""
+        around = []
+        scope = self._scopes[self._places[node]] if node in self._places else -1
+        while scope >= 0:
+            around.append(self.nodes[scope])
+            scope = self._scopes[scope]
+        return around
+
+    def names_in(self, scope: ast.AST) -> "list[str]":
+        """The parameters and variables of a function or lambda; what is inside of inner scopes is theirs."""
+        position = self._places.get(scope)
+        if position is None:
+            return super().names_in(scope)
+        arguments = scope.args  # type: ignore[attr-defined]
+        names = [a.arg for a in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
+        names += [a.arg for a in (arguments.vararg, arguments.kwarg) if a is not None]
+        outside: "set[str]" = set()
+        end = position + self._sizes[position]
+        position += 1
+        while position < end:
+            node = self.nodes[position]
+            kind = type(node)
+            if kind is ast.Name:
+                if type(node.ctx) is not ast.Load:  # type: ignore[attr-defined]
+                    names.append(node.id)  # type: ignore[attr-defined]
+            elif kind in (ast.Global, ast.Nonlocal):
+                outside.update(node.names)  # type: ignore[attr-defined]
+            elif kind is ast.ExceptHandler:
+                names += [node.name] * bool(node.name)  # type: ignore[attr-defined]
+            elif kind in SCOPES:
+                names += [] if kind is ast.Lambda else [node.name]  # type: ignore[attr-defined]
+                position += self._sizes[position]
+                continue
+            position += 1
+        return [name for name in names if name not in outside]
 
     def below(self, node: ast.AST) -> "list[ast.AST]":
         """The node and everything in it; a node of no file (an expression made elsewhere) is walked."""

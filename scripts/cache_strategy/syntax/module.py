@@ -78,10 +78,14 @@ class Module:
             if isinstance(scope, ast.ClassDef):
                 continue
             if scope not in self._locals:
-                self._locals[scope] = frozenset(_locals_of(scope))
+                self._locals[scope] = frozenset(self.names_in(scope))
             if name in self._locals[scope]:
                 return True
         return False
+
+    def names_in(self, scope: ast.AST) -> "list[str]":
+        """The parameters and variables of a function or lambda."""
+        return _locals_of(scope)
 
     def qualname(self, node: ast.AST) -> str:
         """`Class.method` or `outer.inner` of a definition or of the definition around a node; "" at module level."""
