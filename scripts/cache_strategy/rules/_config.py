@@ -271,6 +271,12 @@ def nginx_caches(file: ConfigFile) -> "Iterator[tuple[Node, str]]":
                 yield node.parent, module
 
 
+def caching_modules(file: ConfigFile) -> "list[str]":
+    """The modules of nginx whose cache a file turns on or configures for others."""
+    names = {node.key for node in file.root.below()}
+    return [m for m in NGINX_MODULES if any(name.startswith(m + "_cache") for name in names)]
+
+
 def user_variables(nodes: "list[Node]") -> "set[str]":
     """The variables in these statements that tell people apart, or requests that are not for the cache."""
     return {found.group() for node in nodes for found in _USER_VARIABLE.finditer(node.value)}

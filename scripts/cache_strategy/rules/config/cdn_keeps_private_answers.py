@@ -64,9 +64,7 @@ rule = Rule(
     ),
 )
 
-_STATIC = regex(
-    r"static|assets?|media|images?|img|css|js\b|fonts?|upload|public|\.\w{2,4}\b[^/]*$", re.I
-)
+_STATIC = regex(r"static|assets?|media|images?|img|css|js\b|fonts?|upload|public|\.\w{2,4}\b[^/]*$", re.I)
 # Managed policies of CloudFront: what hands every cookie to the origin, and what has no cookie in its key.
 _ALL_COOKIES = regex(
     r"216adef6-2c7f-47e4-b989-5492eafa07d3|33f36d7e-f396-46d9-90e0-52428a34d9dc|b689b0a8-53d0-40ab-baf2-68738e2966ac|AllViewer\w*"

@@ -39,7 +39,14 @@ from __future__ import annotations
 import re
 
 from cache_strategy.rules._base import Rule
-from cache_strategy.rules._config import at, first_change, is_static, nginx_caches, user_variables
+from cache_strategy.rules._config import (
+    at,
+    caching_modules,
+    first_change,
+    is_static,
+    nginx_caches,
+    user_variables,
+)
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -107,8 +114,7 @@ def visit_vcl(file: "ConfigFile") -> "Iterator[Finding]":
 
 @rule.config_change("nginx")
 def visit_nginx_change(old: "ConfigFile", new: "ConfigFile") -> "Iterator[Finding]":
-    caching = {module for _, module in nginx_caches(new)}
-    for module in sorted(caching):
+    for module in caching_modules(new):
         for name in (module + "_no_cache", module + "_cache_bypass"):
             gone = user_variables(old.root.all(name)) - user_variables(new.root.all(name))
             if gone and not user_variables(new.root.all(name)):

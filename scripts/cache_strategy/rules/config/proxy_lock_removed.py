@@ -36,7 +36,7 @@ from __future__ import annotations
 import re
 
 from cache_strategy.rules._base import Rule
-from cache_strategy.rules._config import first_change, nginx_caches
+from cache_strategy.rules._config import caching_modules, first_change
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ rule = Rule(__name__, code="CS203", severity="warning", keywords=("_cache_lock",
 
 @rule.config_change("nginx")
 def visit_nginx(old: "ConfigFile", new: "ConfigFile") -> "Iterator[Finding]":
-    for module in sorted({module for _, module in nginx_caches(new)}):
+    for module in caching_modules(new):
         name = module + "_cache_lock"
         if any(n.value == "on" for n in old.root.all(name)) and not any(
             n.value == "on" for n in new.root.all(name)
