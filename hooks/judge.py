@@ -12,7 +12,7 @@ import os
 import sys
 
 GATE = (
-    b"cach redis memoize flush valkey keydb invalidat purge vary etag max-age no-store materialized".split()
+    b"cach redis memoize flush valkey keydb invalidat purge vary etag max-age no-store materialized varnish".split()
 )
 JUDGED = (b".py", b".pyi", b".ipynb")
 # Events at which nothing is stopped.

@@ -50,7 +50,7 @@ _CARRIERS = frozenset(
 # Programs whose arguments are scripts.
 _SCRIPTED = frozenset("eval ssh trap watch".split())
 _NAMED = regex(
-    r"(?:(?:redis|valkey|keydb)-cli|(?:python|pypy|ipython)[\d.]*(?:\.exe)?|manage\.py|django-admin|flask)\Z"
+    r"(?:(?:redis|valkey|keydb)-cli|varnishadm|(?:python|pypy|ipython)[\d.]*(?:\.exe)?|manage\.py|django-admin|flask)\Z"
 )
 
 

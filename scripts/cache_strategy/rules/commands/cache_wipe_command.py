@@ -33,6 +33,7 @@ import re
 
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._shell import invocations
+from cache_strategy.rules.commands._redis import CLIENTS, SENDERS, redis_statements
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -48,7 +49,6 @@ rule = Rule(
     severity="error",
 )
 
-_CLIENTS = frozenset(("redis-cli", "valkey-cli", "keydb-cli"))
 _WIPES = {
     "FLUSHALL": "deletes every key of every database of the server",
     "FLUSHDB": "deletes every key of the database",
@@ -57,12 +57,6 @@ _PYTHON = regex(r"(?:python|pypy|ipython)[\d.]*(?:\.exe)?\Z")
 _MANAGERS = ("manage.py", "django-admin", "flask")
 _SHELL_WORDS = ("manage.py", "django-admin", "flask", "django", "shell", "shell_plus")
 _CACHE = regex(r"(?:^|[._])caches?(?:\[[^\]]*\])?\Z")
-# Source: `redis-cli --help`, Redis 7.0 and Valkey 8.0.
-_VALUES = frozenset(
-    "-h -p -s -a -u -r -i -n -d -D -X -t --user --pass --sni --cacert --cacertdir --cert --key --tls-ciphers "
-    "--tls-ciphersuites --pattern --quoted-pattern --count --cursor --eval --rdb --functions-rdb --show-pushes "
-    "--memkeys-samples --keystats-samples --lru-test --intrinsic-latency".split()
-)
 _LUA = regex(r"redis\.p?call\s*\(\s*['\"](flushall|flushdb|keys)['\"]", re.IGNORECASE)
 _DELETES = ("DEL", "UNLINK")
 _NARROWER = (
@@ -75,47 +69,24 @@ _ENTRIES = "Delete the keys that are wrong: cache.delete(key), cache.delete_many
 @rule.command
 def visit_invocation(run: "Invocation") -> "Iterator[Finding]":
     name, *args = map(str, run.argv)
-    if name in _CLIENTS:
-        yield from _redis_client(run, name, args)
-    elif name in ("nc", "ncat", "netcat", "socat", "telnet") and run.stdin:
-        yield from _lines(run, name, run.stdin)
+    if name in CLIENTS or name in SENDERS:
+        yield from _sent(run)
     else:
         code = _python_code(name, args, run.stdin)
         if code is not None:
             yield from _python(run, code)
 
 
-def _redis_client(run: "Invocation", name: str, args: "list[str]") -> "Iterator[Finding]":
-    index = 0
-    scans = False
-    while index < len(args) and args[index].startswith("-") and len(args[index]) > 1:
-        option = args[index]
-        scans = scans or option == "--scan"
-        if option == "--cluster" and args[index + 1 : index + 2] == ["call"]:
-            yield from _statement(run, name, args[index + 3 :])
-            return
-        index += 2 if option in _VALUES else 1
-    words = args[index:]
-    if len(words) == 1 and " " in words[0]:
-        words = words[0].split()
-    if words:
-        yield from _statement(run, name, words)
-        yield from _unbounded_delete(run, words)
-    elif run.stdin and not scans and "--eval" not in args:
-        yield from _lines(run, name, run.stdin)
-
-
-def _lines(run: "Invocation", name: str, text: str) -> "Iterator[Finding]":
-    for row in text.splitlines():
-        words = row.replace('"', " ").replace("'", " ").split()
-        if words and words[0].lower() == "flush_all":
+def _sent(run: "Invocation") -> "Iterator[Finding]":
+    for name, words in redis_statements(run):
+        if words[0].lower() == "flush_all":
             yield rule.finding(
                 run, f"flush_all, sent with {name}, empties the whole memcached server.", fix=_ENTRIES
             )
             return
-        found = next(_statement(run, name, words), None)
-        if found is not None:
-            yield found
+        found = [*_statement(run, name, words), *(_unbounded_delete(run, words) if name in CLIENTS else ())]
+        yield from found
+        if found:
             return
 
 
@@ -147,7 +118,7 @@ def _unbounded_delete(run: "Invocation", deleted: "list[str]") -> "Iterator[Find
     if deleted[0].upper() not in _DELETES:
         return
     for source in run.before:
-        if source.argv[0] not in _CLIENTS or "--scan" not in source.argv:
+        if source.argv[0] not in CLIENTS or "--scan" not in source.argv:
             continue
         words = list(map(str, source.argv))
         position = words.index("--pattern") if "--pattern" in words else -1
