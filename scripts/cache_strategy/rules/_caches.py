@@ -43,9 +43,7 @@ _BY_PATH = frozenset(
         "cacheops.cached_view_as",
     )
 )
-_CACHE_NAME = regex(
-    r"(?:^|_)(?:cache|caches|redis|memcache|memcached)(?:_|$|\d)|[a-z]Cache$|^Cache$", re.I
-)
+_CACHE_NAME = regex(r"(?:^|_)(?:cache|caches|redis|memcache|memcached)(?:_|$|\d)|[a-z]Cache$|^Cache$", re.I)
 _ENTRY = regex(r"(?:^|\.)caching\.entries(?:\.|$)")
 _ENDPOINT = regex(r"(?:^|\.)caching\.flask_http\.cached_endpoint$")
 _CACHE_TYPE = regex(
@@ -101,6 +99,13 @@ class CachedFunction:
 
 def is_cache(node: "ast.AST", module: "IndexedModule") -> bool:
     """Whether an expression is a cache object, by what it is made of or by its name."""
+    known = module.caches.get(node)
+    if known is None:
+        known = module.caches[node] = _is_cache(node, module)
+    return known
+
+
+def _is_cache(node: "ast.AST", module: "IndexedModule") -> bool:
     if isinstance(node, ast.Subscript):
         node = node.value
     if isinstance(node, ast.Call):
@@ -132,6 +137,14 @@ def mentions_cache(function: "Function", module: "IndexedModule") -> bool:
 
 def caching_decorator(node: "ast.AST", module: "IndexedModule") -> "CachedFunction | None":
     """The outermost decorator of a function or class that caches its result, or None."""
+    if not getattr(node, "decorator_list", None):
+        return None
+    if ("cached", node) not in module.known:
+        module.known["cached", node] = _caching_decorator(node, module)
+    return module.known["cached", node]  # type: ignore[no-any-return]
+
+
+def _caching_decorator(node: "ast.AST", module: "IndexedModule") -> "CachedFunction | None":
     for index, decorator in enumerate(decorators_of(node, module)):
         kind = _kind_of(decorator, module)
         if kind:

@@ -54,6 +54,8 @@ class IndexedModule(Module):
         self._readers: "UserReaders | None" = None
         # What rules have worked out about a function, for the next rule that asks.
         self.known: "dict[tuple[str, ast.AST], Any]" = {}
+        # Whether an expression is a cache: what the rules ask most.
+        self.caches: "dict[ast.AST, bool]" = {}
 
     @property
     def readers(self) -> "UserReaders":

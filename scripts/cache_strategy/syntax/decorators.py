@@ -38,4 +38,9 @@ class Decorator:
 
 def decorators_of(node: ast.AST, module: "Module") -> "list[Decorator]":
     """The decorators of a function or class, outermost first; empty for other nodes."""
-    return [Decorator(expression, module) for expression in getattr(node, "decorator_list", [])]
+    expressions = getattr(node, "decorator_list", None)
+    if not expressions:
+        return []
+    if node not in module.decorators:
+        module.decorators[node] = [Decorator(expression, module) for expression in expressions]
+    return module.decorators[node]  # type: ignore[return-value]

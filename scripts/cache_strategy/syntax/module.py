@@ -40,6 +40,8 @@ class Module:
         self._imports: "dict[str, str] | None" = None
         self._bindings: "dict[str, ast.expr] | None" = None
         self._parents: "dict[ast.AST, ast.AST] | None" = None
+        # What `decorators_of` has read.
+        self.decorators: "dict[ast.AST, list[object]]" = {}
         self._locals: "dict[ast.AST, frozenset[str]]" = {}
 
     @property
