@@ -2,9 +2,9 @@
 CS302 cache-config-command
 
 What it does
-    Flags CONFIG SET, CONFIG RESETSTAT and CONFIG REWRITE sent to a running Redis or Valkey, REPLICAOF, SHUTDOWN and DEBUG:
-    an error where the setting loses data, its bound or its password (maxmemory 0, noeviction, save "", appendonly no,
-    requirepass "", protected-mode no, dir, dbfilename).
+    Flags CONFIG SET and CONFIG REWRITE sent to a running Redis or Valkey: an error where the server loses data, its bound
+    or its password (maxmemory 0, noeviction, save "", appendonly no, requirepass "", protected-mode no, dir, dbfilename).
+    And SHUTDOWN, DEBUG and REPLICAOF.
 
 Why is this bad
     What is set so is not in redis.conf: it is gone after the next start, and until then no review and no other machine has
