@@ -136,6 +136,7 @@ def test_only_one_file_writes_into_a_users_repository():
         "record": "the journal of the probe, in the trace's folder",
         "verify": "the private Redis, in a temporary folder",
         "hookify": "the rule that a user accepted",
+        "profile/kept.py": "what a run keeps for the next, in the user's cache folder",
         "emit/targets/runtime/files": "emitted: runs in the user's process",
     }
     wrong = []

@@ -100,7 +100,7 @@ def test_a_file_that_vanishes_is_reported(repo):
     files, _ = walk(repo)
     (repo / "soon_gone.py").unlink()
 
-    sources, unread = read_sources(files, 1)
+    sources, unread, _ = read_sources(files, 1)
     assert [s.path for s in sources] == ["app.py"]
     assert [(u.path, "vanished" in u.reason) for u in unread] == [("soon_gone.py", True)]
 

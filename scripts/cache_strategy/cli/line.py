@@ -61,9 +61,10 @@ def writable_repository_at(path: Path) -> Path:
 
 def profile_of(repo: Path) -> "Evidence":
     from cache_strategy.profile import profile as read
+    from cache_strategy.profile.kept import default_folder
 
     with progress() as say:
-        evidence = read(repo, progress=say)
+        evidence = read(repo, progress=say, kept=default_folder())
     return dataclasses.replace(evidence, repo=printable(evidence.repo))
 
 

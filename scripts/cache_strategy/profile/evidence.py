@@ -1,6 +1,7 @@
 """From the analysis to the evidence: endpoints, functions, tables, writers, candidates."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from time import monotonic
 
@@ -15,15 +16,16 @@ from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Context
 from cache_strategy.profile.frameworks import load_frameworks
 from cache_strategy.profile.frameworks._base import Route
+from cache_strategy.profile.kept import Kept
 from cache_strategy.profile.lowering import LAMBDA
 from cache_strategy.profile.orms import load_orms
 from cache_strategy.profile.orms._base import Mapped, TableFound
 from cache_strategy.profile.program import FunctionInfo, Program
-from cache_strategy.profile.reading import read_sources
+from cache_strategy.profile.reading import Source, digests_of, read_sources
 from cache_strategy.profile.repository import commit_of
 from cache_strategy.profile.returned import returned_of
 from cache_strategy.profile.values import NOTHING, join
-from cache_strategy.profile.walk import walk
+from cache_strategy.profile.walk import Found, walk
 from cache_strategy.profile.writers import writers_of
 
 # Each round knows what the one before it stored in shared places (`g`, attributes of objects); two settle nearly
@@ -31,13 +33,37 @@ from cache_strategy.profile.writers import writers_of
 _ROUNDS = 2
 
 
-def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started: float) -> Evidence:
+def evidence_of(
+    repo: Path, jobs: int, progress: Callable[[str], None], started: float, folder: Path | None
+) -> Evidence:
     if not repo.is_dir():
         raise CacheStrategyError(
             f"{repo}: is no folder; name the folder of a repository. Run: cache-strategy profile PATH"
         )
     files, unread = walk(repo)
-    sources, unread_sources = read_sources(files, jobs, progress)
+    kept = None if folder is None else Kept(folder, repo, files, unread)
+    digests = {} if kept is None else digests_of(files)
+    found = None if kept is None else kept.evidence(digests)
+    if found is not None:
+        return replace(found, commit=commit_of(repo), seconds=round(monotonic() - started, 3))
+    known = {} if kept is None else kept.known(digests)
+    sources, unread_sources, read = read_sources(files, jobs, progress, known)
+    evidence = _evidence(repo, files, [*unread, *unread_sources], sources, progress, started)
+    if kept is not None:
+        same = all(digests.get(path) == digest for path, (digest, _) in read.items())
+        kept.keep(evidence[0] if same and evidence[1] else None, dict(read.values()))
+    return evidence[0]
+
+
+def _evidence(
+    repo: Path,
+    files: list[Found],
+    unread: list[Unread],
+    sources: list[Source],
+    progress: Callable[[str], None],
+    started: float,
+) -> tuple[Evidence, bool]:
+    """The evidence, and whether everything could be followed."""
     program = Program(sources, repo.resolve().name)
     roots = imported_roots(program)
     frameworks = [f for f in load_frameworks() if roots.intersection(f.packages)]
@@ -51,10 +77,10 @@ def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started:
     functions = functions_of(analysis, totals)
     writers = writers_of(analysis)
     application = application_of(analysis, routes, repo)
-    found = Judge(analysis, totals, routes, endpoints, functions, writers).judge()
+    judged = Judge(analysis, totals, routes, endpoints, functions, writers).judge()
     given_up = [Unread(path=path, reason=reason) for path, reason in analysis.unread]
-    candidates, rejected = ranked(found, application)
-    return Evidence(
+    candidates, rejected = ranked(judged, application)
+    evidence = Evidence(
         repo=repo.resolve().name,
         commit=commit_of(repo),
         frameworks=tuple(f.name for f in frameworks),
@@ -62,7 +88,7 @@ def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started:
         files=len(files),
         lines=sum(source.lines for source in sources),
         seconds=round(monotonic() - started, 3),
-        unread=tuple(sorted([*unread, *unread_sources, *given_up], key=lambda u: (u.path, u.reason))),
+        unread=tuple(sorted([*unread, *given_up], key=lambda u: (u.path, u.reason))),
         endpoints=tuple(sorted(set(endpoints.values()), key=lambda e: (e.route, e.method, e.path, e.line))),
         candidates=candidates,
         rejected=rejected,
@@ -71,6 +97,7 @@ def evidence_of(repo: Path, jobs: int, progress: Callable[[str], None], started:
         writers=writers,
         application=application,
     )
+    return evidence, not given_up
 
 
 def analyse(analysis: Analysis, progress: Callable[[str], None]) -> tuple[list[Route], list[Total]]:

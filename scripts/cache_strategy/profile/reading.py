@@ -1,12 +1,14 @@
 """From files to lowered modules, with a pool of processes where there are many files."""
 
+import contextlib
 import gc
+import hashlib
 import marshal
 import multiprocessing
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -25,6 +27,10 @@ _RECURSION_LIMIT = 20_000
 _NEWER = re.compile(r"^\s*((async\s+)?def|class|type)\s+\w+\[|^\s*type\s+\w+\s*=", re.MULTILINE)
 
 
+Read = tuple[bytes, bytes | str]
+"""The digest of a file, and the marshalled (lines, lowered module) or the reason why it cannot be read."""
+
+
 @dataclass(frozen=True)
 class Source:
     """A module that was read: `lowered` is what `lower` returns."""
@@ -37,26 +43,49 @@ class Source:
 
 
 def read_sources(
-    files: list[Found], jobs: int, progress: Callable[[str], None] | None = None
-) -> tuple[list[Source], list[Unread]]:
-    """Every file lowered, in the order of `files`, and those that could not be read, with the reason."""
+    files: list[Found],
+    jobs: int,
+    progress: Callable[[str], None] | None = None,
+    known: Mapping[str, Read] | None = None,
+) -> tuple[list[Source], list[Unread], dict[str, Read]]:
+    """
+    Every file lowered, in the order of `files`; those that could not be read, with the reason; and what was read.
+
+    What is `known` of a path is not read again.
+    """
+    known = known or {}
+    found: dict[str, Read] = {}
+    new = [file for file in files if file.path not in known]
+    for chunk, answers in _answers(new, jobs):
+        found.update(zip((file.path for file in chunk), answers, strict=True))
+        if progress is not None:
+            progress(f"read {len(found)} of {len(new)} files")
     sources: list[Source] = []
     unread: list[Unread] = []
-    done = 0
-    for chunk, answers in _answers(files, jobs):
-        for file, answer in zip(chunk, answers, strict=True):
-            if isinstance(answer, str):
-                unread.append(Unread(path=file.path, reason=answer))
-            else:
-                lines, lowered = marshal.loads(answer)
-                sources.append(Source(file.path, lines, file.is_test, lowered, file.emitted))
-        done += len(chunk)
-        if progress is not None:
-            progress(f"read {done} of {len(files)} files")
-    return sources, unread
+    for file in files:
+        _, answer = found[file.path] = known.get(file.path) or found[file.path]
+        if isinstance(answer, str):
+            unread.append(Unread(path=file.path, reason=answer))
+        else:
+            lines, lowered = marshal.loads(answer)
+            sources.append(Source(file.path, lines, file.is_test, lowered, file.emitted))
+    return sources, unread, found
 
 
-def _answers(files: list[Found], jobs: int) -> Iterator[tuple[list[Found], list[bytes | str]]]:
+def digest_of(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=20).digest()
+
+
+def digests_of(files: list[Found]) -> dict[str, bytes]:
+    """By path; what cannot be read has none."""
+    found: dict[str, bytes] = {}
+    for file in files:
+        with contextlib.suppress(OSError), file.real.open("rb") as stream:
+            found[file.path] = digest_of(stream.read())
+    return found
+
+
+def _answers(files: list[Found], jobs: int) -> Iterator[tuple[list[Found], list[Read]]]:
     chunks = [files[i : i + _CHUNK] for i in range(0, len(files), _CHUNK)]
     start = 0
     # a fork while other threads run may copy a lock that is held
@@ -78,8 +107,8 @@ def _names(chunk: list[Found]) -> list[tuple[Path, str]]:
     return [(file.real, file.path) for file in chunk]
 
 
-def read_chunk(names: list[tuple[Path, str]]) -> list[bytes | str]:
-    """For each (file, path): the marshalled (lines, lowered module), or the reason why it cannot be read."""
+def read_chunk(names: list[tuple[Path, str]]) -> list[Read]:
+    """For each (file, path): its digest, and the marshalled (lines, lowered module) or why it cannot be read."""
     limit = sys.getrecursionlimit()
     collecting = gc.isenabled()
     sys.setrecursionlimit(max(limit, _RECURSION_LIMIT))
@@ -93,14 +122,18 @@ def read_chunk(names: list[tuple[Path, str]]) -> list[bytes | str]:
             gc.enable()
 
 
-def _read(real: Path, path: str) -> bytes | str:
-    text = ""
+def _read(real: Path, path: str) -> Read:
     try:
         data = real.read_bytes()
     except FileNotFoundError:
-        return "vanished while the repository was read"
+        return b"", "vanished while the repository was read"
     except OSError as error:
-        return f"cannot be read ({error.strerror})"
+        return b"", f"cannot be read ({error.strerror})"
+    return digest_of(data), _lowered(data, path)
+
+
+def _lowered(data: bytes, path: str) -> bytes | str:
+    text = ""
     try:
         text = decode(data)
         module = parse(text, path)

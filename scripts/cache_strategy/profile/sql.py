@@ -1,7 +1,7 @@
 """SQL in strings: which tables a statement reads and writes. sqlglot is imported when the first one is read."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 PLACEHOLDER = "unknown_part_"
@@ -31,6 +31,15 @@ class Statement:
 
 
 _cache: dict[str, Statement | None] = {}
+
+
+def kept() -> dict[str, tuple[object, ...] | None]:
+    """Every statement that was read, as plain data, for `know`."""
+    return {text: None if found is None else astuple(found) for text, found in _cache.items()}
+
+
+def know(statements: dict[str, tuple[Any, ...] | None]) -> None:
+    _cache.update((text, None if found is None else Statement(*found)) for text, found in statements.items())
 
 
 def looks_like_sql(text: str) -> bool:

@@ -7,6 +7,7 @@ A template becomes statements as `lower` writes them, and is evaluated as a func
 import os
 from collections.abc import Callable
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,10 @@ _SKIPPED = ("node_modules", "__pycache__", "site-packages")
 _COLLECTING = frozenset("list sort reverse unique selectattr rejectattr batch slice groupby".split())
 _OF_JINJA = frozenset("range dict lipsum cycler joiner namespace super caller self varargs kwargs".split())
 _FOLDERS = ("templates", "template", "jinja2")
+
+
+parsed: dict[bytes, Node | None] = {}
+"""The statements of templates by the digest of their text; earlier runs may have filled it."""
 
 
 class Templates:
@@ -78,6 +83,13 @@ class Templates:
 
 def parse(text: str) -> Node | None:
     """The statements of a template given as text; None where it cannot be parsed."""
+    digest = sha256(text.encode("utf-8", "surrogatepass")).digest()
+    if digest not in parsed:
+        parsed[digest] = _parsed(text)
+    return parsed[digest]
+
+
+def _parsed(text: str) -> Node | None:
     import jinja2
 
     extensions = [f"jinja2.ext.{name}" for name in ("i18n", "do", "loopcontrols")]

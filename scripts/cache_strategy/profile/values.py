@@ -19,6 +19,7 @@ class _Kind(type):
 
     missing: tuple[Any, ...] | None
     word: int
+    telling: Any
 
     def __call__(cls, *given: Any, **named: Any) -> Any:
         defaults = cls.missing
@@ -34,7 +35,7 @@ class _Kind(type):
         made = _MADE.get(key)
         if made is None:
             made = _MADE[key] = super().__call__(*given)
-            object.__setattr__(made, "number", hash((cls.word, *map(_number, given))))
+            object.__setattr__(made, "number", hash((cls.word, *map(_number, cls.telling(given)))))
             object.__setattr__(made, "parts_", given)
             object.__setattr__(made, "alone", frozenset((made,)))
         return made
@@ -63,6 +64,11 @@ class _Value(metaclass=_Kind):
     alone: "frozenset[Any]"
     number: int
     parts_: tuple[Any, ...]
+
+    @staticmethod
+    def telling(parts: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The parts that make the hash."""
+        return parts
 
     def __hash__(self) -> int:
         return self.number
@@ -117,6 +123,11 @@ class Made(_Value):
     args: "tuple[Values, ...]" = ()
     keywords: "tuple[tuple[str, Values], ...]" = ()
     owner: int = -1
+
+    @staticmethod
+    def telling(parts: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Without the line: an edit above must not change the order of sets."""
+        return parts[0], parts[1][0], *parts[2:]
 
     def arg(self, position: int, name: str = "") -> "Values":
         return self.args[position] if position < len(self.args) else self.keyword(name) if name else NOTHING
