@@ -16,11 +16,13 @@ class Dependency:
     """
     A table whose change makes the entry stale.
 
-    `row` names the key part that holds the primary key of the one row read; "" means any row of the table.
+    `row` names the key part that holds the primary key of the one row read; "" means any row of the table. With `column`
+    it holds what that column has in the rows that are read (`article_id` of comments).
     """
 
     table: str
     row: str = ""
+    column: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +77,8 @@ class Entry:
     a committed write; `staleness_source` says who says so ("assumed" until a person confirms: "measured" is never
     right here, "derived" means it follows from other entries). `window_seconds` is how long a process may trust its
     memory without asking Redis, at most the bound. `view_sql` is the body of the materialized view of kind "view".
-    `tags` are names besides the tables under which the entry can be invalidated.
+    `tags` are names besides the tables under which the entry can be invalidated. A part of the key whose source is "row"
+    is the primary key of a row that another part names by a unique column: `articles_article.slug=slug`.
     """
 
     id: str

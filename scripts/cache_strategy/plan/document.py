@@ -274,6 +274,13 @@ def _problems(entry: Entry) -> Iterator[str]:
         if dependency.row and dependency.row not in names:
             known = ", ".join(names) or "no parts"
             yield f"depends_on[{j}].row: is {dependency.row!r}, which is not in the key; the key has {known}."
+        if dependency.column and not dependency.row:
+            yield f"depends_on[{j}].row: is missing; write which key part holds the {dependency.column} of the rows."
+    for j, part in enumerate(entry.key):
+        found = re.fullmatch(r"\w+\.\w+=([\w-]+)", part.expression) if part.source == "row" else None
+        if part.source == "row" and (found is None or found[1] not in names):
+            example = "write table.column=part, for example articles_article.slug=slug."
+            yield f"key[{j}].expression: is {part.expression!r}; {example}"
     for j, invalidator in enumerate(entry.invalidated_by):
         if invalidator.how == "write-through" and not invalidator.call and names:
             example = ", ".join(f"{n}={n}" for n in names)

@@ -189,6 +189,58 @@ def test_truncate_with_cascade_is_everything(watched, tags, databases):
         assert said(tags()) == everything
 
 
+BY_SHELF = ("library_book.shelf_id", "library_book.title")
+TITLES = {"book.title", "book.title:*"}
+OF_SHELF = {"book.shelf_id", "book.shelf_id:*"}
+# fmt: off
+BY_COLUMN = {
+    "create": (lambda: Book.objects.create(pk=7, title="x", shelf_id=1), {"book.shelf_id", "book.shelf_id:1", "book.title", "book.title:x"}),
+    "create in bulk": (lambda: Book.objects.bulk_create([new_book(pk=8, shelf_id=1), new_book(pk=9)]),
+                       {"book.shelf_id", "book.shelf_id:1", "book.shelf_id:*", "book.title", "book.title:ulysses"}),
+    "update of the column": (lambda: Book.objects.filter(shelf_id=1).update(shelf_id=None), OF_SHELF | TITLES),
+    "update by the column": (lambda: Book.objects.filter(shelf_id=1).update(read=1), {"book.shelf_id", "book.shelf_id:1"} | TITLES),
+    "update by another": (lambda: Book.objects.filter(pk=1).update(read=1), OF_SHELF | TITLES),
+    "delete by the column": (lambda: Book.objects.filter(shelf_id=5, title__in=["a", "b"])._raw_delete("default"),
+                             {"book.shelf_id", "book.shelf_id:5", "book.title", "book.title:a", "book.title:b"}),
+    "save": (lambda: Book.objects.get(pk=1).save(), OF_SHELF | TITLES),
+    "raw SQL": (lambda: raw("UPDATE library_book SET read = 1"), OF_SHELF | TITLES),
+}
+# fmt: on
+
+
+@pytest.mark.parametrize("name", BY_COLUMN)
+def test_a_write_names_what_its_columns_hold(cache, library, tags, name):
+    watcher = django_events.Watcher(cache, WATCHED, BY_SHELF)
+    watcher.start()
+    write, expected = BY_COLUMN[name]
+    write()
+    assert {tag for tag in said(tags()) if "." in tag} == expected
+    watcher.stop()
+
+
+@pytest.mark.parametrize("more", [{}, {"ignore_conflicts": True}])
+def test_an_association_names_both_its_sides(cache, library, tags, more):
+    watched = django_events.Watcher(cache, WATCHED, ["library_book_tags.book_id"])
+    tag = Tag.objects.create(pk=uuid.UUID(int=0xA8))
+    watched.start()
+    through = Book.tags.through
+    through.objects.bulk_create([through(book_id=1, tag_id=tag.pk)], **more)
+    Book.objects.get(pk=1).tags.remove(tag)
+    assert {each for each in said(tags()) if "." in each} == {"book_tags.book_id", "book_tags.book_id:1"}
+    watched.stop()
+
+
+def test_a_row_is_found_by_a_unique_column_until_a_write_may_have_moved_it(cache, library):
+    watcher = django_events.Watcher(cache, WATCHED, ["library_shelf.name"])
+    watcher.start()
+    find = django_events.row_finder(cache, "library_shelf", "name")
+    assert [find("top"), find("top"), find("low"), find(None)] == [1, 1, None, ""]
+    assert cache.entries["library_shelf-by-name"].counts["hits"] == 1
+    Shelf.objects.filter(pk=1).update(name="low")
+    assert [find("top"), find("low")] == [None, 1]
+    watcher.stop()
+
+
 # When.
 
 

@@ -4,11 +4,17 @@ import re
 
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets._base import Target, render
-from cache_strategy.emit.targets.runtime.code import EntryCode, entry_code, imports_for, statement_of
+from cache_strategy.emit.targets.runtime.code import (
+    EntryCode,
+    entry_code,
+    finders_of,
+    imports_for,
+    statement_of,
+)
 from cache_strategy.emit.targets.runtime.in_django import action_of
 from cache_strategy.emit.targets.runtime.in_fastapi import awaited
 from cache_strategy.model.contract import Contract, Entry
-from cache_strategy.model.evidence import Evidence
+from cache_strategy.model.evidence import Evidence, KeyPart
 
 MARK = "Made by cache-strategy"
 NAME = "test_caches.py"
@@ -65,7 +71,7 @@ def _values(contract: Contract, evidence: Evidence, codes: list[EntryCode]) -> d
         "url_env": contract.infrastructure.redis.url_env,
         "keys": [(code.name, tuple(part.name for part in code.entry.key)) for code in keeping],
         "depends_on": [
-            (code.name, d.table, d.row)
+            (code.name, d.table, d.row, *((d.column,) if contract.application.framework == "django" else ()))
             for code in keeping
             for d in code.entry.depends_on
             if not _is_dropped_by_hand(code.entry, d.table)
@@ -73,7 +79,8 @@ def _values(contract: Contract, evidence: Evidence, codes: list[EntryCode]) -> d
         "views": tuple((code.entry.id, d.table) for code in views for d in code.entry.depends_on),
         "view_names": [code.name for code in views],
         "tags": [(code.name, tag) for code in keeping for tag in code.entry.tags],
-        "key_parts": [(code.name, part.name, part.source) for code in endpoints for part in code.entry.key],
+        "key_parts": [(c.name, part.name, _source(part, c.entry)) for c in endpoints for part in c.entry.key],
+        "finders": sorted({f"{t}_by_{c}" for code in endpoints for t, c in finders_of(code.entry)}),
         "personal": [c.name for c in endpoints if any(p.source in ("user", "session") for p in c.entry.key)],
         "paths": {code.name: code.key_parameters for code in endpoints if code.key_parameters},
         "strangers": sorted({*(m.split(".")[0] for m in modules), *names} - {"request"}),
@@ -96,6 +103,14 @@ def _is_dropped_by_hand(entry: Entry, table: str) -> bool:
     """No event tells of the table where every one of its writers calls the entry itself."""
     hows = {i.how for i in entry.invalidated_by if table in i.tables}
     return bool(hows) and "event" not in hows
+
+
+def _source(part: KeyPart, entry: Entry) -> str:
+    """Where a request has a part; of a row's key where it has what names the row."""
+    if part.source != "row":
+        return part.source
+    other = part.expression.partition("=")[2]
+    return next(_source(each, entry) for each in entry.key if each.name == other)
 
 
 def _action(entry: Entry, contract: Contract, evidence: Evidence) -> tuple[str, ...]:

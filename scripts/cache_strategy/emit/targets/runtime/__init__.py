@@ -15,7 +15,14 @@ from cache_strategy.emit.edits import add_decorator, call_after_commit, replace_
 from cache_strategy.emit.edits._base import CannotEdit
 from cache_strategy.emit.targets._base import Target, render, require
 from cache_strategy.emit.targets.runtime import in_django, in_fastapi, in_flask  # noqa: F401  (they register themselves)
-from cache_strategy.emit.targets.runtime.code import ALIAS, EntryCode, entry_code, imports_for, statement_of
+from cache_strategy.emit.targets.runtime.code import (
+    ALIAS,
+    EntryCode,
+    entry_code,
+    finders_of,
+    imports_for,
+    statement_of,
+)
 from cache_strategy.emit.targets.runtime.joined import PARTS
 from cache_strategy.emit.targets.runtime.wiring import ENTRIES, WIRINGS, Wiring, import_entries
 from cache_strategy.model.contract import Contract, Entry, Invalidator
@@ -125,6 +132,7 @@ def _write_package(
         "views": views,
         "memoized": memoized,
         "watched": _watched(wired, evidence),
+        "columns": _columns(wired),
         "imports": imports_for(codes, framework),
         "warmed": warmed,
         "uses_any": any(c.entry.kind == "endpoint" and c.keeps for c in codes),
@@ -136,6 +144,12 @@ def _write_package(
         draft.write(f"{folder}/warm.py", text, "Fills entries before the first reader comes.", ids)
 
 
+def _columns(wired: list[Entry]) -> list[str]:
+    """The columns besides the primary keys by which entries know rows."""
+    named = {(d.table, d.column) for entry in wired for d in entry.depends_on if d.column}
+    return sorted(f"{table}.{column}" for table, column in named.union(*map(finders_of, wired)))
+
+
 def _watched(wired: list[Entry], evidence: Evidence) -> list[tuple[str, str | None]]:
     """Every table of every dependency, unless the contract has each of its writers invalidate by a call of its own."""
     key_of = {t.name: t.primary_key[0] if len(t.primary_key) == 1 else None for t in evidence.tables}
@@ -145,6 +159,8 @@ def _watched(wired: list[Entry], evidence: Evidence) -> list[tuple[str, str | No
             hows = [i.how for i in entry.invalidated_by if dependency.table in i.tables]
             only_calls = bool(hows) and all(how != "event" for how in hows)
             by_hand[dependency.table] = by_hand.get(dependency.table, True) and only_calls
+    for table, _ in (found for entry in wired for found in finders_of(entry)):
+        by_hand[table] = False
     return [(table, key_of.get(table)) for table, hand in sorted(by_hand.items()) if not hand]
 
 

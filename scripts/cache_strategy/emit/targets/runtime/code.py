@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 
 from cache_strategy.emit.targets._base import python
-from cache_strategy.model.contract import Entry, Invalidator
+from cache_strategy.model.contract import Dependency, Entry, Invalidator
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import KeyPart
 
@@ -47,16 +47,29 @@ def entry_code(entry: Entry, framework: str) -> EntryCode:
     return EntryCode(
         entry=entry,
         name=entry.id.replace("-", "_"),
-        depends_on=tuple(f"{d.table}:{{{d.row}}}" if d.row else d.table for d in entry.depends_on),
+        depends_on=tuple(_tag(dependency) for dependency in entry.depends_on),
         layers=tuple(layer for layer in entry.layers if layer in ("memory", "redis")),
         cache_control=cache_control_of(entry),
         vary=_vary(entry),
-        key_items=tuple((p.name, _expression(p, framework)) for p in entry.key) if endpoint else (),
+        key_items=tuple((p.name, _expression(p, framework, entry.key)) for p in entry.key)
+        if endpoint
+        else (),
         key_parameters=parameters,
         key_signature=", ".join(f"{name}: Any" for name in signature),
         view_body=body,
         view_order=order,
     )
+
+
+def _tag(dependency: Dependency) -> str:
+    name = f"{dependency.table}.{dependency.column}" if dependency.column else dependency.table
+    return f"{name}:{{{dependency.row}}}" if dependency.row else name
+
+
+def finders_of(entry: Entry) -> list[tuple[str, str]]:
+    """The tables and unique columns by which the key of an entry names rows."""
+    named = (part.expression.partition("=")[0] for part in entry.key if part.source == "row")
+    return [(name.rpartition(".")[0], name.rpartition(".")[2]) for name in named]
 
 
 def statement_of(entry: Entry, invalidator: Invalidator) -> str:
@@ -119,9 +132,13 @@ READS = {
 """How each framework reads what a key part names."""
 
 
-def _expression(part: KeyPart, framework: str) -> str:
+def _expression(part: KeyPart, framework: str, key: tuple[KeyPart, ...]) -> str:
     if part.source == "path":
         return part.name
+    if part.source == "row":
+        name, _, other = part.expression.partition("=")
+        value = next(_expression(each, framework, key) for each in key if each.name == other)
+        return f"{name.replace('.', '_by_')}({value})"
     if part.expression:
         return part.expression
     if part.source in READS[framework]:

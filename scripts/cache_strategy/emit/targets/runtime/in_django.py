@@ -9,7 +9,7 @@ from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.edits import add_import, add_to_list
 from cache_strategy.emit.edits._base import CannotEdit
 from cache_strategy.emit.targets._base import render
-from cache_strategy.emit.targets.runtime.code import ALIAS, EntryCode
+from cache_strategy.emit.targets.runtime.code import ALIAS, EntryCode, finders_of
 from cache_strategy.emit.targets.runtime.wiring import Wiring, endpoint_of, import_entries
 from cache_strategy.model.contract import Contract, Entry
 from cache_strategy.model.errors import CacheStrategyError
@@ -61,6 +61,7 @@ class InDjango(Wiring):
         return {
             "http_names": sorted(names),
             "actions": {c.name: action_of(c.entry, evidence) for c in classes},
+            "finders": sorted({found for code in codes for found in finders_of(code.entry)}),
         }
 
     def write_application(

@@ -30,7 +30,7 @@ class InFastAPI(Wiring):
             return f"{entry.emit} is for applications of Flask; write emit: runtime."
         if any(i.how in ("write-through", "tag") for i in entry.invalidated_by):
             return "an invalidation by hand would have to be awaited; write how: event, which hears of every commit."
-        return ""
+        return self.needs_columns(entry)
 
     def decorators(self, entry: Entry, name: str, evidence: Evidence) -> list[tuple[str, tuple[str, ...]]]:
         """Next to the endpoint: its dependencies decide who may ask, and are asked each time."""

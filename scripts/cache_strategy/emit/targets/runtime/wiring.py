@@ -9,7 +9,7 @@ from typing import Any
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.edits import add_import
 from cache_strategy.emit.edits._base import CannotEdit
-from cache_strategy.emit.targets.runtime.code import ALIAS, EntryCode
+from cache_strategy.emit.targets.runtime.code import ALIAS, EntryCode, finders_of
 from cache_strategy.model.contract import Contract, Entry
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import Endpoint, Evidence, Function
@@ -36,11 +36,17 @@ class Wiring:
 
     def refusal(self, entry: Entry, contract: Contract, evidence: Evidence) -> str:
         """Why an entry cannot be wired, "" when it can."""
-        return ""
+        return self.needs_columns(entry)
 
     @abstractmethod
     def decorators(self, entry: Entry, name: str, evidence: Evidence) -> list[tuple[str, tuple[str, ...]]]:
         """Each decorator of an endpoint with the ones it must stand under."""
+
+    def needs_columns(self, entry: Entry) -> str:
+        """Why an entry that depends on rows by another column than their key cannot be wired; "" of another."""
+        if finders_of(entry) or any(dependency.column for dependency in entry.depends_on):
+            return "rows by another column than their key are told of in Django applications only; leave column out."
+        return ""
 
     def values(self, codes: list[EntryCode], contract: Contract, evidence: Evidence) -> dict[str, Any]:
         """What the template of the entries needs besides."""

@@ -38,15 +38,16 @@ MAX_ROWS = 100  # assumed: a transaction that writes more rows of a table invali
 COMMIT_SECONDS = 2.0  # assumed: where a write could not be understood, its commit follows within that
 
 
-def watch(cache: Cache, tables: Mapping[str, str | None]) -> Watcher:
+def watch(cache: Cache, tables: Mapping[str, str | None], columns: Iterable[str] = ()) -> Watcher:
     """
     Invalidate `cache` at every write of these tables, from now on, through any Django connection of this process.
 
     Args:
         tables: names as the database has them, each with its primary key column, or None where no entry depends on
             single rows.
+        columns: others by whose value entries depend on rows ("comments.article_id"), of those tables.
     """
-    watcher = Watcher(cache, tables)
+    watcher = Watcher(cache, tables, columns)
     if cache.is_on:
         watcher.start()
     return watcher
@@ -62,14 +63,18 @@ class Here(threading.local):
 class Watcher:
     """What listens for one cache. Made by `watch`; `stop()` takes it away."""
 
-    def __init__(self, cache: Cache, tables: Mapping[str, str | None]) -> None:
+    def __init__(self, cache: Cache, tables: Mapping[str, str | None], columns: Iterable[str] = ()) -> None:
         self.cache = cache
         self.tables = dict(tables)
+        self.columns: dict[str, list[str]] = {}
+        for name in columns:
+            table, _, column = name.rpartition(".")
+            self.columns.setdefault(table, []).append(column)
         self.here = Here()
         self.tables_in_text = functools.lru_cache(maxsize=1000)(TablesInText(tables, self._children))
         self.statement_of = functools.lru_cache(maxsize=1000)(self._statement_of)
         self._names = {table.lower(): table for table in tables}
-        self.everything = {tag for table in tables for tag in tag_names(table)}
+        self.everything = set().union(*map(self._whole, tables))
         self._states: list[ConnectionState] = []
 
     def start(self) -> None:
@@ -113,19 +118,26 @@ class Watcher:
         """The tags of a statement that was executed."""
         statement = self.statement_of(sql)
         if statement is None:
-            return _tags((table, None) for table in self.tables_in_text(sql))
+            return set().union(*map(self._whole, self.tables_in_text(sql)))
         name = self._names[statement.table.lower()]
-        rows = statement.rows(params, many, cursor)
-        changed = [(name, row) for row in ([None] if rows is None else rows)]
+        tags = _tags(name, statement.rows(params, many, cursor))
+        for column in self.columns.get(name, ()):
+            tags |= _tags(f"{name}.{column}", statement.values(column, params, many))
         if statement.verb == "DELETE":
-            changed += [(child, None) for child in self._children({name}, False)]
-        return _tags(changed)
+            tags = tags.union(*map(self._whole, self._children({name}, False)))
+        return tags
+
+    def _whole(self, table: str) -> set[str]:
+        """The tags of all rows of a table, by whatever they are known."""
+        names = [table, *(f"{table}.{column}" for column in self.columns.get(table, ()))]
+        return set().union(*map(tag_names, names))
 
     def bump(self, tags: set[str], hold_seconds: float = 0) -> None:
-        for table in self.tables if len(tags) > MAX_ROWS else ():
-            rows = {tag for tag in tags if tag.startswith(table + ":")}
+        names = {tag.partition(":")[0] for tag in tags} if len(tags) > MAX_ROWS else ()
+        for name in names:
+            rows = {tag for tag in tags if tag.startswith(name + ":")}
             if len(rows) > MAX_ROWS:
-                tags = (tags - rows) | tag_names(table)
+                tags = (tags - rows) | tag_names(name)
         self.cache.bump(tags, hold_seconds=hold_seconds)
 
     def _statement_of(self, sql: str) -> Statement | None:
@@ -238,8 +250,34 @@ class ConnectionState:
         self._tags = [(savepoints, tags) for savepoints, tags in self._tags if sid not in savepoints]
 
 
-def _tags(changed: Iterable[tuple[str, object]]) -> set[str]:
-    return set().union(*map(tag_names, changed))
+def row_finder(cache: Cache, table: str, column: str, ttl_seconds: int = 86400) -> Callable[[Any], Any]:
+    """
+    A function that gives the primary key of the row in which a unique column has a value; None where there is none.
+
+    It is kept until a write may have changed it, `table.column` being watched. No row has None: that gives "".
+    """
+    entry = cache.entry(
+        f"{table}-by-{column}", ttl_seconds=ttl_seconds, depends_on=(f"{table}.{column}:{{value}}",)
+    )
+
+    def find(value: Any) -> Any:
+        if value is None or not cache.is_on:
+            return ""  # without caches nobody asks for keys
+        model = next(
+            model for model in apps.get_models(include_auto_created=True) if model._meta.db_table == table
+        )
+        field = next(field for field in model._meta.concrete_fields if field.column == column)
+        rows = model._base_manager.filter(**{field.attname: value}).order_by().values_list("pk", flat=True)
+        try:
+            return entry.get_or_compute({"value": value}, lambda: next(iter(rows[:1]), None))
+        except (TypeError, ValueError):  # no value of such a column
+            return None
+
+    return find
+
+
+def _tags(name: str, values: Iterable[object] | None) -> set[str]:
+    return tag_names(name) if values is None else set().union(*(tag_names((name, value)) for value in values))
 
 
 def _known_connections() -> list[Any]:
