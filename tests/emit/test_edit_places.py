@@ -2,7 +2,15 @@
 
 import pytest
 
-from cache_strategy.emit.edits import add_decorator, add_requirement, call_after_commit, init_application
+from cache_strategy.emit.edits import (
+    add_decorator,
+    add_import,
+    add_requirement,
+    add_to_list,
+    add_toml_requirement,
+    call_after_commit,
+    init_application,
+)
 from cache_strategy.emit.edits._base import CannotEdit
 
 
@@ -71,3 +79,67 @@ def test_a_commit_on_the_line_of_its_if_cannot_be_followed():
     before = "def f(x):\n    if x: db.session.commit()\n    db.session.commit()\n"
     with pytest.raises(CannotEdit, match="line of its own"):
         call_after_commit.apply(before, qualname="f", statement="caches.a.invalidate()")
+
+
+PROJECT = '[project]\nname = "x"\n'
+POETRY = "[tool.poetry.dependencies]\npython = '^3.11'\nfastapi = '^0.115'\n\n[tool.poetry.group.dev.dependencies]\npytest = '*'\n"
+PIPFILE = '[[source]]\nurl = "https://x"\n\n[packages]\nflask = "*"\n\n[dev-packages]\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (f'{PROJECT}dependencies = ["flask"]\n', f'{PROJECT}dependencies = ["flask", "redis>=5.0"]\n'),
+        (f"{PROJECT}dependencies = ['a[b]>1']\n", f"{PROJECT}dependencies = ['a[b]>1', 'redis>=5.0']\n"),
+        (f"{PROJECT}dependencies = []\n", f'{PROJECT}dependencies = ["redis>=5.0"]\n'),
+        (
+            f'{PROJECT}dependencies = [\n  "a",  # ] one\n]\n[x]\n',
+            f'{PROJECT}dependencies = [\n  "a",  # ] one\n  "redis>=5.0",\n]\n[x]\n',
+        ),
+        (POETRY, POETRY.replace("'^0.115'\n", "'^0.115'\nredis = \">=5.0\"\n")),
+        (PIPFILE, PIPFILE.replace('flask = "*"\n', 'flask = "*"\nredis = ">=5.0"\n')),
+        (f'{PROJECT}dependencies = ["Redis~=5.1"]\n', f'{PROJECT}dependencies = ["Redis~=5.1"]\n'),
+    ],
+)
+def test_a_package_joins_the_list_that_the_repository_has(before, after):
+    assert add_toml_requirement.apply(before, requirement="redis>=5.0") == after
+    assert add_toml_requirement.apply(after, requirement="redis>=5.0") == after
+
+
+@pytest.mark.parametrize(
+    "text",
+    [f'{PROJECT}dependencies = ["redis<5"]', "[tool.poetry.dependencies]\nredis = '^4.5'", PROJECT, "x = "],
+)
+def test_a_list_that_cannot_take_the_package_is_left_alone(text):
+    with pytest.raises(CannotEdit):
+        add_toml_requirement.apply(text, requirement="redis>=5.0")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ('A = ["a", "b"]', 'A = ["a", "b", "z"]'),
+        ("A = ('a',)", "A = ('a', 'z',)"),
+        ("A = []", 'A = ["z"]'),
+        ('A = (\n    "a",\n    "b"\n)\n', 'A = (\n    "a",\n    "b",\n    "z"\n)\n'),
+        ('B = [\n  "b",  # ö\n]\nA = ["a"] + B\n', 'B = [\n  "b",  # ö\n  "z",\n]\nA = ["a"] + B\n'),
+        ('A: list[str] = [\n    "a"]\n', 'A: list[str] = [\n    "a", "z"]\n'),
+    ],
+)
+def test_an_element_joins_a_list_in_its_layout(before, after):
+    assert add_to_list.apply(before, name="A", element='"z"') == after
+    assert add_to_list.apply(after, name="A", element='"z"') == after
+
+
+@pytest.mark.parametrize(
+    ("before", "module", "after"),
+    [
+        ("from x import a\n\nfrom ..models import A\n", "..caching", "from x import a\n\nfrom ..caching import e\nfrom ..models import A\n"),
+        ("from x import a\n\nfrom .a import A\n", ".caching", "from x import a\n\nfrom .a import A\nfrom .caching import e\n"),
+        ("from x import a\nfrom .m import A\n", "p.caching", "from x import a\n\nfrom p.caching import e\n\nfrom .m import A\n"),
+        ("import os\n", "p.caching", "import os\nfrom p.caching import e\n"),
+        ("from x import a\n", "p.caching", "from x import a\n\nfrom p.caching import e\n"),
+    ],
+)  # fmt: skip
+def test_an_import_stands_where_linters_sort_it(before, module, after):
+    assert add_import.apply(before, module=module, name="e") == after

@@ -16,11 +16,11 @@ def apply(source: str, *, requirement: str) -> str:
         CannotEdit: the file holds the package below the version that is needed, or another tool writes the file.
     """
     name = re.split(r"[<>=!~\[; ]", requirement)[0]
-    wanted = _normal(name)
+    wanted = normal(name)
     for line in source.splitlines():
         match = re.match(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)", line)
-        if match and _normal(match[1]) == wanted:
-            if _is_too_old(line, requirement):
+        if match and normal(match[1]) == wanted:
+            if is_too_old(line, requirement):
                 raise CannotEdit(
                     f"it says `{line.strip().rstrip(chr(92)).strip()}`; {requirement} is needed. Raise it by hand."
                 )
@@ -34,7 +34,7 @@ def apply(source: str, *, requirement: str) -> str:
     return f"{source}{gap}{requirement}{newline}"
 
 
-def _is_too_old(line: str, requirement: str) -> bool:
+def is_too_old(line: str, requirement: str) -> bool:
     """Whether a line allows no version that the requirement's lower bound ("name>=major") allows, by major version."""
     needed = re.search(r">=\s*(\d+)", requirement)
     for bound in TOO_OLD.finditer(line.split("#")[0].split(";")[0]):
@@ -45,7 +45,7 @@ def _is_too_old(line: str, requirement: str) -> bool:
     return False
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 
 from cache_strategy.emit.draft import Draft
-from cache_strategy.emit.edits import add_requirement
+from cache_strategy.emit.edits import add_requirement, add_toml_requirement
 from cache_strategy.emit.edits._base import CannotEdit
 from cache_strategy.model.contract import Contract
 from cache_strategy.model.evidence import Evidence
@@ -37,17 +37,35 @@ def require(
     requirement: str, why: str, ids: tuple[str, ...], contract: Contract, draft: Draft, beside: str = "flask"
 ) -> None:
     """The requirement in the file that declares the framework, else in the first; what cannot be added there is said."""
-    texts = [r for r in contract.application.requirements if r.endswith(".txt")]
-    declaring = [r for r in texts if re.search(rf"^\s*{beside}\b(?![-_])", draft.text(r) or "", re.I | re.M)]
-    file = next(iter(declaring or texts), None)
+    files = [
+        r for r in contract.application.requirements if r.endswith((".txt", "pyproject.toml", "Pipfile"))
+    ]
+    named = re.compile(rf"^[\s\"']*{beside}\b(?![-_])", re.I | re.M)
+    declaring = [r for r in files if named.search(draft.text(r) or "")]
+    file = next(iter(declaring or [r for r in files if r.endswith(".txt")] or files), None)
     if file is None:
         reason = f"no requirements file was found; add {requirement} to what the application installs."
         draft.withhold("dependency", reason)
         return
+    edit = add_requirement if file.endswith(".txt") else add_toml_requirement
+    before = draft.text(file)
     try:
-        draft.edit(file, lambda text: add_requirement.apply(text, requirement=requirement), why, ids)
+        draft.edit(file, lambda text: edit.apply(text, requirement=requirement), why, ids)
     except CannotEdit as error:
         draft.withhold("dependency", f"{file}: {error}")
+        return
+    if edit is add_toml_requirement and draft.text(file) != before:
+        lock = next((name for name, _ in LOCKS.items() if draft.text(name) is not None), "")
+        if lock:
+            draft.withhold("lock", f"{lock}: another tool writes it; make it anew: {LOCKS[lock]}")
+
+
+LOCKS = {
+    "poetry.lock": "poetry lock",
+    "uv.lock": "uv lock",
+    "pdm.lock": "pdm lock",
+    "Pipfile.lock": "pipenv lock",
+}
 
 
 def python(value: Any) -> str:
