@@ -26,7 +26,6 @@ from django.http import HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.cache import (
-    cc_delim_re,
     get_conditional_response,
     has_vary_header,
     patch_cache_control,
@@ -299,8 +298,8 @@ def _rendered(response: Any, request: Any, args: tuple[Any, ...]) -> str:
         return "streamed"
     if response.cookies:
         return "sets a cookie"
-    control = cc_delim_re.split(response.get("Cache-Control", "").lower())
-    if "no-store" in control or has_vary_header(response, "*"):
+    control = response.get("Cache-Control", "").lower().split(",")
+    if "no-store" in map(str.strip, control) or has_vary_header(response, "*"):
         return "the view forbids it"
     if getattr(response, "_resource_closers", None):
         return "has something to do when it is closed"
