@@ -35,16 +35,21 @@ from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import caching_decorator
 from cache_strategy.rules._context import parameters_of
 from cache_strategy.rules._edit import Edit
-from cache_strategy.rules._keys import KEY_FUNCTION, keys_of
+from cache_strategy.rules._keys import KEY_FUNCTION, keys_of, names_of
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cache_strategy.rules._types import Change, Finding, Function, Iterator, Key
+    from cache_strategy.rules._types import Change, Finding, Function, IndexedModule, Iterator, Key
 
 
 rule = Rule(__name__, code="CS103", severity="error", concerns=Edit.takes_away)
 
+# What an answer may depend on without a word of it in the function.
+_AROUND = regex(
+    r"(?:^|[._])(?:sites?|tenant|users?|lang|language|locale|host|domain|account|team|workspace|currency|role)(?:[._]|_?(?:id|pk|code)$|$)",
+    re.I,
+)
 _ROUTE = regex(r"route\(|\.(?:get|post)\(|view")
 # Roots that every method uses; only the attribute itself tells whether it is still needed.
 _WIDE = frozenset("self cls request instance settings app current_app g".split())
@@ -105,6 +110,14 @@ def _compared(
             "share one entry.",
             fix=f"Keep {', '.join(used)} in the key, in get, set and delete alike.",
         )
+    around = [part for part in lost if _AROUND.search(part) and _is_silent(part, node, change)]
+    if around and was.role != "remove" and not KEY_FUNCTION.search(node.name):
+        return rule.finding(
+            now.place,
+            f"the key no longer holds {', '.join(around)}: if the answer differs by it, one is given to all.",
+            fix=f"Keep {', '.join(around)} in the key, unless the answer is the same for all.",
+            severity=WARNING,
+        )
     if lost and was.role == "remove":
         return rule.finding(
             now.place,
@@ -122,14 +135,27 @@ def _compared(
     )
 
 
+def _is_silent(part: str, node: "Function", change: "Change") -> bool:
+    """Whether the function had a part for its key alone: then what it calls depends on it, without a word here."""
+    before = next((old for old, new in change.pairs if new is node), node)
+    asked = names_of(before, change.before).values.get(part.split(".")[0], [])
+    return any(isinstance(value, ast.Call) for value in asked) and not _is_read(
+        part, before, keys_of(before, change.before), change.before
+    )
+
+
 def _is_used(part: str, node: "Function", keys: "list[Key]", change: "Change") -> bool:
     """Whether a function still depends on what left its key."""
     root = re.split(r"\W", part)[0]
-    inside = {id(inner) for key in keys for inner in key.nodes}
-    module = change.after
     if KEY_FUNCTION.search(node.name):
         before = next((old for old, new in change.pairs if new is node), node)
         return root not in set(parameters_of(before)) - set(parameters_of(node))
+    return _is_read(part, node, keys, change.after)
+
+
+def _is_read(part: str, node: "Function", keys: "list[Key]", module: "IndexedModule") -> bool:
+    root = re.split(r"\W", part)[0]
+    inside = {id(inner) for key in keys for inner in key.nodes}
     for child in module.below(node):
         if id(child) in inside:
             continue

@@ -168,6 +168,9 @@ def _controls(node: "ast.AST", module: "IndexedModule") -> "Iterator[tuple[ast.A
     """(place, text) of Cache-Control values and of what sets them."""
     for part in module.below(node):
         if isinstance(part, ast.Constant) and isinstance(part.value, str) and len(part.value) < 200:
+            holder = module.parent(part)
+            if isinstance(holder, ast.Dict) and part in holder.keys:
+                continue
             yield (
                 part,
                 part.value if "=" in part.value or "-" in part.value or part.value == "private" else "",
