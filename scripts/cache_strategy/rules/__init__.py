@@ -36,6 +36,8 @@ __all__ = [
 COMMAND_PATH = "<command>"
 PYTHON_ENDINGS = (".py", ".pyi", ".ipynb")
 _KINDS = ("code", "commands", "config", "project")
+# The rules of each folder, once it has been imported.
+_LOADED: "dict[str, list[Rule]]" = {}
 
 
 def check_text(text: str, path: str) -> "list[Finding]":
@@ -56,7 +58,10 @@ def check_text(text: str, path: str) -> "list[Finding]":
 
     module = parse(text, path)
     rules = _rules_for("code", Edit(None, text))
-    return in_order(suppress_text(_visit(rules, IndexedModule(module)), text, path)) if rules else []
+    if not rules:
+        return []
+    found = [] if is_test(module) else _visit(rules, IndexedModule(module))
+    return in_order(suppress_text(found, text, path))
 
 
 def check_change(
@@ -188,18 +193,22 @@ def all_rules() -> "list[Rule]":
 
 
 def _load(kind: str) -> "list[Rule]":
-    package = "cache_strategy.rules." + kind
-    __import__(package)
-    return [module.rule for module in load_siblings(package)]
+    if kind not in _LOADED:
+        package = "cache_strategy.rules." + kind
+        __import__(package)
+        _LOADED[kind] = [module.rule for module in load_siblings(package)]
+    return _LOADED[kind]
 
 
 def _rules_for(kind: str, edit: "Edit") -> "list[Rule]":
     """The rules of a kind that can have something to say about an edit."""
     lowered = edit.after.lower() + (edit.before or "").lower()
+    rules = _load(kind)
+    present = {word for word in {word for rule in rules for word in rule.keywords} if word in lowered}
     return [
         rule
-        for rule in _load(kind)
-        if (not rule.keywords or any(word in lowered for word in rule.keywords))
+        for rule in rules
+        if (not rule.keywords or not present.isdisjoint(rule.keywords))
         and (rule.concerns is None or rule.concerns(edit))
     ]
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cache_strategy.rules._index import IndexedModule
     from cache_strategy.rules._shell import Invocation
     from cache_strategy.rules.index.change import ProjectChange
+    from cache_strategy.syntax.module import Module
 
     class Finding(NamedTuple):
         rule: str
@@ -151,7 +152,7 @@ class Rule:
 _TEST_TOOLS = frozenset("pytest unittest django.test hypothesis factory mock".split())
 
 
-def is_test(module: "IndexedModule") -> bool:
+def is_test(module: "Module") -> bool:
     """
     Whether a file is test code, which may clear and fill caches as it likes: by its name, or by its folder and imports.
 
