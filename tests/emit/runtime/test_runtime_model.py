@@ -4,21 +4,40 @@ The invalidation protocol in every order that hypothesis can think of: the real 
 Readers, writers and the module's own background work are coroutines of the async flavour. Each stops before its command
 reaches Redis and before the answer arrives; the machine chooses who goes on, which message is lost, when Redis forgets
 keys or restarts, empty or with old data, and when a process dies. The scripts run in a real Redis, by simulated time.
+
+What must hold: nobody is given what was announced to be old, for longer than the entry allows; in a calm world nothing is
+computed twice at a time; and whatever has happened, once it is over everybody is answered, every invalidation has
+arrived, values are kept again, and everything in Redis expires. `bench/protocol_mutants.py` shows what this finds.
 """
 
 import contextlib
+import contextvars
+import itertools
+import re
 import sys
 from types import ModuleType, SimpleNamespace
 
 import redis
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from cache_strategy.emit import runtime_source
 
-WINDOW = HOLD = 2.0
-TWO, ANY = st.integers(0, 1), st.integers(0, 99)
+WINDOW = HOLD = BOUND = 2.0
+ENTRIES = {
+    "strict": {},
+    "windowed": {"window_seconds": WINDOW},
+    "local": {"layers": ("memory",), "window_seconds": WINDOW},
+    "bounded": {"layers": ("redis",), "staleness_bound_seconds": BOUND},
+}
+WRITES = {"row": ("rows", "rows:1"), "table": ("rows", "rows:*"), "all": ("@all",)}
+TWO, ANY, NAMES, STEPS = (
+    st.integers(0, 1),
+    st.integers(0, 99),
+    st.sampled_from(list(ENTRIES)),
+    st.sampled_from([1, 5, 50]),
+)
 SIMULATED = {
     "local t = redis.call('TIME')\nlocal now = t[1] * 1000000 + t[2]": "local now = tonumber(redis.call('GET', 'clock'))",
     "redis.call('INFO', 'server')": "redis.call('GET', 'server-info')",
@@ -88,13 +107,22 @@ class World(RuleBasedStateMachine):
         self.now, self.generation, self.process, self.here = 1e6, 0, 0, None
         self.networks, self.actors, self.saved = [], [], [{}]
         self.own = {}  # what a process has announced itself
+        self.has_failed = False
+        self.is_calm, self.told, self.computing, self.disturbing, self.disturbances, self.held_until = (
+            None,
+            0,
+            [],
+            0,
+            0,
+            0.0,
+        )
         self.commits = [(0, 0.0)]  # of the only row, and since when everybody has to see them
         vars(self.module).update(self.simulated())
         self.caches = [self.start(), self.start()]
         self.restart({})
 
     def simulated(self):
-        world = self
+        world, self.tokens = self, itertools.count(1)
 
         class Address:
             is_cluster = False
@@ -128,41 +156,80 @@ class World(RuleBasedStateMachine):
             "Signal": Signal,
             "sleep": sleep,
             "who_asks": lambda: id(self.here),
-            "in_background": lambda work, name: self.act(self.process, work()),
+            "in_background": lambda work, name: self.act(self.process, work(), name=name),
+            "random": SimpleNamespace(
+                random=lambda: 0.5, uniform=lambda low, high: high, getrandbits=lambda bits: next(self.tokens)
+            ),
             "time": SimpleNamespace(monotonic=lambda: self.now),
             "atexit": SimpleNamespace(register=lambda work: None),
         }
 
     def start(self):
         cache = self.module.Cache("redis://", "shop", budget_ms=1000, clock=lambda: self.now)
-        for name, window in (("strict", 0), ("windowed", WINDOW)):
-            cache.entry(
-                name, ttl_seconds=1e5, depends_on=("rows:{row}",), window_seconds=window, wait_seconds=1
-            )
+        cache.snapshot_began = lambda: getattr(self.here, "began", None)
+        for name, options in ENTRIES.items():
+            cache.entry(name, ttl_seconds=1e5, depends_on=("rows:{row}",), wait_seconds=1, **options)
         return cache
 
     def teardown(self):
-        self.end(0), self.end(1)
-        self.client.close()
+        try:
+            if not self.has_failed:
+                self.all_is_well_in_the_end()
+        finally:
+            self.end(0), self.end(1)
+            self.client.close()
 
-    def execute(self, command):
+    def all_is_well_in_the_end(self):
+        self.settle()
+        self.now += 2 * HOLD
+        assert [cache.state()["undelivered"] for cache in self.caches] == [0, 0]
+        assert not any(cache.flights for cache in self.caches)
+        for process, name in itertools.product((0, 1), ENTRIES):
+            for is_second in (False, True):
+                before = self.caches[process].entries[name].counts["computations"]
+                self.act(process, self.read(process, name))
+                self.settle()
+                after = self.caches[process].entries[name].counts["computations"]
+                assert after - before <= (not is_second), f"{name}: was not kept"
+        names = list(self.client.scan_iter("shop:*"))
+        assert [name for name in names if self.client.pttl(name) <= 0] == []
+        if self.is_calm:
+            assert [name for name in names if re.search(rb":\d+(,\d+)+$", name)] == [], "a lock was left"
+
+    def settle(self):
+        """Nothing is lost any more, and time passes, until all are answered."""
+        for _ in range(600):
+            self.everybody_goes_on(1)
+            self.now += 0.01
+            if all(actor.name == "cache-changes" for actor in self.actors):
+                return
+        raise AssertionError(f"still waiting: {[actor.name for actor in self.actors]}")
+
+    def execute(self, commands):
         self.now += 5e-6  # nothing is done in no time
         self.client.set("clock", int(self.now * 1e6))
-        self.socket.sendall(command)
-        data = b""
-        while True:
-            with contextlib.suppress(self.module._Incomplete):
-                data = data[: self.module._parse(data, 0)[1]]
-                break
-            data += self.socket.recv(65536)
+        self.socket.sendall(commands)
+        data, end, answered = b"", 0, 0
+        while commands:
+            _, length = self.module._parse(commands, 0)
+            commands, answered = commands[length:], None
+            while answered is None:
+                with contextlib.suppress(self.module._Incomplete):
+                    _, answered = self.module._parse(data, end)
+                    break
+                data += self.socket.recv(65536)
+            end = answered
         while (told := self.client.lpop("told")) is not None:
+            self.told += 1
             for ear in self.networks:
                 if ear.inbox is not None and ear.generation == self.generation:
                     ear.inbox.append(self.module.pack("message", "shop:changes", told))
         return data
 
-    def act(self, process, work, steps=1):
-        before, actor = (self.here, self.process), SimpleNamespace(process=process, work=work)
+    def act(self, process, work, steps=1, name="", began=None):
+        before = self.here, self.process
+        actor = SimpleNamespace(process=process, work=work, name=name or str(work), began=began)
+        actor.context = contextvars.copy_context()  # each has a budget of its own
         self.actors.append(actor)
         for step in range(steps):
             if actor in self.actors:
@@ -173,9 +240,12 @@ class World(RuleBasedStateMachine):
     def go_on(self, actor, fate="ok"):
         self.here, self.process = actor, actor.process
         try:
-            actor.work.send(fate)
+            actor.context.run(actor.work.send, fate)
         except StopIteration:
             self.actors.remove(actor)
+        except BaseException:
+            self.has_failed = True
+            raise
 
     def end(self, process):
         for network in self.networks:
@@ -190,29 +260,45 @@ class World(RuleBasedStateMachine):
         self.generation += 1
         self.client.flushall()
         for name, content in saved.items():
-            self.client.restore(name, 0, content)
+            self.client.restore(name, 3_600_000, content)
         self.client.set("server-info", f"run_id:{self.generation}")
 
     # What processes do.
 
-    async def read(self, process, name):
-        cache, since = self.caches[process], self.now - (WINDOW if name == "windowed" else 0)
+    async def read(self, process, name, snapshot=None):
+        """Within a transaction it computes from what that saw when it began; nobody else may be given that later."""
+        cache, options = self.caches[process], ENTRIES[name]
+        since = self.now - max(options.get("window_seconds", 0), options.get("staleness_bound_seconds", 0))
         announced = max(number for number, seen_from in self.commits if seen_from <= since)
-        announced = max(announced, self.own.get(id(cache), 0))
+        if "staleness_bound_seconds" not in options:
+            announced = max(announced, self.own.get(id(cache), 0))
+        own, disturbances = [], self.disturbances
 
         async def compute():
+            mine = (name, self.told, process if name == "local" else None)
+            is_alone = (
+                not self.disturbing and self.disturbances == disturbances and self.now > self.held_until
+            )
+            if self.is_calm and is_alone:
+                assert mine not in self.computing, f"{name}: computed twice at a time"
+                self.computing.append(mine)
             await Pause()
-            seen = self.commits[-1][0]
+            own.append(self.commits[-1][0] if snapshot is None else snapshot)
             await Pause()
-            return seen
+            if mine in self.computing:
+                self.computing.remove(mine)
+            return own[-1]
 
         value = await cache.entries[name].get_or_compute({"row": 1}, compute)
-        assert value >= announced, f"{name}: {value}, but {announced} was announced"
+        assert value >= announced or (snapshot is not None and own), (
+            f"{name}: {value}, but {announced} was announced"
+        )
 
-    async def write(self, process, is_careful):
+    async def write(self, process, kind, is_careful):
         """A careful writer holds the tags before its commit: then it may die at any time."""
-        cache, tags, began, held = self.caches[process], {"rows", "rows:1"}, self.now, 0
+        cache, tags, began, held = self.caches[process], set(WRITES[kind]), self.now, 0
         if is_careful:
+            self.held_until = self.now + 2 * HOLD  # longer where two hold at a time
             held = await cache.bump(tags, hold_seconds=HOLD)
         await Pause()
         if is_careful and (not held or self.now >= began + HOLD - 0.1):
@@ -220,45 +306,71 @@ class World(RuleBasedStateMachine):
         commit = [self.commits[-1][0] + 1, began + HOLD + 0.1 if is_careful else float("inf")]
         self.commits.append(commit)
         await Pause()
-        await (cache.bump(tags, release=held) if is_careful else cache.invalidate(("rows", 1)))
+        await cache.bump(tags, release=held)
         self.own[id(cache)] = commit[0]
         while not tags.isdisjoint(cache.link.undelivered):
             await Pause()
         commit[1] = min(commit[1], self.now)
 
+    async def disturb(self, work):
+        """While somebody writes, or cannot see what is new, others may have to compute for themselves."""
+        self.disturbing, self.disturbances = self.disturbing + 1, self.disturbances + 1
+        try:
+            await work
+        finally:
+            self.disturbing -= 1
+
     # What happens.
 
-    @rule(process=TWO, name=st.sampled_from(["strict", "windowed"]), steps=st.sampled_from([1, 5, 50]))
-    def reader_comes(self, process, name, steps):
-        self.act(process, self.read(process, name), steps)
+    @initialize(is_calm=st.booleans())
+    def weather(self, is_calm):
+        self.is_calm = is_calm
 
-    @rule(process=TWO, is_careful=st.booleans(), steps=st.sampled_from([1, 5, 50]))
-    def writer_comes(self, process, is_careful, steps):
-        self.act(process, self.write(process, is_careful), steps)
+    @rule(process=TWO, name=NAMES, steps=STEPS, many=st.integers(1, 3))
+    def readers_come(self, process, name, steps, many):
+        for _ in range(many):
+            self.act(process, self.read(process, name), steps)
+
+    @rule(process=TWO, name=NAMES, seconds=st.sampled_from([0, 0.3]), which=ANY)
+    def a_transaction_reads(self, process, name, seconds, which):
+        began, snapshot = self.now, self.commits[-1][0]
+        self.somebody_goes_on(which, 8, 9)
+        self.now += 0 if self.is_calm else seconds
+        self.act(process, self.disturb(self.read(process, name, snapshot)), began=began)
+
+    @rule(process=TWO, kind=st.sampled_from(list(WRITES)), is_careful=st.booleans(), steps=STEPS)
+    def writer_comes(self, process, kind, is_careful, steps):
+        self.act(process, self.disturb(self.write(process, kind, is_careful)), steps)
 
     @rule(which=ANY, steps=st.integers(1, 30), is_lost=st.integers(0, 9))
     def somebody_goes_on(self, which, steps, is_lost):
         actor = self.actors[which % len(self.actors)] if self.actors else None
         while actor in self.actors and steps:
             steps -= 1
-            self.go_on(actor, "lost" if steps == is_lost == 0 else "ok")
+            self.go_on(actor, "lost" if steps == is_lost == 0 and not self.is_calm else "ok")
 
-    @rule()
-    def everybody_goes_on(self):
+    @rule(times=st.sampled_from([1, 20]))
+    def everybody_goes_on(self, times):
         for network in self.networks:
             network.arrive()
-        for actor in self.actors * 20:
+        for actor in self.actors * times:
             if actor in self.actors:
                 self.go_on(actor)
-        self.saved.append({name: self.client.dump(name) for name in self.client.scan_iter("shop:*")})
+        self.saved.append(
+            {name: self.client.dump(name) for name in self.client.scan_iter("shop:*")}
+            if times > 1
+            else self.saved[-1]
+        )
 
     @rule(seconds=st.sampled_from([0.001, 0.3, 1.0, 2.5]))
     def time_passes(self, seconds):
-        self.now += seconds
+        self.now += 0.001 if self.is_calm else seconds
 
     @rule(what=st.sampled_from(["late", "forgets", "empty", "old", "dies"]), which=ANY)
     def trouble(self, what, which):
         names = sorted(self.client.scan_iter("shop:*"))
+        if self.is_calm:
+            return
         if what == "late" and self.networks:
             self.networks[which % len(self.networks)].arrive()
         elif what == "forgets" and names:
@@ -270,13 +382,19 @@ class World(RuleBasedStateMachine):
             self.caches[which % 2] = self.start()
 
 
-def test_no_order_of_events_serves_what_was_announced_to_be_old(redis_url):
+def use(url, change=lambda source: source):
+    """The machine on the module as it is emitted, and changed."""
     source = runtime_source(is_async=True)
     for real, simulated in SIMULATED.items():
         assert real in source
         source = source.replace(real, simulated)
-    World.url = redis_url
-    sys.modules[World.module.__name__] = World.module
-    exec(compile(source, "simulated", "exec"), vars(World.module))
+    World.url = url
+    World.module = sys.modules["simulated"] = ModuleType("simulated")
+    exec(compile(change(source), "simulated", "exec"), vars(World.module))
+    return World
+
+
+def test_no_order_of_events_serves_what_was_announced_to_be_old(redis_url):
     options = {"max_examples": 100, "stateful_step_count": 60, "deadline": None}
-    run_state_machine_as_test(World, settings=settings(**options, suppress_health_check=list(HealthCheck)))
+    machine = use(redis_url)
+    run_state_machine_as_test(machine, settings=settings(**options, suppress_health_check=list(HealthCheck)))

@@ -231,40 +231,42 @@ class Computing(Watched):
     # Computing.
 
     def _queue(self, turn: Turn) -> None:
-        """One caller computes; the others are given what may be served, else wait for it."""
-        cache, name, mine = self.cache, turn.slot.name, Flight()
-        with cache.lock:
-            flight = cache.flights.get(name)
-            if flight is None or not flight.is_as_new_as(turn.versions):
-                flight = cache.flights[name] = mine
-        if flight is mine:
-            turn.flight = mine
-            try:
-                self._claim(turn, self.wait_seconds)
-            except BaseException:
-                self._land(turn, None)
-                raise
-            if turn.is_given:
-                self._land(turn, turn.record)
-            return
-        if turn.may_serve:
-            self.count(stale_served=1)
-            turn.give(turn.may_serve[0])
-            return
-        if flight.owner != who_asks():
+        """One caller computes; the others are given what may be served, else wait for it, or for the next if it fails."""
+        cache, name, patience = self.cache, turn.slot.name, time.monotonic() + self.wait_seconds
+        for _ in range(2):
+            mine = Flight()
+            with cache.lock:
+                flight = cache.flights.get(name)
+                if flight is None or not flight.is_as_new_as(turn.versions):
+                    flight = cache.flights[name] = turn.flight = mine
+            if flight is mine:
+                try:
+                    self._claim(turn, patience)
+                except BaseException:
+                    self._land(turn, None)
+                    raise
+                if turn.is_given:
+                    self._land(turn, turn.record)
+                return
+            if turn.may_serve:
+                self.count(stale_served=1)
+                turn.give(turn.may_serve[0])
+                return
+            if flight.owner == who_asks():
+                break
             self.count(waits=1)
-            flight.done.wait(self.wait_seconds)
+            flight.done.wait(max(0.0, patience - time.monotonic()))
             if flight.record is not None and flight.is_as_new_as(turn.versions):
                 self._give(turn, self._value(flight.record), flight.record)
                 return
         self._claim(turn, 0)
 
-    def _claim(self, turn: Turn, patience_seconds: float) -> None:
+    def _claim(self, turn: Turn, patience: float) -> None:
         """Note the versions and take the lock to compute; or be given what another process stores."""
         cache, link, slot = self.cache, self.cache.link, turn.slot
         turn.record = None
         token = f"{random.getrandbits(96):x}" if self._in_redis else ""
-        patience, lock_ms = time.monotonic() + patience_seconds, max(1, int(self.wait_seconds * 1000))
+        lock_ms = max(1, int(self.wait_seconds * 1000))
         while True:
             turn.asked_at, turn.epoch, began = cache.clock(), link.epoch, cache.snapshot_began()
             try:
@@ -280,7 +282,7 @@ class Computing(Watched):
             if turn.flight is not None:
                 turn.flight.noted = versions
             late = Record.from_bytes(data, turn.asked_at, turn.epoch)
-            if late is None and self._in_memory:
+            if not self._in_redis:
                 late = cache.memory.get(slot.name)
             is_good = late is not None and late.versions == versions and late.stored_us > turn.known_us
             if is_good and self._take(turn, late):

@@ -1,0 +1,129 @@
+"""
+How many faults in the invalidation protocol its model finds: one rule of the emitted module is broken at a time.
+
+    python tests/servers.py -- python bench/protocol_mutants.py [--examples 300] [NAME…]
+
+Each mutant is run through `tests/emit/runtime/test_runtime_model.py`; what survives is listed.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT / "tests/emit/runtime"), str(ROOT / "scripts"), str(ROOT / "tests")]
+
+import test_runtime_model as model  # noqa: E402 (lies beside the tests)
+from hypothesis import HealthCheck, Phase, settings  # noqa: E402
+from hypothesis.stateful import run_state_machine_as_test  # noqa: E402
+
+MUTANTS = {
+    # versions
+    "a hit does not compare versions": ("is_valid = record.versions == turn.versions", "is_valid = True"),
+    "a late hit does not compare versions": ("late.versions == versions and", "True and"),
+    "another process' value is taken under any versions": ("record.versions == versions == turn.versions", "True"),
+    "what memory holds is not compared": ("if record.versions == versions:\n                    record.checked_at", "if True:\n                    record.checked_at"),
+    "versions are noted after the computation": ("elif turn.keeps:\n", "elif turn.keeps:\n                turn.versions = await self.cache.link.versions(turn.slot)\n"),
+    "the versions first seen are stored": ("turn.versions = versions\n", "turn.versions = versions if b\"\" in turn.versions.split(b\",\") else turn.versions\n"),
+    "a missing version is zero": ("local latest = tonumber(seen[1]) or now", "local latest = 1"),
+    "a missing version is not written": ("redis.call('SET', KEYS[i], seen[i], 'PX', ARGV[1])", "local nothing = 0"),
+    "an invalidation does not raise the latest": ("latest = math.max(latest, math.min(new, now + 1))", "latest = latest"),
+    "a version need not grow": ("local new = math.max(now + ARGV[2], old + 1)", "local new = old"),
+    "one tag of many is invalidated": ("for i = 2, #KEYS do", "for i = 2, 2 do"),
+    "the value in Redis outlives its versions": ("if at ~= under or tonumber(stored)", "if not at or tonumber(stored)"),
+    # before and after the commit
+    "a hold is not long": ("int(hold_seconds * MICROSECONDS)", "0"),
+    "a hold does not keep readers from storing": ("> turn.seen_us:", "> turn.seen_us + 10**9:"),
+    "an older transaction may store": ("turn.seen_us -= int((cache.clock() - began) * MICROSECONDS)", "pass"),
+    "a release leaves the hold": ("if old == tonumber(ARGV[3]) or", "if"),
+    # undelivered invalidations
+    "undelivered tags are read": ("self.link.undelivered.union(self.pending_tags())", "frozenset(self.pending_tags())"),
+    "undelivered tags are forgotten": ("self.undelivered |= frozenset(tags)  # another", "pass  # another"),
+    "an invalidation is not repeated": ("if self.undelivered:\n                    due, arguments", "if False:\n                    due, arguments"),
+    "delivered before Redis answered": ("due, arguments = self._due(tags, hold_us, release)\n", "due, arguments = self._due(tags, hold_us, release)\n            self._delivered(due)\n"),
+    "it is delivered for all": ("self.undelivered -= due", "self.undelivered = frozenset()"),
+    "the link is mended too early": ("if not self.undelivered:\n                        self._recovery", "if True:\n                        self._recovery"),
+    # a server that comes back
+    "a server that comes back is believed": ("if server and get(KEYS[1]) ~= server then", "if false then"),
+    "the latest version of an old server is kept": ("redis.call('DEL', KEYS[3])", "local nothing = 0"),
+    "a new server is not remembered": ("redis.call('SET', KEYS[1], server, 'PX', ARGV[1])", "local nothing = 0"),
+    "only the first connection greets": ("if place == self._address.place(self.latest):", "if not self.clock_offset:"),
+    # what a process knows of changes
+    "the window never ends": ("if now - record.checked_at >= window and (", "if False and ("),
+    "announcements are not learned": ("self.learn(_tags_in(rest[-1]))", "pass"),
+    "own invalidations are not learned": ("        self.learn(tags)\n        try:", "        try:"),
+    "own invalidations are learned only before Redis has them": ("        self.learn(due)\n        with self._lock:", "        with self._lock:"),
+    "changes are known of one tag": ("max([self._changed.get(tag, 0) for tag in tags])", "self._changed.get(tags[0], 0)"),
+    "the epoch is read after asking": ("record.checked_at, record.epoch = asked_at, epoch", "record.checked_at, record.epoch = asked_at, link.epoch"),
+    "a record is checked when the answer came": ("record.checked_at, record.epoch = asked_at, epoch", "record.checked_at, record.epoch = self.cache.clock(), epoch"),
+    "a lost connection still covers": ('self._covered_from = float("inf")\n            await sleep', "await sleep"),
+    "covered from ever": ("self._covered_from = self._clock()", "self._covered_from = 0.0"),
+    "heard when the answer came": ("has_answered, self._heard_at = True, asked_at", "has_answered, self._heard_at = True, self._clock() + 2"),
+    "a computed record is of the newest epoch": ("*times, turn.asked_at, turn.epoch)", "*times, turn.asked_at, self.cache.link.epoch)"),
+    "a computed record is checked when it is stored": ("*times, turn.asked_at, turn.epoch)", "*times, self.cache.clock(), turn.epoch)"),
+    # one computation
+    "any flight is joined": ("if flight is None or not flight.is_as_new_as(turn.versions):", "if flight is None:"),
+    "what any flight brings is taken": ("if flight.record is not None and flight.is_as_new_as(turn.versions):", "if flight.record is not None:"),
+    "flights are not joined": ("flight = cache.flights.get(name)\n", "flight = None\n"),
+    "a flight stays when it has landed": ("del cache.flights[turn.slot.name]", "pass"),
+    "who waits is not told": ("flight.done.set()", "pass"),
+    "the lock is taken by everybody": ("or get(lock) == token then", "or true then"),
+    "the lock is not opened": ('("DEL", lock)]', '("EXISTS", lock)]'),
+    "the lock is never got": ("then locked = 1 end", "then locked = 0 end"),
+    "nothing is stored": ('("SET", slot.redis_name, data, "PX", life_ms)', '("EXISTS", slot.redis_name)'),
+    "nobody waits for another process": ("if is_locked or not token", "if True or not token"),
+    "old values are served for ever": ("age_us < self.staleness_bound_seconds * MICROSECONDS", "age_us < 10 * MICROSECONDS"),
+}  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("names", nargs="*", help="only mutants with these words")
+    parser.add_argument("--examples", type=int, default=300)
+    options = parser.parse_args()
+    survived, chosen = [], [n for n in MUTANTS if not options.names or any(w in n for w in options.names)]
+    for name in chosen:
+        started = time.monotonic()
+        found = fault(name, options.examples)
+        print(f"{time.monotonic() - started:6.1f} s  {name}: {found or 'NOT FOUND'}", flush=True)
+        survived += [] if found else [name]
+    print(
+        f"{len(chosen) - len(survived)} of {len(chosen)} found ({1 - len(survived) / max(1, len(chosen)):.0%})"
+    )
+    return int(bool(survived))
+
+
+def fault(name: str, examples: int) -> str:
+    """What the model says against a mutant; "" if nothing."""
+    old, new = MUTANTS[name]
+
+    def broken(source: str) -> str:
+        assert old in source, f"{name}: {old!r} is not in the module"
+        return source.replace(old, new)
+
+    machine = model.use(os.environ["REDIS_URL"], broken)
+    how = settings(
+        max_examples=examples,
+        stateful_step_count=60,
+        deadline=None,
+        database=None,
+        derandomize=True,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            run_state_machine_as_test(machine, settings=how)
+    except Exception as error:
+        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return ""
+
+
+if __name__ == "__main__":
+    sys.exit(main())
