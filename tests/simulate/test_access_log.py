@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.trace import Trace
-from cache_strategy.simulate import read_access_log
+from cache_strategy.simulate import access_log, read_access_log
 from cache_strategy.simulate.routes import Routes, template
 
 ROUTES = [
@@ -133,6 +133,71 @@ def test_a_file_that_is_no_log_is_one_clear_error(tmp_path, content, said):
         read_access_log([tmp_path / "access.log"], []) if content is None else trace(tmp_path, content)
     assert "access.log" in str(error.value)
     assert "\n" not in str(error.value)
+
+
+COMBINED = r"%h %l %u %t \"%r\" %>s %b \"%{Referer}i\" \"%{User-Agent}i\""
+
+
+@pytest.mark.parametrize(
+    ("log_format", "text"),
+    [
+        (
+            """log_format main '$remote_addr - $remote_user [$time_local] "$request" '
+                            '$status $body_bytes_sent rt=$request_time "$http_user_agent"';""",
+            '10.0.0.1 - jane [10/Oct/2025:13:55:36 +0200] "GET /api/users/7 HTTP/1.1" 200 512 rt=0.012 "curl"',
+        ),
+        (
+            'log_format json escape=json \'{"when":"$time_iso8601","verb":"$request_method","what":"$request_uri",\'\n'
+            '\'"code":$status,"out":$body_bytes_sent,"took":$request_time,"who":"$remote_user"}\';',
+            '{"when":"2025-10-10T13:55:36+02:00","verb":"GET","what":"/api/users/7","code":200,"out":512,"took":0.012,"who":"jane"}',
+        ),
+        (
+            f'LogFormat "{COMBINED} %D" timed',
+            '10.0.0.1 - jane [10/Oct/2025:13:55:36 +0200] "GET /api/users/7 HTTP/1.1" 200 512 "-" "curl" 12000',
+        ),
+        ('%{sec}t %u "%r" %s %O %{ms}T', '1760097336 jane "GET /api/users/7 HTTP/1.1" 200 512 12'),
+        (
+            '%(t)s %(u)s "%(r)s" %(s)s %(b)s %(D)s',
+            '[10/Oct/2025:11:55:36 +0000] jane "GET /api/users/7 HTTP/1.1" 200 512 12000',
+        ),
+    ],
+    ids=["nginx", "nginx json", "apache", "apache braces", "gunicorn"],
+)
+def test_a_format_of_ones_own_is_given_as_the_configuration_has_it(tmp_path, log_format, text):
+    (tmp_path / "access.log").write_text(text + "\n")
+    (access,) = read_access_log([tmp_path / "access.log"], ROUTES, log_format).accesses
+    assert (access.group, access.time_s, access.status, access.size_bytes) == (
+        "GET /api/users/{user_id}",
+        1760097336,
+        200,
+        512,
+    )
+    assert (access.duration_ms, bool(access.user)) == (12, True)
+
+
+def test_a_file_that_changes_its_format_is_read_in_both(tmp_path, monkeypatch):
+    monkeypatch.setattr(access_log, "BLOCK", 4000)
+    lines = "".join(
+        f'{{"ts": {1760097400 + n}, "method": "GET", "uri": "/api/users/8", "status": 200}}\n'
+        for n in range(100)
+    )
+    found = trace(tmp_path, "".join(line("/api/users/7", n % 60) for n in range(100)) + lines)
+    assert {a.key for a in found.accesses} == {"user_id=7", "user_id=8"}
+    assert len(found.accesses) > 190
+    assert any("changes its format" in note for note in found.notes)
+    assert "combined, json_lines" in found.source
+
+
+def test_a_clock_that_goes_back_an_hour_is_said_and_the_requests_are_in_order(tmp_path):
+    lines = [
+        f'2025-10-26 0{hour}:{minute:02}:00,000 INFO: 10.0.0.1:5 - "GET / HTTP/1.1" 200 OK\n'
+        for hour in (2, 2)
+        for minute in range(60)
+    ]
+    found = trace(tmp_path, "".join(lines))
+    assert any("goes backwards 1 times, by 3,540 s" in note for note in found.notes)
+    times = [a.time_s for a in found.accesses]
+    assert times == sorted(times)
 
 
 def test_a_head_request_belongs_to_the_route_of_get():

@@ -43,6 +43,8 @@ def joined(
     for trace, is_production in traces:
         if trace is not None:
             parts += measure(trace, volume=is_production, tables_of=_tables_of(evidence))
+            if trace.notes:
+                print(*trace.notes, sep="\n", file=sys.stderr)
             evidence = dataclasses.replace(evidence, source_notes=(*evidence.source_notes, *trace.notes))
     known = load_sources()
     for option, place in places:

@@ -22,6 +22,8 @@ from cache_strategy.simulate.routes import Crowds, Routes, key_of, template
 BLOCK = 8 << 20
 SAMPLE = 1 << 16
 STEPS_PER_BYTE = 3
+BACKWARDS = 120.0
+"""Seconds by which a request may be logged after one that began later: logs are written when the answer is out (assumed)."""
 PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
 WHAT = "a log of nginx, Apache, gunicorn, AWS or JSON lines, plain, gzip or zstd"
 NAMED_TIME = re.compile(r"(?:rt|request_time|total_time)[=:]\"?$")
@@ -102,8 +104,8 @@ class _Logs:
         self.formats = {"given format"} if log_format else set()
 
     def read(self, path: Path, blocks: Iterator[bytes]) -> None:
-        """One file; a line that does not fit into a block is cut."""
-        layout, rest = None, b""
+        """One file; a line that does not fit into a block is cut. Where most of a block does not fit, the format is guessed anew."""
+        layout, rest, began = None, b"", len(self.parts)
         for block in chain(blocks, (b"\n",)):
             rest += block + (b"\n" if len(rest) > BLOCK else b"")
             end = rest.rfind(b"\n") + 1
@@ -112,9 +114,40 @@ class _Logs:
                 raise CacheStrategyError(f"{path}: is not text; name {WHAT}.")
             if data.strip():
                 layout = layout or self._given or self._guess(path, data)
-                self.take(data, layout)
+                bad, fits = self.bad, self.take(data, layout)
+                if not self._given and self.bad - bad > fits:
+                    layout = self._other(path, data, layout, bad)
         if layout is None:
             self.notes.append(f"{path.name} is empty.")
+        self._check_clock(path, began)
+
+    def _other(self, path: Path, data: bytes, layout: Layout, bad: int) -> Layout:
+        """Another layout, for a block that hardly fits the one so far; its lines of both are taken."""
+        trial = _Logs()
+        formats = set(self.formats)
+        first = data[: data.find(b"\n", len(data) - SAMPLE) + 1] or data
+        try:
+            other = trial._guess(path, data[len(data) - len(first) :] if len(data) > SAMPLE else data)
+        except CacheStrategyError:
+            return layout
+        if other == layout:
+            return layout
+        self.formats = formats | trial.formats
+        before, self.bad = self.bad, bad
+        taken = self.take(data, other)
+        self.bad = max(bad, before - taken)
+        self.notes.append(f"{path.name} changes its format: lines of both are used.")
+        return other
+
+    def _check_clock(self, path: Path, began: int) -> None:
+        times = np.concatenate([part[0] for part in self.parts[began:]] or [np.zeros(0)])
+        back = times[:-1] - times[1:]
+        if len(back) and back.max() > BACKWARDS:
+            many = int((back > BACKWARDS).sum())
+            self.notes.append(
+                f"{path.name}: its clock goes backwards {many:,} times, by {back.max():,.0f} s at most (daylight saving without "
+                "an offset, or logs put together); requests are put in order by their times."
+            )
 
     def _guess(self, path: Path, data: bytes) -> Layout:
         """The layout that reads most of the first lines."""

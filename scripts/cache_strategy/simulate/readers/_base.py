@@ -75,16 +75,58 @@ def _table(names: Mapping[int, str]) -> tuple[int, ...]:
     return tuple(table)
 
 
+_DIRECTIVE = re.compile(r"\s*(?:log_format\s+\S+|LogFormat)\s+", re.IGNORECASE)
+_QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'|\"((?:[^\"\\]|\\.)*)\"")
+_NAMED = re.compile(r'"([^"]+)"\s*:\s*"?(?:\$\{?(\w+)|%[<>]?(?:\{([^}]*)\})?(\w))')
+_TIMES = {
+    "sec": "msec",
+    "msec": "msec",
+    "usec": "msec",
+    "%s": "msec",
+    "ms": "request_ms",
+    "us": "request_us",
+    "s": "request_time",
+}
+"""Apache's %{…}t and %{…}T by what is in their braces."""
+
+
 def layout_of(log_format: str) -> Layout:
-    """The layout of a `log_format` of nginx, or a `LogFormat` of Apache or gunicorn."""
-    text = re.sub(r"%\((\w)\)s", r"%\1", log_format.replace('\\"', '"')).replace("%t", "[$time_local]")
-    text = re.sub(r"%[<>]?(?:\{[^}]*\})?(\w)", lambda m: f"${APACHE.get(m[1], 'passed')}", text)
+    """
+    The layout of a `log_format` of nginx, or a `LogFormat` of Apache or gunicorn; also the whole directive, as the
+    configuration has it, and one that writes JSON under names of its own.
+    """
+    text = _bare(log_format)
+    if text.lstrip().startswith("{"):
+        names: dict[int, str] = {}
+        for name, variable, braces, letter in _NAMED.findall(text):
+            role = ROLES.get(variable or _of_apache(braces, letter))
+            if role is not None:
+                names[role] = f"{names.get(role, '')} {name}"
+        return Layout(table=_table(names))
+    text = re.sub(r"%\((\w)\)s", r"%\1", text.replace('\\"', '"')).replace("%t", "[$time_local]")
+    text = re.sub(r"%[<>]?(?:\{([^}]*)\})?(\w)", lambda m: f"${_of_apache(m[1], m[2])}", text)
     first, *parts = re.split(r"\$\{?(\w+)\}?", text)
-    names, stops = parts[::2], parts[1::2]
+    parts_named, stops = parts[::2], parts[1::2]
     if first:
-        names, stops = ["passed", *names], [first, *stops]
+        parts_named, stops = ["passed", *parts_named], [first, *stops]
     return Layout(
-        roles=tuple(ROLES.get(name, scan.SKIPPED) for name in names),
+        roles=tuple(ROLES.get(name, scan.SKIPPED) for name in parts_named),
         stops="".join(stops).encode(),
         lengths=tuple(len(stop.encode()) for stop in stops),
     )
+
+
+def _bare(log_format: str) -> str:
+    """Without the directive's name, that of the format behind it, and the quotes; the pieces of nginx are joined."""
+    match = _DIRECTIVE.match(log_format)
+    if match is None:
+        return log_format
+    return "".join(single or double for single, double in _QUOTED.findall(log_format[match.end() :]))
+
+
+def _of_apache(braces: str | None, letter: str) -> str:
+    if letter in "tT" and braces:
+        return _TIMES.get(
+            braces, "time_iso8601" if letter == "t" and braces.startswith("%Y-%m-%d") else "passed"
+        )
+    return APACHE.get(letter, "passed")
