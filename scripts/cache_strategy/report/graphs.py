@@ -9,7 +9,7 @@ from cache_strategy.model.forecast import Forecast, ForecastRow, Load
 from cache_strategy.model.verdict import Verdict
 from cache_strategy.report import figures
 
-WIDTH, LEFT, RIGHT, TOP = 360, 46, 14, 10
+WIDTH, LEFT, RIGHT, TOP = 360, 52, 14, 10
 HEIGHT = 170
 MOST_ENTRIES = 6
 MOST_BARS = 8

@@ -21,7 +21,9 @@ from cache_strategy.simulate.replay import Requests, part_of_one, parts, parts_o
 CLASSES_PER_DOUBLING = 2
 FEWEST_KEYS = 40
 """Of a class that is not taken whole (assumed: so many give a spread)."""
-NORMAL_90 = 1.645
+WIDTH_90 = 1.8
+"""Standard errors to either side of a 90 % interval: 1.645 of a normal distribution, and a tenth more, as few keys tell the
+spread of a class (bench/forecast.py sampling: how often it holds)."""
 WORK = 0.5
 """Share of the requests of a sampled trace that is replayed, where that is not more than is replayed exactly."""
 Case = tuple[int | None, int | None, str, str]
@@ -104,7 +106,7 @@ def half_width_90(strata: Sequence[Stratum], per_key: Sequence[tuple[Any, Any]])
             continue
         rest = misses - misses.sum() / asked.sum() * asked
         variance += stratum.all_keys**2 * (1 - chosen / stratum.all_keys) * float(rest.var(ddof=1)) / chosen
-    return NORMAL_90 * math.sqrt(variance) / sum(s.requests for s in strata)
+    return WIDTH_90 * math.sqrt(variance) / sum(s.requests for s in strata)
 
 
 def outcomes(
