@@ -8,18 +8,21 @@ Each mutant is run through `tests/emit/runtime/test_runtime_model.py`; what surv
 
 import argparse
 import contextlib
+import importlib
 import io
 import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tests/emit/runtime"), str(ROOT / "scripts"), str(ROOT / "tests")]
 
-import test_runtime_model as model  # noqa: E402 (lies beside the tests)
-from hypothesis import HealthCheck, Phase, settings  # noqa: E402
-from hypothesis.stateful import run_state_machine_as_test  # noqa: E402
+model: Any = importlib.import_module("test_runtime_model")
 
 MUTANTS = {
     # versions
