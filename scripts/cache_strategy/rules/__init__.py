@@ -89,8 +89,13 @@ def check_change(
         from cache_strategy.rules._narrow import narrowed
 
         cut = narrowed(before, after)
-        if cut is not None and _judge(rules, wide, cut[0], cut[1], path, index) == []:
-            return []
+        found = _judge(rules, wide, cut[0], cut[1], path, index) if cut is not None else None
+        if found is not None:
+            # Who found nothing there would find nothing in the whole.
+            names = {finding.name for finding in found}
+            rules, wide = ([rule for rule in each if rule.name in names] for each in (rules, wide))
+            if not names:
+                return []
     return _judge(rules, wide, before, after, path, index) or []
 
 

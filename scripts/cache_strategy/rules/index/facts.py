@@ -63,6 +63,7 @@ GUARDED_BASE = regex(
 DECIDES = frozenset(
     "has_permission has_object_permission test_func check_permissions check_object_permissions".split()
 )
+_DEEPEST = 4
 _OPEN = regex(r"AllowAny|ReadOnly|\[\s*\]|\(\s*\)")
 _LISTENS = regex(r"(?:^|\.)(?:receiver|listens_for|connect|connect_via|listen)$")
 
@@ -95,10 +96,12 @@ def facts_of_module(module: "IndexedModule") -> "list[Fact]":
 
 def invalidations_of(function: "Function", module: "IndexedModule") -> "list[str]":
     """What a function invalidates: the shapes of the keys that it deletes, and the names of the helpers that it calls."""
-    return sorted(set(_invalidated(function, module, {function})))
+    return sorted(set(_invalidated(function, module, {function}, 0)))
 
 
-def _invalidated(function: "Function", module: "IndexedModule", seen: "set[ast.AST]") -> "Iterator[str]":
+def _invalidated(
+    function: "Function", module: "IndexedModule", seen: "set[ast.AST]", depth: int
+) -> "Iterator[str]":
     names = names_of(function, module)
     places: "list[ast.AST]" = [*function.decorator_list]
     for node in places + [c for s in function.body for c in module.calls_below(s)]:
@@ -116,9 +119,9 @@ def _invalidated(function: "Function", module: "IndexedModule", seen: "set[ast.A
             )
             continue
         callee = module.readers.callee(node) if isinstance(node, ast.Call) else None
-        if callee is not None and callee not in seen:
+        if callee is not None and callee not in seen and depth < _DEEPEST:
             seen.add(callee)
-            if next(_invalidated(callee, module, seen), ""):
+            if next(_invalidated(callee, module, seen, depth + 1), ""):
                 yield callee.name
 
 
