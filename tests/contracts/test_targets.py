@@ -138,3 +138,19 @@ def test_an_application_of_another_framework_is_left_alone_and_told_so(flask_sho
     assert changes.changes == ()
     assert {item.entry for item in changes.withheld} == {entry.id for entry in contract.entries}
     assert "sanic application" in changes.withheld[0].reason
+
+
+def test_where_no_entry_can_be_wired_nothing_is_written(flask_shop, contract, evidence):
+    entries = tuple(dataclasses.replace(e, target="shop/views.py:gone") for e in contract.entries)
+    changes = emit(dataclasses.replace(contract, entries=entries), evidence, flask_shop)
+    assert changes.changes == ()
+    assert {item.entry for item in changes.withheld} == {entry.id for entry in entries}
+
+
+@pytest.mark.parametrize("framework", ["django", "fastapi"])
+def test_what_a_framework_cannot_wire_is_refused_with_the_reason(flask_shop, contract, evidence, framework):
+    application = dataclasses.replace(contract.application, framework=framework)
+    changes = emit(dataclasses.replace(contract, application=application), evidence, flask_shop)
+    reasons = {item.entry: item.reason for item in changes.withheld}
+    assert "materialized views" in reasons["daily-sales"]
+    assert "how: event" in reasons["user-profile"]

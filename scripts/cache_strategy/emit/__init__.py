@@ -1,5 +1,6 @@
 """`cache-strategy emit`: contract to changes. Nothing is written here; `apply.py` does that."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from cache_strategy.emit.draft import Draft
@@ -31,7 +32,10 @@ def emit(contract: Contract, evidence: Evidence, repo: Path) -> ChangeSet:
     load_siblings("cache_strategy.emit.targets")
     draft = Draft(repo)
     for target in sorted(TARGETS.values(), key=lambda t: (t.order, t.name)):
-        target.emit(contract, evidence, draft)
+        left_out = {item.entry for item in draft.withheld}
+        wired = tuple(entry for entry in contract.entries if entry.id not in left_out)
+        if wired or not contract.entries:
+            target.emit(replace(contract, entries=wired), evidence, draft)
     return ChangeSet(changes=draft.changes(), withheld=tuple(draft.withheld), limits=draft.limits)
 
 

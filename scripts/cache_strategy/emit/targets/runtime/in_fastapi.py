@@ -22,7 +22,7 @@ class InFastAPI(Wiring):
 
     def refusal(self, entry: Entry, contract: Contract, evidence: Evidence) -> str:
         if set(evidence.orms) != {ORM}:
-            found = ", ".join(evidence.orms) or "no ORM"
+            found = ", ".join(sorted(set(evidence.orms) - {ORM})) or "no ORM that is known"
             return f"its database is reached through {found}; only SQLAlchemy tells of every write and its commit."
         if entry.kind == "view":
             return "materialized views are read through plain sessions of Flask applications only."
