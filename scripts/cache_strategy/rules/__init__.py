@@ -272,4 +272,4 @@ def _words(finding: "Finding") -> "tuple[str, str]":
 
 
 def _line(finding: "Finding", lines: "list[str]") -> str:
-    return lines[finding.line - 1].strip() if 0 < finding.line <= len(lines) else ""
+    return lines[finding.line - 1][:500].strip() if 0 < finding.line <= len(lines) else ""

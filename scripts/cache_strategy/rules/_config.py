@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# Deeper blocks than this nobody writes; what is in them is read as if it stood beside.
+_DEEPEST = 60
 _PROSE = (".md", ".rst", ".txt", ".html", ".py", ".po", ".lock", ".svg", ".css", ".map")
 _TEMPLATE = regex(r"\.(?:j2|jinja2?|erb|epp|tpl|tmpl|template|in|dist|sample|example)$")
 _NGINX_PLACE = regex(r"nginx|(?:^|/)(?:sites-(?:available|enabled)|conf\.d)/|(?:^|/)server_config$")
@@ -24,10 +26,10 @@ _NGINX_TEXT = regex(
 _REDIS_IMAGE = regex(r"image:\s*[\"']?(?:[\w.\-]+/)*[\w\-]*(?:redis|valkey|keydb)", re.I)
 _CLOUDFRONT = regex(r"AWS::CloudFront::|\bDefaultCacheBehavior\b")
 _WORKER = regex(r"\bcaches\.default\b|\bcacheEverything\b|\bcacheTtl(?:ByStatus)?\b")
-_MARKS = regex(r"<%[\s\S]*?%>|\{%[\s\S]*?%\}|\{\{[\s\S]*?\}\}|\{#[\s\S]*?#\}")
+_MARKS = regex(r"<%[^%]{0,2000}%>|\{%[^%]{0,2000}%\}|\{\{[^{}]{0,500}\}\}|\{#[^#]{0,2000}#\}")
 _STRING = r"\"(?:[^\"\\]|\\[\s\S])*\"?|'(?:[^'\\]|\\[\s\S])*'?"
 _BLANK = r"(?P<blank>[ \t\r]+)|(?P<newline>\n)|"
-_HEREDOC = r"(?P<here><<[-~]?(?P<mark>\w+)\n[\s\S]*?\n[ \t]*(?P=mark)(?=\n|\Z))|"
+_HEREDOC = r"(?P<here><<[-~]?(?P<mark>\w{1,40})\n(?:[^\n]{0,2000}\n){0,60}?[ \t]*(?P=mark)(?=\n|\Z))|"
 _SLASHES = r"(?P<comment>#[^\n]*|//[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|"
 # How a kind of file is cut: its tokens, what opens and closes a block, what ends a statement.
 _STYLES = {
@@ -198,7 +200,7 @@ def _indented(text: str) -> Node:
         if not bare or bare.startswith("#") or bare == "---":
             continue
         indent = len(row) - len(row.lstrip())
-        while bare.startswith("- "):
+        while bare.startswith("- ") and indent < 500:
             inner = bare[2:].lstrip()
             while open_[-1][0] >= indent:
                 open_.pop()
@@ -218,7 +220,7 @@ def _indented(text: str) -> Node:
 def _braced(text: str, tokens: str, opening: str, closing: str, ends: str) -> Node:
     root = block = Node("", 0)
     parts: "list[str]" = []
-    line, first, deep = 1, 1, 0
+    line, first, deep, level, flat = 1, 1, 0, 0, 0
 
     def close_statement() -> None:
         nonlocal deep
@@ -239,14 +241,21 @@ def _braced(text: str, tokens: str, opening: str, closing: str, ends: str) -> No
         if not parts:
             first = line
         line += mark.count("\n")
-        if kind == "mark_" and mark in opening:
+        if kind == "mark_" and mark in opening and level >= _DEEPEST:
+            close_statement()
+            flat += 1
+        elif kind == "mark_" and mark in opening:
             node = Node(" ".join("".join(parts).split()), first, block)
             parts.clear()
             block.children.append(node)
             block, deep = node, 0
+            level += 1
         elif kind == "mark_" and mark in closing:
             close_statement()
-            block = block.parent or root
+            if flat:
+                flat -= 1
+            else:
+                block, level = block.parent or root, max(level - 1, 0)
         elif mark == ends:
             close_statement()
         else:

@@ -68,7 +68,7 @@ def _allowed(findings: "Found", file: ConfigFile) -> "Found":
     kept = []
     for finding in findings:
         rows = file.rows[max(0, finding.line - 2) : finding.line]
-        comments = [found[1] for row in rows for found in [_COMMENT.search(row)] if found]
+        comments = [found[1] for row in rows for found in [_COMMENT.search(row[-500:])] if found]
         allowed = [
             allows for comment in comments for allows in [allows_in("# " + comment)] if allows and allows[1]
         ]

@@ -156,7 +156,7 @@ def visit_cloudflare(file: "ConfigFile") -> "Iterator[Finding]":
 @rule.config("worker")
 def visit_worker(file: "ConfigFile") -> "Iterator[Finding]":
     text = re.sub(
-        r"/\*[\s\S]*?\*/|(?<![:\w])//[^\n]*", lambda found: "\n" * found.group().count("\n"), file.text
+        r"/\*[\s\S]*?(?:\*/|\Z)|(?<![:\w])//[^\n]*", lambda found: "\n" * found.group().count("\n"), file.text
     )
     if _CAREFUL.search(text) or not re.search(r"addEventListener\(\s*['\"]fetch|\bfetch\s*[(:]", text):
         return
