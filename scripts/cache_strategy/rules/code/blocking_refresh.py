@@ -53,7 +53,7 @@ _REFRESH = regex(
 _CHANGES = regex(
     rf"\b(CREATE|DROP|ALTER)\s+MATERIALIZED\s+VIEW\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?{_NAME}", re.I
 )
-_UNIQUE = regex(rf"\bCREATE\s+UNIQUE\s+INDEX\s[^;]{0,200}?\bON\s+(?:ONLY\s+)?{_NAME}", re.I)
+_UNIQUE = regex(rf"\bCREATE\s+UNIQUE\s+INDEX\s[^;]{{0,200}}?\bON\s+(?:ONLY\s+)?{_NAME}", re.I)
 _COMMENT = regex(r"--[^\n]*|/\*[\s\S]*?(?:\*/|\Z)")
 _ONCE = regex(
     r"migrat|alembic|/versions/|(?:^|/)v\d[\d.]*__|initial|create|setup|install|schema|seed|fill|bootstrap|dump|fixture|test",
