@@ -80,6 +80,7 @@ class Analysis:
         self.unread: dict[tuple[str, str], None] = {}
         self.pages: dict[object, Any] = {}
         self.closures: dict[object, Facts] = {}
+        self.rows_over: dict[object, tuple[Facts, list[Instance]]] = {}
         self.library: dict[str, tuple[tuple[str, ...], Values]] = {}
         self.solved = 0
         self.depth = 0
@@ -380,6 +381,7 @@ class Analysis:
         self.stale = False
         self.pages.clear()
         self.closures.clear()
+        self.rows_over.clear()
 
     # --- functions
 

@@ -243,11 +243,27 @@ def _close_over(frame: Frame, value: Instance, node: Node, seen: set[int]) -> No
     if mapped is None or value.index in seen:
         return
     seen.add(value.index)
+    whole, key = frame.facts, (value, frame.loops > 0)
+    known = analysis.rows_over.get(key)
+    if known is not None:
+        whole.include(known[0].at(line_of(node)))
+        for inner in known[1]:
+            _close_over(frame, inner, node, seen)
+        return
+    own, inside = Facts(), []
     for name in mapped.relations:
-        for inner in rows_in(frame, attributes.get(frame, one(value), name, node), node):
+        frame.facts = own
+        found = rows_in(frame, attributes.get(frame, one(value), name, node), node)
+        frame.facts = whole
+        for inner in found:
             if isinstance(inner, Instance):
+                inside.append(inner)
                 _close_over(frame, inner, node, seen)
+    frame.facts = own
     for ancestor in analysis.mro(value.index)[0]:
         for index in analysis.classes[ancestor].methods.values():
             if analysis.binding(analysis.functions[index]) == "property":
                 frame.invoke(index, value, given(node))
+    frame.facts = whole
+    whole.include(own)
+    analysis.rows_over[key] = (own, inside)

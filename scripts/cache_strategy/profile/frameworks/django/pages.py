@@ -50,6 +50,10 @@ _NOTED = {"csrf_token": "session", "now": "time", "trans": "locale", "translate"
 _OF_REQUEST = {"request": "", "user": ".user", "perms": ".user", "LANGUAGE_CODE": ".LANGUAGE_CODE"}
 
 
+_Token = tuple[str, tuple[str, ...], list[tuple[str, str]], str, int]
+"""A tag, its words, those that name a value (`with title=row.title`), or what is shown; and the line."""
+
+
 class _Rendering:
     """The evaluation of one page; `used` are the names that stand in the template at hand."""
 
@@ -63,46 +67,48 @@ class _Rendering:
     def template(self, path: str) -> None:
         """A template that is shown again with the same variables is evaluated once."""
         frame, start, outer_used = self.frame, dict(self.variables), self.used
-        known = frame.analysis.pages.setdefault((path, frame.loops > 0), [])
-        found = next((k for k in known if all(start.get(n) == values for n, values in k[1].items())), None)
-        outer, frame.facts = frame.facts, Facts() if found is None else found[0]
-        self.used = set() if found is None else {*found[1]}
+        known = frame.analysis.pages.setdefault((path, frame.loops > 0), {})
+        tried = ((names, kept.get(tuple(map(start.get, names)))) for names, kept in known.items())
+        found = next(((names, facts) for names, facts in tried if facts is not None), None)
+        outer, frame.facts = frame.facts, Facts() if found is None else found[1]
+        self.used = set() if found is None else {*found[0]}
         if found is None and path not in self.stack and len(self.stack) < 20:
             self.stack.append(path)
             before, frame.place = frame.place, path
-            tokens, names = self.tokens(path)
-            self.used.update(names)
-            for name, words, shown, line in tokens:
+            tokens, spoken = self.tokens(path)
+            self.used.update(spoken)
+            for name, words, pairs, shown, line in tokens:
                 if shown:
                     frame.consume(self.expression(shown, line), ("name", line, shown))
                 else:
-                    self.tag(name, words, line)
+                    self.tag(name, words, pairs, line)
             frame.place = before
             self.stack.pop()
-            known.append((frame.facts, {name: start.get(name) for name in self.used}))
+            asked = tuple(sorted(self.used))
+            known.setdefault(asked, {})[tuple(map(start.get, asked))] = frame.facts
         outer.include(frame.facts)
         frame.facts, self.used = outer, outer_used | self.used
 
-    def tokens(self, path: str) -> tuple[list[tuple[str, tuple[str, ...], str, int]], set[str]]:
-        """(tag, its words, what is shown, line) of each tag and variable of a template, and every word in them."""
+    def tokens(self, path: str) -> "tuple[list[_Token], set[str]]":
+        """Each tag and variable of a template, and every word in them."""
         kept = self.frame.analysis.notes.setdefault("django templates", {})
         if path not in kept:
             text = (self.files.repo / path).read_text(encoding="utf-8", errors="replace")
             text = _COMMENT.sub(lambda m: "\n" * m[0].count("\n"), text)
-            tokens: list[tuple[str, tuple[str, ...], str, int]] = []
+            tokens: list[_Token] = []
             names: set[str] = set()
             for match in _TOKEN.finditer(text):
                 name, *words = _WORD.findall(match[1] or "") or [""]
-                tokens.append((name, tuple(words), match[2] or "", text.count("\n", 0, match.start()) + 1))
+                named = [w.partition("=") for w in words if "=" in w and w[0] not in "=!<>\"'"]
+                pairs = [(target, value) for target, _, value in named]
+                line = text.count("\n", 0, match.start()) + 1
+                tokens.append((name, tuple(words), pairs, match[2] or "", line))
                 names.update(_IDENTIFIER.findall(" ".join((*words, match[2] or ""))))
             kept[path] = (tokens, names)
         return kept[path]  # type: ignore[no-any-return]  # notes hold what each plugin puts there
 
-    def tag(self, name: str, words: tuple[str, ...], line: int) -> None:
+    def tag(self, name: str, words: tuple[str, ...], pairs: list[tuple[str, str]], line: int) -> None:
         env, node, frame = self.variables, ("name", line, name), self.frame
-        pairs = [
-            (w.partition("=")[0], w.partition("=")[2]) for w in words if "=" in w and w[0] not in "=!<>\"'"
-        ]
         place = words.index("as") if "as" in words[:-1] else len(words)
         if name == "for" and "in" in words[:-1]:
             at = words.index("in")

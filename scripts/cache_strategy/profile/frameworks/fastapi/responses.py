@@ -37,18 +37,28 @@ def write(frame: Frame, values: Values, models: list[int], node: Node, level: in
         if level > _DEEPEST or not (isinstance(value, Mapping) or analysis.row(value)):
             continue
         for model in models:
-            mapped = analysis.mapped.get(model)
-            for name, (annotation, owner) in fields_of(analysis, model).items():
-                if mapped is not None and name in mapped.relations:
-                    continue
+            for name, nested in _fields(frame, model):
                 found = attributes.get(frame, one(value), name, node)
-                info = analysis.classes[owner]
-                inner = frame.within(analysis.modules[info.module], Facts(), info.outer)
-                nested = _models_in(inner, annotation)
                 if nested:
                     write(frame, found, nested, node, level + 1)
                 else:
                     frame.consume(found, node)
+
+
+def _fields(frame: Frame, model: int) -> list[tuple[str, list[int]]]:
+    """The fields of a model that are written out, with the models in their annotations."""
+    analysis = frame.analysis
+    kept = analysis.pages.get(("fields", model))
+    if kept is None:
+        mapped = analysis.mapped.get(model)
+        kept = analysis.pages["fields", model] = []
+        for name, (annotation, owner) in fields_of(analysis, model).items():
+            if mapped is None or name not in mapped.relations:
+                info = analysis.classes[owner]
+                inner = frame.within(analysis.modules[info.module], Facts(), info.outer)
+                kept.append((name, _models_in(inner, annotation)))
+    found: list[tuple[str, list[int]]] = kept
+    return found
 
 
 def call(frame: Frame, path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
