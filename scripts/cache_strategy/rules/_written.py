@@ -1,5 +1,5 @@
 """
-The Python files that a shell command writes: redirections of a known text, `tee`, `sed -i` with plain commands.
+The files (Python and configurations) that a shell command writes: redirections of a known text, `tee`, `sed -i` with plain commands.
 
 What the command does not show (variables, programs that compute the text) is not judged.
 """
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+# The files that rules look at, by their endings.
+JUDGED = (".py", ".pyi", ".conf", ".vcl", ".sql", ".tf", ".yml", ".yaml")
 _SED = regex(
     r"(?P<line>\d+)?(?:/(?P<at>(?:[^/\\]|\\.)+)/)?(?:(?P<delete>d)|s(?P<mark>[/|#,])(?P<rest>.+))\Z", re.S
 )
@@ -25,7 +27,7 @@ _SED = regex(
 def written_files(
     command: str, cwd: str, read: "Callable[[str], str | None]"
 ) -> "Iterator[tuple[str, str | None, str]]":
-    """(path, text as it is, text as it will be) of every Python file that a command writes."""
+    """(path, text as it is, text as it will be) of every file that a command writes."""
     for run in invocations(command):
         name, *args = map(str, run.argv)
         if name == "sed" and any(re.match(r"-[nEr]*i|--in-place", arg) for arg in args):
@@ -35,7 +37,7 @@ def written_files(
         appends = name == "tee" and bool({"-a", "--append"} & set(args))
         files = [(">>" if appends else ">", arg) for arg in args if name == "tee" and not arg.startswith("-")]
         for operator, target in [*files, *run.writes]:
-            if text is not None and target.endswith((".py", ".pyi")) and "$" not in target:
+            if text is not None and target.endswith(JUDGED) and "$" not in target:
                 path = os.path.join(cwd, target)
                 before = read(path)
                 yield path, before, ((before or "") + text if ">>" in operator else text)
@@ -50,7 +52,7 @@ def _edited(
         scripts, rest = rest[:1], rest[1:]
     extended = any(arg in ("-E", "-r", "--regexp-extended") for arg in args)
     for target in rest:
-        before = read(os.path.join(cwd, target)) if target.endswith((".py", ".pyi")) else None
+        before = read(os.path.join(cwd, target)) if target.endswith(JUDGED) else None
         after = before
         for script in scripts:
             after = _sed(script, after, extended) if after is not None else None

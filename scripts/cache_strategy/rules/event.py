@@ -84,7 +84,7 @@ def all_changes_of(event: "Event") -> "list[FileChange]":
     command = command_of(event)
     if not command:
         return changes_of(event)
-    if ".py" not in command:
+    if not any(ending in command for ending in (".py", ".conf", ".vcl", ".sql", ".tf", ".yml", ".yaml")):
         return []
     from cache_strategy.rules._written import written_files
 
