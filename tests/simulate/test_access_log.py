@@ -209,3 +209,19 @@ def test_a_head_request_belongs_to_the_route_of_get():
 def test_no_path_makes_templating_raise(path):
     assert template(path).startswith("/")
     Routes(ROUTES).match("GET", path)
+
+
+def test_of_a_log_that_does_not_fit_the_latest_requests_are_kept(tmp_path):
+    asked = [
+        line(f"/api/users/{n % 50}", n % 60, user=f"u{n // 100}").replace("13:55", f"13:{n // 60:02d}")
+        for n in range(3000)
+    ]
+    (tmp_path / "old.log").write_text("".join(asked[:2000]))
+    (tmp_path / "new.log").write_text("".join(asked[2000:]))
+    whole = read_access_log([tmp_path / "old.log", tmp_path / "new.log"], ROUTES)
+    found = read_access_log([tmp_path / "new.log", tmp_path / "old.log"], ROUTES, most_requests=500)
+    shown = [[(a.time_s, a.group, a.key) for a in trace.accesses] for trace in (whole, found)]
+    assert shown[1] == shown[0][-500:]
+    assert len({a.user for a in found.accesses}) == 5
+    assert len(found.accesses.users) == 6, "those of forgotten requests are forgotten"
+    assert "Of 3,000 requests the latest 500 are used" in " ".join(found.notes)

@@ -123,12 +123,18 @@ def newest_trace_of(repo: Path) -> Path | None:
 
 
 def trace_from(
-    evidence: "Evidence", access_log: list[Path] | None, trace: Path | None, log_format: str
+    evidence: "Evidence",
+    access_log: list[Path] | None,
+    trace: Path | None,
+    log_format: str,
+    is_whole: bool = False,
 ) -> "Trace | None":
     if access_log:
         from cache_strategy.simulate import read_access_log
 
-        return read_access_log(access_log, [(e.method, e.route) for e in evidence.endpoints], log_format)
+        routes = [(e.method, e.route) for e in evidence.endpoints]
+        most = {"most_requests": sys.maxsize} if is_whole else {}
+        return read_access_log(access_log, routes, log_format, **most)
     if trace:
         from cache_strategy.record import read_trace
 

@@ -191,8 +191,8 @@ def simulate(
     ] = "",
     workers: Annotated[int, typer.Option(min=1, help="Of a local cluster.")] = 2,
     exact_requests: Annotated[
-        int, typer.Option(min=1, help="More requests are sampled by key, with an error.")
-    ] = 100_000_000,
+        int, typer.Option(help="Read a log whole; more requests than these are sampled by key.")
+    ] = 0,
     json_: JsonOption = False,
 ) -> None:
     """Forecast hit rate, stale share, origin load and memory from a trace or an access log."""
@@ -204,8 +204,14 @@ def simulate(
         line.words_in(invalidation),
     )
     trace = trace or (None if access_log or parquet else line.newest_trace_of(repo))
+    if exact_requests < 0:
+        raise CacheStrategyError(
+            f"--exact-requests: {exact_requests} is not above zero; write for example 1000000."
+        )
     if cluster and not parquet:
-        raise CacheStrategyError("--cluster: needs a trace that its workers can read; name it with --parquet.")
+        raise CacheStrategyError(
+            "--cluster: needs a trace that its workers can read; name it with --parquet."
+        )
     if not access_log and not trace and not parquet:
         raise CacheStrategyError(
             "simulate: no trace was given; one is needed. Name it with --access-log FILE or --trace DIR, "
@@ -215,7 +221,7 @@ def simulate(
     if parquet:
         forecast = foretold.forecast_of_parquet(evidence, parquet, grid, cluster, workers, exact_requests)
     else:
-        measured = line.trace_from(evidence, access_log, trace, log_format)
+        measured = line.trace_from(evidence, access_log, trace, log_format, bool(exact_requests))
         assert measured is not None
         forecast = foretold.forecast_of(evidence, None, measured, grid, exact_requests)
     if json_:
@@ -268,7 +274,10 @@ def record(
         for note in trace.notes:
             print(note, file=sys.stderr)
         if not trace.accesses:
-            print("No request was seen: does the command serve or test a web application in Python?", file=sys.stderr)
+            print(
+                "No request was seen: does the command serve or test a web application in Python?",
+                file=sys.stderr,
+            )
     if done.exit_code and not done.interrupted:
         raise typer.Exit(1)
 
@@ -473,7 +482,11 @@ def index(
     if json_:
         print_json({"schema": 1, **told})
         return
-    print("{files} files, {read} read anew, {facts} facts, {allowed} line{s} allowed with a reason".format(s="s" * (told["allowed"] != 1), **told))
+    print(
+        "{files} files, {read} read anew, {facts} facts, {allowed} line{s} allowed with a reason".format(
+            s="s" * (told["allowed"] != 1), **told
+        )
+    )
     for place, rules, reason in told["allows"]:
         print(f"  {place}: allow[{rules}] {reason}")
 

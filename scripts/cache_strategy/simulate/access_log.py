@@ -22,6 +22,8 @@ from cache_strategy.simulate.routes import Crowds, Routes, key_of, template
 BLOCK = 8 << 20
 SAMPLE = 1 << 16
 STEPS_PER_BYTE = 3
+MOST_REQUESTS = 10_000_000
+"""As many as fit into 2 GB."""
 BACKWARDS = 120.0
 """Seconds by which a request may be logged after one that began later: logs are written when the answer is out (assumed)."""
 PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
@@ -31,18 +33,24 @@ BEHIND = re.compile(r'" \d{3} \S+ "(?:[^"\\]|\\.)*" "(?:[^"\\]|\\.)*" (.*)')
 NUMBER = re.compile(r'("?(?:[a-z_]+[=:]"?)?)(\d+(?:\.\d+)?)(.*)')
 
 
-def read_access_log(paths: Sequence[Path], routes: Sequence[tuple[str, str]], log_format: str = "") -> Trace:
+def read_access_log(
+    paths: Sequence[Path],
+    routes: Sequence[tuple[str, str]],
+    log_format: str = "",
+    most_requests: int = MOST_REQUESTS,
+) -> Trace:
     """
     The requests of one or more access logs in time order. Users are hashed anew at each reading.
 
     Args:
         routes: method and route with parameters in braces; a path that fits none has its numbers, UUIDs and slugs replaced.
         log_format: of nginx, Apache or gunicorn; "" to find it from the first lines of each file.
+        most_requests: of more than these the latest are kept, so that logs of any size need no more memory.
 
     Raises:
         CacheStrategyError: a file is missing, unreadable, not text, or of no known format; all files are empty.
     """
-    logs = _Logs(log_format, sum(path.stat().st_size for path in paths if path.is_file()))
+    logs = _Logs(log_format, sum(path.stat().st_size for path in paths if path.is_file()), most_requests)
     for path in paths:
         try:
             with path.open("rb", buffering=0) as raw:
@@ -51,12 +59,19 @@ def read_access_log(paths: Sequence[Path], routes: Sequence[tuple[str, str]], lo
             raise CacheStrategyError(
                 f"{path}: cannot be read ({error.strerror or error}); name {WHAT}."
             ) from error
+    if logs.parts and logs.forgotten:
+        logs.forget()
     if not logs.parts:
         raise CacheStrategyError(f"{', '.join(map(str, paths))}: has no requests (empty); name {WHAT}.")
     accesses = _accesses(logs, Routes(routes))
     if np.isnan(accesses.duration_ms).all():
         logs.notes.append(
             "The log has no request times, so latency is not known; nginx logs it with $request_time, Apache with %D."
+        )
+    if logs.forgotten:
+        logs.notes.append(
+            f"Of {logs.forgotten + len(accesses):,} requests the latest {len(accesses):,} are used; more take more memory, "
+            "about 150 bytes each (simulate --exact-requests N reads them all)."
         )
     if logs.bad:
         logs.notes.append(
@@ -93,12 +108,13 @@ def _blocks(path: Path, raw: Any, notes: list[str]) -> Iterator[bytes]:
 class _Logs:
     """What several files hold: columns in parts, requests and users by number."""
 
-    def __init__(self, log_format: str = "", size: int = 0) -> None:
+    def __init__(self, log_format: str = "", size: int = 0, most: int = MOST_REQUESTS) -> None:
         self._given = layout_of(log_format) if log_format else None
         self._engine = engine_for(size * STEPS_PER_BYTE)
         self.requests, self.users = _Numbers(), _Numbers()
         self.parts: list[tuple[Any, ...]] = []
-        self.bad = 0
+        self.bad = self.forgotten = self._held = 0
+        self._most = most
         self.first_bad = ""
         self.notes: list[str] = []
         self.formats = {"given format"} if log_format else set()
@@ -193,7 +209,26 @@ class _Logs:
             user = self.users.of(numbers[:, 1], data, spans[:, 6:])
             status, size = numbers[:, 2].astype("i2"), numbers[:, 3].astype("i4")
             self.parts.append((times.copy(), request, user, status, size, took.astype("f4")))
+            self._held += lines
+            if self._held > self._most * 1.25:
+                self.forget()
         return lines
+
+    def forget(self) -> None:
+        """Keeps the latest requests, in whole parts but for the last, and the names that they have."""
+        self.parts.sort(key=lambda part: float(part[0].max()), reverse=True)
+        kept, held = [], 0
+        for part in self.parts:
+            if held >= self._most:
+                break
+            kept.append(part if held + len(part[0]) <= self._most else _latest(part, self._most - held))
+            held += len(kept[-1][0])
+        self.forgotten += self._held - held
+        self._held = held
+        self.parts = kept
+        for at, names in ((1, self.requests), (2, self.users)):
+            numbers = names.keep(np.unique(np.concatenate([part[at] for part in kept])))
+            self.parts = [(*part[:at], numbers[part[at]], *part[at + 1 :]) for part in self.parts]
 
 
 class _Numbers(dict[int, int]):
@@ -206,6 +241,16 @@ class _Numbers(dict[int, int]):
         number = self[key] = len(self)
         return number
 
+    def keep(self, used: Any) -> Any:
+        """Forgets all numbers but these; the new one of each old number."""
+        hashes, chosen = list(self), used.tolist()
+        new = np.full(len(hashes), -1, "i4")
+        new[used] = np.arange(len(used))
+        self.texts = [self.texts[number] for number in chosen]
+        self.clear()
+        self.update((hashes[number], at) for at, number in enumerate(chosen))
+        return new
+
     def of(self, hashes: Any, data: bytes, spans: Any) -> Any:
         before = len(self)
         numbers = np.fromiter(map(self.__getitem__, hashes.tolist()), "i4", len(hashes))
@@ -215,6 +260,11 @@ class _Numbers(dict[int, int]):
             pairs = zip(span[::2], span[1::2], strict=True)
             self.texts.append(tuple(data[start:end] if start >= 0 else b"" for start, end in pairs))
         return numbers
+
+
+def _latest(part: tuple[Any, ...], many: int) -> tuple[Any, ...]:
+    at = np.sort(np.argsort(part[0], kind="stable")[-many:])
+    return tuple(column[at] for column in part)
 
 
 def _with_time(log_format: str, sample: bytes) -> str:
