@@ -30,7 +30,7 @@ def reasons(repo: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("content", "word"),
     [
-        (b"print 'two'\n", "syntax error in line 1"),
+        (b"print two(\n", "syntax error in line 1"),
         (b"x = 1\0\n", "NUL"),
         pytest.param(
             b"def first[T](x: list[T]) -> T: ...\n",
@@ -49,6 +49,22 @@ def test_what_this_python_cannot_read_is_reported_with_its_reason(repo, content,
 
     found = reasons(repo)
     assert list(found) == ["odd.py"] and re.search(word, found["odd.py"])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "print", "print 'a', f(1),", "print >>log, 'a'", "print ('a'), 'b'", "exec code in space", "raise Error, 'text'",
+        "x = 0777 + 10L + `y`", "x = a <> ur'\\d'", "if a: print 'a'; print 'b'", "call(async=True)",
+        "key = lambda (k, v): v", "try:\n    f()\nexcept (A, B), e:\n    print e\nexcept C: pass", "if a:\n\tx = 1\n        y = 2",
+    ],
+)  # fmt: skip
+def test_what_was_written_for_python_2_is_read_line_for_line(repo, code):
+    (repo / "old.py").write_text(f"{code}\ndef last(): return open('x')\n")
+
+    evidence = profile(repo, jobs=1)
+    assert evidence.unread == ()
+    assert [f.line for f in evidence.functions if f.qualname == "last"] == [code.count("\n") + 2]
 
 
 @pytest.mark.parametrize(
@@ -106,7 +122,7 @@ def test_a_file_that_vanishes_is_reported(repo):
 
 
 def test_names_that_are_not_utf8_survive(repo):
-    (repo / os.fsdecode(b"caf\xe9.py")).write_text("print 'two'\n")
+    (repo / os.fsdecode(b"caf\xe9.py")).write_text("print two(\n")
     (repo / os.fsdecode(b"na\xefve")).mkdir()
     (repo / os.fsdecode(b"na\xefve") / "fine.py").write_text("x = 1\n")
 
@@ -123,10 +139,10 @@ def test_a_file_of_generated_data_is_reported_not_read(repo):
 def test_folders_that_are_not_the_applications_are_left_alone(repo):
     for folder in (".git", "node_modules/x", "__pycache__", "build", ".tox/py", "lib/site-packages/x"):
         (repo / folder).mkdir(parents=True)
-        (repo / folder / "bad.py").write_text("print 'two'\n")
+        (repo / folder / "bad.py").write_text("print two(\n")
     (repo / "env").mkdir()
     (repo / "env" / "pyvenv.cfg").write_text("")
-    (repo / "env" / "bad.py").write_text("print 'two'\n")
+    (repo / "env" / "bad.py").write_text("print two(\n")
 
     assert reasons(repo) == {}
 
@@ -168,7 +184,7 @@ def test_a_chain_of_calls_of_any_length_ends(repo):
 def test_many_files_are_read_by_several_processes(repo):
     for number in range(350):
         (repo / f"m{number}.py").write_text(f"VALUE = {number}\n")
-    (repo / "bad.py").write_text("print 'two'\n")
+    (repo / "bad.py").write_text("print two(\n")
     progress: list[str] = []
 
     evidence = profile(repo, jobs=2, progress=progress.append)

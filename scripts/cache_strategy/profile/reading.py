@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cache_strategy.model.evidence import Unread
+from cache_strategy.profile import python2
 from cache_strategy.profile.lowering import Node, lower
 from cache_strategy.profile.walk import Found
-from cache_strategy.syntax.module import Unreadable, decode, parse
+from cache_strategy.syntax.module import Module, Unreadable, decode, parse
 
 # Below this number of files a pool costs more than it saves (assumed: about 0.2 s to start two workers).
 _FILES_FOR_A_POOL = 300
@@ -136,7 +137,7 @@ def _lowered(data: bytes, path: str) -> bytes | str:
     text = ""
     try:
         text = decode(data)
-        module = parse(text, path)
+        module = _parsed(text, path)
         return marshal.dumps(
             (text.count("\n") + (not text.endswith("\n") and text != ""), lower(module.tree))
         )
@@ -147,3 +148,16 @@ def _lowered(data: bytes, path: str) -> bytes | str:
     except (RecursionError, MemoryError, ValueError):
         # marshal says ValueError where tuples nest too deeply for it
         return "nests too deeply"
+
+
+def _parsed(text: str, path: str) -> Module:
+    try:
+        return parse(text, path)
+    except Unreadable as reason:
+        again = python2.rewritten(text) if str(reason).startswith("syntax error") else None
+        if again is None:
+            raise
+        try:
+            return parse(again, path)
+        except Unreadable:
+            raise reason from None
