@@ -32,9 +32,9 @@ from cache_strategy.profile.lowering import LAMBDA
 from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.rejection import in_the_way, reason_against, unread_page, volatile
 from cache_strategy.profile.returned import returned_of
-from cache_strategy.profile.scoring import Standing, score_of
-from cache_strategy.profile.signals import Signals
-from cache_strategy.profile.telling import WEIGHTS
+from cache_strategy.profile.scoring import Standing, reasons_for
+from cache_strategy.profile.signals import Seen, Signals
+from cache_strategy.profile.telling import told_by
 from cache_strategy.profile.values import (
     ClassRef,
     Clause,
@@ -58,6 +58,8 @@ _WORTH_A_LOOK = 0.12
 _NOTHING_FOUND = "nothing was found that it reads: what would make it stale is not known"
 _LESS = 1.0
 """What counts against a candidate that must not be cached as it is (assumed)."""
+_MUCH_LESS = 5.0
+"""What counts against a candidate that is cached already: it comes last."""
 _FEW_WRITERS = 5
 MOST_WRITERS = 100
 """Writers that a candidate lists; those of a table that all code writes would be listed with every candidate."""
@@ -106,11 +108,29 @@ class Judge:
         for context in analysis.live_contexts():
             self.live.setdefault(context.function.index, []).append(context)
         self.found = Found([], [])
-        signals = Signals(analysis.program)
-        self.looks = {f.index: math.fsum(WEIGHTS.get(s, 0) for s in signals.of(f)) for f in signals.functions}
-        best = sorted(self.looks.values(), reverse=True)[: int(len(self.looks) * _WORTH_A_LOOK)]
-        self.least = min(best, default=math.inf)
+        self.signals = Signals(analysis, routes)
+        self.told = {f.index: told_by(self.signals.of(f, self._seen(f))) for f in self.signals.functions}
+        best = sorted((t.score for t in self.told.values()), reverse=True)
+        self.least = min(best[: int(len(best) * _WORTH_A_LOOK)], default=math.inf)
         self.caching = self._caching()
+
+    def _seen(self, function: FunctionInfo) -> Seen:
+        total = self.total_of(function)
+        described = self.functions.get(function.index)
+        writers = self.writers_of(total.tables()) if total.reads else ()
+        return Seen(
+            total=total,
+            contexts=self.live.get(function.index, []),
+            returns="" if described is None else described.returns,
+            writers=len({(w.path, w.qualname) for w in writers}),
+            repeated=self.repeated.get(function.index, (0, ""))[0],
+            every_request=function.index in self.every_request,
+            in_loop=function.index in self.looped,
+        )
+
+    def looked_at(self, function: FunctionInfo) -> bool:
+        """Whether a function looks so much like those that are cached that it is listed, whatever speaks against it."""
+        return self.told[function.index].score >= self.least
 
     def _reached(self) -> dict[int, set[str]]:
         found: dict[int, set[str]] = {}
@@ -222,10 +242,12 @@ class Judge:
         writers = self.writers_of(reads)
         most = _FEW_WRITERS if against else MOST_WRITERS
         standing = self.standing(function)
-        score, reasons = score_of(
-            self.looks.get(function.index, 0.0), total, writers, standing, per_user=per_user, parameters=len(key),
-            is_endpoint=endpoint is not None, plain=endpoint is not None or returns == "plain",
-        )  # fmt: skip
+        told = self.told[function.index]
+        reasons = reasons_for(
+            total, writers, standing, one_for_all=not per_user and not key, is_endpoint=endpoint is not None
+        )
+        if per_user:
+            reasons.append("depends on the user")
         self.found.candidates.append(
             Candidate(
                 rank=0,
@@ -240,8 +262,8 @@ class Judge:
                 reads=reads,
                 writers=writers[:most],
                 more_writers=len(writers[most:]),
-                score=round(score - less, 2),
-                because=(*before, *reasons, *after, *([against] if against else ())),
+                score=round(told.score - less, 2),
+                because=(*before, *reasons, *told.because, *after, *([against] if against else ())),
                 endpoints=standing.endpoints if endpoint is None else (endpoint.id,),
                 rows=() if text else rows_of(total.reads, key),
                 returns=returns,
@@ -252,7 +274,7 @@ class Judge:
 
     def refuse(
         self, function: FunctionInfo, reason: str, total: Total, *, must_not: bool, endpoint: Endpoint | None = None,
-        per_user: bool = False,
+        per_user: bool = False, less: float = 0.0,
     ) -> None:  # fmt: skip
         """
         Rejects what must not be cached; what a cache here would only need first is listed with it.
@@ -261,8 +283,7 @@ class Judge:
         answer lets somebody in.
         """
         place = endpoint or function
-        looked_at = self.looks.get(function.index, 0.0) >= self.least and not reason.startswith("decides")
-        if must_not and not looked_at:
+        if must_not and (reason.startswith("decides") or not self.looked_at(function)):
             path = self.analysis.modules[function.module].path if endpoint is None else endpoint.path
             self.found.rejected.append(
                 Rejected(path=path, line=place.line, qualname=place.qualname, reason=reason)
@@ -272,7 +293,7 @@ class Judge:
         key = tuple(KeyPart(name=name.lstrip("*"), source="argument") for name in names)
         self.add(
             function, "function" if endpoint is None else "endpoint", total, key, ("redis",), per_user=per_user,
-            returns="unknown", endpoint=endpoint, against=reason, less=_LESS if must_not else 0.0,
+            returns="unknown", endpoint=endpoint, against=reason, less=_LESS if must_not else less,
         )  # fmt: skip
 
     def function(self, function: FunctionInfo) -> None:
@@ -280,9 +301,19 @@ class Judge:
             return
         total = self.total_of(function)
         described = self.functions.get(function.index)
+        kept = self.signals.kept.get(function.index)
+        if kept is not None:
+            self.refuse(
+                function,
+                f"is answered by @{kept.lstrip('@')} already",
+                total,
+                must_not=False,
+                less=_MUCH_LESS,
+            )
+            return
         of_kind = _reason_of_kind(self.analysis, function)
         if described is None or not (total.reads or total.outside or _parses(total)):
-            if self.looks.get(function.index, 0.0) >= self.least:
+            if self.looked_at(function):
                 self.refuse(function, of_kind or _NOTHING_FOUND, total, must_not=False)
             return
         if total.writes and described.returns == "none":
@@ -317,8 +348,8 @@ class Judge:
         rows = rows_of(total.reads, key)
         small = len(rows) == len(reads) and len(key) == 1 if rows else not key and len(reads) <= 1
         layers: tuple[Layer, ...] = ("memory",) if small else ("redis",)
-        kept = self.kept_by(c.index for c in self.live.get(function.index, ()))
-        self.add(function, "function", total, key, layers, returns=described.returns, after=kept)
+        kept_below = self.kept_by(c.index for c in self.live.get(function.index, ()))
+        self.add(function, "function", total, key, layers, returns=described.returns, after=kept_below)
         self.query(function, total)
 
     def object_argument(self, function: FunctionInfo) -> str | None:
@@ -353,7 +384,7 @@ class Judge:
         total = self.totals[route.context]
         guard = effects.before(self.analysis, function, self.totals)
         found = total.reads or total.outside or total.renders or _parses(total)
-        if not found and self.looks.get(function.index, 0.0) < self.least:
+        if not found and not self.looked_at(function):
             return
         reason = reason_against(function.name, total, "response", is_endpoint=True)
         must_not = reason is not None

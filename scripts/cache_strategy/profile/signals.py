@@ -1,124 +1,216 @@
-"""What functions look like to somebody who decides where a cache belongs: their words, their shape, who mentions them."""
+"""What functions look like to somebody who decides where a cache belongs: name, place, shape, effects, who uses them."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 
-from cache_strategy.profile.program import FunctionInfo, Program
+from cache_strategy.profile.effects import Total
+from cache_strategy.profile.facts import Context, Facts
+from cache_strategy.profile.frameworks._base import Route
+from cache_strategy.profile.kinds import Analysis
+from cache_strategy.profile.library import CACHES
+from cache_strategy.profile.mentions import Mentions
+from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.source_text import last_name
+from cache_strategy.profile.telling_words import (
+    CACHED,
+    CLASSES,
+    DECORATORS,
+    IDENTIFYING,
+    KIND_OF_FIRST_WORD,
+    MENTIONED,
+    MODEL,
+    NAMED,
+    NOT_CACHED,
+    OBJECTS,
+    PARSERS,
+    PLACES,
+)
 
-# Names and short strings as `marshal` writes them: a kind, a length, the text.
-_TEXT = re.compile(rb"[zZ\xfa\xda](.)([A-Za-z_]\w*)", re.DOTALL)
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_TELLING = {
-    "reads": frozenset(
-        """objects filter filter_by query execute select scalar scalars fetchall fetchone get_or_404 get_object_or_404
-        exclude select_related prefetch_related order_by values_list find_one lookup aggregate annotate count exists""".split()
-    ),
-    "waits": frozenset(
-        "requests urlopen httpx aiohttp urllib boto3 session client open read_text loads".split()
-    ),
-    "writes": frozenset(
-        """save create update delete add commit bulk_create update_or_create insert send send_mail delay apply_async publish
-        write flush put post patch unlink""".split()
-    ),
-}
-_IDENTIFYING = re.compile(
-    r"(^|_)(id|ids|pk|slug|name|key|hash|code|uuid|label|type|text|content|path|url|domain|title|version|lang|locale|"
-    r"language|number|value|model|currency|email)s?$"
-)
-_OBJECTS = frozenset(
-    "form instance obj data payload body db conn cursor callback func parser app logger event sender".split()
-)
-# A name that more functions than these have says nothing about which of them is meant.
-_MOST_MEANT = 3
-_DEEPEST = 4
-_MOST_ABOVE = 60
+_SHORT = 120
+"""A body of fewer bytes, as it is kept, is one line (assumed)."""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the signals of one function are taken from; `returns` is "" where it does nothing besides computing."""
+
+    total: Total
+    contexts: list[Context]
+    returns: str
+    writers: int
+    repeated: int
+    every_request: bool
+    in_loop: bool
+
+
+@dataclass
+class _Names:
+    """A function taken apart once, for all its signals."""
+
+    words: list[str]
+    parameters: list[str]
+    mentioned: frozenset[str]
+    own: Facts
+    found: set[str] = field(default_factory=set)
 
 
 class Signals:
     """The signals of every function of production code."""
 
-    def __init__(self, program: Program) -> None:
-        self.program = program
-        self.functions = list(program.production_functions())
-        self.words = {f.index: _words_in(f.body) for f in self.functions}
-        self.named: dict[str, list[int]] = {}
-        for function in self.functions:
-            self.named.setdefault(function.name, []).append(function.index)
-        self.above: dict[int, set[int]] = {f.index: set() for f in self.functions}
-        self.below: dict[int, set[int]] = {f.index: set() for f in self.functions}
-        for function in self.functions:
-            for word in self.words[function.index]:
-                meant = self.named.get(word, ())
-                for index in meant if len(meant) <= _MOST_MEANT else ():
-                    if index != function.index:
-                        self.below[function.index].add(index)
-                        self.above[index].add(function.index)
+    def __init__(self, analysis: Analysis, routes: list[Route]) -> None:
+        self.analysis = analysis
+        self.functions = list(analysis.program.production_functions())
+        self.mentions = Mentions(analysis, self.functions)
+        self.routes: dict[int, list[Route]] = {}
+        for route in routes:
+            self.routes.setdefault(route.function, []).append(route)
+        self.kept = {f.index: kept for f in self.functions if (kept := cached_by(analysis, f))}
+        asks = {c.function.index for c in analysis.live_contexts() if c.facts.caches}
+        self.siblings = Counter(self._place(f) for f in self.functions)
+        self.caching = Counter(self._place(f) for f in self.functions if f.index in self.kept.keys() | asks)
+        self.per_module = Counter(f.module for f in self.functions if f.index in self.kept.keys() | asks)
+        self._asks = asks
+        self.touching = {
+            c.function.index for c in analysis.live_contexts() if c.facts.reads or c.facts.outside
+        }
 
-    def of(self, function: FunctionInfo) -> set[str]:
-        """The signals of a function: "name:count", "in body:aggregate", "shape:method" and so on."""
-        module = self.program.modules[function.module]
-        names = _split(function.name)
-        found = {f"n:{word}" for word in names} | {f"f:{word}" for word in names[:1]}
-        found |= {f"p:{word}" for word in re.split(r"[/._]", module.path)}
-        found |= {f"i:{word}" for word in self.words[function.index]}
-        found |= {f"d:{last_name(node)}" for node in function.decorators}
+    def _place(self, function: FunctionInfo) -> tuple[int, int]:
+        return function.module, function.owner
+
+    def of(self, function: FunctionInfo, seen: Seen) -> set[str]:
+        own = Facts()
+        for context in seen.contexts:
+            own.include(context.facts)
+        names = _Names(
+            words=_split(function.name),
+            parameters=[p[0] for p in function.parameters if p[0] not in ("self", "cls")],
+            mentioned=self.mentions.words[function.index],
+            own=own,
+        )
+        names.found.update(self._named(function, names))
+        names.found.update(self._shaped(function, names))
+        names.found.update(self._does(seen, names))
+        names.found.update(self._used(function, seen))
+        names.found.update(self._together(names.found))
+        return names.found
+
+    def _named(self, function: FunctionInfo, names: _Names) -> Iterator[str]:
+        module = self.analysis.modules[function.module]
+        yield f"name {KIND_OF_FIRST_WORD.get(names.words[0] if names.words else '', '')}"
+        yield from (f"named {kind}" for kind, words in NAMED.items() if words.intersection(names.words))
+        path = module.path.lower()
+        yield from (f"in {kind}" for kind, pattern in PLACES.items() if pattern.search(path))
+        texts = self.analysis.decoration(function).texts
+        for kind, pattern in DECORATORS.items():
+            if any(map(pattern.search, texts)):
+                yield f"decorated {kind}"
+        if len(function.decorators) > 1:
+            yield "decorated twice"
         if function.owner >= 0:
-            owner = self.program.classes[function.owner]
-            found |= {f"c:{word}" for word in _split(owner.name)} | {
-                f"b:{last_name(base)}" for base in owner.bases
-            }
-        found |= {f"s:{word}" for word in self._shape(function)}
-        return {signal for signal in found if "cache" not in signal and "memo" not in signal}
+            owner = self.analysis.classes[function.owner]
+            bases = [owner.name, *map(last_name, owner.bases)]
+            yield from (f"of {kind}" for kind, pattern in CLASSES.items() if any(map(pattern.search, bases)))
+            classes, externals = self.analysis.mro(function.owner)
+            above = [self.analysis.classes[i].name for i in classes[1:8]] + externals[:12]
+            if any(map(MODEL.search, above)):
+                yield "of model"
+            if function.owner in self.analysis.mapped:
+                yield "of row"
 
-    def _shape(self, function: FunctionInfo) -> Iterator[str]:
-        words = self.words[function.index]
-        parameters = [p[0] for p in function.parameters if p[0] not in ("self", "cls")]
-        yield from (f"given {name}" for name in parameters)
-        yield f"arguments {min(len(parameters), 4)}"
-        if parameters and all(map(_IDENTIFYING.search, parameters)):
-            yield "identified"
-        if _OBJECTS.intersection(parameters):
-            yield "given an object"
-        yield f"size {min(len(function.body).bit_length(), 13)}"
+    def _shaped(self, function: FunctionInfo, names: _Names) -> Iterator[str]:
+        given, words = names.parameters, names.mentioned
+        dunder = function.name.startswith("__")
         for name, holds in (
-            ("method", function.owner >= 0), ("nested", function.outer >= 0), ("async", function.is_async),
-            ("generator", function.is_generator), ("returns", "return" in words), ("calls", "call" in words),
-            ("private", function.name[0] == "_"), ("annotated", function.returns is not None),
-            ("starred", any(p[3] in (1, 3) for p in function.parameters)),
+            ("given request", "request" in given), ("given value", given[:1] == ["value"]),
+            ("given many", len(given) > 3), ("given an identity", any(map(IDENTIFYING.search, given))),
+            ("given identities", bool(given) and all(map(IDENTIFYING.search, given))),
+            ("given an object", bool(OBJECTS.intersection(given))),
+            ("given a user", any("user" in p or "profile" in p or "actor" in p for p in given)),
+            ("nested", function.outer >= 0), ("async", function.is_async), ("special", dunder),
+            ("private", function.name.startswith("_") and not dunder), ("short", len(function.body) < _SHORT),
+            ("static", self.analysis.binding(function) == "static"), ("returns", "return" in words),
+            ("calls nothing", "call" not in words), ("raises", "raise" in words), ("tries", "try" in words),
         ):  # fmt: skip
             if holds:
                 yield name
+        yield from (f"mentions {kind}" for kind, telling in MENTIONED.items() if telling & words)
+
+    def _does(self, seen: Seen, names: _Names) -> Iterator[str]:
+        total, own = seen.total, names.own
+        kinds = {c.kind for c in total.context}
+        queries = len({(index, line) for index, line, _ in total.queries})
+        for name, holds in (
+            ("unknown calls", bool(total.unknown)), ("many unknown calls", len(total.unknown) > 4),
+            ("depends user", "user" in kinds), ("depends body", "body" in kinds), ("depends query", "query" in kinds),
+            ("depends header", "header" in kinds), ("depends files", "files" in kinds),
+            ("path itself", any(c.kind == "path" for c in own.context)), ("side effects", bool(total.side_effects)),
+            ("side effects itself", bool(own.side_effects)), ("writes tables", len(total.writes) > 1),
+            ("joins itself", bool(own.joins)), ("parses itself", any(p.startswith(PARSERS) for p in own.external_calls)),
+            ("aggregates itself", bool(own.aggregates)), ("waits itself", bool(own.outside)), ("queries 5", queries > 4),
+            ("writers 20", seen.writers > 19),
+            ("costs", bool(total.reads or total.outside or "files" in kinds)),
+            (f"answers {seen.returns}", seen.returns in ("none", "response", "lazy")),
+            ("writes itself", bool(own.writes)), ("aggregates", total.aggregates), ("queries in a loop", total.looped),
+            ("joins", bool(total.joins)),
+        ):  # fmt: skip
+            if holds:
+                yield name
+
+    def _used(self, function: FunctionInfo, seen: Seen) -> Iterator[str]:
         index = function.index
-        yield f"mentioned {_bucket(len(self.above[index]))}"
-        yield f"mentioned below {_bucket(len(self._reached(index)))}"
-        yield f"mentioned in files {_bucket(len({self.program.functions[i].module for i in self.above[index]}))}"
-        yield f"same name {_bucket(len(self.named[function.name]))}"
-        called = set().union(*(self.words[i] for i in self.below[index]))
-        for name, telling in _TELLING.items():
-            if telling & (words | called):
-                yield f"{name} {'itself' if telling & words else 'below'}"
-        if (_TELLING["reads"] | _TELLING["waits"]) & (words | called) and not _TELLING["writes"] & words:
-            yield "only reads"
+        above, callers = self.mentions.above[index], self.mentions.callers[index]
+        files = {self.analysis.functions[i].module for i in above}
+        users, parts = self.mentions.users(index), self.mentions.parts(index)
+        mine = index in self.kept or index in self._asks
+        beside = self.caching[self._place(function)] - mine
+        in_module = self.per_module[function.module] - mine
+        among = self.siblings[self._place(function)]
+        siblings, all_of = (
+            (beside, among) if function.owner >= 0 else (in_module, self.mentions.sizes[function.module])
+        )
+        routes = self.routes.get(index, ())
+        for name, holds in (
+            ("every request", seen.every_request), ("used elsewhere", bool(files - {function.module})),
+            ("used in 2 files", len(files) > 1), ("used widely", len(users) > 53),
+            ("uses 2", len(parts) > 1),
+            ("calling files 2", len({self.analysis.functions[i].module for i in callers}) > 1),
+            ("no callers", not callers and not self.mentions.by_modules[index]),
+            ("below a handler", any(i in self.routes for i in users)),
+            ("in a loop", seen.in_loop or any(callers.values())),
+            ("repeated 5", seen.repeated > 4),
+            ("namesakes 7", self.mentions.namesakes[function.name] > 6), ("parts cost", bool(self.touching & parts)),
+            ("class caches", function.owner >= 0 and beside > 0),
+            ("siblings cached", siblings > 0.3 * max(1, all_of - 1)), ("handler", bool(routes)),
+            ("page without parts", any(r.method == "GET" and not r.path_parts for r in routes)),
+        ):  # fmt: skip
+            if holds:
+                yield name
 
-    def _reached(self, start: int) -> set[int]:
-        seen, edge = {start}, {start}
-        for _ in range(_DEEPEST):
-            edge = set().union(*(self.above[i] for i in edge)) - seen
-            seen |= edge
-            if not edge or len(seen) > _MOST_ABOVE:
-                break
-        return seen - {start}
+    def _together(self, found: set[str]) -> Iterator[str]:
+        writes = "mentions writes" in found
+        costs = "costs" in found
+        for name, holds in (
+            ("only reads", (costs or bool({"mentions queries", "mentions requests"} & found)) and not writes
+             and "writes itself" not in found),
+            ("computes", not costs and not writes and {"given identities", "returns"} <= found),
+            ("asks a service", bool({"of client", "in clients"} & found) and not writes
+             and bool({"name asks", "name counts", "name lists"} & found)),
+            ("tag that costs", "decorated template tag" in found and costs),
+        ):  # fmt: skip
+            if holds:
+                yield name
 
 
-def _words_in(body: bytes) -> frozenset[str]:
-    return frozenset(text[: length[0]].decode("ascii", "replace") for length, text in _TEXT.findall(body))
+def cached_by(analysis: Analysis, function: FunctionInfo) -> str:
+    """The decorator that keeps what the function gives back, as written; "" where there is none."""
+    decoration = analysis.decoration(function)
+    known = [text for path, text in decoration.externals if path.startswith(CACHES)]
+    named = [text for text in decoration.texts if CACHED.search(text)]
+    return next((text for text in [*known, *named] if not NOT_CACHED.search(text)), "")
 
 
 def _split(name: str) -> list[str]:
     return [word.lower() for word in _CAMEL.sub("_", name).split("_") if word]
-
-
-def _bucket(count: int) -> str:
-    """A number by its order: 0, 1, 2, 4, 8, 16, 32."""
-    return str(1 << min(count.bit_length() - 1, 5)) if count else "0"
