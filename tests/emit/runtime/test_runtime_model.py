@@ -290,7 +290,7 @@ class World(RuleBasedStateMachine):
             f"{name}: {value}, but {announced} was announced"
         )
 
-    async def write(self, process, kind, is_careful):
+    async def write(self, process, kind, is_careful, dies):
         """A careful writer holds the tags before its commit: then it may die at any time."""
         cache, tags, began, held = self.caches[process], set(WRITES[kind]), self.now, 0
         if is_careful:
@@ -301,6 +301,8 @@ class World(RuleBasedStateMachine):
             return  # it took too long, or Redis was away: nothing is promised
         commit = [self.commits[-1][0] + 1, began + HOLD + 0.1 if is_careful else float("inf")]
         self.commits.append(commit)
+        if is_careful and dies:
+            return
         await Pause()
         await cache.bump(tags, release=held)
         self.own[id(cache)] = commit[0]
@@ -334,9 +336,17 @@ class World(RuleBasedStateMachine):
         self.now += 0 if self.is_calm else seconds
         self.act(process, self.disturb(self.read(process, name or self.focus, snapshot)), began=began)
 
-    @rule(process=TWO, kind=st.sampled_from(list(WRITES)), is_careful=st.booleans(), steps=STEPS)
-    def writer_comes(self, process, kind, is_careful, steps):
-        self.act(process, self.disturb(self.write(process, kind, is_careful)), steps)
+    @rule(
+        process=TWO,
+        kind=st.sampled_from(list(WRITES)),
+        is_careful=st.booleans(),
+        dies=st.booleans(),
+        steps=STEPS,
+    )
+    def writer_comes(self, process, kind, is_careful, dies, steps):
+        self.act(
+            process, self.disturb(self.write(process, kind, is_careful, dies and not self.is_calm)), steps
+        )
 
     @rule(which=ANY, steps=st.integers(1, 30), is_lost=st.integers(0, 9))
     def somebody_goes_on(self, which, steps, is_lost):
@@ -370,7 +380,9 @@ class World(RuleBasedStateMachine):
         if what == "late" and self.networks:
             self.networks[which % len(self.networks)].arrive()
         elif what == "forgets" and names:
-            self.client.delete(names[which % len(names)])
+            rows = [name for name in names if b":v:rows" in name]
+            names = rows if rows and which % 2 else names
+            self.client.delete(names[which // 2 % len(names)])
         elif what in ("empty", "old"):
             self.restart(self.saved[which % len(self.saved)] if what == "old" else {})
         elif what == "dies":

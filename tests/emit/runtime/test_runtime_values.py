@@ -23,7 +23,7 @@ def round_trip(value):
     payload, form = encode_value(value)
     record = Record(b"1,2", payload, form, 3, 4, 5, 0.0)
     again = Record.from_bytes(record.to_bytes(), 0.0)
-    assert again == record
+    assert again.to_bytes() == record.to_bytes()
     return again.value()
 
 
