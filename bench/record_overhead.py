@@ -2,11 +2,12 @@
 What recording costs: requests with the probe and without, in turns.
 
 Usage:
-    python bench/record_overhead.py [--rounds 5] [--requests 1500]
+    python bench/record_overhead.py [--rounds 30] [--requests 100]
 
-Each application answers in its own process by its own test client, once plain and once under `record`, in turns. Printed are
-the medians over the rounds: microseconds per request at the median without and with, the difference, and the share of the
-throughput that is lost. "shop" are the reads of the example shop on PostgreSQL, whose pages cost some milliseconds; the others answer next to nothing, which shows
+Each application answers in two processes by its own test client, one plain and one under `record`, a hundred requests each in
+turns. Times are of the processor, which other work on the machine disturbs least. Printed are the medians over the rounds: microseconds per request
+at the median without and with, the difference, and the share of requests per second of processor that is lost (of a server that
+also waits for its database less). "shop" are the reads of the example shop on PostgreSQL, whose pages cost some milliseconds; the others answer next to nothing, which shows
 the probe's own time best and its share worst.
 """
 
@@ -23,22 +24,21 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
-from cache_strategy.record import run_recorded  # noqa: E402
+from cache_strategy.record.command import _probe_environment  # noqa: E402
 from servers import PostgresServer  # noqa: E402
 
 TIMED = """
 import sys, time
-def timed(ask, many):
-    for n in range(max(50, many // 5)):
-        ask(n)
-    took, began = [], time.perf_counter()
-    for n in range(many):
-        at = time.perf_counter()
-        ask(n)
-        took.append(time.perf_counter() - at)
-    whole = time.perf_counter() - began
+from application import ask
+numbers = iter(range(10**9))
+for line in sys.stdin:
+    took, began = [], time.process_time()
+    for _ in range(int(line)):
+        at = time.thread_time_ns()
+        ask(next(numbers))
+        took.append(time.thread_time_ns() - at)
     took.sort()
-    print(took[many // 2] * 1e6, many / whole)
+    print(took[len(took) // 2] / 1e3, (time.process_time() - began) / len(took) * 1e6, flush=True)
 """
 FLASK = """
 from flask import Flask, jsonify
@@ -115,50 +115,64 @@ APPLICATIONS = {"Flask, SQLAlchemy": FLASK, "Django": DJANGO, "FastAPI, sqlite3"
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--requests", type=int, default=1500)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--requests", type=int, default=100)
     options = parser.parse_args()
     server = PostgresServer()
-    shop = ROOT / "tests" / "apps" / "flask_shop"
     print(f"{'application':<20} {'without':>9} {'with':>9} {'more':>8} {'throughput lost':>16}")
     for name, code in APPLICATIONS.items():
-        found: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
-        many = options.requests if name != "shop" else options.requests // 3
-        for _ in range(options.rounds):
-            for is_recorded in (False, True):
-                url = server.url(server.create_database()).replace("postgresql://", "postgresql+psycopg://")
-                env = {"SHOP": str(shop), "DATABASE_URL": url, "SECRET_KEY": "x"}
-                found[is_recorded].append(once(code, many, is_recorded, env))
-        plain, recorded = (
-            [statistics.median(column) for column in zip(*found[which], strict=True)]
-            for which in (False, True)
-        )
-        lost = 1 - recorded[1] / plain[1]
+        with tempfile.TemporaryDirectory() as folder, Pair(Path(folder), code, server) as pair:
+            pair.ask(max(200, options.requests))
+            rounds = [pair.ask(options.requests) for _ in range(options.rounds)]
+        plain, recorded = (statistics.median(one[which][0] for one in rounds) for which in (0, 1))
+        more = statistics.median(one[1][0] - one[0][0] for one in rounds)
+        lost = statistics.median(1 - one[0][1] / one[1][1] for one in rounds)
         print(
-            f"{name:<20} {plain[0]:>6.0f} us {recorded[0]:>6.0f} us {recorded[0] - plain[0]:>5.0f} us {100 * lost:>14.1f} %"
+            f"{name:<20} {plain:>6.0f} us {recorded:>6.0f} us {more:>5.0f} us {100 * lost:>14.1f} %",
+            flush=True,
         )
     server.stop()
 
 
-def once(code: str, many: int, is_recorded: bool, env: dict[str, str]) -> tuple[float, float]:
-    """Microseconds at the median, and requests per second."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+class Pair:
+    """The same application in two processes, one of them recorded, asked in turns."""
+
+    def __init__(self, folder: Path, code: str, server: PostgresServer) -> None:
         (folder / "application.py").write_text(code)
-        (folder / "timed.py").write_text(f"{TIMED}\nfrom application import ask\ntimed(ask, {many})\n")
-        command = [sys.executable, "timed.py"]
-        if is_recorded:
-            done = run_recorded(command, folder, folder / "trace", quiet=True, env=env)
-            code, output = done.exit_code, done.output_tail
-        else:
-            plain = subprocess.run(
-                command, cwd=folder, env={**os.environ, **env}, capture_output=True, text=True
+        (folder / "timed.py").write_text(TIMED)
+        (folder / "trace").mkdir()
+        self._processes = []
+        for more in ({}, _probe_environment(folder, folder / "trace", False, ())):
+            url = server.url(server.create_database()).replace("postgresql://", "postgresql+psycopg://")
+            env = {
+                **os.environ,
+                "SHOP": str(ROOT / "tests/apps/flask_shop"),
+                "DATABASE_URL": url,
+                "SECRET_KEY": "x",
+                **more,
+            }
+            command = [sys.executable, "timed.py"]
+            self._processes.append(
+                subprocess.Popen(command, cwd=folder, env=env, stdin=-1, stdout=-1, text=True)
             )
-            code, output = plain.returncode, plain.stdout + plain.stderr
-        if code:
-            sys.exit(output)
-        median, rate = output.splitlines()[-1].split()
-        return float(median), float(rate)
+
+    def __enter__(self) -> Pair:
+        return self
+
+    def __exit__(self, *about: object) -> None:
+        for process in self._processes:
+            process.communicate()
+
+    def ask(self, many: int) -> list[tuple[float, float]]:
+        """Of each process microseconds at the median, and at the mean with all that is done beside."""
+        found = []
+        for process in self._processes:
+            assert process.stdin and process.stdout
+            process.stdin.write(f"{many}\n")
+            process.stdin.flush()
+            median, mean = process.stdout.readline().split()
+            found.append((float(median), float(mean)))
+        return found
 
 
 if __name__ == "__main__":
