@@ -47,8 +47,8 @@ def _part(analysis: Analysis, read: ContextRead) -> KeyPart | None:
         expression = _identity(analysis, read)
         return KeyPart(name="user", source="user", expression=expression) if expression else None
     if read.kind == "session":
-        if read.name in ("", "flashes", "csrf_token"):
-            return None
+        if read.name in ("", "flashes", "csrf_token") or "session" not in read.expression.lower():
+            return None  # the last: a request's own attribute, or a thread's
         source = "user" if _USER_NAMES.search(read.name) else "session"
         expression = _identity(analysis, read) or f"session.get({quoted(read.name)})"
         return KeyPart(name=read.name, source=source, expression=expression)

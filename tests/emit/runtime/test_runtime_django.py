@@ -3,21 +3,13 @@
 import threading
 import uuid
 
-import django
+import django_scene  # noqa: F401  (sets Django up)
 import pytest
-from django.conf import settings
 from django.db import IntegrityError, connections, models, transaction
 from django.db.models import Case, F, Value, When
+from library.models import Book, Novel, Shelf, Tag, Unwatched
 
 from cache_strategy.emit.targets.runtime.files import django_events
-
-if not settings.configured:
-    settings.configure(
-        INSTALLED_APPS=["library"], DEFAULT_AUTO_FIELD="django.db.models.BigAutoField", USE_TZ=True
-    )
-    django.setup()
-
-from library.models import Book, Novel, Shelf, Tag, Unwatched
 
 MODELS = (Shelf, Tag, Book, Novel, Unwatched)
 WATCHED = {

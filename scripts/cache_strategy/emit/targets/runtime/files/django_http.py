@@ -8,7 +8,8 @@ Caches the answers of Django and REST framework views, tells browsers and proxie
 On a class of views the decorator is for its `get`, or for the action that is named. An answer is stored only if another
 caller with the same key could get the very same: status 200, nothing streamed, no cookie, no token against forgery, no
 message shown, no change of the session, and no look into the session unless the key looks at who asks. The address, the
-language, the time zone, the kind of answer (JSON, say), the query and the view's own arguments are part of every key.
+language, the time zone, the kind of answer (JSON, say), the query, the view's own arguments and what
+middleware has put on the request are part of every key.
 Works with Django 2.2 to 6.1 and REST framework 3.11 and later.
 """
 
@@ -18,11 +19,13 @@ import contextlib
 import functools
 import hashlib
 import inspect
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from django.conf import settings
-from django.http import HttpResponse, JsonResponse
+from django.db.models import Model
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.cache import (
@@ -37,6 +40,11 @@ from .runtime import Cache, Entry
 
 F = TypeVar("F", bound="Callable[..., Any]")
 NOT_STORED = frozenset("content-length date set-cookie".split())
+# What Django itself puts on a request; who asks is looked up where a key says so.
+OWN = frozenset(vars(HttpRequest())) | frozenset(
+    "environ scope session user csrf_processing_done urlconf path_info".split()
+)
+PLAIN = (str, bytes, int, float, bool, type(None), uuid.UUID)
 TOKEN = ("CSRF_COOKIE_USED", "CSRF_COOKIE_NEEDS_UPDATE")
 PAGES = ("text/html", "application/xhtml+xml")
 
@@ -255,10 +263,24 @@ def _about(request: Any, args: tuple[Any, ...], parameters: Mapping[str, Any]) -
         timezone.get_current_timezone_name() if settings.USE_TZ else "",
         str(renderer or ""),
         query_arguments(request),
+        _attached(getattr(request, "_request", request)),
         f"{type(view).__module__}.{type(view).__qualname__}.{getattr(view, 'action', '')}" if view else "",
         tuple(sorted((str(name), _plain(value)) for name, value in parameters.items())),
         tuple(_own_attributes(view)),
     )
+
+
+def _attached(request: Any) -> tuple[Any, ...]:
+    """What middleware and decorators have put on the request for the view: plain data, and rows by their keys."""
+    found = []
+    for name, value in sorted(vars(request).items()):
+        if name in OWN or name.startswith("_"):
+            continue
+        if isinstance(value, Model):
+            found.append((name, value._meta.label, str(value.pk)))
+        elif isinstance(value, PLAIN):
+            found.append((name, type(value).__name__, str(value)))
+    return tuple(found)
 
 
 def _own_attributes(view: Any) -> Iterable[tuple[str, str]]:

@@ -8,7 +8,7 @@ Caches the answers of FastAPI endpoints, tells browsers and proxies how to keep 
 
 An answer is stored only if another caller with the same key could get the very same: status 200, nothing streamed, no
 cookie, no background task, and no dependency that writes into the response. The address with its query, and every
-argument of the endpoint that is plain data (numbers, texts, models of Pydantic), are part of every key.
+argument of the endpoint and of `request.state` that is plain data (numbers, texts, models of Pydantic), are part of every key.
 An async endpoint needs an entry of the cache for coroutines, a plain one an entry of the other. FastAPI 0.95 and later.
 """
 
@@ -221,7 +221,9 @@ def _is_own(request: Any, values: Mapping[str, Any]) -> bool:
 
 
 def _about(request: Any, values: Mapping[str, Any]) -> tuple[Any, ...]:
-    plain = ((name, _plain(value)) for name, value in sorted(values.items()))
+    attached = getattr(request.state, "_state", {})  # by middleware and dependencies
+    named = [*sorted(values.items()), *((f"state {name}", value) for name, value in sorted(attached.items()))]
+    plain = ((name, _plain(value)) for name, value in named)
     return (
         request.url.scheme,
         request.headers.get("host", ""),
