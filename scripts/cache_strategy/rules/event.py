@@ -55,7 +55,8 @@ def check_event(event: "Event", project: str = "", data: str = "") -> "list[Find
     from cache_strategy.rules import check_command
 
     project = project or _text(event, "cwd")
-    found = check_command(command_of(event))
+    command = command_of(event)
+    found = check_command(command) if command else []
     for path, before, after in all_changes_of(event):
         found += check_file(shown_path(path, project), before, after, project, data)
     return found

@@ -11,25 +11,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections import namedtuple
 
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from typing import NamedTuple
 
     from cache_strategy.rules._base import Finding
-
-    class Setting(NamedTuple):
-        key: str
-        name: str
-        value: str
-        place: str
-else:
-    # `key` is "off", "exclude" or "severity"; `name` a rule or a path; `place` is FILE:LINE.
-    Setting = namedtuple("Setting", "key name value place")
 
 SEVERITIES = ("error", "warning", "info", "off")
 FILE = "cache-strategy.toml"
@@ -41,6 +30,18 @@ _STRING = regex(r"\"((?:[^\"\\]|\\.)*)\"|'([^']*)'")
 _LIMIT = 1_000_000
 _LONGEST_LIST = 300
 _MOST_STARS = 6
+
+
+class Setting:
+    """One of them: `key` is "off", "exclude" or "severity"; `name` a rule or a path; `place` is FILE:LINE."""
+
+    __slots__ = ("key", "name", "place", "value")
+
+    def __init__(self, key: str, name: str, value: str, place: str) -> None:
+        self.key = key
+        self.name = name
+        self.value = value
+        self.place = place
 
 
 class Settings:

@@ -79,7 +79,8 @@ def _judged(event: "Event", project: str, config: str, session: Session) -> "tup
     data = os.environ.get("CLAUDE_PLUGIN_DATA") or ""
     settings = read_settings(project, config)
     notes = [f"optimize: {problem}" for problem in settings.problems]
-    found = check_command(command_of(event))
+    command = command_of(event)
+    found = check_command(command) if command else []
     for path, before, after in all_changes_of(event):
         shown = shown_path(path, project)
         left_out = settings.leaves_out(shown)

@@ -41,7 +41,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections import namedtuple
 
 from cache_strategy.rules._base import ERROR, WARNING, Rule
 from cache_strategy.rules._caches import (
@@ -67,18 +66,21 @@ if TYPE_CHECKING:
         Function,
         IndexedModule,
         Iterator,
-        NamedTuple,
     )
 
-    class Invalidation(NamedTuple):
-        text: str
-        words: "frozenset[str]"
-        stores: bool
+    Calls = dict[str, "Invalidation"]
 
-    Calls = dict[str, Invalidation]
-else:
-    # One call: as written, the words of its arguments, and whether it stores a new value instead of removing one.
-    Invalidation = namedtuple("Invalidation", "text words stores")
+
+class Invalidation:
+    """One call: as written, the words of its arguments, and whether it stores a new value instead of removing one."""
+
+    __slots__ = ("stores", "text", "words")
+
+    def __init__(self, text: str, words: "frozenset[str]", stores: bool) -> None:
+        self.text = text
+        self.words = words
+        self.stores = stores
+
 
 _TAKES_AWAY = regex(
     r"clear|delete|invalidat|purge|bust|evict|expire|drop|reset|flush|remove|rebuild|refresh|recache|bump|forget|uncache|unlink|"
