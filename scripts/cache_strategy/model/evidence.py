@@ -7,7 +7,8 @@ UNKNOWN_TABLE = "?"
 """Stands in `reads` and `writes` where a table could not be known."""
 
 CandidateKind = Literal["endpoint", "function", "template", "query", "static"]
-Layer = Literal["memory", "redis", "http", "matview"]
+Layer = Literal["memory", "redis", "http", "matview", "request"]
+"""Of "request" only a candidate speaks so far: what one request asks for several times, kept until it is answered."""
 Source = Literal["measured", "derived", "assumed"]
 WriterHow = Literal["orm", "bulk", "raw-sql", "many-to-many", "cascade", "ddl"]
 Returned = Literal["plain", "orm", "response", "template", "lazy", "none", "unknown"]

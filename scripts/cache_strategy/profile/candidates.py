@@ -1,6 +1,7 @@
 """What may be worth a cache, best first, and what must not be cached."""
 
 import math
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -25,6 +26,7 @@ from cache_strategy.profile.effects import Total, merged
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Context, Facts
 from cache_strategy.profile.frameworks._base import Route
+from cache_strategy.profile.guarding import guards_in
 from cache_strategy.profile.keys import key_of_context, rows_of
 from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.library import CACHES
@@ -36,13 +38,16 @@ from cache_strategy.profile.scoring import Standing, reasons_for
 from cache_strategy.profile.signals import Seen, Signals
 from cache_strategy.profile.telling import told_by
 from cache_strategy.profile.values import (
+    NOTHING,
     ClassRef,
     Clause,
+    Constant,
     External,
     FunctionRef,
     Instance,
     Made,
     Many,
+    Plain,
     Query,
     Value,
     Values,
@@ -55,6 +60,12 @@ _SPECIAL = frozenset(
 _PARSERS = ("markdown.", "mistune.", "yaml.", "feedparser.", "lxml.", "commonmark.", "bleach.")
 _WORTH_A_LOOK = 0.12
 """The share of all functions that are listed for their looks alone, whatever speaks against them."""
+_MIGRATIONS = re.compile(r"(^|/)(migrations|alembic)/")
+_COMMANDS = re.compile(
+    r"(^|/)(management/commands|scripts?|bin|cli|commands)/|(^|/)(manage|cli|fabfile)\.py$"
+)
+_CONNECTIONS = frozenset("conn connection cursor cur engine db session".split())
+_NOT_EMITTED = "emit writes no cache of this kind yet"
 _NOTHING_FOUND = "nothing was found that it reads: what would make it stale is not known"
 _LESS = 1.0
 """What counts against a candidate that must not be cached as it is (assumed)."""
@@ -94,6 +105,7 @@ class Judge:
             for table in writer.tables:
                 self.writers_by_table.setdefault(table, []).append(number)
         self.writers_by_tables: dict[tuple[str, ...], tuple[Writer, ...]] = {}
+        self.merged: dict[int, Total] = {}
         self.handlers = {route.function for route in routes}
         self.repeated: dict[int, tuple[int, str]] = {}
         self.reached = self._reached()
@@ -113,6 +125,7 @@ class Judge:
         best = sorted((t.score for t in self.told.values()), reverse=True)
         self.least = min(best[: int(len(best) * _WORTH_A_LOOK)], default=math.inf)
         self.caching = self._caching()
+        self.guards = guards_in(analysis, analysis.contexts[: len(totals)])
 
     def _seen(self, function: FunctionInfo) -> Seen:
         total = self.total_of(function)
@@ -139,7 +152,7 @@ class Judge:
             name = self.endpoints[number].id
             below = self._evaluations({route.context, *route.around})
             calls = {
-                (i, call.line, contexts[call.callee].function.index)
+                (contexts[i].function.index, call.line, contexts[call.callee].function.index)
                 for i in below
                 for call in contexts[i].facts.calls
             }
@@ -211,7 +224,10 @@ class Judge:
         return self.found
 
     def total_of(self, function: FunctionInfo) -> Total:
-        return merged(self.totals[c.index] for c in self.live.get(function.index, ()))
+        if function.index not in self.merged:
+            live = self.live.get(function.index, ())
+            self.merged[function.index] = merged(self.totals[c.index] for c in live)
+        return self.merged[function.index]
 
     def writers_of(self, tables: tuple[str, ...]) -> tuple[Writer, ...]:
         known = self.writers_by_tables.get(tables)
@@ -291,9 +307,14 @@ class Judge:
             return
         names = parameters_of(self.analysis, function)
         key = tuple(KeyPart(name=name.lstrip("*"), source="argument") for name in names)
+        answers = endpoint is None and not must_not and function.index in self.functions and not less
+        once = self.for_one_request(function) if answers and _is_worth(total) else ""
+        if once:
+            reason = f"{reason}; {once} ({_NOT_EMITTED})"
+        layers: tuple[Layer, ...] = ("request",) if once else ("redis",)
         self.add(
-            function, "function" if endpoint is None else "endpoint", total, key, ("redis",), per_user=per_user,
-            returns="unknown", endpoint=endpoint, against=reason, less=_LESS if must_not else less,
+            function, "function" if endpoint is None else "endpoint", total, key, layers, per_user=per_user,
+            returns="unknown", endpoint=endpoint, against=reason, after=(once,) if once else (), less=_LESS if must_not else less,
         )  # fmt: skip
 
     def function(self, function: FunctionInfo) -> None:
@@ -312,7 +333,7 @@ class Judge:
             )
             return
         of_kind = _reason_of_kind(self.analysis, function)
-        if described is None or not (total.reads or total.outside or _parses(total)):
+        if described is None or not _is_worth(total):
             if self.looked_at(function):
                 self.refuse(function, of_kind or _NOTHING_FOUND, total, must_not=False)
             return
@@ -327,10 +348,6 @@ class Judge:
         if reason is not None and reason.startswith("returns rows"):
             above = sorted(self.reached.get(function.index, ()))
             reason += f": {', '.join(above[:3])}" if above else ""
-            count, name = self.repeated.get(function.index, (0, ""))
-            reason += (
-                f"; {name} asks for them at {count} places: keep them for one request" if count > 1 else ""
-            )
         reason = reason or self.object_argument(function) or context.problem or None
         if reason is None and any(read.kind == "path" for read in total.context):
             reason = "reads the path of the request itself, besides its arguments; make it a parameter"
@@ -340,6 +357,7 @@ class Judge:
                 f"reads {named.source} {named.name} itself, besides its arguments; make it a parameter, "
                 "or cache the endpoint"
             )
+        reason = reason or self.once_or_deciding(function, total)
         if reason is not None:
             self.refuse(function, reason, total, must_not=False, per_user=context.per_user)
             return
@@ -352,13 +370,41 @@ class Judge:
         self.add(function, "function", total, key, layers, returns=described.returns, after=kept_below)
         self.query(function, total)
 
+    def once_or_deciding(self, function: FunctionInfo, total: Total) -> str | None:
+        path = self.analysis.modules[function.module].path
+        if self.routes and function.index not in self.reached and function.index not in self.every_request:
+            if _MIGRATIONS.search(path):
+                return "is part of a migration, which runs once"
+            if _COMMANDS.search(path):
+                return "no request asks for it, only a command or a script, which runs anew each time"
+        guarded = self.guards.get(function.index)
+        if guarded is None or not total.reads:
+            return None
+        return f"by its answer {guarded} goes on or refuses; an old one would decide that: take it only with a bound you accept"
+
+    def for_one_request(self, function: FunctionInfo) -> str:
+        """What says that one request asks for the same at several places; "" where none does."""
+        count, name = self.repeated.get(function.index, (0, ""))
+        what = "them" if self.functions[function.index].returns == "orm" else "it"
+        return f"{name} asks for {what} at {count} places: keep {what} for one request" if count > 1 else ""
+
     def object_argument(self, function: FunctionInfo) -> str | None:
+        named = next((p[0] for p in function.parameters if p[0] in _CONNECTIONS and p[1] is None), None)
+        if named is not None and not any(
+            self.bound_plainly(c, named) for c in self.live.get(function.index, ())
+        ):
+            return f"is given a connection as {named}, which is no part of a key; take it inside"
         for context in self.live.get(function.index, ()):
             for name, values in {**annotated_parameters(self.analysis, function), **context.bound}.items():
                 what = next((w for w in map(partial(_object_word, self.analysis), values) if w), "")
                 if what:
                     return f"is given {what} as {name}, which is no part of a key; pass what identifies it"
         return None
+
+    @staticmethod
+    def bound_plainly(context: Context, name: str) -> bool:
+        values = context.bound.get(name, NOTHING)
+        return bool(values) and all(isinstance(v, Plain | Constant) for v in values)
 
     def query(self, function: FunctionInfo, total: Total) -> None:
         texts = {text for c in self.live.get(function.index, ()) for text, _ in c.facts.sql}
@@ -455,6 +501,10 @@ def _object_word(analysis: Analysis, value: Value) -> str:
     if isinstance(value, Many):
         return next((w for w in (_object_word(analysis, v) for v in value.items) if w), "")
     return ""
+
+
+def _is_worth(total: Total) -> bool:
+    return bool(total.reads or total.outside or _parses(total))
 
 
 def _parses(total: Total) -> bool:
