@@ -101,6 +101,13 @@ def name_of(made, room_id):
     return made.execute("SELECT rooms.name FROM rooms JOIN kinds k ON k.id = kind WHERE rooms.id = ?", (room_id,)).fetchone()[0]
 
 class Board:
+    def __init__(self, id=None):
+        if id:
+            self.id = id
+
+    def own(self):
+        return self.id
+
     async def best(self, count, made=None):
         await asyncio.sleep(0)
         return {"best": list(range(count))}
@@ -122,6 +129,7 @@ def rename(room_id: int, name: str, made=Depends(connection)):
 
 @router.get("/best/{count}")
 async def best(count: int):
+    Board(1).own(), Board(2).own()
     return await Board().best(count)
 
 @router.get("/outside")
@@ -301,7 +309,12 @@ client.put("/api/rooms/1?name=jane")
 client.get("/api/rooms/1", headers=header)
 """
     redis_server.start()
-    functions = ("rooms_app.py:Board.best", "rooms_app.py:name_of", "rooms_app.py:nothing")
+    functions = (
+        "rooms_app.py:Board.best",
+        "rooms_app.py:Board.own",
+        "rooms_app.py:name_of",
+        "rooms_app.py:nothing",
+    )
     folder = tmp_path_factory.mktemp("fastapi")
     return folder, record(folder, "rooms_app.py", FASTAPI, script, functions, REDIS_URL=redis_server.url)
 
@@ -338,6 +351,8 @@ def test_candidate_functions_are_seen_with_arguments_results_and_users(fastapi):
     assert Counter(call.key for call in calls).most_common()[0][1] == 2
     assert (calls[0].digest == calls[1].digest != calls[2].digest, calls[0].user != "") == (True, True)
     assert calls[0].group == "GET /api/best/{count}"
+    own = {(call.key, call.digest) for call in fastapi[1].calls if call.function == "rooms_app.py:Board.own"}
+    assert len(own) == 2, "whose it is counts"
     named = [call for call in fastapi[1].calls if call.function == "rooms_app.py:name_of"]
     assert [(call.key, bool(call.digest)) for call in named] == [("", True)] * 3, (
         "a connection is no plain argument"

@@ -60,11 +60,14 @@ def test_answers_are_compared_with_those_to_the_same_key(name, answers, share):
 
 
 def test_a_change_that_a_write_explains_is_no_difference_between_users():
-    changed = [answer(1, "a", "u"), answer(2, "b", "v"), answer(3, "b", "u")]
-    assert "differs_between_users_share" not in figures(*changed)
-    written = (Write(time_s=2.5, tables=("products",)),)
-    assert "unexplained_change_share" not in figures(*changed, writes=written)
-    assert figures(*changed, writes=written, tables="stock")["unexplained_change_share"] == 1
+    changed = [answer(10, "a", "u"), answer(20, "b", "v"), answer(30, "a", "u")]
+    assert figures(*changed)["differs_between_users_share"] == 1
+    for time_s in (25, 30.5):  # between them, and committed after the transaction itself had seen it
+        written = (Write(time_s=time_s, tables=("products",)),)
+        assert not {"unexplained_change_share", "differs_between_users_share"} & set(
+            figures(*changed, writes=written)
+        )
+        assert figures(*changed, writes=written, tables="stock")["differs_between_users_share"] == 1
 
 
 def test_processes_with_databases_of_their_own_are_not_compared():

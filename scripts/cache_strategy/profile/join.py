@@ -17,6 +17,8 @@ ENOUGH = 20
 """Comparisons without a difference that make an answer worth calling the same for all (assumed)."""
 QUIET = 5
 """Repeats without a write between from which on their changes count (assumed)."""
+ONCE = 1.5
+"""One change without a write may be a mistake of the measurement; two are not (assumed)."""
 PER_USER = ("user", "session", "cookie", "header", "tenant")
 
 
@@ -78,7 +80,7 @@ def _against(
             words = f"{_counted(differs)} answers to the same question differ between users"
             yield _Refuted(item.id, "shared, it reads nothing of the user", words)
         changes = item.figures.get("unexplained_change_share")
-        if changes is not None and changes.value > 0 and (changes.n or 0) >= QUIET:
+        if changes is not None and (changes.n or 0) >= QUIET and changes.value * (changes.n or 0) > ONCE:
             tables = ", ".join(candidate.reads) or "no table"
             words = f"{_counted(changes)} answers differ from the one before with no write to them between"
             yield _Refuted(item.id, f"it changes with {tables}", words)

@@ -10,6 +10,10 @@ RECENT = 32
 """Answers to one key that are remembered; a user who comes back later than these is not compared."""
 
 
+OWN_SECONDS = 1.0
+"""A transaction sees what it wrote before its commit: so far from a commit a difference is put down to it (assumed)."""
+
+
 class Answer(NamedTuple):
     """An answer with its digest; `began` and `ended` in seconds."""
 
@@ -25,8 +29,8 @@ class Answer(NamedTuple):
 class Comparison:
     """
     Shares as counts. `changes` and `repeats`: to one key and user. `same` and `meetings`: to a key and another user than
-    before. `private` and `returns`: of answers between two equal ones to a user, those to others, and those that differed:
-    only who asks can be the reason. `unexplained` and `quiet`: repeats with no write between, and those that differed.
+    before. `quiet` and `unexplained`: repeats with no write between, and those that differed. `returns` and `private`: answers to
+    others between two such equal ones to a user, and those that differed: only who asks can be the reason.
     """
 
     changes: int = 0
@@ -55,11 +59,12 @@ def compare(answers: Iterable[Answer], writes: Sequence[float]) -> Comparison:
             found.repeats += 1
             found.changes += differs
             found.seconds += answer.began - before.began
-            if bisect_left(writes, before.began) == bisect_left(writes, answer.ended):
+            if bisect_left(writes, before.began - OWN_SECONDS) == bisect_left(
+                writes, answer.ended + OWN_SECONDS
+            ):
                 found.quiet += 1
                 found.unexplained += differs
-            if not differs:
-                for other in _since(others, before):
+                for other in () if differs else _since(others, before):
                     found.returns += 1
                     found.private += other.digest != answer.digest
         if others and others[-1].user != answer.user:

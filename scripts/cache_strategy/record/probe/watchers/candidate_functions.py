@@ -43,8 +43,8 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
             or inspect.isasyncgenfunction(inner)
         ):
             continue
-        skips = isinstance(owner, type) and not isinstance(found, staticmethod)
-        wrapper = _wrapped(inner, f"{path}:{name}", journal, budget, skips)
+        is_bound = isinstance(owner, type) and not isinstance(found, staticmethod)
+        wrapper = _wrapped(inner, f"{path}:{name}", journal, budget, is_bound)
         kept: Any = type(found) if found is not inner else (lambda wrapper: wrapper)
         setattr(owner, last, kept(wrapper))
 
@@ -59,8 +59,8 @@ class _Budget:
         return self.spent > 0.02 + SHARE_AT_MOST * (now - self._began)
 
 
-def _wrapped(function: Any, name: str, journal: Journal, budget: _Budget, skips_first: bool) -> Any:
-    """`skips_first`: of a method, where it is bound to does not count."""
+def _wrapped(function: Any, name: str, journal: Journal, budget: _Budget, is_bound: bool) -> Any:
+    """`is_bound`: of a method what it is bound to is an argument, too; one without state is known by its class."""
 
     def note(began: float, clock: float, args: Any, kwargs: Any, result: Any) -> None:
         now = time.perf_counter()
@@ -68,7 +68,11 @@ def _wrapped(function: Any, name: str, journal: Journal, budget: _Budget, skips_
         if budget.is_used_up(now) or (request is not None and len(request.calls) >= CALLS_AT_MOST):
             return
         try:
-            key = journal.hashed(told((args[skips_first:], kwargs), by_identity=True))
+            key = journal.hashed(
+                _own(args[0]) + told((args[1:], kwargs), by_identity=True)
+                if is_bound
+                else told((args, kwargs), by_identity=True)
+            )
         except NotPlain:
             key = ""
         try:
@@ -108,3 +112,10 @@ def _wrapped(function: Any, name: str, journal: Journal, budget: _Budget, skips_
 
         wrapper = call
     return functools.wraps(function)(wrapper)
+
+
+def _own(bound: Any) -> bytes:
+    kind = bound if isinstance(bound, type) else type(bound)
+    if bound is kind or not getattr(bound, "__dict__", None):
+        return kind.__qualname__.encode()
+    return told(bound, by_identity=True)
