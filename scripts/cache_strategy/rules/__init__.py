@@ -82,7 +82,7 @@ def check_change(
 
     edit = Edit(before, after)
     rules = _rules_for("code", edit)
-    wide = _rules_for("project", edit) if index is not None else []
+    wide = _rules_for("project", edit) if index is not None and edit.may_concern_others() else []
     if not rules and not wide:
         return []
     if before is not None:

@@ -14,6 +14,11 @@ from cache_strategy.syntax.patterns import regex
 _TOP_LEVEL = regex(r"(?:def|class|async|@)\b|@")
 _DEFINED = regex(r"\bdef\s+(\w+)")
 _WORD = regex(r"\w+")
+_OTHERS = regex(
+    r"cache|redis|memo|key|\bdel\b|save|delet|updat|creat|insert|\.add\b|merge|commit|execut|\.(?:post|put|patch)\b|perm|can_|\bis_|role|allow|"
+    r"member|owner|admin|max.?age|timeout|ttl|expir|\.html|\.j(?:inja)?2?\b|\bdef\b|\bclass\b",
+    re.I,
+)
 _HEADERS = regex(r"cache|vary|etag|max-?age|last_modified|condition|private|public|no-store|@", re.I)
 
 
@@ -44,6 +49,10 @@ class Edit:
         while end < len(old) and not _TOP_LEVEL.match(old[end]):
             end += 1
         self.removed_around = "\n".join(old[begin:end])
+
+    def may_concern_others(self) -> bool:
+        """Whether a line that differs can have to do with a cache, a change of data or a right that other files know of."""
+        return bool(_OTHERS.search(self.removed) or _OTHERS.search(self.added))
 
     def takes_away(self) -> bool:
         """Whether lines of an existing file go or change."""
