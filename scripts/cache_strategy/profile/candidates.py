@@ -143,7 +143,7 @@ class Judge:
 
     def looked_at(self, function: FunctionInfo) -> bool:
         """Whether a function looks so much like those that are cached that it is listed, whatever speaks against it."""
-        return self.told[function.index].score >= self.least
+        return function.index in self.told and self.told[function.index].score >= self.least
 
     def _reached(self) -> dict[int, set[str]]:
         found: dict[int, set[str]] = {}
@@ -258,7 +258,7 @@ class Judge:
         writers = self.writers_of(reads)
         most = _FEW_WRITERS if against else MOST_WRITERS
         standing = self.standing(function)
-        told = self.told[function.index]
+        told = self.told.get(function.index) or told_by(self.signals.inherited(endpoint, total))
         reasons = reasons_for(
             total, writers, standing, one_for_all=not per_user and not key, is_endpoint=endpoint is not None
         )

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from cache_strategy.model.evidence import Endpoint
 from cache_strategy.profile.effects import Total
 from cache_strategy.profile.facts import Context, Facts
 from cache_strategy.profile.frameworks._base import Route
@@ -96,6 +97,17 @@ class Signals:
         names.found.update(self._used(function, seen))
         names.found.update(self._together(names.found))
         return names.found
+
+    def inherited(self, endpoint: Endpoint | None, total: Total) -> set[str]:
+        """The signals of an endpoint whose handler is a package's: what its class is called and what it does."""
+        if endpoint is None:
+            return set()
+        words = _split(endpoint.qualname)
+        names = _Names(words=words, parameters=["request"], mentioned=frozenset(), own=Facts())
+        seen = Seen(total, [], "response", 0, 0, every_request=False, in_loop=False)
+        found = {"handler", "given request", "returns", *self._does(seen, names)}
+        found |= {f"named {kind}" for kind, telling in NAMED.items() if telling.intersection(words)}
+        return found | (set() if "{" in endpoint.route else {"page without parts"})
 
     def _named(self, function: FunctionInfo, names: _Names) -> Iterator[str]:
         module = self.analysis.modules[function.module]
