@@ -4,7 +4,8 @@ CS120 broken-cache-call
 What it does
     Flags calls that do not do what they look like: a cached value that is overwritten at once, a value that is read
     from one cache and stored in another or under another key, `cache[key] = value` on a cache that has no such
-    interface, a decorator factory without its brackets, "false" as a truth value.
+    interface, a decorator factory without its brackets or above the route, a default that is computed although it is
+    there, "false" as a truth value.
 
 Why is this bad
     The cache never hits, or the call fails when it first runs in production.
@@ -40,7 +41,7 @@ from __future__ import annotations
 import ast
 
 from cache_strategy.rules._base import WARNING, Rule
-from cache_strategy.rules._caches import READS, STORES, cache_calls, is_cache
+from cache_strategy.rules._caches import READS, STORES, cache_calls, caching_decorator, is_cache
 from cache_strategy.rules._keys import Names, key_argument, names_of
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import qualified_name, text_of
@@ -54,6 +55,11 @@ rule = Rule(__name__, code="CS120", severity="error", keywords=("cach", "redis",
 
 _FLAGS = regex(
     r"etags?$|conditional$|^(?:public|private|no_store|no_cache|must_revalidate|version_disabled)$"
+)
+_ROUTE = regex(r"(?:app|blueprint|bp|router|api|views?)\.(?:route|get|api_route)$|_bp\.(?:route|get)$")
+# Calls that cost nothing or give the function that is wanted.
+_CHEAP = frozenset(
+    "list dict set tuple int str float bool partial now time uuid4 get getattr method_to_function".split()
 )
 _NO_ITEMS = regex(r"^(?:flask_caching|flask_cache|django\.core\.cache)\b")
 
@@ -69,8 +75,27 @@ def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Findi
                 f"@{decorator.text} lacks its brackets: {node.name} becomes the decorator's result.",
                 fix=f"Write @{decorator.text}().",
             )
+    yield from _above_the_route(node, module)
     yield from _overwritten(node, module)
     yield from _elsewhere(node, module)
+
+
+def _above_the_route(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
+    cached = caching_decorator(node, module)
+    below = node.decorator_list[cached.index + 1 :] if cached is not None else []
+    for route in below:
+        if (
+            isinstance(route, ast.Call)
+            and _ROUTE.search(text_of(route.func))
+            and route.args
+            and isinstance(route.args[0], ast.Constant)
+        ):
+            yield rule.finding(
+                node.decorator_list[cached.index],  # type: ignore[union-attr]  # there is one, or nothing is below it
+                f"@{text_of(route.func)} registers {node.name}() without the cache above it: nothing is ever served from it.",
+                fix="Put the route first, and the cache below it.",
+                severity=WARNING,
+            )
 
 
 def _overwritten(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
@@ -135,6 +160,21 @@ def _same_key(one: "ast.expr", other: "ast.expr | None", names: Names) -> bool:
 
 @rule.visit(ast.Call)
 def visit_call(call: ast.Call, module: "IndexedModule") -> "Iterator[Finding]":
+    default = call.args[1] if len(call.args) > 1 else None
+    if (
+        isinstance(default, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and call.func.attr == "get_or_set"
+        and is_cache(call.func.value, module)
+    ):
+        made = text_of(default.func).rpartition(".")[2] or getattr(default.func, "attr", "")
+        if made and made[0].islower() and made not in _CHEAP:
+            yield rule.finding(
+                default,
+                f"{made}() is called before the cache is asked, at every hit as well.",
+                fix=f"Give the function itself, or lambda: {ast.unparse(default)[:60]}.",
+                severity=WARNING,
+            )
     for keyword in call.keywords:
         value = keyword.value
         if (

@@ -3,7 +3,8 @@ CS111 missing-vary
 
 What it does
     Flags an edit that takes away a Vary header (vary_on_headers, patch_vary_headers, add_vary, headers["Vary"]) or
-    makes it conditional, while the answer still depends on the request.
+    makes it conditional, while the answer still depends on the request; and a view that shared caches keep, whose
+    answer depends on a header, without any Vary.
 
 Why is this bad
     A shared cache keeps one answer per URL: JSON is served to browsers, one language to all, one site's CORS header to
@@ -38,11 +39,12 @@ from __future__ import annotations
 import ast
 import re
 
-from cache_strategy.rules._base import Rule
+from cache_strategy.rules._base import WARNING, Rule
+from cache_strategy.rules._caches import KEY_KEYWORDS
 from cache_strategy.rules._edit import Edit
-from cache_strategy.syntax.decorators import decorators_of
+from cache_strategy.syntax.decorators import Decorator, decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
-from cache_strategy.syntax.names import text_of
+from cache_strategy.syntax.names import literal, text_of
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -53,13 +55,73 @@ rule = Rule(
     __name__,
     code="CS111",
     severity="error",
-    keywords=("vary",),
+    keywords=("vary", "cache_page", "cache_control", "cached"),
     concerns=Edit.touches_headers,
 )
 
 _VARY = regex(r"(?:^|_)vary(?:_|$)|^vary$", re.I)
+_HEADER = regex(
+    r"^(?:HTTP_)?(?:Accept(?:[-_]Language)?|User[-_]Agent|Origin|X[-_]Requested[-_]With|HX[-_]\w+|Cookie)$",
+    re.I,
+)
 _CONDITIONS = (ast.If, ast.IfExp, ast.Try, ast.While)
 _FIX = "Name every request header that decides about the answer, on every way out of the function."
+
+
+@rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)
+def visit_view(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
+    shared = next((d for d in decorators_of(node, module) if _is_shared(d)), None)
+    if shared is None or "vary" in module.source(node).lower():
+        return
+    for statement in node.body:
+        for part in module.below(statement):
+            header = _header(part)
+            if header:
+                yield rule.finding(
+                    shared.node,
+                    f"{node.name}() answers by {header}, is kept by shared caches, and says no Vary.",
+                    fix=_FIX,
+                    severity=WARNING,
+                )
+                return
+
+
+def _is_shared(decorator: "Decorator") -> bool:
+    if decorator.last == "cache_control":
+        return literal(decorator.keywords.get("public")) is True
+    # The page cache of Django keeps requests apart by what Vary says, that of Flask by the path alone.
+    return decorator.last == "cache_page" or (
+        decorator.last == "cached"
+        and decorator.called
+        and not KEY_KEYWORDS & set(decorator.keywords)
+        and len(decorator.args) < 2
+    )
+
+
+def _header(node: "ast.AST") -> str:
+    """The request header that an expression reads, if a page may differ by it."""
+    named: object = None
+    if isinstance(node, ast.Subscript):
+        holder, named = text_of(node.value), literal(node.slice)
+    elif (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "get"
+        and node.args
+    ):
+        holder, named = text_of(node.func.value), literal(node.args[0])
+    elif isinstance(node, ast.Attribute):
+        holder = ""
+        if text_of(node) in (
+            "request.accept_languages",
+            "request.accept_mimetypes",
+            "request.user_agent",
+            "request.htmx",
+        ):
+            return text_of(node)
+    if isinstance(named, str) and holder.endswith(("request.headers", "request.META")):
+        return named if _HEADER.search(named) else ""
+    return ""
 
 
 @rule.change

@@ -3,7 +3,8 @@ CS117 weak-key
 
 What it does
     Flags keys of a shared cache that are made of hash(), id(), repr() or the time, that join two parts with nothing
-    between them, or that are a bare argument without a word of their own.
+    between them, or that are a bare argument without a word of their own; and an edit that takes the hash from a part of
+    any length.
 
 Why is this bad
     hash() and id() differ between processes, so nothing is ever found or the wrong thing is; "1" + "23" is "12" + "3"; a
@@ -49,7 +50,7 @@ from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from cache_strategy.rules._types import Finding, Function, IndexedModule, Iterator
+    from cache_strategy.rules._types import Change, Finding, Function, IndexedModule, Iterator
 
 rule = Rule(__name__, code="CS117", severity="warning")
 
@@ -58,6 +59,7 @@ _WEAK = {
     "id": "is the address of an object",
     "repr": "is how an object looks",
 }
+_HASHES = frozenset("md5 sha1 sha256 sha512 blake2b hexdigest quote quote_plus slugify urlencode".split())
 _CLOCKS = frozenset("now utcnow time uuid4 uuid1 today random".split())
 _GENERIC = regex(r"^(?:get|set|delete|read|write|load|store|save|has|add|put|pop|__\w+__)$|cache", re.I)
 
@@ -81,6 +83,24 @@ def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Findi
                 fix='Use a key of words and stable parts, for example f"feed:{page}:{url}"; hash long parts with hashlib.',
             )
             return
+
+
+@rule.change
+def visit_change(change: "Change") -> "Iterator[Finding]":
+    for earlier, node in change.pairs:
+        hashed = [key for key in keys_of(earlier, change.before) if key.calls & _HASHES]
+        for key in keys_of(node, change.after) if hashed else ():
+            if (
+                key.role in ("read", "store")
+                and not key.calls & _HASHES
+                and any(key.parts == was.parts and key.words == was.words for was in hashed)
+            ):
+                yield rule.finding(
+                    key.place,
+                    f"{', '.join(sorted(key.parts))} in the key is no longer hashed: memcached refuses blanks and keys beyond 250 bytes.",
+                    fix="Keep the hash, or quote and cut the part.",
+                )
+                break
 
 
 def _in_process(key: Key, module: "IndexedModule") -> bool:
