@@ -3,7 +3,8 @@ How many faults in the invalidation protocol its model finds: one rule of the em
 
     python tests/servers.py -- python bench/protocol_mutants.py [--examples 300] [NAME…]
 
-Each mutant is run through `tests/emit/runtime/test_runtime_model.py`; what survives is listed.
+Each mutant is run through `tests/emit/runtime/test_runtime_model.py`; what survives is listed. Left out is what another
+rule makes up for alone: that undelivered tags are not read while the link is whole, which it never is then.
 """
 
 import argparse
@@ -24,7 +25,7 @@ sys.path[:0] = [str(ROOT / "tests/emit/runtime"), str(ROOT / "scripts"), str(ROO
 
 model: Any = importlib.import_module("test_runtime_model")
 
-MUTANTS = {
+MUTANTS: dict[str, tuple[str, ...]] = {
     # versions
     "a hit does not compare versions": ("is_valid = record.versions == turn.versions", "is_valid = True"),
     "a late hit does not compare versions": ("late.versions == versions and", "True and"),
@@ -44,10 +45,11 @@ MUTANTS = {
     "an older transaction may store": ("turn.seen_us -= int((cache.clock() - began) * MICROSECONDS)", "pass"),
     "a release leaves the hold": ("if old == tonumber(ARGV[3]) or", "if"),
     # undelivered invalidations
-    "undelivered tags are read": ("self.link.undelivered.union(self.pending_tags())", "frozenset(self.pending_tags())"),
-    "undelivered tags are forgotten": ("self.undelivered |= frozenset(tags)  # another", "pass  # another"),
     "an invalidation is not repeated": ("if self.undelivered:\n                    due, arguments", "if False:\n                    due, arguments"),
-    "delivered before Redis answered": ("due, arguments = self._due(tags, hold_us, release)\n", "due, arguments = self._due(tags, hold_us, release)\n            self._delivered(due)\n"),
+    "delivered before Redis answered": (
+        *("due, arguments = self._due(tags, hold_us, release)\n", "due, arguments = self._due(tags, hold_us, release)\n            self._delivered(due)\n"),
+        *("self.undelivered |= frozenset(tags)  # another", "pass  # another"),
+    ),
     "it is delivered for all": ("self.undelivered -= due", "self.undelivered = frozenset()"),
     "the link is mended too early": ("if not self.undelivered:\n                        self._recovery", "if True:\n                        self._recovery"),
     # a server that comes back
@@ -104,11 +106,13 @@ def main() -> int:
 
 def fault(name: str, examples: int) -> str:
     """What the model says against a mutant; "" if nothing."""
-    old, new = MUTANTS[name]
+    edits = MUTANTS[name]
 
     def broken(source: str) -> str:
-        assert old in source, f"{name}: {old!r} is not in the module"
-        return source.replace(old, new)
+        for old, new in zip(edits[::2], edits[1::2], strict=True):
+            assert source.count(old) == 1, f"{name}: {old!r} is not in the module, or more than once"
+            source = source.replace(old, new)
+        return source
 
     machine = model.use(os.environ["REDIS_URL"], broken)
     how = settings(

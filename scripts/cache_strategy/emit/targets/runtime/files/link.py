@@ -152,7 +152,7 @@ class Link:
         self._channel = prefix + "changes"
         self._spent: contextvars.ContextVar[list[float]] = contextvars.ContextVar("spent")
         self.clock_offset = 0.0  # Redis' clock minus ours in seconds; too large by one round trip at most
-        self.version_ms = 3_600_000
+        self.version_ms = 60_000
         self.latest = self.version_key("@latest")
         self.beat_seconds = BEAT_SECONDS
         self.reset()
