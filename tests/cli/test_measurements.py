@@ -163,6 +163,9 @@ def test_a_load_that_no_probe_sees_is_said(flask_shop, cache_strategy):
     assert done.returncode == 0
     assert "0 requests, 0 writes" in done.stderr
     assert "The probe ran in no process" in done.stderr
+    again = cache_strategy("run", flask_shop)
+    assert again.returncode == 0, again.stderr
+    assert "holds no request, so it is not used" in again.stderr
 
 
 def test_a_recorded_command_that_fails_is_a_failure(flask_shop, cache_strategy):

@@ -91,6 +91,9 @@ def measured_profile_of(
         )
     recorded = trace or newest_trace_of(repo)
     measured = trace_from(evidence, access_log, recorded, log_format)
+    if measured and not measured.accesses and trace is None:
+        print(f"{recorded}: holds no request, so it is not used. {' '.join(measured.notes)}", file=sys.stderr)
+        measured = None
     if measured or asked:
         traces = [(measured, bool(access_log) or is_production)]
         if access_log and recorded:
