@@ -5,6 +5,7 @@ from pathlib import Path
 
 from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.targets._base import TARGETS
+from cache_strategy.emit.targets.runtime.wiring import WIRINGS
 from cache_strategy.model.change import ChangeSet, Withheld
 from cache_strategy.model.contract import Contract
 from cache_strategy.model.evidence import Evidence
@@ -31,6 +32,7 @@ def emit(contract: Contract, evidence: Evidence, repo: Path) -> ChangeSet:
         )
     load_siblings("cache_strategy.emit.targets")
     draft = Draft(repo)
+    contract = WIRINGS[framework].placed(contract, draft)
     for target in sorted(TARGETS.values(), key=lambda t: (t.order, t.name)):
         left_out = {item.entry for item in draft.withheld}
         wired = tuple(entry for entry in contract.entries if entry.id not in left_out)

@@ -2,6 +2,7 @@
 
 import posixpath
 import re
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,6 +25,9 @@ METRICS = "The metrics of the caches."
 class InDjango(Wiring):
     files = ("sql_text.py", "django_sql.py", "django_events.py", "django_http.py")
     declared = "django"
+
+    def placed(self, contract: Contract, draft: Draft) -> Contract:
+        return placed(contract, draft)
 
     def refusal(self, entry: Entry, contract: Contract, evidence: Evidence) -> str:
         if entry.kind == "view":
@@ -90,6 +94,24 @@ class InDjango(Wiring):
             _write_metrics(root, text, contract, ids, draft)
         except CacheStrategyError as error:
             draft.withhold("metrics", f"{error} Add caching.entries.metrics to the addresses by hand.")
+
+
+def placed(contract: Contract, draft: Draft) -> Contract:
+    """The contract of applications that lie beside each other with the caches in the package of their settings."""
+    if contract.application.package:
+        return contract
+    for script in (
+        "manage.py",
+        *(p.relative_to(draft.repo).as_posix() for p in sorted(draft.repo.glob("*/manage.py"))),
+    ):
+        match = SETTINGS.search(draft.text(script) or "")
+        package = match[1].split(".")[0] if match and "." in match[1] else ""
+        path = posixpath.join(posixpath.dirname(script), package)
+        if package and draft.text(f"{path}/__init__.py") is not None:
+            return replace(
+                contract, application=replace(contract.application, package=package, package_path=path)
+            )
+    return contract
 
 
 def action_of(entry: Entry, evidence: Evidence) -> str:

@@ -34,6 +34,10 @@ class Wiring:
     def __init__(self, framework: str) -> None:
         WIRINGS[framework] = self
 
+    def placed(self, contract: Contract, draft: Draft) -> Contract:
+        """The contract with a package for the caches, where it names none and one can be found."""
+        return contract
+
     def refusal(self, entry: Entry, contract: Contract, evidence: Evidence) -> str:
         """Why an entry cannot be wired, "" when it can."""
         return self.needs_columns(entry)
