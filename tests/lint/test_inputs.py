@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cache_strategy.lint import lint, lint_patch, lint_text, read_baseline, without_known, write_baseline
 from cache_strategy.lint.store import Store
@@ -39,6 +42,8 @@ def test_configurations_are_looked_at_beside_python(tmp_path: Path):
     (tmp_path / "deploy").mkdir()
     (tmp_path / "deploy" / "site.conf").write_text(NGINX)
     (tmp_path / "notes.md").write_text(NGINX)
+    (tmp_path / "nginx").mkdir()
+    (tmp_path / "nginx" / "production").write_text(NGINX)
     (tmp_path / "account.py").write_text(SHARED)
 
     found = lint([tmp_path], diff=None, root=tmp_path)
@@ -46,6 +51,7 @@ def test_configurations_are_looked_at_beside_python(tmp_path: Path):
     assert [(path, name) for path, _, name in places(found)] == [
         ("account.py", "shared-key-for-user-data"),
         ("deploy/site.conf", "proxy-keeps-private-answers"),
+        ("nginx/production", "proxy-keeps-private-answers"),
     ]
 
 
@@ -215,3 +221,25 @@ def test_the_command_line_takes_all_of_it(repo: Path):
         "fixed: shop/account.py: shared-key-for-user-data" in run("--baseline", "known.json", cwd=repo).stderr
     )
     assert (repo / ".cache" / "cache-strategy" / "lint").is_dir()
+
+
+def test_the_hooks_for_pre_commit_start_the_launcher_for_the_files_that_are_looked_at():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())
+
+    assert {hook["id"]: hook["entry"].split()[1:] for hook in hooks} == {
+        "cache-strategy": ["lint", "--diff", "HEAD"],
+        "cache-strategy-all": ["lint"],
+    }
+    for hook in hooks:
+        assert hook["language"] == "script" and os.access(ROOT / hook["entry"].split()[0], os.X_OK)
+        for path in (
+            "shop/views.py",
+            "nginx.conf",
+            "nginx/production",
+            "a.vcl.j2",
+            "docker-compose.yml",
+            "main.tf",
+            "public/_headers",
+        ):
+            assert re.search(hook["files"], path), path
+        assert not re.search(hook["files"], "README.md")

@@ -24,6 +24,8 @@ _CONFIGURES = re.compile(
     r"nginx[^/.]*$|^_headers$|^server_config$|(?:cloudfront|distribution|template|stack)[^/]*\.json$|worker[^/]*\.m?[jt]s$",
     re.I,
 )
+# Folders whose files need no ending to be nginx's.
+_OF_NGINX = re.compile(r"(?:nginx|sites-(?:available|enabled))$")
 LARGEST_BYTES = 8 * 1024 * 1024
 """A file above this size is generated data."""
 
@@ -62,8 +64,9 @@ def _below(folder: Path, root: Path, unread: list[Unread]) -> Iterator[Path]:
 
     for current, folders, names in os.walk(folder, onerror=report, followlinks=False):
         folders[:] = sorted(name for name in folders if not _is_skipped(current, name))
+        of_nginx = bool(_OF_NGINX.search(current))
         for name in sorted(names):
-            if name.endswith(_PYTHON) or _CONFIGURES.search(name):
+            if name.endswith(_PYTHON) or _CONFIGURES.search(name) or (of_nginx and "." not in name):
                 yield Path(current, name)
 
 
