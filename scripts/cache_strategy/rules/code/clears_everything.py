@@ -51,9 +51,7 @@ rule = Rule(__name__, code="CS124", severity="warning")
 _TOOL = regex(
     r"(?:^|/)(?:management|commands?|migrations|scripts?|tasks?/maintenance|bin|tools?|cli|fixtures|conftest|testing|dev|alembic|fabfile|manage)(?:/|\.py|_)|(?:^|/)(?:apps|__main__|setup)\.py$"
 )
-_SHARED = regex(
-    r"^django\.core\.cache\b|^flask_caching\b|^flask_cache\b|^(?:redis|valkey|django_redis)\b"
-)
+_SHARED = regex(r"^django\.core\.cache\b|^flask_caching\b|^flask_cache\b|^(?:redis|valkey|django_redis)\b")
 _REDIS = regex(r"(?:^|_|\.)(?:redis|valkey|rdb|redis_client|redis_conn\w*|redis_store)$", re.I)
 _COMMAND = regex(
     r"click|command|cli|task|teardown|setup|test|reset|clear|flush|purge|wipe|drop|handle|main|warm|upgrade|install|load|restore|import",

@@ -71,9 +71,7 @@ _CLOCK = regex(
 _REQUEST = regex(
     r"^flask\.request\.(?:args|headers|host|path|url|form|cookies|json|values|method)$|(?:^|\.)get_current_request$"
 )
-_WHOLE = regex(
-    r"get_full_path|build_absolute_uri|make_template_fragment_key|query_string|headers|repr|vary"
-)
+_WHOLE = regex(r"get_full_path|build_absolute_uri|make_template_fragment_key|query_string|headers|repr|vary")
 
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)
@@ -151,9 +149,21 @@ def _asked(
                 callee is not part or isinstance(part, ast.Attribute)
             ):
                 name = qualified_name(callee, module) or text_of(callee)
-                if any(pattern.search(name) for pattern in patterns):
+                if any(pattern.search(name) for pattern in patterns) and not _is_for_a_failure(
+                    part, node, module
+                ):
                     return text_of(callee) + ("()" if callee is not part else "")
     return ""
+
+
+def _is_for_a_failure(part: "ast.AST", node: "Function", module: "IndexedModule") -> bool:
+    """Whether it stands where an error is handled: what is asked there does not get into the value."""
+    holder = module.parent(part)
+    while holder is not None and holder is not node:
+        if isinstance(holder, ast.ExceptHandler):
+            return True
+        holder = module.parent(holder)
+    return False
 
 
 def _words(key: Key) -> str:

@@ -60,6 +60,7 @@ _WEAK = {
     "repr": "is how an object looks",
 }
 _HASHES = frozenset("md5 sha1 sha256 sha512 blake2b hexdigest quote quote_plus slugify urlencode".split())
+_STEPS = frozenset("date strftime year month day hour minute isocalendar weekday toordinal replace".split())
 _CLOCKS = frozenset("now utcnow time uuid4 uuid1 today random".split())
 _GENERIC = regex(r"^(?:get|set|delete|read|write|load|store|save|has|add|put|pop|__\w+__)$|cache", re.I)
 
@@ -119,13 +120,24 @@ def _weakness(key: Key) -> str:
             name = text_of(node.func).rpartition(".")[2]
             if isinstance(node.func, ast.Name) and name in _WEAK and node.args:
                 return f"{name}() in the key {_WEAK[name]}"
-            if name in _CLOCKS and not node.args:
+            if name in _CLOCKS and not node.args and not _is_a_day(node, key):
                 return f"{name}() in the key is new at every call, so nothing is ever found"
         elif isinstance(node, ast.JoinedStr):
             for one, two in zip(node.values, node.values[1:]):  # noqa: B905 - Python 3.9
                 if isinstance(one, ast.FormattedValue) and isinstance(two, ast.FormattedValue):
                     return f"{{{ast.unparse(one.value)}}}{{{ast.unparse(two.value)}}} in the key have nothing between them"
     return ""
+
+
+def _is_a_day(clock: ast.Call, key: Key) -> bool:
+    """Whether only the day, the hour or another step of the time gets into the key."""
+    if text_of(clock.func).endswith(("date.today", "timezone.localdate")) and not text_of(
+        clock.func
+    ).endswith("datetime.today"):
+        return True
+    return any(
+        isinstance(node, ast.Attribute) and node.value is clock and node.attr in _STEPS for node in key.nodes
+    )
 
 
 def _is_bare(key: Key, node: "Function") -> bool:
