@@ -175,6 +175,14 @@ def test_the_end_of_a_turn_lists_what_is_open_and_what_was_allowed_once_and_forg
     assert shop.hook("Stop", stop_hook_active=False).stdout == ""
 
 
+def test_the_end_of_a_turn_does_not_wait_for_the_hook_after_calls(shop: Shop) -> None:
+    rows = {"file_path": str(shop.project / "shop" / "rows.py"), "content": METHOD}
+    assert "[lru-cache-on-method]" in shop.hook("PreToolUse", tool_name="Write", tool_input=rows).context
+    shop.write("shop/rows.py", METHOD)
+
+    assert "shop/rows.py:5" in shop.hook("Stop", stop_hook_active=False).message
+
+
 def test_the_end_of_a_turn_is_loop_safe_whatever_is_open(shop: Shop) -> None:
     shop.edit("shop/rows.py", METHOD)
 

@@ -23,19 +23,21 @@ _KEPT_DAYS = 7
 class Session:
     """The memory of one session; without a data folder or an id it remembers nothing."""
 
-    def __init__(self, event: "Event", data: "str | None" = None) -> None:
+    def __init__(self, event: "Event", project: str = "", data: "str | None" = None) -> None:
+        self.project = project
         data = os.environ.get("CLAUDE_PLUGIN_DATA") if data is None else data
         name = "".join(c for c in str(event.get("session_id") or "") if c.isalnum() or c in "-_")[:80]
         self.folder = os.path.join(data, FOLDER, f"{name}-{os.getppid()}") if data and name else ""
 
     def untold(self, rows: "Iterable[str]") -> "list[str]":
-        """The rows that were not told before, each once; from now on they are."""
-        rows = [row.replace("\n", " ") for row in rows]
+        """The rows that were not told before of this project, each once; from now on they are."""
+        rows = list(dict.fromkeys(rows))
         if not self.folder or not rows:
             return rows
         known = set(self._read("told").split("\n"))
-        new = [row for row in dict.fromkeys(rows) if row not in known]
-        if new and not self._append("told", "".join(row + "\n" for row in new)):
+        lines = {row: f"{self.project} {row}".replace("\n", " ") for row in rows}
+        new = [row for row in rows if lines[row] not in known]
+        if new and not self._append("told", "".join(lines[row] + "\n" for row in new)):
             return rows
         return new
 

@@ -70,7 +70,7 @@ def after_call(
     event: "Event", project: str, settings: "Settings", index: "ProjectIndex | None"
 ) -> "dict[str, Any] | None":
     """What to say after a call: what the session leaves unsafe in the file and has not been told."""
-    session = Session(event)
+    session = Session(event, project)
     changed = before_of(event)
     if not session.folder:
         return None
@@ -98,7 +98,7 @@ def at_stop(
     event: "Event", project: str, settings: "Settings", index: "ProjectIndex | None"
 ) -> "dict[str, Any] | None":
     """What to say at the end of a turn."""
-    session = Session(event)
+    session = Session(event, project)
     if not session.folder or not session.kept():
         return None
     found, allowed = open_findings(session, project, settings, index)

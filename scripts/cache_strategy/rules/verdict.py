@@ -43,7 +43,7 @@ def verdict_on(
     """
     name = str(event.get("hook_event_name") or "PreToolUse")
     folder = project or str(event.get("cwd") or "")
-    session = Session(event)
+    session = Session(event, folder)
     findings, notes = _judged(event, folder, config, session) if judged and name == "PreToolUse" else ([], [])
     errors = [finding for finding in findings if finding.severity == ERROR]
     warnings = _untold([finding for finding in findings if finding.severity == WARNING], session)
@@ -89,9 +89,8 @@ def _judged(event: "Event", project: str, config: str, session: Session) -> "tup
                 f"optimize: {left_out.place} leaves {left_out.name} out; edits there are not judged."
             )
             continue
-        if event.get("tool_name") == "Bash":
-            # After a command the client does not tell what was there before.
-            session.keep(path, before)
+        # The hook after calls runs beside the session, and after a command nobody tells what was there before.
+        session.keep(path, before)
         found += check_file(shown, before, after, project, data)
     kept, dropped = settings.applied(found)
     notes += [
