@@ -200,6 +200,12 @@ def test_a_clock_that_goes_back_an_hour_is_said_and_the_requests_are_in_order(tm
     assert times == sorted(times)
 
 
+def test_an_archive_without_its_program_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CacheStrategyError, match="packed with zstd, which is not on PATH"):
+        trace(tmp_path, b"\x28\xb5\x2f\xfd...")
+
+
 def test_a_head_request_belongs_to_the_route_of_get():
     assert Routes(ROUTES).match("HEAD", "/api/users/7") == ("/api/users/{user_id}", [("user_id", "7")])
     assert Routes(ROUTES).match("DELETE", "/api/users/7") is None

@@ -17,13 +17,19 @@ if TYPE_CHECKING:
 
 
 def asked(
-    pg: str, redis: str, redis_monitor: float, otel: list[Path] | None, stacks: list[Path] | None
+    pg: str = "",
+    redis: str = "",
+    redis_monitor: float = 0,
+    otel: list[Path] | None = None,
+    stacks: list[Path] | None = None,
+    cache_metrics: list[Path] | None = None,
 ) -> list[tuple[str, str]]:
     """The sources of a command line, each as option and place."""
     found = [("pg", pg)] if pg else []
     if redis:
         found.append(("redis", f"{redis}#monitor={redis_monitor}" if redis_monitor else redis))
     found += [("otel", str(path)) for path in otel or ()]
+    found += [("cache-metrics", str(path)) for path in cache_metrics or ()]
     return found + [("stacks", str(path)) for path in stacks or ()]
 
 

@@ -64,6 +64,10 @@ StackOption = Annotated[
         "--stacks", metavar="FILE", help="A profile of pyinstrument (JSON) or cProfile; may be repeated."
     ),
 ]
+CacheMetricsOption = Annotated[
+    list[Path] | None,
+    typer.Option("--cache-metrics", metavar="FILE", help="What /metrics/cache of the emitted caches answered."),
+]
 ProductionOption = Annotated[
     bool, typer.Option("--production", help="The recording is of production: its volume counts, too.")
 ]
@@ -83,6 +87,7 @@ def run(
     redis_monitor: MonitorOption = 0,
     otel: OtelOption = None,
     stacks: StackOption = None,
+    cache_metrics: CacheMetricsOption = None,
     production: ProductionOption = False,
     json_: JsonOption = False,
 ) -> None:
@@ -91,7 +96,7 @@ def run(
     Writes nothing outside .cache-strategy/ and a contract where there is none.
     """
     repo = line.writable_repository_at(path)
-    asked = sources.asked(pg, redis, redis_monitor, otel, stacks)
+    asked = sources.asked(pg, redis, redis_monitor, otel, stacks, cache_metrics)
     evidence, measured = line.measured_profile_of(repo, access_log, trace, log_format, asked, production)
     contract, written = line.contract_for(repo, evidence, measured)
     evidence = line.with_entries_measured(repo, evidence, contract, measured)
@@ -124,12 +129,13 @@ def profile(
     redis_monitor: MonitorOption = 0,
     otel: OtelOption = None,
     stacks: StackOption = None,
+    cache_metrics: CacheMetricsOption = None,
     production: ProductionOption = False,
     json_: JsonOption = False,
 ) -> None:
     """Find out what the code does: endpoints, tables, writers, what may be cached and what must not."""
     repo = line.writable_repository_at(path)
-    asked = sources.asked(pg, redis, redis_monitor, otel, stacks)
+    asked = sources.asked(pg, redis, redis_monitor, otel, stacks, cache_metrics)
     evidence, _ = line.measured_profile_of(repo, access_log, trace, log_format, asked, production)
     if json_:
         from cache_strategy.model.document import to_data
@@ -411,7 +417,7 @@ def monitor(
     """Look at a running cache: memory, hits, keys by prefix, what never expires. Exit code 1 when there is a worry."""
     from cache_strategy.report.health import health_of, summarise_health
 
-    health = health_of(sources.observed_in("redis", sources.asked("", redis, redis_monitor, None, None)))
+    health = health_of(sources.observed_in("redis", sources.asked("", redis, redis_monitor)))
     if json_:
         from cache_strategy.model.document import to_data
 

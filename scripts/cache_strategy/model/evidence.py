@@ -247,7 +247,7 @@ class EndpointMeasurement:
     cookies: tuple[str, ...] = ()
 
 
-ObservationKind = Literal["statement", "plan", "table", "prefix", "key", "server"]
+ObservationKind = Literal["statement", "plan", "table", "prefix", "key", "server", "entry"]
 
 
 @dataclass(frozen=True, kw_only=True)

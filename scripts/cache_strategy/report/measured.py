@@ -22,6 +22,7 @@ TITLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "statement": ("Statements that took longest", ("calls", "mean_ms", "total_ms", "rows_per_call")),
     "plan": ("Plans of aggregates (EXPLAIN, not run)", ("plan_cost", "plan_rows")),
     "table": ("Tables", ("rows", "size_bytes", "scans_per_hour", "row_writes_per_hour", "writes_per_hour")),
+    "entry": ("Caches, as they count themselves", ("reads", "hit_rate", "compute_ms_mean")),
     "server": ("Redis", ("memory_bytes", "keys", "hit_rate", "evicted_keys", "commands_per_second")),
     "prefix": ("Keys of Redis by prefix", ("keys", "memory_bytes", "hit_rate", "idle_seconds_p50", "without_expiry_share")),
     "key": ("Keys that stand out", ("size_bytes", "frequency", "reads_per_second")),

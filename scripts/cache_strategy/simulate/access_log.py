@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 import secrets
+import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from itertools import chain
@@ -94,6 +95,10 @@ def _blocks(path: Path, raw: Any, notes: list[str]) -> Iterator[bytes]:
         yield from iter(lambda: raw.read(BLOCK), b"")
         return
     found = 0
+    if shutil.which(program) is None:
+        raise CacheStrategyError(
+            f"{path}: is packed with {program}, which is not on PATH; install {program}, or unpack it."
+        )
     with subprocess.Popen([program, "-dcq"], stdin=raw, stdout=-1, stderr=subprocess.DEVNULL) as unpacking:
         assert unpacking.stdout
         while block := unpacking.stdout.read(BLOCK):
