@@ -33,6 +33,16 @@ LAYOUTS = {
         },
         "press/settings/apps.py",
     ),
+    "a package whose module the environment names": (
+        "",
+        {
+            "manage.py": MANAGE.format("press.settings"),
+            "press/settings/__init__.py": "",
+            "press/settings/base.py": APPS,
+            "press/settings/local.py": "from .base import *\nINSTALLED_APPS += ['debug_toolbar']\n",
+        },
+        "press/settings/base.py",
+    ),
     "below a folder": (
         "src",
         {"src/manage.py": MANAGE.format("press.settings"), "src/press/settings.py": APPS},

@@ -101,10 +101,17 @@ def _is_private(entry: Entry) -> bool:
     return any(part.source in ("user", "session") for part in entry.key)
 
 
+def header_name(name: str) -> str:
+    """A header as it is sent, also of a name in Django's META."""
+    return name[5:].replace("_", "-").title() if META.fullmatch(name) else name
+
+
 def _vary(entry: Entry) -> tuple[str, ...]:
     names = list(entry.http.vary) if entry.http else []
     for part in entry.key:
-        header = {"header": part.name, "cookie": "Cookie", "locale": "Accept-Language"}.get(part.source)
+        header = {"header": header_name(part.name), "cookie": "Cookie", "locale": "Accept-Language"}.get(
+            part.source
+        )
         if header and header not in names:
             names.append(header)
     if _is_private(entry) and "Cookie" not in names:
@@ -112,24 +119,30 @@ def _vary(entry: Entry) -> tuple[str, ...]:
     return tuple(names)
 
 
+WHOLE_QUERY = 'request.query_string.decode("utf-8", "replace")'
+NAMED = re.compile(r'request\.(header|cookie)s\.get\((["\'])(.*)\2\)')
+META = re.compile(r"HTTP_[A-Z0-9_]+")
 READS = {
     "flask": {
+        "all": WHOLE_QUERY,
         "query": "request.args.getlist({})",
         "header": "request.headers.get({})",
         "cookie": "request.cookies.get({})",
     },
     "django": {
+        "all": 'request.META.get("QUERY_STRING", "")',
         "query": "request.GET.getlist({})",
         "header": "request.headers.get({})",
         "cookie": "request.COOKIES.get({})",
     },
     "fastapi": {
+        "all": "request.url.query",
         "query": "request.query_params.getlist({})",
         "header": "request.headers.get({})",
         "cookie": "request.cookies.get({})",
     },
 }
-"""How each framework reads what a key part names."""
+"""How each framework reads what a key part names; a contract may say it in Flask's words, which are understood for all."""
 
 
 def _expression(part: KeyPart, framework: str, key: tuple[KeyPart, ...]) -> str:
@@ -139,10 +152,16 @@ def _expression(part: KeyPart, framework: str, key: tuple[KeyPart, ...]) -> str:
         name, _, other = part.expression.partition("=")
         value = next(_expression(each, framework, key) for each in key if each.name == other)
         return f"{name.replace('.', '_by_')}({value})"
-    if part.expression:
+    named = NAMED.fullmatch(part.expression)
+    source, name = (named[1], named[3]) if named else (part.source, part.name)
+    if part.expression == WHOLE_QUERY:
+        return READS[framework]["all"]
+    if part.expression and not named:
         return part.expression
-    if part.source in READS[framework]:
-        return READS[framework][part.source].format(python(part.name))
+    if framework == "django" and source == "header" and META.fullmatch(name):
+        return f"request.META.get({python(name)})"
+    if source in READS[framework]:
+        return READS[framework][source].format(python(name))
     raise CacheStrategyError(
         f"{part.name}: its source {part.source!r} needs an expression; write how the code reads it."
     )

@@ -17,6 +17,7 @@ from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import Evidence
 
 SETTINGS = re.compile(r"""DJANGO_SETTINGS_MODULE["']\s*,\s*["']([\w.]+)["']""")
+APPS = re.compile(r"^INSTALLED_APPS\s*(?::[^=\n]*)?=(?!=)", re.M)
 STAR = re.compile(r"^from (\.*[\w.]*) import \*", re.M)
 ROOT_URLS = re.compile(r"""^ROOT_URLCONF\s*=\s*["']([\w.]+)["']""", re.M)
 METRICS = "The metrics of the caches."
@@ -145,7 +146,17 @@ def _settings_of(root: str, draft: Draft) -> tuple[str, str]:
         if text is not None:
             seen[path] = text
             waiting += [_module_file(name, path, root, draft) for name in STAR.findall(text)]
-    holders = [path for path, text in seen.items() if re.search(r"^INSTALLED_APPS\b", text, re.M)]
+    if not any(
+        APPS.search(text) for text in seen.values()
+    ):  # the environment names one of the package's modules
+        folder = (draft.repo / next(iter(seen), "")).parent
+        beside = (path.relative_to(draft.repo).as_posix() for path in sorted(folder.glob("*.py")))
+        known = (
+            {path: draft.text(path) or "" for path in beside} if folder.name in match[1].split(".") else {}
+        )
+        assigning = [path for path, text in known.items() if APPS.search(text)]
+        seen.update({path: known[path] for path in assigning if len(assigning) == 1})
+    holders = [path for path, text in seen.items() if APPS.search(text)]
     if not holders:
         raise CannotEdit(f"{match[1]}: assigns no INSTALLED_APPS, which must hold the caches.")
     return holders[-1], "\n".join(seen.values())
