@@ -10,6 +10,7 @@ from cache_strategy.model.forecast import Forecast, ForecastRow
 from cache_strategy.model.verdict import EntryVerdict, Verdict
 from cache_strategy.report import figures
 from cache_strategy.report.figures import Figure, Row
+from cache_strategy.report.foretold import foretold
 from cache_strategy.report.implementation import implementation_of
 
 
@@ -265,6 +266,7 @@ def _expected(
         ("Answer on average", _answer_on_average(before, after, row)),
         ("Time saved per answer", _saved(before, after)),
         ("Memory", memory),
+        *(foretold(row) if row is not None else ()),
     ]
 
 

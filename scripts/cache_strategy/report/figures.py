@@ -119,3 +119,11 @@ def duration(seconds: float) -> str:
             count = int(seconds // unit)
             return f"{count} {name}{'s' if name == 'day' and count != 1 else ''}"
     return f"{number(seconds)} s"
+
+
+def time(seconds: float) -> str:
+    """Any number of seconds: 4602.3 is 76.7 min."""
+    for unit, name in ((86_400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * unit:
+            return f"{number(seconds / unit)} {name}"
+    return f"{number(seconds)} s"

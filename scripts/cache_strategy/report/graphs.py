@@ -186,7 +186,7 @@ def _bars(what: str, title: str, loads: Iterable[Load]) -> Graph | None:
             before, after = load.busy_s, load.origin_busy_s
             if before is None or after is None:
                 continue
-            text = f"{_time(before)} → {_time(after)}"
+            text = f"{figures.time(before)} → {figures.time(after)}"
         if before and after is not None and load.endpoint.startswith("GET"):
             rows.append((load.endpoint, before, after, text))
     rows = sorted(rows, key=lambda row: -row[1])[:MOST_BARS]
@@ -248,13 +248,6 @@ def _svg(title: str, words: str, height: float, parts: Iterable[str]) -> str:
         f'xmlns="http://www.w3.org/2000/svg"><title id="{name}">{escape(title)}</title>'
         f'<desc id="{name}-words">{escape(words)}</desc>{"".join(parts)}</svg>'
     )
-
-
-def _time(seconds: float) -> str:
-    for unit, name in ((86_400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= 2 * unit:
-            return f"{figures.number(seconds / unit)} {name}"
-    return f"{figures.number(seconds)} s"
 
 
 def _life(seconds: float) -> str:

@@ -16,7 +16,7 @@ from cache_strategy.simulate.replay import Requests, first_requests, parts_of_tt
 from cache_strategy.simulate.sampling import limited, outcomes, scaled, strata_of
 from cache_strategy.simulate.storage import Storage, held, resident
 
-SHARED_AT_MOST = 2_000_000
+SHARED_AT_MOST = 1_000_000
 """Requests of all entries in one Redis that are replayed; of more the keys are sampled."""
 SHARES = (1, 2, 4, 8, 16, 32)
 """A Redis of so many parts of what would be needed."""
