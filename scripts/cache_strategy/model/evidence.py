@@ -255,8 +255,8 @@ class Observation:
     """
     What a running system said of something that is neither endpoint nor function.
 
-    `tables` are those that it is about, `endpoints` those whose code may be behind it (derived: they use its tables),
-    `notes` what is to be seen in it, one sentence each.
+    `tables` are those that it is about, `endpoints` and `functions` ("path:qualname") those whose code may be behind it
+    (derived: they use its tables and the fewest others), `notes` what is to be seen in it, one sentence each.
     """
 
     kind: ObservationKind
@@ -264,6 +264,7 @@ class Observation:
     figures: dict[str, Measurement]
     tables: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
+    functions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
 

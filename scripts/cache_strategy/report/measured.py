@@ -102,13 +102,24 @@ def _sources(used: Sequence[Measurement]) -> str:
     return f"{told}, n = {n:,}" if n else told
 
 
+def _shown(one: Measurement) -> str:
+    """A count without a point."""
+    counts = one.value == int(one.value) and one.unit in ("calls", "rows", "keys", "reads", "scans")
+    return f"{one.value:,.0f}" if counts else figures.value_of(one)
+
+
 def _observations(title: str, names: tuple[str, ...], found: Sequence[Observation]) -> Grid:
     known = tuple(name for name in names if any(name in one.figures for one in found))
     rows = tuple(
         (
             one.name if len(one.name) <= 160 else one.name[:159] + "…",
-            *(figures.value_of(one.figures[name]) if name in one.figures else "" for name in known),
-            "; ".join((*one.notes, *([f"may be {', '.join(one.endpoints)}"] if one.endpoints else ()))),
+            *(_shown(one.figures[name]) if name in one.figures else "" for name in known),
+            "; ".join(
+                (
+                    *one.notes,
+                    *([f"may be {', '.join(used)}"] if (used := (*one.functions, *one.endpoints)) else ()),
+                )
+            ),
             _sources([one.figures[name] for name in known if name in one.figures]),
         )
         for one in found[:MOST]

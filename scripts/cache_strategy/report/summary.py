@@ -33,7 +33,7 @@ def summarise(
     lines += ["", f"Rejected ({len(contract.rejected)}):"]
     lines += [f"  {_cut(r.target, 44):<44} {_cut(r.reason, 90)}" for r in contract.rejected[:MOST]]
     lines += _more(len(contract.rejected), where="the contract")
-    lines += _unread(evidence)
+    lines += _unread(evidence) + _contradictions(evidence)
     if forecast:
         lines += [
             "",
@@ -71,7 +71,7 @@ def summarise_evidence(evidence: Evidence) -> str:
         for r in evidence.rejected[:MOST]
     ]
     lines += _more(len(evidence.rejected))
-    return "\n".join([*lines, *_unread(evidence)])
+    return "\n".join([*lines, *_unread(evidence), *_contradictions(evidence)])
 
 
 def summarise_forecast(forecast: Forecast) -> str:
@@ -128,6 +128,17 @@ def _head(evidence: Evidence) -> str:
         f"{', '.join((*evidence.frameworks, *evidence.orms)) or 'no web framework'}, {len(evidence.endpoints)} endpoints, "
         f"{len(evidence.tables)} tables, {len(evidence.writers)} writers, in {evidence.seconds:.1f} s"
     )
+
+
+def _contradictions(evidence: Evidence) -> list[str]:
+    if not evidence.contradictions:
+        return []
+    lines = ["", f"Measured against the code ({len(evidence.contradictions)}):"]
+    lines += [
+        f"  {_cut(c.target, 50)}: {_cut(c.measured, 80)}; {_cut(c.consequence, 70)}"
+        for c in evidence.contradictions[:10]
+    ]
+    return lines + _more(len(evidence.contradictions), 10)
 
 
 def _unread(evidence: Evidence) -> list[str]:

@@ -57,6 +57,8 @@ def test_statements_tables_and_plans_are_read_and_joined_with_the_code(shop, evi
     assert lookup.figures["calls"].value == 30
     assert lookup.figures["rows_per_call"].value == pytest.approx(29 / 30, abs=0.001)
     assert lookup.tables == ("products",)
+    assert "shop/catalog.py:all_products" in lookup.functions
+    assert not [o for o in found.observations if o.name.startswith("CREATE")]
     update = next(o for o in found.observations if o.name.startswith("UPDATE products"))
     assert update.figures["calls"].value == 5
     (plan,) = (o for o in found.observations if o.kind == "plan" and "avg(price)" in o.name)

@@ -72,12 +72,30 @@ def times(name: str, values: Iterable[float | None], where: str) -> dict[str, Me
 
 def behind(evidence: Evidence, reads: Iterable[str], writes: Iterable[str] = ()) -> tuple[str, ...]:
     """Endpoints whose code uses all of these tables, those that use the fewest others first."""
+    return _nearest(((e.id, e.reads, e.writes) for e in evidence.endpoints), reads, writes)
+
+
+def functions_behind(evidence: Evidence, reads: Iterable[str], writes: Iterable[str] = ()) -> tuple[str, ...]:
+    """The same of functions, as "path:qualname", of those alone that use no other table."""
+    tables = {table.lower() for table in (*reads, *writes)}
+    exact = (
+        f for f in evidence.functions if {t.lower() for t in (*f.effects.reads, *f.effects.writes)} == tables
+    )
+    return _nearest(
+        ((f"{f.path}:{f.qualname}", f.effects.reads, f.effects.writes) for f in exact), reads, writes
+    )
+
+
+def _nearest(
+    known: Iterable[tuple[str, Iterable[str], Iterable[str]]], reads: Iterable[str], writes: Iterable[str]
+) -> tuple[str, ...]:
     read, written = ({table.lower() for table in tables} for tables in (reads, writes))
     found = []
-    for endpoint in evidence.endpoints:
-        own = {table.lower() for table in (*endpoint.reads, *endpoint.writes)}
-        if read | written and read <= own and written <= {table.lower() for table in endpoint.writes}:
-            found.append((len(own), endpoint.id))
+    for name, own_reads, own_writes in known:
+        changed = {table.lower() for table in own_writes}
+        own = {table.lower() for table in own_reads} | changed
+        if read | written and read <= own and written <= changed:
+            found.append((len(own), name))
     return tuple(name for _, name in sorted(found)[:BEHIND_AT_MOST])
 
 

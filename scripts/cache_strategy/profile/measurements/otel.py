@@ -17,7 +17,15 @@ from urllib.parse import urlsplit
 
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import EndpointMeasurement, Evidence, Observation
-from cache_strategy.profile.measurements._base import Found, Source, behind, measured, opened, times
+from cache_strategy.profile.measurements._base import (
+    Found,
+    Source,
+    behind,
+    functions_behind,
+    measured,
+    opened,
+    times,
+)
 from cache_strategy.profile.sql import read_statement
 
 SPANS_AT_MOST = 2_000_000
@@ -267,8 +275,14 @@ def _statements(spans: Iterable[_Span], evidence: Evidence, name: str) -> Iterat
         }
         tables = (*statement.reads, *statement.writes) if statement else ()
         users = behind(evidence, statement.reads, statement.writes) if statement else ()
+        makers = functions_behind(evidence, statement.reads, statement.writes) if statement else ()
         yield Observation(
-            kind="statement", name=text, figures=figures, tables=tuple(sorted({*tables})), endpoints=users
+            kind="statement",
+            name=text,
+            figures=figures,
+            tables=tuple(sorted({*tables})),
+            endpoints=users,
+            functions=makers,
         )
 
 

@@ -15,7 +15,14 @@ from typing import Any
 from cache_strategy.extras import has
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import Evidence, Measurement, Observation
-from cache_strategy.profile.measurements._base import Found, Source, behind, derived, measured
+from cache_strategy.profile.measurements._base import (
+    Found,
+    Source,
+    behind,
+    derived,
+    functions_behind,
+    measured,
+)
 from cache_strategy.profile.sql import Statement, read_statement
 
 STATEMENTS_AT_MOST = 1000
@@ -174,6 +181,7 @@ class _Reading:
             figures=figures,
             tables=tuple(sorted({*statement.reads, *statement.writes})),
             endpoints=behind(self._evidence, statement.reads, statement.writes),
+            functions=functions_behind(self._evidence, statement.reads, statement.writes),
             notes=("aggregates",) if statement.aggregate and statement.verb == "select" else (),
         )
 
@@ -261,9 +269,9 @@ class _Reading:
 
 
 def _is_ours(statement: Statement) -> bool:
-    """Questions about the catalogue, such as these."""
+    """Questions about the catalogue, such as these, and what makes tables."""
     tables = (*statement.reads, *statement.writes)
-    return not tables or all(table.lower().startswith("pg_") for table in tables)
+    return not tables or statement.verb == "ddl" or all(table.lower().startswith("pg_") for table in tables)
 
 
 def _explained(
