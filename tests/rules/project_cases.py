@@ -59,4 +59,4 @@ def findings_in(case: ProjectCase, folder: Path) -> list[Finding]:
     project.mkdir(exist_ok=True)
     refresh(str(project), str(folder / "data"))
     index = load_index(str(project), str(folder / "data"))
-    return check_change(case.files.get(case.path), case.after, case.path, index)
+    return check_change(case.files.get(case.path), case.after, case.path, lambda: index)

@@ -51,7 +51,7 @@ def test_without_an_index_or_with_a_stale_one_they_are_silent(case: ProjectCase,
     assert check_change(before, case.after, case.path, None) == []
     for name in set(case.files) - {case.path}:
         os.utime(project / name, ns=(1, 1))
-    assert check_change(before, case.after, case.path, load_index(str(project), data)) == []
+    assert check_change(before, case.after, case.path, lambda: load_index(str(project), data)) == []
     path = Path(index_path(str(project), data))
     for damaged in (
         b"",

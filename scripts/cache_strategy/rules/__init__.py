@@ -15,7 +15,7 @@ from cache_strategy.siblings import load_siblings
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import ast
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from cache_strategy.rules._base import Rule, VisitNode
     from cache_strategy.rules._edit import Edit
@@ -65,14 +65,17 @@ def check_text(text: str, path: str) -> "list[Finding]":
 
 
 def check_change(
-    before: "str | None", after: str, path: str, index: "ProjectIndex | None" = None
+    before: "str | None",
+    after: str,
+    path: str,
+    known: "Callable[[], ProjectIndex | None] | None" = None,
 ) -> "list[Finding]":
     """
     What a change brings or takes away, by place in `after`; a problem that `before` had is not told again.
 
-    `before` is None for a new file. The rules about other files of the project are asked where its `index` is given. Empty
-    for files that are neither Python nor a configuration and for texts that this Python cannot read: an edit in the middle
-    of a rewrite is no reason to speak.
+    `before` is None for a new file. `known` gives the index of the project where there is one: then the rules about its
+    other files are asked. Empty for files that are neither Python nor a configuration and for texts that this Python
+    cannot read: an edit in the middle of a rewrite is no reason to speak.
     """
     if before == after:
         return []
@@ -82,7 +85,8 @@ def check_change(
 
     edit = Edit(before, after)
     rules = _rules_for("code", edit)
-    wide = _rules_for("project", edit) if index is not None and edit.may_concern_others() else []
+    index = known() if known is not None and edit.may_concern_others() else None
+    wide = _rules_for("project", edit) if index is not None else []
     if not rules and not wide:
         return []
     if before is not None:

@@ -12,7 +12,6 @@ import re
 from cache_strategy.syntax.patterns import regex
 
 _TOP_LEVEL = regex(r"(?:def|class|async|@)\b|@")
-_DEFINED = regex(r"\bdef\s+(\w+)")
 _WORD = regex(r"\w+")
 _OTHERS = regex(
     r"cache|redis|memo|key|\bdel\b|save|delet|updat|creat|insert|\.add\b|merge|commit|execut|\.(?:post|put|patch)\b|perm|can_|\bis_|role|allow|"
@@ -64,5 +63,4 @@ class Edit:
 
     def mentions_a_function(self) -> bool:
         """Whether the added lines use a function or method that the file defines."""
-        words = set(_WORD.findall(self.added))
-        return any(name in words for name in _DEFINED.findall(self.after))
+        return any(f"def {name}" in self.after for name in set(_WORD.findall(self.added)))

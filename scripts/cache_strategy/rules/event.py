@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from cache_strategy.rules._base import Finding
+    from cache_strategy.rules.index.store import ProjectIndex
 
     Event = dict[str, Any]
     FileChange = tuple[str, "str | None", str]
@@ -66,12 +67,13 @@ def check_file(shown: str, before: "str | None", after: str, project: str, data:
     """What a change of one file brings."""
     from cache_strategy.rules import check_change
 
-    index = None
-    if data and shown.endswith(".py") and not os.path.isabs(shown):
+    def known() -> "ProjectIndex | None":
         from cache_strategy.rules.index.store import load_index
 
-        index = load_index(project, data)
-    return check_change(before, after, shown, index)
+        return load_index(project, data)
+
+    mine = data and shown.endswith(".py") and not os.path.isabs(shown)
+    return check_change(before, after, shown, known if mine else None)
 
 
 def command_of(event: "Event") -> str:

@@ -61,7 +61,7 @@ def open_findings(
             continue
         before = session.text(name)
         before = before.replace("\r\n", "\n") if before is not None else None
-        found += check_change(before, now, shown, index)
+        found += check_change(before, now, shown, lambda: index)
         allowed += _allows_brought(before or "", now, shown)
     return settings.applied(found)[0], allowed
 

@@ -80,10 +80,9 @@ def _concerns(edit: "Edit") -> bool:
         return bool(_READ.search(edit.after))
     if _USERS.search(edit.removed):
         return True
-    if not _READ.search(edit.after):
-        return False
     changed = edit.removed + "\n" + edit.added
-    return bool(_ABOUT_KEYS.search(changed) or _USERS.search(changed)) or edit.mentions_a_function()
+    touches = _ABOUT_KEYS.search(changed) or _USERS.search(changed) or edit.mentions_a_function()
+    return bool(touches and _READ.search(edit.after))
 
 
 rule = Rule(
