@@ -67,7 +67,7 @@ _COMMANDS = re.compile(
 _CONNECTIONS = frozenset("conn connection cursor cur engine db session".split())
 _NOT_EMITTED = "emit writes no cache of this kind yet"
 _NOTHING_FOUND = "nothing was found that it reads: what would make it stale is not known"
-_LESS = 1.0
+_LESS = 0.5
 """What counts against a candidate that must not be cached as it is (assumed)."""
 _MUCH_LESS = 5.0
 """What counts against a candidate that is cached already: it comes last."""
@@ -121,7 +121,8 @@ class Judge:
             self.live.setdefault(context.function.index, []).append(context)
         self.found = Found([], [])
         self.signals = Signals(analysis, routes)
-        self.told = {f.index: told_by(self.signals.of(f, self._seen(f))) for f in self.signals.functions}
+        self.signs = {f.index: self.signals.of(f, self._seen(f)) for f in self.signals.functions}
+        self.told = {index: told_by(signs) for index, signs in self.signs.items()}
         best = sorted((t.score for t in self.told.values()), reverse=True)
         self.least = min(best[: int(len(best) * _WORTH_A_LOOK)], default=math.inf)
         self.caching = self._caching()
@@ -139,6 +140,16 @@ class Judge:
             repeated=self.repeated.get(function.index, (0, ""))[0],
             every_request=function.index in self.every_request,
             in_loop=function.index in self.looped,
+        )
+
+    def does_something(self, function: FunctionInfo) -> bool:
+        """Whether doing, and not answering, is what a function is for."""
+        described = self.functions.get(function.index)
+        return (
+            described is None
+            or described.returns == "none"
+            or "name does" in self.signs[function.index]
+            or any(c.facts.writes or c.facts.side_effects for c in self.live.get(function.index, ()))
         )
 
     def looked_at(self, function: FunctionInfo) -> bool:
@@ -295,11 +306,12 @@ class Judge:
         """
         Rejects what must not be cached; what a cache here would only need first is listed with it.
 
-        So is what looks much like functions that are cached: somebody should look at it. Who may do what is not: an old
-        answer lets somebody in.
+        So is what looks much like functions that are cached, a page that somebody only looks at, and what does something on
+        the way only: somebody should look at it. Who may do what is not: an old answer lets somebody in.
         """
         place = endpoint or function
-        if must_not and (reason.startswith("decides") or not self.looked_at(function)):
+        doing = endpoint is None and self.does_something(function) and not self.looked_at(function)
+        if must_not and (reason.startswith("decides") or doing):
             path = self.analysis.modules[function.module].path if endpoint is None else endpoint.path
             self.found.rejected.append(
                 Rejected(path=path, line=place.line, qualname=place.qualname, reason=reason)
@@ -540,5 +552,7 @@ def ranked(
                 because=("files that change only with a deployment",),
             )
         )
-    rejected = sorted(dict.fromkeys(found.rejected), key=lambda r: (r.path, r.line, r.qualname, r.reason))
+    listed = first.keys()  # what a POST does is no news about a function whose GET is listed
+    unlisted = [r for r in found.rejected if (r.path, r.qualname) not in listed]
+    rejected = sorted(dict.fromkeys(unlisted), key=lambda r: (r.path, r.line, r.qualname, r.reason))
     return tuple(replace(c, rank=i) for i, c in enumerate(candidates, 1)), tuple(rejected)
