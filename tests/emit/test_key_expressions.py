@@ -35,6 +35,11 @@ PARTS = {
         'request.COOKIES.get("theme")',
         'request.cookies.get("theme")',
     ),
+    "the session": (
+        KeyPart(name="cart", source="session", expression='session.get("cart")'),
+        'session.get("cart")',
+        *['request.session.get("cart")'] * 2,
+    ),
     "another": (KeyPart(name="user", source="user", expression="request.user.pk"), *["request.user.pk"] * 3),
 }
 

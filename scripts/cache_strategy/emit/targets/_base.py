@@ -1,6 +1,7 @@
 """What every target has in common."""
 
 import json
+import posixpath
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -55,9 +56,18 @@ def require(
         draft.withhold("dependency", f"{file}: {error}")
         return
     if edit is add_toml_requirement and draft.text(file) != before:
-        lock = next((name for name, _ in LOCKS.items() if draft.text(name) is not None), "")
-        if lock:
-            draft.withhold("lock", f"{lock}: another tool writes it; make it anew: {LOCKS[lock]}")
+        for name, command in LOCKS.items():
+            lock = posixpath.join(posixpath.dirname(file), name)
+            if draft.text(lock) is not None:
+                draft.withhold("lock", f"{lock}: another tool writes it; make it anew: {command}")
+
+
+def folders_above(contract: Contract) -> list[str]:
+    """Where an application that is not the whole repository keeps its files: the folders above its package, nearest first."""
+    folders = [posixpath.dirname(contract.application.package_path)]
+    while folders[-1]:
+        folders.append(posixpath.dirname(folders[-1]))
+    return folders
 
 
 LOCKS = {

@@ -1,9 +1,10 @@
 """Tests for the user's repository: what the patch promises of each entry, checked by the user's own pytest."""
 
+import posixpath
 import re
 
 from cache_strategy.emit.draft import Draft
-from cache_strategy.emit.targets._base import Target, render
+from cache_strategy.emit.targets._base import Target, folders_above, render
 from cache_strategy.emit.targets.runtime.code import (
     EntryCode,
     entry_code,
@@ -30,7 +31,8 @@ def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
     if not codes:
         return
     folder = _folder_of(contract, draft)
-    settings = (*SETTINGS, f"{folder}/conftest.py", *contract.application.requirements)
+    above = [posixpath.join(place, name) for place in folders_above(contract) for name in SETTINGS]
+    settings = (*SETTINGS, *above, f"{folder}/conftest.py", *contract.application.requirements)
     has_pytest = any("pytest" in (draft.text(name) or "") for name in settings)
     if framework == "django" and not has_pytest and draft.text(f"{folder}/__init__.py") is None:
         folder = f"{contract.application.package_path}/caching"  # where its runner looks
@@ -52,7 +54,9 @@ def emit(contract: Contract, evidence: Evidence, draft: Draft) -> None:
 def _folder_of(contract: Contract, draft: Draft) -> str:
     """The folder of tests that the repository has, at its top or in its package; "tests" where it has none."""
     inside = (f"{contract.application.package_path}/{name}" for name in FOLDERS)
-    return next((name for name in (*FOLDERS, *inside) if (draft.repo / name).is_dir()), FOLDERS[0])
+    above = [posixpath.join(place, name) for place in folders_above(contract) for name in FOLDERS]
+    there = (name for name in (*above, *FOLDERS, *inside) if (draft.repo / name).is_dir())
+    return next(there, posixpath.join(folders_above(contract)[0], FOLDERS[0]))
 
 
 def _values(contract: Contract, evidence: Evidence, codes: list[EntryCode]) -> dict[str, object]:

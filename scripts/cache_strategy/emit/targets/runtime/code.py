@@ -157,7 +157,8 @@ def _expression(part: KeyPart, framework: str, key: tuple[KeyPart, ...]) -> str:
     if part.expression == WHOLE_QUERY:
         return READS[framework]["all"]
     if part.expression and not named:
-        return part.expression
+        is_of_request = framework != "flask" and part.expression.startswith("session.")
+        return f"request.{part.expression}" if is_of_request else part.expression
     if framework == "django" and source == "header" and META.fullmatch(name):
         return f"request.META.get({python(name)})"
     if source in READS[framework]:
