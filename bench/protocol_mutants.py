@@ -114,21 +114,20 @@ def fault(name: str, examples: int) -> str:
             source = source.replace(old, new)
         return source
 
-    machine = model.use(os.environ["REDIS_URL"], broken)
-    how = settings(
-        max_examples=examples,
-        stateful_step_count=60,
-        deadline=None,
-        database=None,
-        derandomize=True,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    try:
-        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            run_state_machine_as_test(machine, settings=how)
-    except Exception as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    for machine, steps in model.use(os.environ["REDIS_URL"], broken).items():
+        how = settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            database=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        try:
+            with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+                run_state_machine_as_test(machine, settings=how)
+        except Exception as error:
+            return f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
     return ""
 
 
