@@ -47,6 +47,7 @@ from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import ARGUMENTS, MEMOISERS, PATH, caching_decorator
 from cache_strategy.rules._keys import Key, keys_of
 from cache_strategy.syntax.decorators import decorators_of
+from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import qualified_name, text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -80,6 +81,8 @@ def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Findi
     memo = next(
         (d for d in decorators_of(node, module) if d.name in MEMOISERS and "key" not in d.keywords), None
     )
+    if memo is not None and any(isinstance(scope, FUNCTIONS) for scope in module.enclosing(node)):
+        return  # made anew with every call of the function around it
     if memo is not None:
         told = (
             _asked(node, module, _CLOCK, _REQUEST)

@@ -102,7 +102,10 @@ _VARIES_ON_USER = frozenset("cookie authorization x-user x-user-id *".split())
 def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
     cached = caching_decorator(node, module)
     if cached is not None:
-        yield from _cached_function(node, cached, module)
+        around = module.enclosing(node) if cached.decorator.name.startswith("functools.") else []
+        # A memoiser inside of a function is made anew with every call of it.
+        if not any(isinstance(scope, FUNCTIONS) for scope in around):
+            yield from _cached_function(node, cached, module)
     else:
         yield from _stored_by_hand(node, module)
 

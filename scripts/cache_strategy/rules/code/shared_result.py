@@ -37,6 +37,7 @@ from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import MEMOISERS
 from cache_strategy.rules._context import parameters_of
 from cache_strategy.syntax.decorators import decorators_of
+from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import literal, qualified_name, text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -59,6 +60,8 @@ def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Findi
     )
     if memo is None or parameters_of(node)[:1] in (["self"], ["cls"]):
         return
+    if any(isinstance(scope, FUNCTIONS) for scope in module.enclosing(node)):
+        return  # made anew with every call of the function around it
     held = [
         argument.arg
         for argument in ast.walk(node.args)
