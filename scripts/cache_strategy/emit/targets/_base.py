@@ -38,9 +38,9 @@ def require(
     requirement: str, why: str, ids: tuple[str, ...], contract: Contract, draft: Draft, beside: str = "flask"
 ) -> None:
     """The requirement in the file that declares the framework, else in the first; what cannot be added there is said."""
-    files = [
-        r for r in contract.application.requirements if r.endswith((".txt", "pyproject.toml", "Pipfile"))
-    ]
+    above = [posixpath.join(folder, name) for folder in folders_above(contract) for name in DECLARING]
+    known = dict.fromkeys((*contract.application.requirements, *above))
+    files = [r for r in known if r.endswith((".txt", *DECLARING)) and draft.text(r) is not None]
     named = re.compile(rf"^[\s\"']*{beside}\b(?![-_])", re.I | re.M)
     declaring = [r for r in files if named.search(draft.text(r) or "")]
     file = next(iter(declaring or [r for r in files if r.endswith(".txt")] or files), None)
@@ -70,6 +70,7 @@ def folders_above(contract: Contract) -> list[str]:
     return folders
 
 
+DECLARING = ("requirements.txt", "pyproject.toml", "Pipfile")
 LOCKS = {
     "poetry.lock": "poetry lock",
     "uv.lock": "uv lock",
