@@ -53,11 +53,18 @@ def trace_of(entry: Entry, evidence: Evidence, trace: Trace) -> Trace | None:
         user=nothing,
         digest=nothing,
         groups=(entry.id,),
-        keys=tuple(map(str, numbers)),
+        keys=_names(list(keys), numbers, len(accesses.users), entry),
         users=("",),
         digests=("",),
     )
     return dataclasses.replace(trace, accesses=own_accesses, cache_events=(), notes=())
+
+
+def _names(values: Sequence[tuple[str, ...]], numbers: Any, users: int, entry: Entry) -> tuple[str, ...]:
+    """Keys as people read them; "" where a user is a part of them."""
+    if any(part.source in USERS for part in entry.key):
+        return ("",) * len(numbers)
+    return tuple(", ".join(filter(None, values[number // users])) for number in numbers.tolist())
 
 
 def measured_entries(contract: Contract, evidence: Evidence, trace: Trace) -> list[EndpointMeasurement]:

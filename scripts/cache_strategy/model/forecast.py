@@ -15,7 +15,7 @@ class ForecastRow:
     origin within one minute, `origin_busy_s` how long it computes for them in all.
 
     `cold_start` has the hit rate from each of these seconds on to the next, after an empty beginning. Of the keys that are
-    asked for most, `warm_keys` are worth filling beforehand: they answer `warm_requests` that an empty cache would not, the
+    asked for most, `warm_keys` are worth filling beforehand (of an entry `warm_first` names some): they answer `warm_requests` that an empty cache would not, the
     most of them within `warm_seconds`. `stampede_requests` came while another computed the same value, `stampede_peak` at
     once: so many computations more, were there no lock. `sampling_error` is half of the 90 % interval that a sample of the
     keys leaves of `hit_rate`, None where all were replayed.
@@ -40,6 +40,7 @@ class ForecastRow:
     cold_start: tuple[tuple[float, float], ...] = ()
     warm_keys: int | None = None
     warm_requests: int | None = None
+    warm_first: tuple[str, ...] = ()
     warm_seconds: float | None = None
     stampede_requests: int | None = None
     stampede_peak: int | None = None

@@ -189,11 +189,19 @@ def _cache(entry: Entry) -> list[tuple[str, Figure]]:
         ("Layer", Figure(text=" + ".join(entry.layers) + memory, source="")),
         ("Key", Figure(text=keys or "none: one value for all", source="")),
         ("Staleness that is tolerated", Figure(text=staleness, source=said or f"{entry.staleness_source}: confirm it in the contract")),
-        ("Time to live", Figure(text=ttl, source=said) if confirmed else figures.assumed(ttl, f"usual for {entry.data or 'such'} data")),
+        ("Time to live", _time_to_live(entry, ttl, said)),
         ("Depends on", Figure(text=depends or "no table", source="")),
         *([("Tags", Figure(text=", ".join(entry.tags), source=""))] if entry.tags else []),
         ("Warming", Figure(text=_warming(entry), source="")),
     ]  # fmt: skip
+
+
+def _time_to_live(entry: Entry, ttl: str, said: str) -> Figure:
+    if said:
+        return Figure(text=ttl, source=said)
+    marked = "time to live: "
+    why = next((reason.removeprefix(marked) for reason in entry.because if reason.startswith(marked)), "")
+    return figures.derived(ttl, why) if why else figures.assumed(ttl, f"usual for {entry.data or 'such'} data")
 
 
 def _key_part(part: KeyPart) -> str:

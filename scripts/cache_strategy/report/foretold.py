@@ -23,7 +23,9 @@ def foretold(row: ForecastRow) -> list[tuple[str, Figure]]:
     if len(row.cold_start) > 1:
         add("Hit rate after an empty start", _cold_start(row.cold_start))
     if row.warm_keys:
-        text = f"the {row.warm_keys:,} keys asked for most: {row.warm_requests:,} first requests"
+        named = f" ({'; '.join(row.warm_first)} …)" if row.warm_first else ""
+        keys = "the key" if row.warm_keys == 1 else f"the {row.warm_keys:,} keys"
+        text = f"{keys} asked for most{named}: {row.warm_requests:,} first requests"
         add("Worth filling beforehand", f"{text}, most within {figures.time(row.warm_seconds or 0)}")
     elif row.warm_keys == 0:
         add("Worth filling beforehand", "nothing: fewer than half of the values would serve anybody")

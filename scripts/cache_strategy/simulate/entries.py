@@ -20,6 +20,8 @@ SHARED_AT_MOST = 1_000_000
 """Requests of all entries in one Redis that are replayed; of more the keys are sampled."""
 SHARES = (1, 2, 4, 8, 16, 32)
 """A Redis of so many parts of what would be needed."""
+NAMED = 5
+"""Of the keys worth filling beforehand."""
 POLICIES = ("redis_lru", "redis_lfu")
 
 
@@ -78,6 +80,8 @@ def foretell(
             figures |= {"group": entry, "ttl_seconds": each, "capacity_bytes": None, "policy": "lru"}
             rows[each, kind] = ForecastRow(**figures, invalidation=kind, sampling_error=error)
     row, curve = rows[ttl, kinds[-1]], tuple(rows.values())
+    asked_most = (accesses.keys[key] for key in first.key[: min(NAMED, row.warm_keys or 0)])
+    row = replace(row, warm_first=tuple(name for name in asked_most if name))
     in_redis = None
     if storage is not None and facts.sized:
         life = ttl * kept

@@ -208,11 +208,12 @@ def _part(
 
 
 class First(NamedTuple):
-    """Of the keys that are asked for most, the first of them first: how often, when first, and their first write."""
+    """Of the keys that are asked for most, the first of them first: how often, when first, their first write, their number."""
 
     times: Any
     first_s: Any
     first_write_s: Any
+    key: Any
 
     @classmethod
     def joined(cls, parts: "Sequence[First]") -> "First":
@@ -228,7 +229,8 @@ def first_requests(requests: Requests) -> First:
     first[requests.key[::-1]] = requests.time_s[::-1]  # the last one to be written is the earliest
     times = np.bincount(requests.key, minlength=requests.keys)
     writes = requests.first_write_s
-    return First(times, first, np.full(len(first), FOREVER) if writes is None else writes)._best()
+    writes = np.full(len(first), FOREVER) if writes is None else writes
+    return First(times, first, writes, np.arange(len(first)))._best()
 
 
 def warming_of(first: First, ttl: float, drops: bool) -> tuple[int, int, float]:
