@@ -48,7 +48,8 @@ def is_storing(call: ast.Call, module: "IndexedModule") -> bool:
     """Whether a call stores into a cache, itself or as a wrapper of the project's own."""
     callee = call.func
     if isinstance(callee, ast.Attribute) and is_cache(callee.value, module):
-        return callee.attr in STORES or callee.attr in _POSITIONS
+        is_set = callee.attr == "add" and len(call.args) + len(call.keywords) == 1
+        return not is_set and (callee.attr in STORES or callee.attr in _POSITIONS)
     return bool(_ABOUT_CACHES.search(text_of(callee))) and not any(
         isinstance(arg, ast.Starred) for arg in call.args
     )

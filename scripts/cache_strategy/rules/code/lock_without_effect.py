@@ -63,7 +63,7 @@ def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Findi
 
 def _own_lock(node: "Function", module: "IndexedModule") -> "Iterator[Finding]":
     for part in module.below(node):
-        if not isinstance(part, (ast.With, ast.AsyncWith)):
+        if not isinstance(part, (ast.With, ast.AsyncWith)) or module.enclosing(part)[:1] != [node]:
             continue
         for item in part.items:
             made = item.context_expr

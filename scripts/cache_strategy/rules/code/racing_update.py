@@ -66,6 +66,8 @@ def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Findi
         if key
     ]
     for call, name, key in steps:
+        if module.enclosing(call)[:1] != [node]:
+            continue  # told where it stands
         if name == "set" and len(call.args) > 1 and _counts_up(call.args[1], key, names, module):
             told = "two that count at once count one: the value is read, changed and stored in two steps"
             fix = "Use add() and incr(), which are one step each."
