@@ -61,7 +61,7 @@ def visit_list(node: "ast.List | ast.Tuple", module: "IndexedModule") -> "Iterat
         if isinstance(item, ast.Constant) and isinstance(item.value, str)
     }
     cached = next((item for text, item in texts.items() if text.endswith(".FetchFromCacheMiddleware")), None)
-    if cached is None or "ANONYMOUS_ONLY" in module.text:
+    if cached is None or "ANONYMOUS_ONLY" in module.text or _NOT_PRODUCTION.search(module.path):
         return
     if any(text.endswith(("AuthenticationMiddleware", "RemoteUserMiddleware")) for text in texts):
         yield rule.finding(

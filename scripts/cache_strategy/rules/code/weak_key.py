@@ -124,7 +124,11 @@ def _weakness(key: Key) -> str:
                 return f"{name}() in the key is new at every call, so nothing is ever found"
         elif isinstance(node, ast.JoinedStr):
             for one, two in zip(node.values, node.values[1:]):  # noqa: B905 - Python 3.9
-                if isinstance(one, ast.FormattedValue) and isinstance(two, ast.FormattedValue):
+                if (
+                    isinstance(one, ast.FormattedValue)
+                    and isinstance(two, ast.FormattedValue)
+                    and not text_of(one.value).rpartition(".")[2].isupper()
+                ):
                     return f"{{{ast.unparse(one.value)}}}{{{ast.unparse(two.value)}}} in the key have nothing between them"
     return ""
 
