@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 rule = Rule(__name__, code="CS123", severity="error", keywords=("cach", "redis", "memcache"))
 
 _PLAIN = frozenset("format join str".split())
-_PATTERN = regex(r"pattern|prefix|many|tag|by_")
+_PATTERN = regex(r"pattern|prefix|many|tag|by_|^pop$")
 _FIX = "Delete the key that is stored, all of its variants included; one function that builds it keeps both alike."
 
 
