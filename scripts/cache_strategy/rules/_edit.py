@@ -18,6 +18,8 @@ _OTHERS = regex(
     r"member|owner|admin|max.?age|timeout|ttl|expir|\.html|\.j(?:inja)?2?\b|\bdef\b|\bclass\b",
     re.I,
 )
+# Functions in which any call may decide about a right.
+_RIGHTS = regex(r"\bdef\s+\w*(?:perm|can_|is_|role|allowed|test_func)", re.I)
 _HEADERS = regex(r"cache|vary|etag|max-?age|last_modified|condition|private|public|no-store|@", re.I)
 
 
@@ -51,7 +53,9 @@ class Edit:
 
     def may_concern_others(self) -> bool:
         """Whether a line that differs can have to do with a cache, a change of data or a right that other files know of."""
-        return bool(_OTHERS.search(self.removed) or _OTHERS.search(self.added))
+        return bool(
+            _OTHERS.search(self.removed) or _OTHERS.search(self.added) or _RIGHTS.search(self.removed_around)
+        )
 
     def takes_away(self) -> bool:
         """Whether lines of an existing file go or change."""
