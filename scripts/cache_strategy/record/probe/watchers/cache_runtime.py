@@ -34,7 +34,6 @@ EMITTED = (
     "flask_http.py",
     "django_http.py",
     "fastapi_http.py",
-    "async_runtime.py",
     "flask_caching_entry.py",
     "sql_views.py",
     "entries.py",
