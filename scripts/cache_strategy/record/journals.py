@@ -90,7 +90,9 @@ def _notes(heap: _Heap, files: int) -> list[str]:
             "Nothing was recorded: no request to Flask, Django, FastAPI or another WSGI or ASGI application, no write and no cache was seen."
         )
     if heap.undone:
-        notes.append(f"{len(heap.undone)} writes were rolled back and do not count.")
+        notes.append(
+            f"{len(heap.undone)} {'write was' if len(heap.undone) == 1 else 'writes were'} rolled back and count for nothing."
+        )
     if heap.bad:
         notes.append(f"{heap.bad} lines could not be read.")
     return notes + heap.problems[:10]

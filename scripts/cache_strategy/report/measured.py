@@ -10,7 +10,7 @@ MOST = 25
 """Rows that a reader looks through; the rest stands in the evidence."""
 COLUMNS = {
     "Volume": ("requests_per_hour", "calls_per_hour", "calls"),
-    "Median": ("latency_ms_p50", "call_ms_p50", "call_ms_mean"),
+    "Time, median (of a profile, mean)": ("latency_ms_p50", "call_ms_p50", "call_ms_mean"),
     "Database": ("database_ms_p50", "database_seconds"),
     "Outside": ("outside_ms_p50", "outside_seconds"),
     "Own": ("own_ms_p50", "own_seconds"),

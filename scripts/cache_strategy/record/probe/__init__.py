@@ -3,7 +3,8 @@ The probe: runs inside the recorded application and notes requests, statements, 
 
 It changes nothing on disk but its journal, and nothing in the application's answers. Standard library only, Python
 3.8 and later, and of that what is imported anyway (os, not pathlib): it runs in the application's process, which knows
-this folder as `_cache_strategy_probe`.
+this folder as `_cache_strategy_probe`. OpenTelemetry's instrumentations would have to be installed there, cost three times as much and
+do not know what is needed here: `bench/README.md`.
 """
 
 from __future__ import annotations

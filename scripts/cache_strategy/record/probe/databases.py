@@ -92,6 +92,8 @@ class Statements:
     def command(self, connection: Any, text: str) -> None:
         """What begins or ends a transaction."""
         word = text.lstrip()[:9].upper()
+        if word != "SAVEPOINT" and not self._pending.get(connection):
+            return
         pending = self.pending(connection)
         if word.startswith(("COMMIT", "END")):
             self._writes.commit(pending)

@@ -112,6 +112,12 @@ class Journal:
 
     def write(self, line: str) -> None:
         """A record that is a line already, and all that waits."""
+        if not self._lines and self._file >= 0 and self._on:
+            try:
+                os.write(self._file, (line + "\n").encode("utf-8", "replace"))
+                return
+            except OSError:
+                pass
         if self._on:
             self._lines.append(line)
             self.flush()

@@ -27,7 +27,7 @@ _METHODS: dict[str, list[tuple[str, str, bool, Callable[..., Any]]]] = {
             "ClientSession",
             "_request",
             True,
-            lambda _, method, url, *__: getattr(url, "host", "") or str(url).split("/")[2],
+            lambda _, method, url, *__: getattr(url, "host", "") or str(url).split("/")[2].rpartition("@")[2],
         )
     ],
     "redis.client": [

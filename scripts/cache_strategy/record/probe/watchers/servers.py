@@ -19,7 +19,7 @@ from ..frames import UserCode
 from ..journal import Journal, Request, begin_request, current_request, end_request
 from ..requests import cookies_in, key_of, user_of, write_down
 
-MODULE = "gunicorn.app.base waitress.server wsgiref.handlers uvicorn.config hypercorn.utils"
+MODULE = "gunicorn.app.base waitress.server wsgiref.handlers uvicorn.config hypercorn.app_wrappers"
 
 
 def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
@@ -48,8 +48,15 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
 
         server.Config.load = named_as(load_and_watch, original)
     else:
-        original = server.load_application
-        server.load_application = named_as(lambda *a, **k: _watched(original(*a, **k), journal), original)
+        for kind in (server.ASGIWrapper, server.WSGIWrapper):
+            kind.__init__ = _taking(kind.__init__, journal)
+
+
+def _taking(original: Any, journal: Journal) -> Any:
+    def __init__(self: Any, app: Any, *args: Any, **kwargs: Any) -> None:
+        original(self, _watched(app, journal), *args, **kwargs)
+
+    return named_as(__init__, original)
 
 
 def _watched(application: Any, journal: Journal) -> Any:
@@ -160,14 +167,14 @@ class _Answer:
 
 
 class _Asgi(_Around):
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any, *more: Any) -> None:
         if scope["type"] != "http":
-            await self._application(scope, receive, send)
+            await self._application(scope, receive, send, *more)
             return
         counted, sending = _begun(), Sending(self._journal, send)
         token, began, clock = begin_request(counted), time.monotonic(), time.perf_counter()
         try:
-            await self._application(scope, receive, sending)
+            await self._application(scope, receive, sending, *more)
         finally:
             seconds = time.perf_counter() - clock
             end_request(token)
