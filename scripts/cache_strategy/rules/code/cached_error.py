@@ -60,7 +60,8 @@ _FIX = "Store only what came back well; for a failure use a lifetime of seconds.
 @rule.change
 def visit_change(change: "Change") -> "Iterator[Finding]":
     for earlier, node in change.pairs:
-        if _checks(earlier) and not _checks(node):
+        moved = sum(map(_checks, change.after.functions)) >= sum(map(_checks, change.before.functions))
+        if _checks(earlier) and not _checks(node) and not moved:
             stores = next(_kept(node, change.after), None)
             if stores is None and "raise_for_status" not in change.before.source(earlier):
                 continue

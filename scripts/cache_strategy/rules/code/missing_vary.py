@@ -64,6 +64,7 @@ _HEADER = regex(
     r"^(?:HTTP_)?(?:Accept(?:[-_]Language)?|User[-_]Agent|Origin|X[-_]Requested[-_]With|HX[-_]\w+|Cookie)$",
     re.I,
 )
+_AGENT = regex(r"user[-_]?agent|is_?mobile|htmx", re.I)
 _CONDITIONS = (ast.If, ast.IfExp, ast.Try, ast.While)
 _FIX = "Name every request header that decides about the answer, on every way out of the function."
 
@@ -138,6 +139,7 @@ def visit_change(change: "Change") -> "Iterator[Finding]":
                 (node.lineno, node.col_offset, node.lineno),
                 f"{node.name} no longer says Vary ({', '.join(lost)}): a shared cache serves one answer to all.",
                 fix=_FIX,
+                severity=None if _still_asked(earlier, change) else WARNING,
             )
         elif held:
             yield rule.finding(
@@ -145,6 +147,17 @@ def visit_change(change: "Change") -> "Iterator[Finding]":
                 f"{node.name}() says Vary only under a condition now: the answer without it is kept for everybody.",
                 fix=_FIX,
             )
+
+
+def _still_asked(earlier: "Function | ast.ClassDef", change: "Change") -> bool:
+    """No where a decorator named User-Agent alone and nothing in the file asks for it: such headers come out of habit."""
+    named = {
+        str(literal(arg, "")).lower()
+        for d in decorators_of(earlier, change.before)
+        if _VARY.search(d.last)
+        for arg in d.args
+    }
+    return named != {"user-agent"} or bool(_AGENT.search(change.after.text))
 
 
 def _count(module: "IndexedModule") -> int:
