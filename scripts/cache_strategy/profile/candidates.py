@@ -67,7 +67,7 @@ _COMMANDS = re.compile(
 _CONNECTIONS = frozenset("conn connection cursor cur engine db session".split())
 _NOT_EMITTED = "emit writes no cache of this kind yet"
 _NOTHING_FOUND = "nothing was found that it reads: what would make it stale is not known"
-_LESS = 0.5
+_LESS = 0.2
 """What counts against a candidate that must not be cached as it is (assumed)."""
 _MUCH_LESS = 5.0
 """What counts against a candidate that is cached already: it comes last."""
