@@ -39,6 +39,8 @@ def reasons(repo: Path) -> dict[str, str]:
         ),
         (b"x = '\xe9'\n", "utf-8"),
         (b"# coding: klingon\nx = 1\n", "klingon"),
+        ("x = 1\n".encode("utf-16"), "utf-8|NUL"),
+        (b"def f(:\n" * 50_000, "syntax error"),
         (b"x = " + b"(" * 10_000 + b")" * 10_000, "syntax error|too deeply"),
         (b"x = " + b"-" * 20_000 + b"1\n", "too deeply"),
         (b"if 1:\n" + b"".join(b" " * n + b"if 1:\n" for n in range(1, 120)), "syntax error"),
@@ -77,6 +79,11 @@ def test_what_was_written_for_python_2_is_read_line_for_line(repo, code):
         b"x = '\\ud800'\ny = 10 ** 5000\nz = " + b"9" * 4000 + b"\n",
         b"match 1:\n    case [1, *rest] if rest: pass\n    case _: pass\n",
         b"try: pass\nexcept* ValueError: pass\n",
+        b"x = '" + b"z" * 3_000_000 + b"'\n",
+        b"x = {\n" + b"    'key': [1, 2, ('three', None)],\n" * 50_000 + b"}\n",
+        b"".join(b"def f%d(a): return f%d(a) or a.b\n" % (n, n + 1) for n in range(10_000)),
+        b"def f(a):\n" + b"    a = [a, g(a)] if a.b(a) else {a: a}\n" * 5_000,
+        b"class A(A): pass\nclass B(C): pass\nclass C(B): x = property(lambda s: s.x)\nB().x.y(C)\n",
     ],
 )
 def test_what_this_python_can_read_is_read(repo, content):
@@ -104,8 +111,56 @@ def test_a_loop_of_links_ends_and_a_link_out_is_not_followed(repo, tmp_path_fact
 def test_what_is_no_file_is_reported(repo):
     os.mkfifo(repo / "pipe.py")
     (repo / "folder.py").mkdir()
+    (repo / "endless.py").symlink_to("/dev/zero")
 
-    assert list(reasons(repo)) == ["pipe.py"]
+    assert list(reasons(repo)) == ["endless.py", "pipe.py"]
+
+
+@pytest.mark.parametrize("django", [False, True])
+@pytest.mark.parametrize("kind", ["pipe", "endless", "folder", "large", "gone"])
+def test_what_is_read_besides_python_may_be_no_file(repo, kind, django):
+    """Templates, SQL files, what git keeps, a package named caching: nothing is waited for, and nothing is read for ever."""
+
+    def odd(name: str) -> None:
+        path = repo / name
+        path.parent.mkdir(exist_ok=True)
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "large":
+            path.write_text("{% " * 1_000_000)
+        elif kind == "folder":
+            path.mkdir()
+        elif kind == "endless":
+            path.symlink_to("/dev/zero")
+
+    render = "django.shortcuts import render" if django else "flask import render_template as render"
+    (repo / "views.py").write_text(
+        f"import aiosql\nfrom {render}\n\nqueries = aiosql.from_path('x.sql', 'psycopg2')\n\n"
+        f"def page(request):\n    return render({'request, ' * django}'page.html', {'{}' * django}), queries.get_it()\n"
+        + "@app.get('/page')\ndef other():\n    return page(1)\n"
+        * (not django)
+    )
+    for name in ("templates/page.html", "x.sql", ".git/HEAD", "caching/__init__.py", "requirements.txt"):
+        odd(name)
+
+    evidence = profile(repo, jobs=1)
+    assert not [u for u in evidence.unread if "followed" in u.reason]
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["{% " * 100_000, "{{" * 150_000, "{%" + " " * 300_000, "{% x " + "'" * 300_000, "{{ a" + "|b" * 100_000 + " }}",
+     "{% if " + "a.b " * 50_000 + "%}" + "{% endif %}", "{#" * 150_000, "{% comment " * 30_000, "{{ x }}\n" * 40_000],
+    ids=lambda text: f"{len(text)} times {text[:6]}",
+)  # fmt: skip
+def test_templates_that_nobody_would_write_end(repo, template):
+    (repo / "templates").mkdir()
+    (repo / "templates" / "page.html").write_text(template)
+    (repo / "views.py").write_text(
+        "from django.shortcuts import render\n\ndef page(r): return render(r, 'page.html')\n"
+    )
+
+    assert reasons(repo) == {}
 
 
 def test_a_file_that_vanishes_is_reported(repo):

@@ -29,13 +29,18 @@ class Total:
     external: set[str] = field(default_factory=set)
 
     def size(self) -> int:
-        return sum(len(getattr(self, name)) for name in _SETS) + self.looped + self.aggregates + self.renders
+        size = (
+            len(self.reads)
+            + len(self.writes)
+            + len(self.context)
+            + len(self.outside)
+            + len(self.side_effects)
+        )
+        size += len(self.unknown) + len(self.queries) + len(self.joins) + len(self.external)
+        return size + self.looped + self.aggregates + self.renders
 
     def tables(self) -> tuple[str, ...]:
         return tuple(sorted({table for table, _ in self.reads}))
-
-
-_SETS = ("reads", "writes", "context", "outside", "side_effects", "unknown", "queries", "joins", "external")
 
 
 def own(index: int, facts: Facts) -> Total:

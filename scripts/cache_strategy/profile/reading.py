@@ -16,8 +16,9 @@ from pathlib import Path
 
 from cache_strategy.model.evidence import Unread
 from cache_strategy.profile import python2
+from cache_strategy.profile.files import data_of
 from cache_strategy.profile.lowering import Node, lower
-from cache_strategy.profile.walk import Found
+from cache_strategy.profile.walk import LARGEST_BYTES, Found
 from cache_strategy.syntax.module import Module, Unreadable, decode, parse
 
 # Below this number of files a pool costs more than it saves (assumed: about 0.2 s to start two workers).
@@ -81,8 +82,8 @@ def digests_of(files: list[Found]) -> dict[str, bytes]:
     """By path; what cannot be read has none."""
     found: dict[str, bytes] = {}
     for file in files:
-        with contextlib.suppress(OSError), file.real.open("rb") as stream:
-            found[file.path] = digest_of(stream.read())
+        with contextlib.suppress(OSError):
+            found[file.path] = digest_of(data_of(file.real, LARGEST_BYTES))
     return found
 
 
@@ -125,7 +126,7 @@ def read_chunk(names: list[tuple[Path, str]]) -> list[Read]:
 
 def _read(real: Path, path: str) -> Read:
     try:
-        data = real.read_bytes()
+        data = data_of(real, LARGEST_BYTES)
     except FileNotFoundError:
         return b"", "vanished while the repository was read"
     except OSError as error:

@@ -247,10 +247,11 @@ def _close_over(frame: Frame, value: Instance, node: Node, seen: set[int]) -> No
     known = analysis.rows_over.get(key)
     if known is not None:
         whole.include(known[0].at(line_of(node)))
-        for inner in known[1]:
-            _close_over(frame, inner, node, seen)
+        for row in known[1]:
+            _close_over(frame, row, node, seen)
         return
-    own, inside = Facts(), []
+    own = Facts()
+    inside: list[Instance] = []
     for name in mapped.relations:
         frame.facts = own
         found = rows_in(frame, attributes.get(frame, one(value), name, node), node)

@@ -15,6 +15,7 @@ from cache_strategy.profile import attributes, calls
 from cache_strategy.profile.call_arguments import evaluate_arguments
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Facts
+from cache_strategy.profile.files import text_of
 from cache_strategy.profile.lowering import NONE, Node
 from cache_strategy.profile.plugins import given
 from cache_strategy.profile.program import shared
@@ -27,7 +28,6 @@ from cache_strategy.profile.values import (
     many,
 )
 
-_LARGEST_BYTES = 1024 * 1024
 _MOST_INCLUDED = 40
 _SKIPPED = ("node_modules", "__pycache__", "site-packages")
 _COLLECTING = frozenset("list sort reverse unique selectattr rejectattr batch slice groupby".split())
@@ -71,11 +71,7 @@ class Templates:
         """The template's statements; None where it cannot be parsed."""
         if path not in self.parsed:
             try:
-                full = self.repo / path
-                is_small = full.stat().st_size <= _LARGEST_BYTES
-                self.parsed[path] = (
-                    parse(full.read_text(encoding="utf-8", errors="replace")) if is_small else None
-                )
+                self.parsed[path] = parse(text_of(self.repo / path))
             except OSError:
                 self.parsed[path] = None
         return self.parsed[path]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cache_strategy.model.evidence import Unread
+from cache_strategy.profile.files import text_of
 
 # Folders that hold nobody's source: version control, installed packages, build results, caches of tools.
 _SKIPPED = frozenset(
@@ -94,10 +95,7 @@ def _is_skipped(path: Path, root: Path) -> bool:
 
 def _is_emitted(path: Path) -> bool:
     try:
-        return (
-            path.name == "caching"
-            and "made by cache-strategy" in (path / "__init__.py").read_text("utf-8")[:200]
-        )
+        return path.name == "caching" and "made by cache-strategy" in text_of(path / "__init__.py")[:200]
     except (OSError, ValueError):
         return False
 

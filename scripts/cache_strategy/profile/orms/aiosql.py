@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile import sql
+from cache_strategy.profile.files import text_of
 from cache_strategy.profile.orms import raw_sql
 from cache_strategy.profile.orms._base import Orm
 from cache_strategy.profile.plugins import Arguments
@@ -19,7 +20,6 @@ _QUERIES = ("aiosql.from_path()", "aiosql.from_str()")
 _NAMED = re.compile(
     r"^[ \t]*--[ \t]*name[ \t]*:[ \t]*([\w-]+)(?:\([^)]*\))?[ \t]*([\^$!#*<@]*)[^\n]*\n", re.MULTILINE
 )
-_LARGEST_BYTES = 1_000_000
 
 
 def call(frame: "Frame", path: str, receiver: Value | None, arguments: Arguments) -> Values | None:
@@ -47,8 +47,8 @@ def _statements(frame: "Frame") -> dict[str, tuple[str, str]]:
             folders[:] = sorted(f for f in folders if not f.startswith(".") and f != "node_modules")
             for path in (Path(folder, name) for name in sorted(files) if name.endswith(".sql")):
                 try:
-                    if path.is_file() and not path.is_symlink() and path.stat().st_size <= _LARGEST_BYTES:
-                        found.update(_named(path.read_text("utf-8", "replace")))
+                    if not path.is_symlink():
+                        found.update(_named(text_of(path)))
                 except OSError:
                     continue
     statements: dict[str, tuple[str, str]] = kept["statements"]

@@ -1,12 +1,14 @@
 """Django's templates, read tag by tag: what they show is looked up, tags of the application are called."""
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cache_strategy.profile import attributes, calls, templates
 from cache_strategy.profile.facts import Facts
+from cache_strategy.profile.files import text_of
 from cache_strategy.profile.frameworks.django import forms, requests
 from cache_strategy.profile.frameworks.django.knowledge import REQUEST
 from cache_strategy.profile.lowering import NONE, Node
@@ -36,8 +38,10 @@ if TYPE_CHECKING:
 
 PAGINATOR, LIBRARY = "django.core.paginator.Paginator()", "django.template.Library()"
 _TAGS, _PROCESSORS = "django tags", "flask context processors"
-_TOKEN = re.compile(r"\{%-?\s*(.*?)\s*-?%\}|\{\{\s*(.*?)\s*\}\}", re.S)
-_COMMENT = re.compile(r"\{#.*?#\}|\{% *comment.*?endcomment *%\}", re.S)
+_OPENING = re.compile(r"\{[%{#]")
+_ENDS = {"{%": "%}", "{{": "}}", "{#": "#}", "endcomment": ""}
+# What is longer was not written by hand.
+_LONGEST_MARK = 4_000
 _WORD = re.compile(r"""((?:[^\s"']|"[^"]*"|'[^']*')+)""")
 _PIPE = re.compile(r"""\|(?=(?:[^"']|"[^"]*"|'[^']*')*$)""")
 _IDENTIFIER = re.compile(r"[^\W\d]\w*")
@@ -93,17 +97,19 @@ class _Rendering:
         """Each tag and variable of a template, and every word in them."""
         kept = self.frame.analysis.notes.setdefault("django templates", {})
         if path not in kept:
-            text = (self.files.repo / path).read_text(encoding="utf-8", errors="replace")
-            text = _COMMENT.sub(lambda m: "\n" * m[0].count("\n"), text)
+            try:
+                text = text_of(self.files.repo / path)
+            except OSError:
+                self.frame.facts.unknown.add(f"template {path}")
+                text = ""
             tokens: list[_Token] = []
             names: set[str] = set()
-            for match in _TOKEN.finditer(text):
-                name, *words = _WORD.findall(match[1] or "") or [""]
+            for is_tag, inside, line in _marks(text):
+                name, *words = (_WORD.findall(inside) if is_tag else None) or [""]
                 named = [w.partition("=") for w in words if "=" in w and w[0] not in "=!<>\"'"]
                 pairs = [(target, value) for target, _, value in named]
-                line = text.count("\n", 0, match.start()) + 1
-                tokens.append((name, tuple(words), pairs, match[2] or "", line))
-                names.update(_IDENTIFIER.findall(" ".join((*words, match[2] or ""))))
+                tokens.append((name, tuple(words), pairs, "" if is_tag else inside, line))
+                names.update(_IDENTIFIER.findall(inside))
             kept[path] = (tokens, names)
         return kept[path]  # type: ignore[no-any-return]  # notes hold what each plugin puts there
 
@@ -198,6 +204,36 @@ class _Rendering:
                     else PLAIN
                 )
         return values
+
+
+def _marks(text: str) -> Iterator[tuple[bool, str, int]]:
+    """
+    (whether it is a tag, what stands in it, its line) of each `{% … %}` and `{{ … }}` outside of comments.
+
+    Where an end was looked for in vain it is not looked for again: the text may be anything.
+    """
+    at, line, vain = 0, 1, dict.fromkeys(_ENDS, -1)
+    while (match := _OPENING.search(text, at)) is not None:
+        kind, start = match[0], match.end()
+        line += text.count("\n", at, match.start())
+        at = start
+        # `{#` ends on its line
+        last = text.find("\n", start) if kind == "{#" and start > vain[kind] else len(text)
+        end = -1 if start <= vain[kind] else text.find(_ENDS[kind], start, last if last >= 0 else len(text))
+        if end < 0:
+            vain[kind] = max(vain[kind], last if last >= 0 else len(text))
+            continue
+        inside = text[start : min(end, start + _LONGEST_MARK)].strip()
+        if kind == "{%" and inside[:7] == "comment" and start > vain["endcomment"]:
+            past = text.find("endcomment", end)
+            if past >= 0:
+                end = max(end, text.find("%}", past))
+            else:
+                vain["endcomment"] = len(text)
+        elif kind != "{#" and end - start <= _LONGEST_MARK:
+            yield kind == "{%", inside.strip("-").strip() if kind == "{%" else inside, line
+        line += text.count("\n", at, end)
+        at = end + 2
 
 
 @lru_cache(maxsize=50_000)
