@@ -2,11 +2,9 @@
 
 import math
 import re
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import partial
 
 from cache_strategy.model.evidence import (
     UNKNOWN_TABLE,
@@ -23,14 +21,14 @@ from cache_strategy.model.evidence import (
 )
 from cache_strategy.profile import effects, sql
 from cache_strategy.profile.effects import Total, merged
-from cache_strategy.profile.evaluation import Frame
-from cache_strategy.profile.facts import Context, Facts
+from cache_strategy.profile.facts import Context
 from cache_strategy.profile.frameworks._base import Route
 from cache_strategy.profile.guarding import guards_in
 from cache_strategy.profile.keys import key_of_context, rows_of
 from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.library import CACHES
 from cache_strategy.profile.lowering import LAMBDA
+from cache_strategy.profile.parameters import object_argument, parameters_of, reason_of_kind
 from cache_strategy.profile.program import FunctionInfo
 from cache_strategy.profile.rejection import in_the_way, reason_against, unread_page, volatile
 from cache_strategy.profile.returned import returned_of
@@ -38,19 +36,7 @@ from cache_strategy.profile.scoring import Standing, reasons_for
 from cache_strategy.profile.signals import Seen, Signals
 from cache_strategy.profile.telling import told_by
 from cache_strategy.profile.values import (
-    NOTHING,
-    ClassRef,
-    Clause,
-    Constant,
-    External,
     FunctionRef,
-    Instance,
-    Made,
-    Many,
-    Plain,
-    Query,
-    Value,
-    Values,
 )
 
 _SPECIAL = frozenset(
@@ -64,7 +50,6 @@ _MIGRATIONS = re.compile(r"(^|/)(migrations|alembic)/")
 _COMMANDS = re.compile(
     r"(^|/)(management/commands|scripts?|bin|cli|commands)/|(^|/)(manage|cli|fabfile)\.py$"
 )
-_CONNECTIONS = frozenset("conn connection cursor cur engine db session".split())
 _NOT_EMITTED = "emit writes no cache of this kind yet"
 _NOTHING_FOUND = "nothing was found that it reads: what would make it stale is not known"
 _LESS = 0.2
@@ -344,7 +329,7 @@ class Judge:
                 less=_MUCH_LESS,
             )
             return
-        of_kind = _reason_of_kind(self.analysis, function)
+        of_kind = reason_of_kind(self.analysis, function)
         if described is None or not _is_worth(total):
             if self.looked_at(function):
                 self.refuse(function, of_kind or _NOTHING_FOUND, total, must_not=False)
@@ -360,7 +345,12 @@ class Judge:
         if reason is not None and reason.startswith("returns rows"):
             above = sorted(self.reached.get(function.index, ()))
             reason += f": {', '.join(above[:3])}" if above else ""
-        reason = reason or self.object_argument(function) or context.problem or None
+        reason = (
+            reason
+            or object_argument(self.analysis, function, self.live.get(function.index, ()))
+            or context.problem
+            or None
+        )
         if reason is None and any(read.kind == "path" for read in total.context):
             reason = "reads the path of the request itself, besides its arguments; make it a parameter"
         if reason is None and context.parts:
@@ -399,24 +389,6 @@ class Judge:
         count, name = self.repeated.get(function.index, (0, ""))
         what = "them" if self.functions[function.index].returns == "orm" else "it"
         return f"{name} asks for {what} at {count} places: keep {what} for one request" if count > 1 else ""
-
-    def object_argument(self, function: FunctionInfo) -> str | None:
-        named = next((p[0] for p in function.parameters if p[0] in _CONNECTIONS and p[1] is None), None)
-        if named is not None and not any(
-            self.bound_plainly(c, named) for c in self.live.get(function.index, ())
-        ):
-            return f"is given a connection as {named}, which is no part of a key; take it inside"
-        for context in self.live.get(function.index, ()):
-            for name, values in {**annotated_parameters(self.analysis, function), **context.bound}.items():
-                what = next((w for w in map(partial(_object_word, self.analysis), values) if w), "")
-                if what:
-                    return f"is given {what} as {name}, which is no part of a key; pass what identifies it"
-        return None
-
-    @staticmethod
-    def bound_plainly(context: Context, name: str) -> bool:
-        values = context.bound.get(name, NOTHING)
-        return bool(values) and all(isinstance(v, Plain | Constant) for v in values)
 
     def query(self, function: FunctionInfo, total: Total) -> None:
         texts = {text for c in self.live.get(function.index, ()) for text, _ in c.facts.sql}
@@ -471,48 +443,6 @@ class Judge:
             after=(*behind, *self.kept_by((route.context,))), per_user=context.per_user, endpoint=endpoint,
             returns=returned_of(self.analysis, self.analysis.contexts[route.context].returns),
         )  # fmt: skip
-
-
-def _reason_of_kind(analysis: Analysis, function: FunctionInfo) -> str | None:
-    if function.outer >= 0:
-        return "is defined inside another function and belongs to one call of it"
-    if function.owner >= 0:
-        what = "a row" if function.owner in analysis.mapped else "an object"
-        return f"is a method of {what}, which would be part of the key; cache a function or endpoint above it"
-    return None
-
-
-def parameters_of(analysis: Analysis, info: FunctionInfo) -> tuple[str, ...]:
-    """The parameters in order, without self and cls; `*args` and `**kwargs` with their stars."""
-    parameters = list(info.parameters)
-    if info.owner >= 0 and analysis.binding(info) != "static" and parameters and parameters[0][3] == 0:
-        parameters = parameters[1:]
-    return tuple({1: "*", 3: "**"}.get(p[3], "") + p[0] for p in parameters)
-
-
-def annotated_parameters(analysis: Analysis, function: FunctionInfo) -> dict[str, Values]:
-    module = analysis.modules[function.module]
-    frame = Frame(analysis, module, None, None, {}, Facts(), outer=function.outer)
-    return {name: frame.annotated(note) for name, note, _, _ in function.parameters if note is not None}
-
-
-def _object_word(analysis: Analysis, value: Value) -> str:
-    if isinstance(value, Instance):
-        if analysis.is_enum(value.index):
-            return ""
-        row = analysis.row(value)
-        return "an object" if row is None else f"a row of {row.table}"
-    if isinstance(value, Made | External):
-        return "" if value.path.partition(".")[0] in sys.stdlib_module_names else "an object"
-    if isinstance(value, Query | Clause):
-        return "a query"
-    if isinstance(value, FunctionRef):
-        return "a function"
-    if isinstance(value, ClassRef):
-        return "a class"
-    if isinstance(value, Many):
-        return next((w for w in (_object_word(analysis, v) for v in value.items) if w), "")
-    return ""
 
 
 def _is_worth(total: Total) -> bool:

@@ -10,7 +10,7 @@ from cache_strategy.model.evidence import Endpoint, Evidence, Function, Table, U
 from cache_strategy.profile import effects
 from cache_strategy.profile.analysis import Analysis
 from cache_strategy.profile.application import application_of
-from cache_strategy.profile.candidates import Judge, parameters_of, ranked
+from cache_strategy.profile.candidates import Judge, ranked
 from cache_strategy.profile.effects import Total
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Context
@@ -20,6 +20,7 @@ from cache_strategy.profile.kept import Kept
 from cache_strategy.profile.lowering import LAMBDA
 from cache_strategy.profile.orms import load_orms
 from cache_strategy.profile.orms._base import Mapped, TableFound
+from cache_strategy.profile.parameters import parameters_of
 from cache_strategy.profile.program import FunctionInfo, Program
 from cache_strategy.profile.reading import Source, digests_of, read_sources
 from cache_strategy.profile.repository import commit_of
