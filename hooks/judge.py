@@ -11,9 +11,7 @@ are looked for in the raw bytes (and in the Python file that would change) befor
 import os
 import sys
 
-GATE = (
-    b"cach redis memoize flush valkey keydb invalidat purge vary etag max-age no-store materialized varnish".split()
-)
+GATE = b"cach redis memoize flush valkey keydb invalidat purge vary etag max-age no-store materialized varnish".split()
 JUDGED = (b".py", b".pyi", b".ipynb")
 # Events at which nothing is stopped.
 LATER = (b"SessionStart", b"PostToolUse", b"Stop")
