@@ -4,7 +4,8 @@ How many faults in the invalidation protocol its model finds: one rule of the em
     python tests/servers.py -- python bench/protocol_mutants.py [--examples 300] [NAME…]
 
 Each mutant is run through `tests/emit/runtime/test_runtime_model.py`; what survives is listed. Left out is what another
-rule makes up for alone: that undelivered tags are not read while the link is whole, which it never is then.
+rule makes up for alone: undelivered tags are not read while the link is whole (it never is then), the script compares the
+versions of a late value (so does who gets it), a new server forgets the latest version (all is invalid then anyway).
 """
 
 import argparse
@@ -38,7 +39,6 @@ MUTANTS: dict[str, tuple[str, ...]] = {
     "an invalidation does not raise the latest": ("latest = math.max(latest, math.min(new, now + 1))", "latest = latest"),
     "a version need not grow": ("local new = math.max(now + ARGV[2], old + 1)", "local new = old"),
     "one tag of many is invalidated": ("for i = 2, #KEYS do", "for i = 2, 2 do"),
-    "the value in Redis outlives its versions": ("if at ~= under or tonumber(stored)", "if not at or tonumber(stored)"),
     # before and after the commit
     "a hold is not long": ("int(hold_seconds * MICROSECONDS)", "0"),
     "a hold does not keep readers from storing": ("> turn.seen_us:", "> turn.seen_us + 10**9:"),
@@ -54,14 +54,15 @@ MUTANTS: dict[str, tuple[str, ...]] = {
     "the link is mended too early": ("if not self.undelivered:\n                        self._recovery", "if True:\n                        self._recovery"),
     # a server that comes back
     "a server that comes back is believed": ("if server and get(KEYS[1]) ~= server then", "if false then"),
-    "the latest version of an old server is kept": ("redis.call('DEL', KEYS[3])", "local nothing = 0"),
     "a new server is not remembered": ("redis.call('SET', KEYS[1], server, 'PX', ARGV[1])", "local nothing = 0"),
     "only the first connection greets": ("if place == self._address.place(self.latest):", "if not self.clock_offset:"),
     # what a process knows of changes
     "the window never ends": ("if now - record.checked_at >= window and (", "if False and ("),
     "announcements are not learned": ("self.learn(_tags_in(rest[-1]))", "pass"),
-    "own invalidations are not learned": ("        self.learn(tags)\n        try:", "        try:"),
-    "own invalidations are learned only before Redis has them": ("        self.learn(due)\n        with self._lock:", "        with self._lock:"),
+    "own invalidations are not learned": (
+        *("        self.learn(tags)\n        try:", "        try:"),
+        *("        self.learn(due)\n        with self._lock:", "        with self._lock:"),
+    ),
     "changes are known of one tag": ("max([self._changed.get(tag, 0) for tag in tags])", "self._changed.get(tags[0], 0)"),
     "the epoch is read after asking": ("record.checked_at, record.epoch = asked_at, epoch", "record.checked_at, record.epoch = asked_at, link.epoch"),
     "a record is checked when the answer came": ("record.checked_at, record.epoch = asked_at, epoch", "record.checked_at, record.epoch = self.cache.clock(), epoch"),
@@ -116,7 +117,7 @@ def fault(name: str, examples: int) -> str:
 
     for machine, steps in model.use(os.environ["REDIS_URL"], broken).items():
         how = settings(
-            max_examples=examples,
+            max_examples=examples if machine is model.Rounds else examples // 3,
             stateful_step_count=steps,
             deadline=None,
             database=None,
