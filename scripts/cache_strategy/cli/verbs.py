@@ -66,7 +66,9 @@ StackOption = Annotated[
 ]
 CacheMetricsOption = Annotated[
     list[Path] | None,
-    typer.Option("--cache-metrics", metavar="FILE", help="What /metrics/cache of the emitted caches answered."),
+    typer.Option(
+        "--cache-metrics", metavar="FILE", help="What /metrics/cache of the emitted caches answered."
+    ),
 ]
 ProductionOption = Annotated[
     bool, typer.Option("--production", help="The recording is of production: its volume counts, too.")

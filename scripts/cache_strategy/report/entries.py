@@ -201,7 +201,9 @@ def _time_to_live(entry: Entry, ttl: str, said: str) -> Figure:
         return Figure(text=ttl, source=said)
     marked = "time to live: "
     why = next((reason.removeprefix(marked) for reason in entry.because if reason.startswith(marked)), "")
-    return figures.derived(ttl, why) if why else figures.assumed(ttl, f"usual for {entry.data or 'such'} data")
+    return (
+        figures.derived(ttl, why) if why else figures.assumed(ttl, f"usual for {entry.data or 'such'} data")
+    )
 
 
 def _key_part(part: KeyPart) -> str:
