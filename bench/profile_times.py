@@ -47,7 +47,8 @@ print(time.process_time() - start)
 PROFILE = """
 import json, resource, sys, time
 from pathlib import Path
-from cache_strategy.profile import profile
+from cache_strategy.profile import evidence, frameworks, orms, profile
+frameworks.load_frameworks(), orms.load_orms()
 start = time.process_time()
 evidence = profile(Path(sys.argv[1]), kept=Path(sys.argv[2]))
 own, children = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
