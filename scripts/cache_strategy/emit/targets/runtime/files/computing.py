@@ -10,69 +10,20 @@ import contextlib
 import random
 import time
 import warnings
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar, cast
 
 from .link import MICROSECONDS, Slot, Unavailable
 from .records import Record
+from .turns import Flight, Turn
 from .values import GARBAGE, Codec, Raised, encode_value, json_text, to_json
 from .watching import Watched
-from .wire import Signal, sleep, who_asks
+from .wire import sleep, who_asks
 
 T = TypeVar("T")
 BLOCKED = "a write is not yet committed or not yet announced"
 FORTUNE = 0.3  # assumed: the share of values found that is worth a question of its own
-POLL_SECONDS = (
-    0.002,
-    0.01,
-)  # assumed: first and longest pause between two looks for what another process computes
-
-
-class Flight:
-    """A computation that other callers wait for, and the versions it noted."""
-
-    def __init__(self) -> None:
-        self.done = Signal()
-        self.owner = who_asks()
-        self.noted = b""
-        self.record: Record | None = None
-
-    def is_as_new_as(self, versions: bytes) -> bool:
-        """Whether nothing was invalidated between its beginning and these versions; it may not have begun yet."""
-        if not (self.noted and versions):
-            return not self.noted
-        pairs = zip(self.noted.split(b","), versions.split(b","))  # noqa: B905 (Python 3.8)
-        return all(int(mine) >= int(other) for mine, other in pairs if other.isdigit())
-
-
-class Turn:
-    """One call: the value that it is given, or the computation that it owes."""
-
-    def __init__(self, slot: Slot | None) -> None:
-        self.slot: Any = slot
-        self.is_given = False
-        self.value: Any = None
-        # What was seen: the versions of now, a record, and a value to serve while somebody computes the next.
-        self.versions = b""
-        self.record: Record | None = None
-        self.known_us = 0
-        self.may_serve: list[Any] = []
-        # What is owed: a record to be stored, to be compared with, or nothing.
-        self.keeps = False
-        self.judged: Record | None = None
-        self.flight: Flight | None = None
-        self.token = ""
-        self.now_us = self.seen_us = self.epoch = 0
-        self.asked_at = self.started = 0.0
-        self.began: float | None = None
-
-    def saw(self, versions: bytes, record: Record | None) -> None:
-        self.versions, self.record = versions, record
-        self.known_us = max(self.known_us, record.stored_us if record else 0)
-
-    def give(self, value: Any) -> Turn:
-        self.is_given, self.value = True, value
-        return self
+POLL_SECONDS = 0.002, 0.01  # assumed: first and longest pause between two looks for another process' value
 
 
 class Computing(Watched):
@@ -464,41 +415,6 @@ class Computing(Watched):
         if isinstance(error, BaseException):
             return f"{type(error).__qualname__}: {error}"
         return json_text(to_json(outcome, []))
-
-
-class Opened:
-    """
-    A value in a `with`: what is stored, or what the body sets.
-
-    Attributes:
-        is_missing: whether the body has to set `value`; what it sets is stored when the body ends without an error.
-        value: the stored value, or what was set.
-    """
-
-    def __init__(self, entry: Any, key: Mapping[str, object]) -> None:
-        self._entry = entry
-        self._key = key
-        self._unset = object()
-        self.is_missing = True
-        self.value: Any = self._unset
-
-    def __enter__(self) -> Opened:
-        self._slot = self._entry.slot_or_none(self._key)
-        self._started = time.monotonic()
-        if self._slot is not None:
-            self._turn = self._entry._begin(self._slot)
-            if self._turn.is_given:
-                self.is_missing, self.value = False, self._entry._served(self._turn)
-        return self
-
-    def __exit__(self, kind: object, error: BaseException | None, place: object) -> None:
-        if self.is_missing:
-            seconds = time.monotonic() - self._started
-            self._entry.count(computations=1, compute_ms=seconds * 1000)
-            if self._slot is not None:
-                no_value = RuntimeError("no value was set")
-                is_set = error is None and self.value is not self._unset
-                self._entry._finish(self._turn, self.value if is_set else error or no_value)
 
 
 def no_tags() -> Collection[str]:

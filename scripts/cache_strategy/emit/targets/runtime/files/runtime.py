@@ -50,10 +50,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import redis
 
-from .computing import BLOCKED, Computing, Flight, Opened, T, no_tags
+from .computing import BLOCKED, Computing, T, no_tags
 from .keys import encode_key, forget_identities, identity, row_text
 from .link import MICROSECONDS, Link, Slot, Unavailable
 from .records import Memory, Record
+from .turns import Flight, Opened
 from .values import Codec, know, know_all
 from .watching import COUNTS, Telling
 from .wire import IS_ASYNC
