@@ -74,6 +74,19 @@ PROFILE = {
     "+writers": [WRITER],
     "+application": ANY,
     "+measurements": ANY,
+    "+observations": [
+        {
+            "kind": TEXT,
+            "name": TEXT,
+            "figures": ANY,
+            "tables": [TEXT],
+            "endpoints": [TEXT],
+            "functions": [TEXT],
+            "notes": [TEXT],
+        }
+    ],
+    "+contradictions": [{"target": TEXT, "static": TEXT, "measured": TEXT, "consequence": TEXT}],
+    "+source_notes": [TEXT],
 }
 LINT = {
     "schema": INT,
