@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
 # Names that hold a key, or what a key varies by; functions that build keys.
 KEY_NAME = regex(r"(?:^|_)(?:c?key|cachekey|keys|vary|etag)(?:_|$|\d)|cache_?key", re.I)
-KEY_FUNCTION = regex(r"cache_?key|make_key|gen(?:erate)?_key|key_for|_key$|^key_|key_?func|key_builder|_etag$|^etag_", re.I)
+KEY_FUNCTION = regex(
+    r"cache_?key|make_key|gen(?:erate)?_key|key_for|_key$|^key_|key_?func|key_builder|_etag$|^etag_", re.I
+)
 _MUTATORS = frozenset("append add extend update insert setdefault".split())
 # Calls that change how a part is written, not which parts there are.
 _TRANSPARENT = frozenset(

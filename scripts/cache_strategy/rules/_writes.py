@@ -33,9 +33,7 @@ _QUERYSET_PART = frozenset(
     "objects filter exclude all query filter_by where _default_manager _base_manager select_for_update".split()
 )
 _HTTP = frozenset(("post", "put", "patch"))
-_HTTP_CLIENT = regex(
-    r"(?:^|_|\.)(?:self|client|requests|http|httpx|api|session|http_session|rest)$", re.I
-)
+_HTTP_CLIENT = regex(r"(?:^|_|\.)(?:self|client|requests|http|httpx|api|session|http_session|rest)$", re.I)
 _SQL = regex(r"\s*(?:INSERT|UPDATE|DELETE|REPLACE|MERGE|TRUNCATE)\b", re.I)
 _SQL_BUILDERS = frozenset("insert update delete upsert".split())
 _VERB = regex(
