@@ -126,11 +126,25 @@ SIMULATE = {
             "+byte_hit_rate": (NUMBER, None),
             "+stale_age_s": (NUMBER, None),
             "+origin_peak": (INT, None),
+            "+origin_busy_s": (NUMBER, None),
+            "+cold_start": [[NUMBER]],
+            "+warm_keys": (INT, None),
+            "+warm_requests": (INT, None),
+            "+warm_first": [TEXT],
+            "+warm_seconds": (NUMBER, None),
+            "+stampede_requests": (INT, None),
+            "+stampede_peak": (INT, None),
+            "+sampling_error": (NUMBER, None),
         }
     ],
     "+source": TEXT,
     "+seconds": (NUMBER, None),
     "+notes": [TEXT],
+    "+curves": [ANY],
+    "+sizes": [ANY],
+    "+choices": [ANY],
+    "+redis": ANY,
+    "+loads": [ANY],
 }
 PROPOSE = {
     "schema": INT,
@@ -178,6 +192,8 @@ VERIFY = {
     "+command": [TEXT],
     "+notes": [TEXT],
     "+runs": ANY,
+    "+comparisons": [ANY],
+    "+visits": ANY,
 }
 
 
