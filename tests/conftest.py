@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from git_repository import commit_all
 from servers import PostgresServer, RedisServer
 
 TESTS = Path(__file__).resolve().parent
@@ -95,21 +96,6 @@ def flask_shop(tmp_path: Path) -> Path:
     shutil.copytree(TESTS / "apps" / "flask_shop", repository, ignore=junk)
     commit_all(repository)
     return repository
-
-
-def commit_all(repository: Path) -> None:
-    """Make a folder a git repository with one commit, independent of the user's git settings."""
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
-    environment.update(GIT_CONFIG_GLOBAL=os.devnull, GIT_CONFIG_NOSYSTEM="1")
-    for arguments in (
-        ("init", "--quiet", "--initial-branch=main"),
-        ("config", "user.name", "Shop"),
-        ("config", "user.email", "shop@example.org"),
-        ("config", "commit.gpgsign", "false"),
-        ("add", "--all"),
-        ("commit", "--quiet", "--message", "The shop"),
-    ):
-        subprocess.run(["git", *arguments], cwd=repository, env=environment, check=True, capture_output=True)
 
 
 # A job that a shell starts in the background ignores Ctrl-C, and so would every process that these tests interrupt.

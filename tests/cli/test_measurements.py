@@ -54,7 +54,9 @@ def test_a_recorded_load_makes_the_figures_of_the_report_measured(flask_shop, ca
         assert re.search(r"\| \d[\d.,]* ?\w* \| measured: trace [\d-]+, n = \d+ \|", row(products, name)), (
             name
         )
-    assert "measured: trace" in row(products, "Of it in the application"), "of each request, not of the medians"
+    assert "measured: trace" in row(products, "Of it in the application"), (
+        "of each request, not of the medians"
+    )
     assert re.search(r"\d+ requests in the recording", row(products, "Request volume"))
     assert "--access-log" in row(products, "Request volume"), "a recorded load is no volume of production"
     assert re.search(

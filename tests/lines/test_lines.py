@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import TESTS, commit_all
+from git_repository import commit_all
+
+TESTS = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
