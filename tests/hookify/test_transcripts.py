@@ -101,6 +101,48 @@ def test_a_correction_after_a_resumption_is_about_the_calls_before_it(resumed_by
     assert (proposal.backtest.fired, proposal.backtest.fired_on_incidents) == (1, 1)
 
 
+def test_a_copy_within_a_file_under_new_uuids_counts_once(tmp_path):
+    talk = Conversation(tmp_path / "a.jsonl")
+    talk.say("rename the column", timestamp="2026-01-02T03:04:05.678Z")
+    talk.call("Bash", {"command": "make"}, timestamp="2026-01-02T03:04:06.000Z")
+    copied = talk.path.read_text().replace(f'"uuid":"{talk.session}', '"uuid":"c0b1ed')
+    talk.raw(copied.encode())
+
+    transcripts, (session,) = read(talk.path)
+
+    assert (transcripts.tool_calls, transcripts.prompts, transcripts.duplicates) == (1, 1, 2)
+    assert len(session.calls) == 1
+
+
+def test_a_prompt_that_was_queued_in_a_session_and_its_copy_counts_once(tmp_path):
+    first = Conversation(tmp_path / "a.jsonl")
+    first.say("go")
+    first.run("make")
+    first.record(
+        "queue-operation", operation="enqueue", content="do not push", timestamp="2026-01-02T03:04:05Z"
+    )
+    first.say("do not push")
+    copy = tmp_path / "b.jsonl"
+    copy.write_bytes(first.path.read_bytes())
+
+    transcripts, _ = read(first.path, copy)
+
+    assert transcripts.prompts == 2
+
+
+def test_of_calls_cancelled_together_only_the_refused_one_was_answered(talk):
+    cancelled = "The user doesn't want to take this action right now. STOP what you are doing."
+    talk.run("git push --force", REJECTED, error=True)
+    talk.run("git status", cancelled, error=True)
+    talk.run("git log", cancelled, error=True)
+    talk.say("no")
+    talk.run("rm -r build", cancelled, error=True)
+
+    found = [call.outcome for call in session_of(talk).calls]
+
+    assert found == ["rejected", "interrupted", "interrupted", "rejected"]
+
+
 def test_a_subagents_calls_are_read_and_its_prompt_is_not_the_users(talk):
     talk.say("look around")
     below = talk.path.with_suffix("") / "subagents"

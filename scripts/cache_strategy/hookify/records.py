@@ -33,6 +33,8 @@ _CACHE_BYTES = (b"ache", b"ACHE", b"edis", b"memoize", b"nvalidat")
 """A file's earlier content is kept only where it speaks of caching: only the safety checks ask for it."""
 
 _REJECTED = "The user doesn't want to "
+_CANCELLED = "The user doesn't want to take this action right now"
+"""Said of a call that was stopped, and of those beside it that were never asked about."""
 _INTERRUPT = "[Request interrupted by user"
 _SAID = re.compile(r"(?:the user said|reason for (?:the )?rejection|user feedback):\s*", re.I)
 _REFUSED = re.compile(
@@ -75,6 +77,8 @@ class SessionReader:
         self._by_id: dict[str, ToolCall] = {}
         self._by_record: dict[str, list[ToolCall]] = {}
         self._queued: list[Prompt] = []
+        self._copied: list[str] = []
+        self._cancelled: list[ToolCall] = []
         self._interrupted = False
         self._resumed = False
         self._told_so_far = b""
@@ -109,13 +113,25 @@ class SessionReader:
 
         A prompt typed while the agent works is queued first and mostly recorded again when it is delivered.
         """
-        delivered = "\n".join(prompt.text for prompt in self.session.prompts)
+        delivered = "\n".join([*(prompt.text for prompt in self.session.prompts), *self._copied])
+        self._leave_out_the_unasked()
         self.session.prompts += [p for p in self._queued if p.text not in delivered]
         self.session.prompts.sort(key=lambda p: p.line)
         for prompt in self.session.prompts[:1]:
             # What a program says first is its order, also where something was done before.
             prompt.first = not self._resumed and (prompt.provenance == "program" or not prompt.calls_before)
         return self.session
+
+    def _leave_out_the_unasked(self) -> None:
+        """Of calls made together and cancelled with one that was refused, only that one was answered by the user."""
+        cancelled = {call.order for call in self._cancelled}
+        spoken = {prompt.calls_before for prompt in self.session.prompts}
+        for call in self._cancelled:
+            place = call.order
+            while place in cancelled and place not in spoken:
+                place -= 1
+            if place not in cancelled and place >= 0 and self.session.calls[place].outcome == "rejected":
+                call.outcome = "interrupted"
 
     def _take_record(self, record: dict[str, Any], number: int) -> None:
         kind = record.get("type")
@@ -126,8 +142,13 @@ class SessionReader:
         elif kind == "attachment":
             self._take_attachment(_mapping(record.get("attachment")), number)
         elif kind == "queue-operation" and record.get("operation") == "enqueue":
-            prompt = self._prompt(text_of(record.get("content")), "queued", number)
+            content = text_of(record.get("content"))
+            prompt = self._prompt(content, "queued", number)
             if prompt is not None and not prompt.text.startswith("{"):
+                if record.get("timestamp") and not self._counts.is_new(
+                    f"{record['timestamp']} queued {content}"
+                ):
+                    return
                 self._queued.append(prompt)
 
     def _take_attachment(self, attachment: Mapping[str, Any], number: int) -> None:
@@ -181,6 +202,7 @@ class SessionReader:
             return
         if self._is_copied(record, text):
             self._resumed = True
+            self._copied.append(text)
             return
         if text.startswith(_INTERRUPT):
             self._interrupted = True
@@ -206,7 +228,9 @@ class SessionReader:
         if _is_old(record):
             said_now = said.encode("utf-8", "surrogatepass")
             self._told_so_far = hashlib.blake2b(told_before + said_now, digest_size=8).digest()
-        return not self._counts.is_new(record.get("uuid"), told_before and self._told_so_far)
+        # Clients up to at least 2.1.14 copy within a file, under new uuids; the moment and the tool's id stay.
+        said_then = f"{record.get('timestamp')} {said}" if record.get("timestamp") else ""
+        return not self._counts.is_new(record.get("uuid"), said_then, told_before and self._told_so_far)
 
     def _take_deed(self, number: int, *, command: str = "", path: str = "", snippet: str = "") -> None:
         deed = UserDeed(number, len(self.session.calls), command, path, snippet)
@@ -243,6 +267,8 @@ class SessionReader:
         call.outcome = _outcome(text, outcome, result.get("is_error") is True)
         if call.outcome == "failed":
             call.error = text[:_ERROR_LIMIT]
+        if call.outcome == "rejected" and text.startswith(_CANCELLED):
+            self._cancelled.append(call)
         if call.outcome == "rejected":
             said = _SAID.search(text)
             call.reason = text[said.end() :].strip()[:_TEXT_LIMIT] if said else ""

@@ -38,6 +38,7 @@ _PARTS["ING"] = rf"(?:{_PARTS['STRONG']}|{_PARTS['WEAK']})(?:\w?ing)"
 _SIGNS = r"""
 prohibited 0.6 <START><NOT>\s+<JUST>(?:<STRONG>|(?:<STRONG>)\w?ing)\b
 prohibited 0.4 <START><NOT>\s+<JUST>(?:<WEAK>|<ING>)\b
+prohibited 0.35 <START><DONT>\s+<JUST>(?!be\b|let\b|get\b|want\b|like\b|seem\b|exist\b|support\b)[a-z]{3,}\b
 prohibited 0.6 \byou\s+(?:should(?:\s+have)?\s*n[o'’]t|should\s+not|shouldnt|must\s+not|mustn'?t|can'?t\s+just|cannot\s+just)\b
 prohibited 0.6 <START>(?:stop|quit|avoid)\s+\w+ing\b
 prohibited 0.5 \b(?:better|rather)\s+not\s+(?:to\s+)?(?:<STRONG>|<WEAK>)\b
@@ -59,12 +60,14 @@ blamed 0.5 \bi\s+(?:already\s+|just\s+|specifically\s+|explicitly\s+)*(?:told|as
 blamed 0.5 \bwrong\s+(?:branch|file|folder|director(?:y|ies)|repo(?:sitory)?|worktree|remote|environment|env|database|db|port|package\s+manager)\b
 blamed 0.35 ^\s*(?:no+|nope|wait|stop|hold\s+on|hang\s+on)\b[,.!\s]+\S
 questioned 0.5 \bwhy\s+(?:the\s+(?:hell|heck)\s+)?(?:did|do|would|are|were|have|must)\s+you\b(?!\s+(?:think|believe|suggest|prefer|recommend)\b)
+questioned 0.5 \bwhy\s+(?:are|did|do|have|were)n['’]?t\s+(?:you|we\s+\w+ing)\b
 questioned 0.5 \bwhy\s+(?:is|was)\s+(?:the\s+)?(?:agent|claude|it|the\s+\S+\s+\S+|the\s+\S+)\s+(?:being\s+)?(?:<ING>|executing|changed|edited|modified|deleted)\b
 unwanted 0.5 \bi\s+<DONT>\s+(?:want|need)\s+(?:you\s+to\b|(?:any|a|an|the|these|those|this|that|more)?\s*(?:\w+\s+)?(?:<THINGS>)\b)
 unwanted 0.5 \bi\s+(?:<DONT>|really\s+hate|hate|can['’]?t\s+stand)\s*(?:like\s+)?(?:the\s+|these\s+|those\s+)?(?:<THINGS>)\b
 unwanted 0.6 (?:^|[,.;]\s*|\band\s+|\bplease[,]?\s+)no\s+(?:more\s+)?(?:<THINGS>)\b
 preferred 0.6 <START>(?:always\s+)?use\s+\S+(?:\s+\S+)?(?:,)?\s+(?:not|instead\s+of|rather\s+than|and\s+not)\s+\S+
 preferred 0.35 ^\s*use\s+\S
+preferred 0.35 \binstead\s*[.!]*\s*$
 reminded 0.3 <START>(?:(?:<DONT>|never)\s+forget\s+to|always|make\s+sure\s+(?:to|you)|remember\s+to)\s+(?:\w+\s+)?(?:<STRONG>|switch|create|use|run)\b
 reminded 0.3 \b(?:ensure|make\s+sure)\s+(?:this|that|it)\s+(?:never|does\s*n[o'’]t)\s+(?:repeats?|happens?)
 """
@@ -85,7 +88,7 @@ _AGENT_NOUN = re.compile(rf"\b(?:{_PARTS['THINGS']})\b", re.I)
 """Things of the agent's own work, as opposed to parts of the product."""
 
 LASTING = re.compile(
-    r"\b(?:never|ever|again|always|from\s+now\s+on|going\s+forward|in\s+(?:the\s+)?future|any\s*more|every\s*time|at\s+all|under\s+no\s+circumstances|"
+    r"\b(?:never|ever|again|always|from\s+now\s+on|going\s+forward|in\s+(?:the\s+)?future|any\s*more|every\s*time|on\s+every|each\s+time|at\s+all|under\s+no\s+circumstances|"
     r"how\s+many\s+times|(?:i|we)\s+(?:already\s+)?told\s+you|keep(?:s)?\s+\w+ing|as\s+i\s+said)\b",
     re.I,
 )
