@@ -1,5 +1,6 @@
 """Visitors side by side on a real server, and runs that take turns."""
 
+import signal
 import socket
 import sys
 
@@ -29,12 +30,14 @@ def cookie_of(user_id: int) -> str:
 def visit(shop):
     """Proves the shop's caches by visits to these pages of a server of its own."""
 
-    def go(*paths: str, entries=(), server: str = SERVER):
+    def go(*paths: str, entries=(), server: str = SERVER, **options):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         tour = Tour(url=f"http://127.0.0.1:{port}", paths=paths, headers=(cookie_of(1), cookie_of(2)))
-        return shop.verify(*entries, command=(sys.executable, "-c", server.format(port=port)), tour=tour)
+        return shop.verify(
+            *entries, command=(sys.executable, "-c", server.format(port=port)), tour=tour, **options
+        )
 
     return go
 
@@ -57,6 +60,18 @@ def test_pages_that_are_the_same_with_caches_prove_their_entry_and_leave_no_answ
     assert [(e.id, e.verdict) for e in verdict.entries] == [("product", "proven")]
     left = {path.name for path in (shop.folder / "work").rglob("*") if path.is_file()}
     assert left == {"output.txt"}
+
+
+def test_neither_runs_in_turns_nor_an_interruption_leave_sessions_or_answers_behind(visit, shop):
+    visit("/greeting", entries=[entry()], pairs=1)
+    above = "int(open('/proc/%d/stat' % os.getppid()).read().split()[3])"
+    stop = f"import os, signal; os.kill({above}, {int(signal.SIGINT)}); signal.pause()"
+    with pytest.raises(KeyboardInterrupt):
+        visit("/greeting", entries=[entry()], server=stop)
+
+    kept = [path for path in (shop.folder / "work").rglob("*") if path.is_file()]
+    assert kept and {path.name for path in kept} == {"output.txt"}
+    assert not any(cookie_of(1).encode() in path.read_bytes() for path in kept)
 
 
 def test_a_page_that_changes_by_itself_is_counted_and_not_compared(visit, shop):

@@ -144,14 +144,16 @@ class _Runner:
             folder.mkdir(parents=True)
             command = (sys.executable, str(VISIT), str(write_spec(self.tour, self.command, folder)))
         began = processor_seconds()
-        recorded = self.run_recorded(command, self.repo, folder, env=env, quiet=True, plain=True)
+        try:
+            recorded = self.run_recorded(command, self.repo, folder, env=env, quiet=True, plain=True)
+            if recorded.interrupted:
+                raise KeyboardInterrupt
+            trace = self.read_trace(folder)
+            if self.tour is not None and name == mode:
+                self.answers[CALLED[mode]] = answers_in(folder)
+        finally:
+            _remove_what_users_see(folder)
         spent = None if began is None else round((processor_seconds() or 0) - began, 3)
-        if recorded.interrupted:
-            raise KeyboardInterrupt
-        if self.tour is not None and name == mode:
-            self.answers[CALLED[mode]] = answers_in(folder)
-        trace = self.read_trace(folder)
-        _remove_journals(folder)
         return replace(_run(mode, recorded, trace), cpu_seconds=spent), trace
 
     def visits(self) -> Visits | None:
@@ -195,10 +197,10 @@ def _check_redis(redis_url: str) -> None:
         ) from error
 
 
-def _remove_journals(folder: Path) -> None:
-    """They hold keys and values in clear, for the mismatches; nothing reads them again."""
-    for file in folder.glob("*.jsonl"):
-        file.unlink()
+def _remove_what_users_see(folder: Path) -> None:
+    """Journals hold keys and values in clear, answers whole pages, the order of visits the visitors' sessions."""
+    for file in (*folder.glob("*.jsonl"), *folder.glob("*.json")):
+        file.unlink(missing_ok=True)
 
 
 def _run(mode: Mode, recorded: Recorded, trace: Trace) -> Run:

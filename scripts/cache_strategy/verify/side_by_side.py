@@ -64,16 +64,16 @@ def write_spec(tour: Tour, command: Sequence[str], folder: Path) -> Path:
     """The file that `visit.py` reads; the answers come beside it."""
     file = folder / "visits.json"
     spec = {"command": list(command), "url": tour.url, "paths": tour.paths, "visitors": tour.visitors}
-    file.write_text(json.dumps({**spec, "answers": str(folder / "answers.json")}), encoding="utf-8")
+    told = json.dumps({**spec, "answers": str(folder / "answers.json")})
+    file.touch(mode=0o600)  # it holds the visitors' sessions
+    file.write_text(told, encoding="utf-8")
     return file
 
 
 def answers_in(folder: Path) -> list[Answer]:
-    """The answers of a run, and nothing of them left behind: they hold what users see."""
+    """The answers of a run; none where the server did not come up."""
     file = folder / "answers.json"
     answers: list[Answer] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
-    for left in (file, folder / "visits.json"):
-        left.unlink(missing_ok=True)
     return answers
 
 

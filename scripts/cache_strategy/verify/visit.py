@@ -36,7 +36,9 @@ def main(spec_file: str) -> int:
             print(trouble, file=sys.stderr)
             return 2
         answers = list(_visits(spec))
-        Path(spec["answers"]).write_text(json.dumps(answers), encoding="utf-8")
+        kept = Path(spec["answers"])
+        kept.touch(mode=0o600)
+        kept.write_text(json.dumps(answers), encoding="utf-8")
     finally:
         _end(server)
     failed = sum(answer["status"] is None or answer["status"] >= 500 for answer in answers)
