@@ -21,6 +21,8 @@ NGINX = "server {\n    proxy_cache pages;\n    proxy_ignore_headers Set-Cookie;\
         ("deploy/nginx.conf", NGINX, "nginx"),
         ("deploy/nginx.conf.j2", NGINX, "nginx"),
         ("nginx/production", NGINX, "nginx"),
+        ("templates/site.j2", NGINX, "nginx"),
+        ("templates/page.html.j2", NGINX, ""),
         ("etc/app.conf", NGINX, "nginx"),
         ("etc/app.conf", "[server]\nport = 1\n", ""),
         ("docs/nginx.md", NGINX, ""),
@@ -59,6 +61,21 @@ def test_a_configuration_that_a_command_writes_is_judged(tmp_path: Path, tool: s
     assert [finding.name for finding in check_event(event)] == ["proxy-keeps-private-answers"]
 
 
+def test_each_document_and_each_block_of_a_yaml_file_stands_alone():
+    block = "kind: ConfigMap\ndata:\n  a.conf: |\n    proxy_cache a;\n    {}\n---\n"
+    text = block.format("proxy_no_cache $cookie_a;") + block.format("proxy_ignore_headers Set-Cookie;")
+
+    assert [(f.rule, f.line) for f in check_text(text, "k8s/all.yaml")] == [("CS201", 11)]
+
+
+@pytest.mark.parametrize("name", ["unsafe-cache-config", "proxy-keeps-private-answers", "CS201"])
+def test_an_allow_by_the_name_of_the_rule_before_still_allows(name: str):
+    allowed = NGINX.replace("Cookie;", f"Cookie; # cache-safety: allow[{name}] no sessions")
+
+    assert check_text(allowed, "nginx.conf") == []
+    assert check_text("maxmemory 1mb # cache-safety: allow[unsafe-cache-config] a queue", "redis.conf") == []
+
+
 def test_nothing_that_stands_in_a_configuration_raises():
     chance = random.Random(5)
     bits = [
@@ -79,6 +96,8 @@ def test_nothing_that_stands_in_a_configuration_raises():
         "é",
         "maxmemory 1mb",
         "return (pass);",
+        "a: |\n",
+        "---\n",
     ]
     cases = [
         case

@@ -21,7 +21,7 @@ _PYTHON = (".py", ".pyi")
 # Files that may configure a cache; whether one does, its text says.
 _CONFIGURES = re.compile(
     r"\.(?:conf|vcl|sql|tf|ya?ml|nginx|vhost)(?:\.(?:j2|jinja2?|erb|epp|tpl|tmpl|template|in|dist|sample|example))?$|"
-    r"nginx[^/.]*$|^_headers$|^server_config$|(?:cloudfront|distribution|template|stack)[^/]*\.json$|worker[^/]*\.m?[jt]s$",
+    r"^[^.]+\.(?:j2|template)$|nginx[^/.]*$|^_headers$|^server_config$|(?:cloudfront|distribution|template|stack)[^/]*\.json$|worker[^/]*\.m?[jt]s$",
     re.I,
 )
 # Folders whose files need no ending to be nginx's.

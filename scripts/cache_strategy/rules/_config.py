@@ -15,6 +15,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    # Name, first line, text of a configuration inside another file.
+    Part = tuple[str, int, str]
+
 # Deeper blocks than this nobody writes; what is in them is read as if it stood beside.
 _DEEPEST = 60
 _PROSE = (".md", ".rst", ".txt", ".html", ".py", ".po", ".lock", ".svg", ".css", ".map")
@@ -92,28 +95,49 @@ class Node:
 
 
 class ConfigFile:
-    """A configuration: `kind` says how `root` was read; `rows` are its lines."""
+    """
+    A configuration: `kind` says how `root` was read; `rows` are its lines.
 
-    def __init__(self, text: str, path: str, kind: str) -> None:
+    With `parts` only these are it: each is a block of `root`, and the other rows are empty.
+    """
+
+    def __init__(self, text: str, path: str, kind: str, parts: "list[Part] | None" = None) -> None:
         self.path = path
         self.kind = kind
         self.text = text
+        self.parts = parts
         self.rows = text.split("\n")
+        if parts is not None:
+            held = {n for _, first, part in parts for n in range(first, first + part.count("\n") + 1)}
+            self.rows = [row if n in held else "" for n, row in enumerate(self.rows, start=1)]
         self._root: "Node | None" = None
 
     @property
     def root(self) -> Node:
         if self._root is None:
-            self._root = _read(self.kind, _MARKS.sub(_blank, self.text))
+            if self.parts is None:
+                self._root = _read(self.kind, _MARKS.sub(_blank, self.text))
+            else:
+                self._root = _joined(self.kind, self.parts)
         return self._root
+
+
+def ending_of(path: str) -> str:
+    """The ending of a file's name without those of templates, in lower case."""
+    return _bare_name(path).rpartition(".")[2]
+
+
+def _bare_name(path: str) -> str:
+    name = path.lower().replace("\\", "/").rpartition("/")[2]
+    while _TEMPLATE.search(name):
+        name = name.rpartition(".")[0]
+    return name
 
 
 def kind_of(path: str, text: str) -> str:
     """What a file configures: "" for anything that no rule about configurations reads."""
     lowered = path.lower().replace("\\", "/")
-    name = lowered.rpartition("/")[2]
-    while _TEMPLATE.search(name):
-        name = name.rpartition(".")[0]
+    name = _bare_name(path)
     if name.endswith(_PROSE):
         return ""
     ending = name.rpartition(".")[2]
@@ -133,9 +157,11 @@ def kind_of(path: str, text: str) -> str:
         return "cloudfront-json" if _CLOUDFRONT.search(text) else ""
     if re.search(r"(?:redis|valkey|keydb)[^/]*\.conf$", name):
         return "redis"
-    if (ending in ("conf", "nginx", "vhost", "inc") or _NGINX_PLACE.search(lowered)) and _NGINX_TEXT.search(
-        text
-    ):
+    # A template without another ending (site.j2) may be of anything: its text decides.
+    template = "." not in name and lowered.endswith((".j2", ".template"))
+    if (
+        ending in ("conf", "nginx", "vhost", "inc") or template or _NGINX_PLACE.search(lowered)
+    ) and _NGINX_TEXT.search(text):
         return "nginx"
     return ""
 
@@ -169,6 +195,17 @@ def _blank(found: "re.Match[str]") -> str:
     alone = not found.string[found.string.rfind("\n", 0, start) + 1 : start].strip()
     alone = alone and found.string[end : end + 1] in ("\n", "")
     return ("" if alone else "X") + "\n" * text.count("\n")
+
+
+def _joined(kind: str, parts: "list[Part]") -> Node:
+    root = Node("", 0)
+    for _, first, text in parts:
+        block = _read(kind, _MARKS.sub(_blank, text))
+        block.line, block.parent = first, root
+        root.children.append(block)
+        for node in block.below():
+            node.line += first - 1
+    return root
 
 
 def _read(kind: str, text: str) -> Node:

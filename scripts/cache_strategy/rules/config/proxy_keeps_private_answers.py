@@ -54,7 +54,9 @@ if TYPE_CHECKING:
     from cache_strategy.rules._config import ConfigFile, Node
     from cache_strategy.rules._types import Finding, Iterator
 
-rule = Rule(__name__, code="CS201", severity="error", keywords=("_cache", "beresp", "vcl_recv"))
+rule = Rule(
+    __name__, code="CS201", severity="error", keywords=("_cache", "_ignore_headers", "beresp", "vcl_recv")
+)
 
 _SAID = {
     "set-cookie": "an answer that sets a cookie is kept and given to others",

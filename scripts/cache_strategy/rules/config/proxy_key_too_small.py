@@ -116,7 +116,7 @@ def visit_nginx_change(old: "ConfigFile", new: "ConfigFile") -> "Iterator[Findin
 @rule.config_change("vcl")
 def visit_vcl_change(old: "ConfigFile", new: "ConfigFile") -> "Iterator[Finding]":
     now = {part for part in map(_hashed, new.root.below()) if part}
-    hashes = "sub vcl_hash" in " ".join(node.head for node in new.root.children)
+    hashes = "sub vcl_hash" in " ".join(node.head for node in new.root.below())
     for part in sorted({part for part in map(_hashed, old.root.below()) if part} - now) if hashes else ():
         message = f"hash_data({part}) is gone: answers that differ by it share one entry."
         yield rule.finding(first_change(old, new), message, fix="Keep it in vcl_hash.", severity=ERROR)

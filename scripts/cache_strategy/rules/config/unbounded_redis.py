@@ -42,6 +42,7 @@ _BOUND = regex(r"maxmemory[\"']?[\s,=:\-]+[\"']?([1-9][\d.]*\s*\w*|\$\{?\w+)", r
 _POLICY = regex(r"maxmemory-policy\b", re.I)
 _KEEPS = regex(r"maxmemory-policy[\"']?[\s,=:\-]+(?:value\s*=\s*)?[\"']?noeviction", re.I)
 _NO_CACHE = regex(r"queue|broker|celery|session|persist|store|job|sidekiq|rq\b|bull|stream|lock", re.I)
+_STORED = regex(r"^\s*(?:appendonly\s+yes|save\s+\d)", re.M)
 _FIX = "Name a policy for a cache: allkeys-lru or volatile-lru."
 
 
@@ -57,7 +58,9 @@ def visit(file: "ConfigFile") -> "Iterator[Finding]":
             )
             yield rule.finding(_place(rows, text, bound), message, fix=_FIX)
         keeps = _KEEPS.search(text)
-        if keeps and re.search(r"(?<!elasti)cache", name, re.I) and not _NO_CACHE.search(name):
+        # Inside YAML the names of a part say less than those of a file; what is written to disk is no cache.
+        cache = re.search(r"(?<!elasti)cache", name, re.I) or (file.parts and not _STORED.search(text))
+        if keeps and cache and not _NO_CACHE.search(name):
             message = "maxmemory-policy noeviction: a full cache refuses every write instead of dropping old entries."
             yield rule.finding(_place(rows, text, keeps), message, fix=_FIX)
 
@@ -93,6 +96,8 @@ def _services(file: "ConfigFile") -> "list[tuple[str, list[tuple[int, str]]]]":
         (number, "" if row.lstrip().startswith(("#", "//")) else row)
         for number, row in enumerate(file.rows, start=1)
     ]
+    if file.kind == "redis" and file.parts is not None:
+        return [(name, rows[first - 1 : first + text.count("\n")]) for name, first, text in file.parts]
     if file.kind == "redis":
         return [(file.path.rpartition("/")[2], rows)]
     heads = [node for node in file.root.below() if node.children and _is_service(node.head, file.kind)]
