@@ -22,7 +22,7 @@ from cache_strategy.model.proposal import Proposal, Proposals, Quote, RuleAction
 Progress = Callable[[str], None]
 
 FALSE_FIRES_ALLOWED = 0.01
-"""Share of all calls that a blocking rule may stop without an objection. Source: the blueprint's back-test, issue 7."""
+"""Share of all calls that a blocking rule may stop without an objection. Source: the blueprint's back-test."""
 
 _FEW, _OFTEN = 10, 3
 """So many other calls, or complaints, and a wider rule is proposed all the same, to warn (assumed)."""
