@@ -10,7 +10,12 @@ PLACEHOLDER = "unknown_part_"
 _BEGINS = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*|\()*(select|insert|update|delete|with|merge|replace|truncate|"
                      r"create|alter|drop|refresh|copy|call|explain)\b", re.IGNORECASE | re.DOTALL)  # fmt: skip
 _PARAMETER = re.compile(r"(?<![:\w])[:@]\w+|%\(\w+\)s|%s|(?<!\?)\?(?![?|&])|\$\d+")
-_STRING = re.compile(r"'(?:[^']|'')*'")
+_QUOTED = re.compile(
+    r"(?P<string>\b[eE]'(?:[^'\\]|\\.|'')*'|'(?:[^']|'')*'|(?P<dollars>\$(?:[A-Za-z_]\w*)?\$).*?(?P=dollars))"
+    r'|"(?:[^"]|"")*"|--[^\n]*|/\*.*?\*/',
+    re.DOTALL,
+)
+"""What may hold quotes and semicolons that mean nothing: strings, quoted names, comments."""
 _LONGEST = 20_000
 
 
@@ -53,10 +58,36 @@ def read_statement(text: str) -> Statement | None:
     return _cache[text]
 
 
+def is_one_select(text: str) -> bool:
+    """Whether a text as PostgreSQL gets it is exactly one SELECT that writes nothing; False where that is not sure."""
+    import sqlglot
+    from sqlglot import exp
+    from sqlglot.errors import SqlglotError
+
+    try:
+        trees = sqlglot.parse(text, dialect="postgres")
+    except (SqlglotError, RecursionError, ValueError):
+        return False
+    writes = (exp.Insert, exp.Update, exp.Delete, exp.Merge, exp.DDL, exp.Into, exp.Command, exp.Lock)
+    return len(trees) == 1 and isinstance(trees[0], exp.Query) and trees[0].find(*writes) is None
+
+
+def parameters_of(text: str) -> int:
+    """The highest $1, $2 … outside strings."""
+    return max((int(number) for number in re.findall(r"\$(\d+)", _without_strings(text))), default=0)
+
+
+def _without_strings(text: str) -> str:
+    def emptied(match: "re.Match[str]") -> str:
+        return "''" if match["string"] else match[0] if match[0].startswith('"') else " "
+
+    return _QUOTED.sub(emptied, text)
+
+
 def _read(text: str) -> Statement | None:
     if len(text) > _LONGEST or not looks_like_sql(text):
         return None
-    bare = _STRING.sub("''", text)
+    bare = _without_strings(text)
     parameters = bool(_PARAMETER.search(bare)) or PLACEHOLDER in text
     parsed = _parsed(_PARAMETER.sub("NULL", bare) if parameters else bare)
     if parsed is None:
@@ -150,7 +181,7 @@ def _by_words(text: str, parameters: bool) -> Statement:
     verb = first.group(1).lower() if first else "select"
     reads: set[str] = set()
     writes: set[str] = set()
-    for word, name in _TABLE_WORD.findall(_STRING.sub("''", text)):
+    for word, name in _TABLE_WORD.findall(_without_strings(text)):
         table = name.replace('"', "").replace("`", "").rpartition(".")[2]
         if not table or table.lower() in _NO_TABLES:
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -10,7 +11,8 @@ import psycopg
 import pytest
 
 from cache_strategy.model.errors import CacheStrategyError
-from cache_strategy.profile.measurements import load_sources
+from cache_strategy.profile.measurements import load_sources, postgres
+from cache_strategy.profile.sql import is_one_select, read_statement
 
 READ = load_sources()["pg"].read
 
@@ -110,6 +112,99 @@ def test_a_wrong_address_is_one_line_without_the_password(postgres_url, evidence
         READ(re.sub(*change, postgres_url), evidence_of_shop)
     assert "\n" not in str(caught.value)
     assert "s3cr3t" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://me:s3cr3t@w0rd@127.0.0.1:1/x",
+        "postgresql://me:s3cr3t@w0rd:17117@127.0.0.1:1/x",
+        "postgresql://me:s3cr3t/w0rd@127.0.0.1:1/x",
+        "postgresql://me:17117/s3cr3t@127.0.0.1:1/x",
+        "postgresql://me:s3cr3t@w0rd?a@127.0.0.1:1/x",
+        "postgresql://127.0.0.1?port=1&password=s3cr3t@w0rd",
+        "postgresql://127.0.0.1:1/x?user=me&password=s3cr3t@w0rd",
+        "host=127.0.0.1 port=1 password = s3cr3t@w0rd",
+        "host=127.0.0.1 port=1 password='s3cr3t w0rd'",
+        "host=127.0.0.1 port=1 password=17117 s3cr3t",
+        "host=127.0.0.1 port=1 password=17117 s3cr3t=w0rd",
+    ],
+)
+def test_no_part_of_a_password_is_said(evidence_of_shop, address):
+    with pytest.raises(CacheStrategyError, match="write postgresql://USER") as caught:
+        READ(address, evidence_of_shop)
+    assert not re.search("s3cr3t|w0rd|17117", str(caught.value)), str(caught.value)
+
+
+def test_the_verb_says_no_part_of_a_password(flask_shop, cache_strategy):
+    done = cache_strategy("profile", flask_shop, "--pg", "postgresql://me:s3cr3t@wurd@127.0.0.1:1/x")
+    assert done.returncode != 0 and "--pg postgresql://…: is not clear" in done.stderr
+    assert not re.search("s3cr3t|wurd", done.stdout + done.stderr)
+
+
+ATTACKS = [
+    r"SELECT count(*) FROM victims WHERE name = E'\''; COMMIT; DELETE FROM victims; SELECT ' '",
+    "SELECT count(*) FROM victims /* ' */; COMMIT; DELETE FROM victims; SELECT ' '",
+    """SELECT count(*) AS "'" FROM victims; COMMIT; DELETE FROM victims; SELECT ' '""",
+    "SELECT count(*) FROM victims WHERE name = $$'$$; COMMIT; DELETE FROM victims; SELECT ' '",
+    r"SELECT count(*) FROM victims WHERE id = $1 AND name = E'\''; COMMIT; DELETE FROM victims; SELECT ' '",
+    "WITH gone AS (DELETE FROM victims RETURNING id) SELECT count(*) FROM gone; SELECT 1",
+]
+
+
+@pytest.fixture
+def attacked(postgres_url, evidence_of_shop):
+    """A database with ten victims, and code that has the texts."""
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE victims (id int, name text)")
+        connection.execute("INSERT INTO victims SELECT n, 'n' FROM generate_series(1, 10) n")
+    first = evidence_of_shop.candidates[0]
+    texts = [*ATTACKS, "SELECT max(id) FROM victims WHERE id < $1 AND name <> ';'"]
+    code = [dataclasses.replace(first, sql=text) for text in texts]
+    yield postgres_url, dataclasses.replace(evidence_of_shop, candidates=tuple(code))
+    with psycopg.connect(postgres_url) as connection:
+        assert connection.execute("SELECT count(*) FROM victims").fetchone() == (10,)
+        assert connection.execute("SELECT count(*) FROM pg_prepared_xacts").fetchone() == (0,)
+
+
+def test_texts_of_several_commands_are_not_asked_for_a_plan(attacked):
+    found = READ(*attacked)
+    assert [o.name for o in found.observations if o.kind == "plan" and "victims" in o.name] == [
+        "SELECT max(id) FROM victims WHERE id < $1 AND name <> ';'"
+    ]
+    (note,) = (note for note in found.notes if "no plan is asked" in note)
+    assert "does not see exactly one SELECT that writes nothing: SELECT count(*) FROM victims" in note
+    assert note.endswith("and 5 more")
+    assert not any(is_one_select(text) for text in ATTACKS)
+    assert read_statement(ATTACKS[0]).writes == ("victims",)
+
+
+def test_the_server_itself_refuses_several_commands(attacked, monkeypatch):
+    """As if the parser had let them pass."""
+    monkeypatch.setattr(postgres, "is_one_select", lambda text: True)
+    read = postgres.read_statement
+    monkeypatch.setattr(
+        postgres,
+        "read_statement",
+        lambda text: (found := read(text)) and dataclasses.replace(found, verb="select", writes=()),
+    )
+    found = READ(*attacked)
+    assert [o.name for o in found.observations if o.kind == "plan" and "max(id)" in o.name]
+    assert not [o for o in found.observations if o.kind == "plan" and "DELETE" in o.name]
+
+
+def test_the_session_is_read_only_after_a_commit_and_leaves_the_statements_of_others(postgres_url):
+    with postgres._connected(postgres_url) as connection:
+        connection.execute("PREPARE of_another AS SELECT 1")
+        connection.commit()
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction):
+            connection.execute("CREATE TABLE things ()")
+        connection.rollback()
+        reading = postgres._Reading(connection, None)
+        assert reading._plan("SELECT count(*) FROM pg_class WHERE relpages > $1")
+        assert reading._prepared("SELECT count(*) FROM pg_class WHERE relpages > $1", 1)
+        names = connection.execute("SELECT name FROM pg_prepared_statements WHERE from_sql").fetchall()
+        assert names == [("of_another",)]
 
 
 def test_a_wrong_password_is_said(postgres_url, evidence_of_shop):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 
@@ -89,6 +90,34 @@ def test_a_wrong_address_is_one_line(evidence_of_shop, address, said):
     with pytest.raises(CacheStrategyError, match=said) as caught:
         READ(address, evidence_of_shop)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "redis://127.0.0.1:1/0?password=s3cr3tw0rd",
+        "redis://127.0.0.1:1/0?db=0&password=s3cr3t@w0rd",
+        "redis://me:s3cr3t@w0rd@127.0.0.1:1/0",
+        "redis://:s3cr3t/w0rd@127.0.0.1:1/0",
+        "redis://:17117/s3cr3t@127.0.0.1:1/0",
+        "redis://:17117?s3cr3t@127.0.0.1:1/0",
+        "redis://:17117#s3cr3t@127.0.0.1:1/0",
+        "redis://:s3cr3t",
+        "shop:s3cr3t@w0rd",
+    ],
+)
+@pytest.mark.parametrize("monitor", ["", "#monitor=1.0"])
+def test_no_part_of_a_password_is_said(evidence_of_shop, address, monitor):
+    with pytest.raises(CacheStrategyError, match="write redis://HOST:PORT/0") as caught:
+        READ(address + monitor, evidence_of_shop)
+    assert not re.search("s3cr3t|w0rd|17117", str(caught.value)), str(caught.value)
+
+
+def test_the_verb_says_no_part_of_a_password(flask_shop, cache_strategy):
+    for address in ("redis://127.0.0.1:1/0?password=s3cr3tw0rd", "redis://me:s3cr3t@w0rd@127.0.0.1:1/0"):
+        done = cache_strategy("profile", flask_shop, "--redis", address)
+        assert done.returncode != 0 and "--redis redis://127.0.0.1:1/0: no Redis answers" in done.stderr
+        assert not re.search("s3cr3t|w0rd", done.stdout + done.stderr)
 
 
 def test_hits_by_prefix_are_seen_by_a_bounded_monitor(filled, evidence_of_shop):

@@ -1,13 +1,16 @@
 """
 PostgreSQL: the statements it counted, its tables' reads, writes and sizes, and the plans of aggregates.
 
-Nothing is run but queries of its statistics and EXPLAIN without ANALYZE, in one read-only transaction, of at most ten seconds each.
+Nothing is run but queries of its statistics and EXPLAIN without ANALYZE, in one read-only transaction of a read-only session,
+of at most ten seconds each. A text from elsewhere is sent so that the server takes one command and no more.
 
 Source:
     https://www.postgresql.org/docs/current/pgstatstatements.html, …/monitoring-stats.html, …/sql-explain.html
 """
 
+import os
 import re
+import secrets
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -23,7 +26,7 @@ from cache_strategy.profile.measurements._base import (
     functions_behind,
     measured,
 )
-from cache_strategy.profile.sql import Statement, read_statement
+from cache_strategy.profile.sql import Statement, is_one_select, parameters_of, read_statement
 
 STATEMENTS_AT_MOST = 1000
 PLANS_AT_MOST = 20
@@ -34,9 +37,7 @@ ENABLE = (
     "pg_stat_statements is not enabled in this database, so its statements are not known. Set shared_preload_libraries = "
     "'pg_stat_statements' in postgresql.conf, restart, and run: CREATE EXTENSION pg_stat_statements"
 )
-_STRING = re.compile(r"'(?:[^']|'')*'")
-_PARAMETER = re.compile(r"\$(\d+)")
-_SECRET = re.compile(r"(://[^:/@\s]*):[^@\s]*@|(password\s*=\s*)('(?:[^'\\]|\\.)*'|\S+)", re.IGNORECASE)
+_PLAIN = {"user": r"[^:/?=&]*", "host": r"[\w.,:/ -]*", "port": r"[\d,]*", "dbname": r"[\w. -]*"}
 
 
 def read(where: str, evidence: Evidence) -> Found:
@@ -54,18 +55,50 @@ def read(where: str, evidence: Evidence) -> Found:
 
     address = re.sub(r"^(postgres(?:ql)?)\+\w+://", r"\1://", where)
     try:
-        with psycopg.connect(address, connect_timeout=10, application_name="cache-strategy") as connection:
+        with _connected(address) as connection:
             # One transaction, and nothing set beyond it: behind a pool the session goes on to others.
             connection.read_only = True
+            connection.prepare_threshold = None
             connection.execute(f"SET LOCAL statement_timeout = {TIMEOUT_MS}")
             connection.execute("SET LOCAL lock_timeout = 1000")
             return _Reading(connection, evidence).found()
     except psycopg.Error as error:
-        raise CacheStrategyError(f"--pg {_SECRET.sub(_veiled, where)}: {_reason(error)}") from None
+        shown = _shown(address)
+        reason = (
+            _reason(error) if shown else "is not clear; write postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+        )
+        reason += "" if shown else "with %40 for an @ in the password, %2F for a / and %3A for a :."
+        raise CacheStrategyError(f"--pg {shown or 'postgresql://…'}: {reason}") from None
 
 
-def _veiled(match: "re.Match[str]") -> str:
-    return f"{match[1]}:…@" if match[1] else f"{match[2]}…"
+def _connected(address: str) -> Any:
+    """A session in which every transaction is read-only unless it says otherwise; a pool may not take that wish."""
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    own = conninfo_to_dict(address).get("options") or os.environ.get("PGOPTIONS", "")
+    settings: dict[str, Any] = {"connect_timeout": 10, "application_name": "cache-strategy"}
+    try:
+        return psycopg.connect(address, options=f"{own} -c default_transaction_read_only=on", **settings)
+    except psycopg.OperationalError as error:
+        if not re.search("startup parameter|command-line options", str(error)):
+            raise
+        return psycopg.connect(address, **settings)
+
+
+def _shown(address: str) -> str:
+    """Without a password; "" where what the driver takes for another part may be a piece of one."""
+    import psycopg
+    from psycopg.conninfo import conninfo_to_dict
+
+    try:
+        parts = conninfo_to_dict(address)
+    except psycopg.Error:
+        return ""
+    user, host, port, name = (str(parts.get(part) or "") for part in _PLAIN)
+    if not all(re.fullmatch(plain, str(parts.get(part) or "")) for part, plain in _PLAIN.items()):
+        return ""
+    return f"postgresql://{user}{'@' if user else ''}{host}{':' if port else ''}{port}/{name}"
 
 
 def _reason(error: Exception) -> str:
@@ -82,7 +115,7 @@ def _reason(error: Exception) -> str:
         text,
     ):
         return "no server answers there; write postgresql://USER@HOST:PORT/DATABASE."
-    return f"{_SECRET.sub(_veiled, text)[:200]}; write postgresql://USER@HOST:PORT/DATABASE."
+    return f"{text[:200]}; write postgresql://USER@HOST:PORT/DATABASE."
 
 
 class _Reading:
@@ -93,11 +126,16 @@ class _Reading:
         self._where = f"PostgreSQL {connection.info.host}:{connection.info.port}/{connection.info.dbname}"
         self._notes: list[str] = []
         self._writes: dict[str, int] = defaultdict(int)
+        self._not_asked: dict[str, list[str]] = defaultdict(list)
 
     def found(self) -> Found:
         statements = list(self._statements())
         tables = list(self._tables())
         plans = list(self._plans([o.name for o in statements]))
+        for reason, texts in self._not_asked.items():
+            first = texts[0] if len(texts[0]) <= 120 else f"{texts[0][:120]}…"
+            more = f" and {len(texts) - 1} more" if len(texts) > 1 else ""
+            self._notes.append(f"{self._where}: no plan is asked, {reason}: {first}{more}")
         return Found(observations=(*statements, *tables, *plans), notes=tuple(self._notes))
 
     def _rows(self, what: str, query: str) -> list[tuple[Any, ...]]:
@@ -234,11 +272,17 @@ class _Reading:
         own = [" ".join(c.sql.split()) for c in self._evidence.candidates if c.sql]
         for text in dict.fromkeys([*own, *statements]):
             statement = read_statement(text)
-            if statement is None or statement.verb != "select" or not statement.aggregate or statement.writes:
+            if statement is None or not statement.aggregate or "?" in statement.reads:
                 continue
-            if ";" in _STRING.sub("", text.rstrip("; \n")) or "?" in statement.reads:
+            bare = text.rstrip("; \n")
+            if (statement.verb != "select" or statement.writes) and ";" not in bare:
                 continue
-            plan = self._plan(text.rstrip("; \n"))
+            if not is_one_select(bare):
+                self._not_asked["the SQL parser does not see exactly one SELECT that writes nothing"].append(
+                    text
+                )
+                continue
+            plan = self._plan(bare)
             if plan:
                 yield _explained(text, plan, statement, self._where, behind(self._evidence, statement.reads))
                 self._explained += 1
@@ -251,21 +295,36 @@ class _Reading:
         """The plan for any values of the parameters; None where the server cannot make one."""
         import psycopg
 
-        many = max((int(number) for number in _PARAMETER.findall(_STRING.sub("", text))), default=0)
+        many = parameters_of(text)
         try:
             with self._connection.transaction(force_rollback=True):
-                run = self._connection.execute
                 if not many:
-                    return dict(run(f"EXPLAIN (FORMAT JSON) {text}").fetchone()[0][0]["Plan"])
-                run("SET LOCAL plan_cache_mode = force_generic_plan")
-                run(f"PREPARE cache_strategy AS {text}")
-                asked = f"EXPLAIN (FORMAT JSON) EXECUTE cache_strategy({', '.join(['NULL'] * many)})"
-                return dict(run(asked).fetchone()[0][0]["Plan"])
+                    return self._explain(f"EXPLAIN (FORMAT JSON) {text}")
+                if self._connection.info.server_version >= 160000:
+                    return self._explain(f"EXPLAIN (FORMAT JSON, GENERIC_PLAN) {text}")
+            return self._prepared(text, many)
         except (psycopg.Error, LookupError, TypeError):
             return None
+
+    def _prepared(self, text: str, many: int) -> dict[str, Any]:
+        """Before PostgreSQL 16. What is prepared outlives a rollback: it is dropped by its own name, in the same transaction."""
+        name = f"cache_strategy_{secrets.token_hex(8)}"
+        with self._connection.transaction(force_rollback=True):
+            self._one(f"PREPARE {name} AS {text}")
+        try:
+            with self._connection.transaction(force_rollback=True):
+                self._connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+                return self._explain(f"EXPLAIN (FORMAT JSON) EXECUTE {name}({', '.join(['NULL'] * many)})")
         finally:
-            if many:
-                self._connection.execute("DEALLOCATE ALL")
+            with self._connection.transaction(force_rollback=True):
+                self._one(f"DEALLOCATE {name}")
+
+    def _explain(self, asked: str) -> dict[str, Any]:
+        return dict(self._one(asked).fetchone()[0][0]["Plan"])
+
+    def _one(self, command: str) -> Any:
+        """Sent by the extended protocol, which `binary` asks for: the server refuses a text of several commands."""
+        return self._connection.execute(command, binary=True)
 
 
 def _is_ours(statement: Statement) -> bool:

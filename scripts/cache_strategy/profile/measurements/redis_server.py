@@ -15,7 +15,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qs, urldefrag
 
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import Evidence, Measurement, Observation
@@ -36,6 +35,7 @@ WRITES = frozenset("SET SETEX PSETEX SETNX MSET HSET HMSET SADD RPUSH LPUSH ZADD
 EVERY_KEY = frozenset("MGET EXISTS".split())
 _VALUE = re.compile(r"-?\d+|[0-9a-fA-F-]{8,}|.*[@%].*|.{25,}")
 _COMMAND = re.compile(r'\S+ \[\d+ (?P<client>[^\]]*)\] "(?P<name>[^"]+)"(?P<rest>.*)', re.DOTALL)
+_ENCODED = "write redis://HOST:PORT/0, with %40 for an @ in a password, %2F for a / and %3F for a ?."
 _ARGUMENT = re.compile(r'"((?:[^"\\]|\\.)*)"')
 
 
@@ -48,14 +48,16 @@ def read(where: str, evidence: Evidence) -> Found:
     """
     import redis
 
-    address, options = urldefrag(where)
-    seconds = float(parse_qs(options).get("monitor", ["0"])[0])
+    address, _, seconds = where.partition("#monitor=")
+    shown = _shown(address)
+    if not shown:
+        raise CacheStrategyError(f"--redis redis://…: is no address; {_ENCODED}")
     try:
         client = redis.Redis.from_url(
             address, socket_timeout=10, socket_connect_timeout=5, client_name="cache-strategy"
         )
         with client:
-            return _Reading(client, seconds).found()
+            return _Reading(client, float(seconds or 0)).found()
     except redis.exceptions.RedisError as error:
         text = _words(error)
         reason = f"no Redis answers there ({text}); write redis://HOST:PORT/0."
@@ -63,16 +65,19 @@ def read(where: str, evidence: Evidence) -> Found:
             "WRONGPASS|NOAUTH|invalid username", text
         ):
             reason = f"the password is wrong or missing ({text}); write redis://USER:PASSWORD@HOST:PORT/0."
-        raise CacheStrategyError(f"--redis {_shown(address)}: {reason}") from None
-    except ValueError as error:
-        raise CacheStrategyError(
-            f"--redis {_shown(address)}: is no address ({_words(error)}); write redis://HOST:PORT/0."
-        ) from None
+        raise CacheStrategyError(f"--redis {shown}: {reason}") from None
+    except ValueError:
+        raise CacheStrategyError(f"--redis {shown}: is no address; {_ENCODED}") from None
 
 
 def _shown(address: str) -> str:
-    """Without a password."""
-    return re.sub(r"(//[^:@/]*):[^@]*@", r"\1:…@", address)
+    """Without user and password; "" where it is no address, or what is taken for another part may be a piece of one."""
+    plain = re.fullmatch(
+        r"(?P<scheme>(?:rediss?|unix)://)(?:[^/?#]*@)?(?P<place>[\w.-]+(:\d+)?|\[[\da-fA-F:.]+\](:\d+)?|:\d+|)"
+        r"(?P<path>/[^@?#]*)?(?:\?[^@#]*)?",
+        address,
+    )
+    return f"{plain['scheme']}{plain['place']}{plain['path'] or ''}" if plain else ""
 
 
 def _words(error: Exception) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..frames import UserCode
 from ..journal import Journal, current_request
-from ..plain_data import NotPlain, told
+from ..plain_data import told
 
 MODULE = ""
 FUNCTIONS = "CACHE_STRATEGY_FUNCTIONS"
@@ -73,11 +73,11 @@ def _wrapped(function: Any, name: str, journal: Journal, budget: _Budget, is_bou
                 if is_bound
                 else told((args, kwargs), by_identity=True)
             )
-        except NotPlain:
+        except Exception:  # NotPlain, or what a user's class raises: the application never sees it
             key = ""
         try:
             digest = journal.hashed(told(result))
-        except NotPlain:
+        except Exception:
             digest = ""
         call = {
             "kind": "call",
