@@ -2,6 +2,7 @@
 
 import pytest
 
+from cache_strategy.emit.draft import Draft
 from cache_strategy.emit.edits import (
     add_decorator,
     add_import,
@@ -12,6 +13,7 @@ from cache_strategy.emit.edits import (
     init_application,
 )
 from cache_strategy.emit.edits._base import CannotEdit
+from cache_strategy.model.errors import CacheStrategyError
 
 
 def requirement(text: str) -> str:
@@ -121,6 +123,17 @@ def test_a_list_that_cannot_take_the_package_is_left_alone(text):
         ('A = ["a", "b"]', 'A = ["a", "b", "z"]'),
         ("A = ('a',)", "A = ('a', 'z',)"),
         ("A = []", 'A = ["z"]'),
+        ("A = ()", 'A = ("z",)'),
+        ('A = ["a", ("b")]', 'A = ["a", ("b"), "z"]'),
+        ('A = (("b"))\nA = (("a"), ("b"))', 'A = (("b"))\nA = (("a"), ("b"), "z")'),
+        ('A = [\n    ("a"\n     "b"),\n]\n', 'A = [\n    ("a"\n     "b"),\n    "z",\n]\n'),
+        (
+            'A = [\n    (\n        "a"\n    )  # ö, )\n]\n',
+            'A = [\n    (\n        "a"\n    ),  # ö, )\n    "z"\n]\n',
+        ),
+        ('A = [\n    "a"]', 'A = [\n    "a", "z"]'),
+        ('A = ["""ö\nö""", ("b")]\n', 'A = ["""ö\nö""", ("b"), "z"]\n'),
+        ('A = "a", "b"\n', 'A = "a", "b", "z"\n'),
         ('A = (\n    "a",\n    "b"\n)\n', 'A = (\n    "a",\n    "b",\n    "z"\n)\n'),
         ('B = [\n  "b",  # ö\n]\nA = ["a"] + B\n', 'B = [\n  "b",  # ö\n  "z",\n]\nA = ["a"] + B\n'),
         ('A: list[str] = [\n    "a"]\n', 'A: list[str] = [\n    "a", "z"]\n'),
@@ -129,6 +142,25 @@ def test_a_list_that_cannot_take_the_package_is_left_alone(text):
 def test_an_element_joins_a_list_in_its_layout(before, after):
     assert add_to_list.apply(before, name="A", element='"z"') == after
     assert add_to_list.apply(after, name="A", element='"z"') == after
+
+
+def test_an_element_is_first_before_a_parenthesis():
+    before = 'A = [\n    ("a"\n     "b"),\n]\n'
+    after = add_to_list.apply(before, name="A", element='"z"', is_first=True)
+    assert after == before.replace('    ("a"', '    "z",\n    ("a"')
+
+
+def test_a_list_that_no_edit_fits_is_left_alone():
+    with pytest.raises(CannotEdit, match="by hand"):
+        add_to_list.apply('A = ("a"), ("b")\n', name="A", element='"z"')
+
+
+def test_a_text_that_is_no_python_never_becomes_a_change(tmp_path):
+    (tmp_path / "a.py").write_text("x = 1\n")
+    draft = Draft(tmp_path)
+    with pytest.raises(CacheStrategyError, match=r"a\.py: would not be valid Python"):
+        draft.edit("a.py", lambda text: text + "(", "why")
+    assert draft.changes() == ()
 
 
 @pytest.mark.parametrize(

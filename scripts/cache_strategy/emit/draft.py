@@ -1,5 +1,7 @@
 """The repository as it will be: edits and new files are collected here, and nothing is written."""
 
+import ast
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,13 +63,15 @@ class Draft:
         An edit of a file that must be there.
 
         Raises:
-            CacheStrategyError: no such file, or the edit finds no place.
+            CacheStrategyError: no such file, the edit finds no place, or what it makes is no Python.
         """
         source = self.text(path)
         if source is None:
             raise CacheStrategyError(f"{path}: is not there any more; profile again and make a new contract.")
         edited = change(source)
         if edited != source:
+            if path.endswith(".py"):
+                _parse(path, edited)
             self.write(path, edited, why, entries)
 
     def withhold(self, entry: str, reason: str) -> None:
@@ -89,3 +93,14 @@ class Draft:
             for path, new in sorted(self._after.items())
             if new.text != self._before[path]
         )
+
+
+def _parse(path: str, text: str) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise CacheStrategyError(
+            f"{path}: would not be valid Python after the edit ({error}); edit it by hand."
+        ) from error

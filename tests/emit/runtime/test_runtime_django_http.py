@@ -109,6 +109,102 @@ def test_two_users_and_an_anonymous_one(entry):
     assert entry.counts["hits"] == 3
 
 
+def resolved_by_rest_framework(view):
+    """The user and the token stand in REST framework's request before the view runs."""
+
+    class Page(APIView):
+        def perform_authentication(self, request):
+            request._user, request._auth = request._request.user, f"token of {request._request.user.pk}"
+
+        get = view
+
+    return Page.as_view()
+
+
+LOOKS = {
+    "request.user": lambda request: request.user.pk,
+    "request.auth": lambda request: request.auth,
+    "request.user below": lambda request: request._request.user.pk,
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_who_asks_in_rest_framework_is_noted_though_known_before(entry, events, look):
+    page = resolved_by_rest_framework(
+        cached_endpoint(entry)(lambda self, request: Response(f"for {LOOKS[look](request)}"))
+    )
+    for user in (1, 2, 1):
+        assert text(page(asking(user=user))).endswith(f'{user}"')
+    assert entry.counts["stores"] == entry.counts["hits"] == 0
+    assert f"the view looks at {look.split()[0]}" in events[-1]["reason"]
+
+
+def test_a_user_known_before_is_noted_and_the_request_is_as_it_was(entry, events):
+    page = cached_endpoint(entry)(lambda request: HttpResponse(f"for {request.user.pk}"))
+    for user in (1, 2, 1):
+        request = asking(user=user)
+        kind, known = type(request), request.user
+        assert text(page(request)) == f"for {user}"
+        assert (type(request), request.user) == (kind, known)
+    assert entry.counts["stores"] == entry.counts["hits"] == 0
+    assert "the view looks at request.user" in events[-1]["reason"]
+
+
+def test_no_check_of_a_view_is_skipped_for_another_user(entry):
+    def page(request):
+        return HttpResponse("secret", status=200 if request.user.pk == 1 else 403)
+
+    page = cached_endpoint(entry)(page)
+    assert [page(asking(user=user)).status_code for user in (1, 2)] == [200, 403]
+
+
+def test_a_template_that_is_given_the_user_and_does_not_show_it_is_kept(entry):
+    def page(request):
+        return TemplateResponse(request, engines["django"].from_string("page"), {"user": request.user})
+
+    page = cached_endpoint(entry)(page)
+    assert [text(page(asking(user=user))) for user in (1, 2)] == ["page"] * 2
+    assert entry.counts["hits"] == 1
+
+
+def test_a_key_that_knows_the_user_keeps_one_answer_each_in_rest_framework_too(entry):
+    page = resolved_by_rest_framework(
+        cached_endpoint(entry, key=lambda request: {"user": request.user.pk})(
+            lambda self, request: Response(f"for {request.user.pk}", headers={"Vary": "Cookie, Accept"})
+        )
+    )
+    for user in (1, 2, 1, 2):
+        assert text(page(asking(user=user))) == f'"for {user}"'
+    assert entry.counts["hits"] == 2
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Cache-Control": "private", "Vary": "X-Tenant"},
+        {"Cache-Control": "max-age=9, Private"},
+        {"Vary": "Accept, X-Tenant"},
+        {"Vary": "Cookie"},
+        {"Vary": "Authorization"},
+    ],
+)
+def test_what_a_view_reserves_is_for_nobody_else(entry, headers):
+    page = http_headers("private, max-age=60", vary=["Origin"])(
+        cached_endpoint(entry)(lambda request: HttpResponse(request.META["HTTP_X_TENANT"], headers=headers))
+    )
+    for tenant in ("a", "b", "a"):
+        assert text(page(asking(HTTP_X_TENANT=tenant))) == tenant
+    assert entry.counts["stores"] == 0
+
+
+def test_what_is_said_outside_and_vary_on_the_kind_of_answer_are_no_reservation(entry):
+    page = http_headers("private, max-age=60", vary=["Origin"])(
+        cached_endpoint(entry)(lambda request: HttpResponse("x", headers={"Vary": "Accept, Accept-Language"}))
+    )
+    assert [text(page(asking())) for _ in range(2)] == ["x", "x"]
+    assert entry.counts["hits"] == 1
+
+
 def token(request):
     return HttpResponse(get_token(request))
 

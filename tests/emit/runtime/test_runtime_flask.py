@@ -409,3 +409,31 @@ def test_a_key_allows_no_field_of_the_session_that_it_does_not_hold(app, client,
     assert [answer.text.split()[0] for answer in answers] == ["Ann", "Bob"]
     assert all("public" not in answer.headers["Cache-Control"] for answer in answers)
     assert client.get("/held").text == client.get("/held").text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Cache-Control": "private", "Vary": "X-Tenant"},
+        {"Cache-Control": "max-age=9, Private"},
+        {"Vary": "Accept, X-Tenant"},
+        {"Vary": "Cookie"},
+    ],
+)
+def test_what_a_view_reserves_is_for_nobody_else(client, serve, entry, headers):
+    serve(lambda: (flask.request.headers["X-Tenant"], headers), headers=PUBLIC)
+    for tenant in ("a", "b", "a"):
+        assert client.get("/page", headers={"X-Tenant": tenant}).text == tenant
+    assert entry.counts["stores"] == 0
+
+
+def test_vary_on_cookies_is_kept_where_the_key_tells_who_asks(client, serve, entry):
+    serve(
+        lambda: (str(flask.session["user_id"]), {"Vary": "Cookie, Accept"}),
+        key=lambda: {"user": current_user_id()},
+        headers={"cache_control": "private, max-age=60", "vary": ["Origin"]},
+    )
+    for user in (1, 2, 1, 2):
+        client.post(f"/login/{user}")
+        assert client.get("/page").text == str(user)
+    assert entry.counts["hits"] == 2

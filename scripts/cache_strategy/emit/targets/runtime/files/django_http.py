@@ -7,7 +7,8 @@ Caches the answers of Django and REST framework views, tells browsers and proxie
 
 On a class of views the decorator is for its `get`, or for the action that is named. An answer is stored only if another
 caller with the same key could get the very same: status 200, nothing streamed, no cookie, no token against forgery, no
-message shown, no change of the session, and no look into the session unless the key looks at who asks. The address, the
+message shown, no change of the session, not `private` by its own word, and no look into the session or at who asks
+(`request.user`, `request.auth`) unless the key looks there too. The address, the
 language, the time zone, the kind of answer (JSON, say), the query, the view's own arguments and what
 middleware has put on the request are part of every key.
 Works with Django 2.2 to 6.1 and REST framework 3.11 and later.
@@ -34,6 +35,7 @@ from django.utils.cache import (
     patch_cache_control,
     patch_vary_headers,
 )
+from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
 from .runtime import Cache, Entry
@@ -47,6 +49,11 @@ OWN = frozenset(vars(HttpRequest())) | frozenset(
 PLAIN = (str, bytes, int, float, bool, type(None), uuid.UUID)
 TOKEN = ("CSRF_COOKIE_USED", "CSRF_COOKIE_NEEDS_UPDATE")
 PAGES = ("text/html", "application/xhtml+xml")
+# Where a request says who asks, and what of it (or of the session) tells one caller from another.
+WHO = frozenset("user auser auth _user _auth successful_authenticator".split())
+CALLER = frozenset("request.user request.auth _auth_user_id .session_key".split())
+VARY = frozenset("accept accept-encoding accept-language".split())
+VARY_BY_CALLER = frozenset("authorization cookie".split())
 
 
 def cached_endpoint(
@@ -83,7 +90,7 @@ def cached_endpoint(
                 with _Watch(request) as watch:
                     made.append(view(*args, **parameters))
                     reason = _rendered(made[0], request, args)
-                reason = reason or watch.reason(looked.reads)
+                reason = reason or watch.reason(looked.reads) or _reserved(made[0], looked.reads)
                 if reason:
                     raise _NotStored(reason)
                 headers = [[n, v] for n, v in made[0].items() if n.lower() not in NOT_STORED]
@@ -179,11 +186,15 @@ class _NotStored(Exception):
 
 
 class _Watch:
-    """What is looked up in the session and whether it, a token or a message is touched, within a `with`."""
+    """
+    What is looked up in the session and of who asks, and whether the session, a token or a message is touched, within
+    a `with`. Who asks may have been found out before: the look is noted, not the finding.
+    """
 
     def __init__(self, request: Any) -> None:
         self.reads: set[str] = set()
         self._request = getattr(request, "_request", request)  # below REST framework's own
+        self._both = [self._request] if request is self._request else [request, self._request]
         self._session = getattr(self._request, "session", None)
         self._was_changed = getattr(self._session, "modified", False)
         self._token: dict[str, Any] = {}
@@ -194,10 +205,21 @@ class _Watch:
         self._token = {name: meta.pop(name) for name in TOKEN if name in meta}
         if self._session is not None:
             self._request.session = _NotedSession(self._session, self.reads)
+        for each in self._both:
+            notes = vars(each).setdefault("_cache_notes", [])
+            if not notes:
+                kind: Any = type(each)
+                each.__class__ = _noting(kind)
+            notes.append(self.reads)
         return self
 
     def __exit__(self, *_: object) -> None:
         meta, messages = self._request.META, getattr(self._request, "_messages", None)
+        for each in self._both:
+            notes = vars(each)["_cache_notes"]
+            notes.pop()
+            if not notes:
+                each.__class__ = type(each).__mro__[1]
         if self._session is not None:
             self._request.session = self._session
         if getattr(self._session, "modified", False) and not self._was_changed:
@@ -211,9 +233,37 @@ class _Watch:
     def reason(self, known: set[str]) -> str:
         """Why the answer is for this caller alone, where the key knows so much of the session; "" if it is not."""
         foreign = sorted(self.reads - known)
-        return self._is_touched or (
-            f"the view reads {foreign} of the session, the key does not" if foreign else ""
-        )
+        asker = [name for name in foreign if name.startswith("request.")]
+        if self._is_touched or not foreign:
+            return self._is_touched
+        if asker == foreign:
+            return f"the view looks at {' and '.join(asker)}, the key does not"
+        return f"the view reads {[n for n in foreign if n not in asker]} of the session, the key does not"
+
+
+@functools.lru_cache(maxsize=None)  # noqa: UP033  (Python 3.8)
+def _noting(kind: Any) -> Any:
+    """
+    The class of a request that notes each look at who asks.
+
+    Django puts its lazy user into the context of every template: there a use is the look.
+    """
+
+    def noted(self: Any, name: str) -> Any:
+        found = kind.__getattribute__(self, name)
+        if name not in WHO:
+            return found
+        watches = list(vars(self)["_cache_notes"])
+
+        def look() -> Any:
+            for reads in watches:
+                reads.add("request." + name.lstrip("_"))
+            return found
+
+        is_lazy = name == "user" and found is not None and issubclass(kind, HttpRequest)
+        return SimpleLazyObject(look) if is_lazy else look()
+
+    return type(kind.__name__, (kind,), {"__getattribute__": noted, "__module__": kind.__module__})
 
 
 class _NotedSession:
@@ -335,6 +385,16 @@ def _rendered(response: Any, request: Any, args: tuple[Any, ...]) -> str:
             return "a middleware changes pages before they are rendered"
         response.render()
     return ""
+
+
+def _reserved(response: Any, known: set[str]) -> str:
+    """Whom the view itself reserves an answer for, where the key knows so much of who asks; "" for nobody."""
+    control = response.get("Cache-Control", "").lower().split(",")
+    if any(part.strip().split("=")[0] == "private" for part in control):
+        return "the view says it is private"
+    names = {name.strip().lower() for name in response.get("Vary", "").split(",")} - {""}
+    foreign = sorted(names - VARY - (VARY_BY_CALLER if known & CALLER else frozenset()))
+    return f"the view says it varies by {foreign}, the key does not" if foreign else ""
 
 
 @functools.lru_cache(maxsize=1)

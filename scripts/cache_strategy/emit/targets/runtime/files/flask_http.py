@@ -8,8 +8,8 @@ Caches the answers of Flask endpoints, tells browsers and proxies how to keep th
     def product(product_id): ...
 
 An answer is stored only if another caller with the same key could get the very same: status 200, nothing streamed, no
-cookie, no change of the session, nothing registered to run after this request, and no look into the session that the
-key did not take as well. Works with Flask 1.1 to 3.
+cookie, no change of the session, nothing registered to run after this request, not `private` by its own word, and no
+look into the session that the key did not take as well. Works with Flask 1.1 to 3.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ F = TypeVar("F", bound="Callable[..., Any]")
 NOT_STORED = frozenset(
     "age connection content-length date keep-alive server set-cookie transfer-encoding upgrade via".split()
 )
+VARY = frozenset("accept accept-encoding accept-language".split())
+VARY_BY_CALLER = frozenset("authorization cookie".split())
 USER_IN_SESSION = ("user_id", "_user_id", "uid", "user")  # assumed: how applications call the logged-in user
 
 
@@ -58,7 +60,7 @@ def cached_endpoint(entry: Entry, key: Callable[..., Mapping[str, object]] | Non
                 with _SessionWatch() as watch:
                     response = current_app.make_response(view(*args, **parameters))
                 made.append(response)
-                reason = _why_not_stored(response)
+                reason = _why_not_stored(response) or _reserved(response, key_watch.reads)
                 foreign = watch.reads - key_watch.reads
                 if watch.has_changed:
                     reason = "the view changed the session"
@@ -268,6 +270,16 @@ def _why_not_stored(response: Response) -> str:
     if response.cache_control.no_store or "*" in response.vary:
         return "the view forbids it"
     return "has something to do when it is closed" if getattr(response, "_on_close", None) else ""
+
+
+def _reserved(response: Response, known: set[str]) -> str:
+    """Whom the view itself reserves an answer for, where the key knows so much of the session; "" for nobody."""
+    control = ",".join(response.headers.getlist("Cache-Control")).lower().split(",")
+    if any(part.strip().split("=")[0] == "private" for part in control):
+        return "the view says it is private"
+    names = {name.strip().lower() for name in ",".join(response.headers.getlist("Vary")).split(",")} - {""}
+    foreign = sorted(names - VARY - (VARY_BY_CALLER if known & {*USER_IN_SESSION} else frozenset()))
+    return f"the view says it varies by {foreign}, the key does not" if foreign else ""
 
 
 def _text(body: bytes) -> str | bytes:
