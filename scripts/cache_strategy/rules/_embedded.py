@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     # A kind of configuration to its parts.
     Parts = dict[str, list[Part]]
 
+# More configurations than these nobody puts into one file; the others are not read.
+_MOST = 200
 _MODULE = r"(?:proxy|fastcgi|uwsgi|scgi)_"
 # Texts without these words hold nothing that a rule reads.
 _MAY_HOLD = regex(_MODULE + r"|maxmemory|vcl_|beresp", re.I)
@@ -34,7 +36,7 @@ _ONE_LINE = (
     )),
     ("redis", regex(r"(?:^\s*(?:- +)*|[\"'\s=])(?P<name>maxmemory(?:-policy)?)\s+(?P<value>[\w.-]+)[\"']?\s*[}#]?")),
 )  # fmt: skip
-_CACHE_ON = regex(_MODULE + r"cache(?:_path)?\s|^\s*http\s*\{", re.M)
+_CACHE_ON = regex(_MODULE + r"cache\s|^\s*http\s*\{", re.M)
 
 
 def embedded_in(path: str, text: str, other: str = "") -> "dict[str, ConfigFile]":
@@ -56,18 +58,24 @@ def _parts_of(text: str, path: str) -> "Parts":
     parts: "Parts" = {}
     single: "Parts" = {}
     number, base = 0, path.replace("\\", "/").rpartition("/")[2]
+    last = len(rows) - 1
     document = _names(rows, 0)
-    while number < len(rows):
+    while number <= last and sum(map(len, parts.values())) < _MOST:
         row = rows[number]
         number += 1
         if row.startswith("---"):
             document = _names(rows, number)
         head = _BLOCK.match(row) if "|" in row or ">" in row else None
-        end = _end_of_block(rows, number, row) if head else number
-        inside = "\n".join(rows[number:end])
+        # A block that holds blocks is YAML itself.
+        end = (
+            _end_of_block(rows, number, row) if head and not _BLOCK.match(rows[min(number, last)]) else number
+        )
+        nested = any(_BLOCK.match(each) for each in rows[number:end])
+        inside = "" if nested else "\n".join(rows[number:end])
         kind = next((kind for kind, known in _TEXTS if known.search(inside)), "")
-        if head and kind and not any(_BLOCK.match(each) for each in rows[number:end]):
-            parts.setdefault(kind, []).append((f"{base} {head['key'] or ''} {document}", number + 1, inside))
+        if kind:
+            key = (head["key"] if head else "") or ""
+            parts.setdefault(kind, []).append((f"{base} {key} {document}", number + 1, inside))
             number = end
             continue
         for kind, known in _ONE_LINE if _MAY_HOLD.search(row) and not row.lstrip().startswith("#") else ():
@@ -88,8 +96,9 @@ def _parts_of(text: str, path: str) -> "Parts":
 def _names(rows: "list[str]", start: int) -> str:
     """What a document calls itself: its kind is not told, its names are."""
     names: "list[str]" = []
-    for row in rows[start:]:
-        if row.startswith("---") and names:
+    for number in range(start, len(rows)):
+        row = rows[number]
+        if row.startswith("---"):
             break
         found = re.match(r"\s{0,4}name:\s*([\w.-]+)", row)
         if found:
