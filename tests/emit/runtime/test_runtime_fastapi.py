@@ -1,20 +1,26 @@
 """Which answers of FastAPI are kept, and for whom; what open transactions of AsyncSession may store."""
 
 import asyncio
+import datetime
+import decimal
+import enum
 import importlib.util
 import inspect
 import itertools
 import sys
+import uuid
+from dataclasses import dataclass
 from typing import Annotated
 
 import pytest
-from fastapi import BackgroundTasks, Cookie, Depends, FastAPI, Header, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Cookie, Depends, FastAPI, Header, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.testclient import TestClient
-from pydantic import BaseModel, SecretStr
+from pydantic import BaseModel, Field, SecretStr
 from runtime_scene import WATCHED, Product
-from sqlalchemy import select, update
+from sqlalchemy import create_engine, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
 
 from cache_strategy.emit import runtime_source
 from cache_strategy.emit.targets.runtime.files import asyncio_events
@@ -195,6 +201,257 @@ def test_browsers_are_told_and_asked_again(entry):
             "Accept-Language",
         )
         assert client.get("/", headers={"If-None-Match": first.headers["ETag"]}).status_code == 304
+
+
+class OwnRequest(Request):
+    """An application's own."""
+
+
+def plainly(request: Request):
+    return {"site": request.headers["x-site"]}
+
+
+async def as_text(room: int = 1, *, asked: "Request"):
+    return {"site": asked.headers["x-site"]}
+
+
+def with_metadata(asked: Annotated[Request, "the request"]):
+    return {"site": asked.headers["x-site"]}
+
+
+async def as_text_with_metadata(asked: "Annotated[OwnRequest, 'the request']"):
+    return {"site": asked.headers["x-site"]}
+
+
+def another(request: Annotated[Request, Depends(lambda: {"x-site": "given"})]):
+    return {"site": request["x-site"]}
+
+
+@pytest.mark.parametrize("is_on", [True, False])
+@pytest.mark.parametrize("endpoint", [plainly, as_text, with_metadata, as_text_with_metadata, another])
+def test_an_endpoint_is_given_its_own_request(endpoint, is_on, cache, async_cache, async_runtime):
+    is_async = inspect.iscoroutinefunction(endpoint)
+    off = async_runtime.Cache(None, "shop") if is_async else type(cache)(None, "shop")
+    used = (async_cache if is_async else cache) if is_on else off
+    entry = used.entry("own", ttl_seconds=600, depends_on=("products",))
+    kept = http_headers("public, max-age=60")(cached_endpoint(entry, key=lambda request, **_: {})(endpoint))
+    app = FastAPI()
+    app.get("/both")(kept)
+    app.get("/headers")(http_headers("public, max-age=60")(endpoint))
+    with TestClient(app) as client:
+        for path in ("/both", "/both", "/headers"):
+            answer = client.get(path, headers={"x-site": "given"})
+            assert (answer.status_code, answer.json()) == (200, {"site": "given"})
+            assert answer.headers["Cache-Control"] == "public, max-age=60"
+    assert entry.counts["hits"] == is_on
+
+
+def test_an_endpoint_called_by_another_returns_what_it_returns():
+    app = FastAPI()
+    told = http_headers("public")(plainly)
+
+    @app.get("/")
+    def outer(request: Request):
+        return {"inner": told(request=request)}
+
+    with TestClient(app) as client:
+        assert client.get("/", headers={"x-site": "a"}).json() == {"inner": {"site": "a"}}
+
+
+@pytest.fixture
+def answered():
+    """`answered(write, …)`: what becomes of what `write` does to the injected response, in the endpoint or in a dependency."""
+
+    def answer(write, place, result=None):
+        app = FastAPI()
+
+        def dependency(response: Response):
+            if place != "endpoint":
+                write(response)
+
+        def endpoint(response: Response):
+            if place == "endpoint":
+                write(response)
+            return {"a": 1} if result is None else result
+
+        def without():
+            return {"a": 1} if result is None else result
+
+        decorate = http_headers("public, max-age=60")
+        depends = [Depends(dependency)]
+        if place == "router":
+            router = APIRouter()
+            router.get("/")(decorate(without))
+            app.include_router(router, dependencies=depends)
+        else:
+            app.get("/", dependencies=depends)(decorate(endpoint if place == "endpoint" else without))
+        with TestClient(app) as client:
+            first = client.get("/")
+            client.cookies.clear()
+            return first, client.get("/", headers={"If-None-Match": first.headers.get("ETag", "")})
+
+    return answer
+
+
+@pytest.mark.parametrize("place", ["endpoint", "dependency", "router"])
+def test_what_is_written_into_the_injected_response_is_kept(answered, place):
+    def write(response):
+        response.headers["X-Total"] = "3"
+        response.set_cookie("a", "1")
+        response.set_cookie("b", "2")
+
+    for answer in answered(write, place):
+        assert answer.headers["X-Total"] == "3"
+        assert [line.split(";")[0] for line in answer.headers.get_list("set-cookie")] == ["a=1", "b=2"]
+        assert answer.headers["Cache-Control"] == "private, max-age=60"
+    assert answer.status_code == 304
+
+    def refuse(response):
+        response.status_code = 202
+
+    first, _ = answered(refuse, place)
+    assert first.status_code == 202
+    assert "Cache-Control" not in first.headers
+
+    def forbid(response):
+        response.headers["Cache-Control"] = "no-store"
+
+    for result in (None, Response("made by hand")):
+        first, _ = answered(forbid, place, result)
+        assert first.headers.get_list("Cache-Control") == ["no-store"]
+
+
+# What is part of the key.
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+@dataclass
+class Point:
+    x: object
+
+
+class Hiding(BaseModel):
+    x: int = Field(repr=False)
+
+
+class Service:
+    """Nobody knows what it does."""
+
+
+def at(hour, minutes=0):
+    zone = datetime.timezone(datetime.timedelta(minutes=minutes))
+    return datetime.datetime(2020, 1, 1, hour, tzinfo=zone)
+
+
+TENANTS = {
+    tenant: Session(create_engine("sqlite://").execution_options(schema_translate_map={None: tenant}))
+    for tenant in "ab"
+}
+
+
+@pytest.fixture
+def count(entry, calls):
+    """`count(value, place)`: how often the endpoint has been called after a request that is given the value."""
+    app, given = FastAPI(), {}
+
+    def attach(request: Request):
+        if given["place"] == "state":
+            request.state.it = given["value"]
+
+    def value():
+        return given["value"] if given["place"] == "argument" else None
+
+    if type(entry.cache).__module__ == "async_runtime_of_fastapi":
+
+        async def page(value: Annotated[object, Depends(value)]):
+            return next(calls)
+    else:
+
+        def page(value: Annotated[object, Depends(value)]):
+            return next(calls)
+
+    app.get("/", dependencies=[Depends(attach)])(cached_endpoint(entry)(page))
+    with TestClient(app) as client:
+
+        def ask(value, place):
+            given.update(value=value, place=place)
+            answer = client.get("/")
+            assert answer.status_code == 200
+            return answer.json()
+
+        yield ask
+
+
+@pytest.mark.parametrize("place", ["argument", "state"])
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (uuid.UUID(int=1), uuid.UUID(int=2)),
+        (at(1), at(2)),
+        (at(1), at(2, minutes=60)),
+        (decimal.Decimal("1.0"), decimal.Decimal("1.00")),
+        (Colour.RED, Colour.BLUE),
+        ({"a": [at(1)]}, {"a": [at(2)]}),
+        (Point(1), Point(2)),
+        (Hiding(x=1), Hiding(x=2)),
+        (Session(create_engine("sqlite:///a")), Session(create_engine("sqlite:///b"))),
+        (
+            AsyncSession(create_async_engine("postgresql+asyncpg://host/a")),
+            AsyncSession(create_async_engine("postgresql+asyncpg://host/b")),
+        ),
+        (TENANTS["a"], TENANTS["b"]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_value_that_can_be_told_is_part_of_the_key(count, place, one, two):
+    assert [count(value, place) for value in (one, two, one, two)] == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize("place", ["argument", "state"])
+@pytest.mark.parametrize(
+    "value",
+    [Product(id=1, name="hammer"), Service(), Point(Service()), {"a": Service()}, Secret(x=SecretStr("s"))],
+    ids=lambda value: type(value).__name__,
+)
+def test_for_a_value_that_cannot_be_told_nothing_is_stored(count, entry, place, value):
+    told = []
+    entry.cache.listeners.append(lambda event: told.append(event))
+    assert [count(value, place), count(value, place)] == [1, 2]
+    assert entry.counts["stores"] == 0
+    assert entry.counts["bypasses"] == 2
+    assert "cannot be part of a key" in str(told[-1])
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_kept"),
+    [
+        ({"Cache-Control": "Private, max-age=60"}, False),
+        ({"Cache-Control": 'private="x-a"'}, False),
+        ({"Cache-Control": "NO-STORE"}, False),
+        ({"Cache-Control": "max-age=60"}, True),
+        ({"Vary": "Accept, X-Tenant"}, False),
+        ({"Vary": "*"}, False),
+        ({"Vary": "accept-encoding, Accept, Accept-Language, Cookie, Authorization"}, True),
+    ],
+)
+def test_what_an_answer_says_of_itself_is_obeyed(entry, calls, headers, is_kept):
+    app = FastAPI()
+    if type(entry.cache).__module__ == "async_runtime_of_fastapi":
+
+        async def page():
+            return Response(str(next(calls)), headers=headers)
+    else:
+
+        def page():
+            return Response(str(next(calls)), headers=headers)
+
+    app.get("/")(cached_endpoint(entry)(page))
+    with TestClient(app) as client:
+        assert (client.get("/").text == client.get("/").text) is is_kept
 
 
 # AsyncSession.
