@@ -202,7 +202,6 @@ def test_the_session_is_read_only_after_a_commit_and_leaves_the_statements_of_ot
         connection.rollback()
         reading = postgres._Reading(connection, None)
         assert reading._plan("SELECT count(*) FROM pg_class WHERE relpages > $1")
-        assert reading._prepared("SELECT count(*) FROM pg_class WHERE relpages > $1", 1)
         names = connection.execute("SELECT name FROM pg_prepared_statements WHERE from_sql").fetchall()
         assert names == [("of_another",)]
 

@@ -297,17 +297,15 @@ class _Reading:
 
         many = parameters_of(text)
         try:
+            if many:
+                return self._prepared(text, many)
             with self._connection.transaction(force_rollback=True):
-                if not many:
-                    return self._explain(f"EXPLAIN (FORMAT JSON) {text}")
-                if self._connection.info.server_version >= 160000:
-                    return self._explain(f"EXPLAIN (FORMAT JSON, GENERIC_PLAN) {text}")
-            return self._prepared(text, many)
+                return self._explain(f"EXPLAIN (FORMAT JSON) {text}")
         except (psycopg.Error, LookupError, TypeError):
             return None
 
     def _prepared(self, text: str, many: int) -> dict[str, Any]:
-        """Before PostgreSQL 16. What is prepared outlives a rollback: it is dropped by its own name, in the same transaction."""
+        """What is prepared outlives a rollback: it is dropped by its own name, and no other, in the same transaction."""
         name = f"cache_strategy_{secrets.token_hex(8)}"
         with self._connection.transaction(force_rollback=True):
             self._one(f"PREPARE {name} AS {text}")
