@@ -6,6 +6,7 @@ import hashlib
 import marshal
 import multiprocessing
 import re
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -94,7 +95,9 @@ def _answers(files: list[Found], jobs: int) -> Iterator[tuple[list[Found], list[
     if jobs > 1 and len(files) >= _FILES_FOR_A_POOL and threading.active_count() == 1:
         method = "fork" if sys.platform == "linux" else "spawn"
         try:
-            with ProcessPoolExecutor(jobs, multiprocessing.get_context(method)) as pool:
+            # Ctrl-C goes to the whole group; the parent alone answers it.
+            quiet = (signal.SIGINT, signal.SIG_IGN)
+            with ProcessPoolExecutor(jobs, multiprocessing.get_context(method), signal.signal, quiet) as pool:
                 for chunk, answers in zip(chunks, pool.map(read_chunk, map(_names, chunks)), strict=True):
                     yield chunk, answers
                     start += 1

@@ -34,12 +34,12 @@ import anyio.from_thread
 from fastapi import BackgroundTasks, FastAPI, Request, Response
 from fastapi.encoders import jsonable_encoder
 from fastapi.params import Depends
+from fastapi.requests import HTTPConnection
 from fastapi.responses import JSONResponse, PlainTextResponse
 from fastapi.routing import serialize_response
 from fastapi.security import SecurityScopes
 from fastapi.utils import is_body_allowed_for_status_code
 from pydantic import BaseModel
-from starlette.requests import HTTPConnection
 
 F = TypeVar("F", bound="Callable[..., Any]")
 REQUEST, RESPONSE = "request_of_cache", "response_of_cache"
@@ -75,6 +75,10 @@ def cached_endpoint(entry: Any, key: Callable[..., Mapping[str, object]] | None 
             values = {n: v for n, v in values.items() if not isinstance(v, (HTTPConnection, SecurityScopes))}
             named = {n: v for n, v in {**request.path_params, **values}.items() if n != "request"}
             own = {} if key is None else dict(key(request, **named))
+            if (
+                key is not None
+            ):  # it says what objects of the application, such as a repository or a user's row, stand for
+                values = {n: v for n, v in values.items() if _is_tellable(entry, v)}
             address = {**own, "_about": _address(request)}
             try:
                 told = {**own, "_about": (*_address(request), _about(request, values))}
@@ -306,6 +310,14 @@ def _about(request: Any, values: Mapping[str, Any]) -> tuple[Any, ...]:
     attached = getattr(request.state, "_state", {})  # by middleware and dependencies
     named = [*sorted(values.items()), *((f"state {name}", value) for name, value in sorted(attached.items()))]
     return tuple((name, _told(value)) for name, value in named)
+
+
+def _is_tellable(entry: Any, value: Any) -> bool:
+    try:
+        entry.slot({"_about": _told(value)})
+    except (TypeError, RecursionError):
+        return False
+    return True
 
 
 def _told(value: Any) -> Any:
