@@ -65,12 +65,7 @@ def cached_endpoint(entry: Any, key: Callable[..., Mapping[str, object]] | None 
 
         def prepared(request: Any, written: Any, values: dict[str, Any]) -> dict[str, object] | None:
             """The key; None for a request that is not for the cache."""
-            if (
-                request is None
-                or not entry.cache.is_on
-                or request.method != "GET"
-                or not _is_own(request, written, values)
-            ):
+            if request is None or not entry.cache.is_on or not _is_own(request, written, values):
                 return None
             values = {n: v for n, v in values.items() if not isinstance(v, (HTTPConnection, SecurityScopes))}
             named = {n: v for n, v in {**request.path_params, **values}.items() if n != "request"}
@@ -287,8 +282,10 @@ class _Asked:
 
 
 def _is_own(request: Any, written: Any, values: Mapping[str, Any]) -> bool:
-    """Whether nothing but the answer itself comes out of the endpoint and what it depends on."""
-    if any(isinstance(value, (Response, BackgroundTasks)) for value in values.values()):
+    """Whether it is a GET, and nothing but the answer itself comes out of the endpoint and what it depends on."""
+    if request.method != "GET" or any(
+        isinstance(value, (Response, BackgroundTasks)) for value in values.values()
+    ):
         return False
     if written is not None and (written.status_code or written.headers.raw):
         return False
