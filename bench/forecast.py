@@ -29,18 +29,18 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 # E402: a script of this folder finds the package, and the tests' reference, only by the line above
-from cache_strategy.emit import runtime_source  # noqa: E402
-from cache_strategy.simulate.engine import compiled_engine, plain_engine  # noqa: E402
-from cache_strategy.simulate.policies import load_policies  # noqa: E402
-from cache_strategy.simulate.replay import (  # noqa: E402
+from cache_strategy.emit import runtime_source  # noqa: E402 - below the path that finds it
+from cache_strategy.simulate.engine import compiled_engine, plain_engine  # noqa: E402 - below the path that finds it
+from cache_strategy.simulate.policies import load_policies  # noqa: E402 - below the path that finds it
+from cache_strategy.simulate.replay import (  # noqa: E402 - below the path that finds it
     parts_of_ttls,
     replay_one,
     replay_ttls,
     requests_of,
 )
-from cache_strategy.simulate.sampling import half_width_90, strata_of  # noqa: E402
-from cache_strategy.verify import private_redis  # noqa: E402
-from simulate.brute_force import differences  # noqa: E402
+from cache_strategy.simulate.sampling import half_width_90, strata_of  # noqa: E402 - below the path that finds it
+from cache_strategy.verify import private_redis  # noqa: E402 - below the path that finds it
+from simulate.brute_force import differences  # noqa: E402 - below the path that finds it
 
 REQUESTS, KEYS = 20_000, 2_000
 TTL_S = 1

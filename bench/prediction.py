@@ -35,12 +35,12 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
 # E402: a script of this folder finds the package only by the line above
-from cache_strategy.cli.foretold import RUNTIME_KEPT  # noqa: E402
-from cache_strategy.emit import runtime_source  # noqa: E402
-from cache_strategy.simulate.outcome import Grid, outcome_of  # noqa: E402
-from cache_strategy.simulate.replay import parts_of_ttls, requests_of  # noqa: E402
-from cache_strategy.simulate.storage import Storage, held, nginx_bytes, resident  # noqa: E402
-from cache_strategy.verify import private_redis  # noqa: E402
+from cache_strategy.cli.foretold import RUNTIME_KEPT  # noqa: E402 - below the path that finds it
+from cache_strategy.emit import runtime_source  # noqa: E402 - below the path that finds it
+from cache_strategy.simulate.outcome import Grid, outcome_of  # noqa: E402 - below the path that finds it
+from cache_strategy.simulate.replay import parts_of_ttls, requests_of  # noqa: E402 - below the path that finds it
+from cache_strategy.simulate.storage import Storage, held, nginx_bytes, resident  # noqa: E402 - below the path that finds it
+from cache_strategy.verify import private_redis  # noqa: E402 - below the path that finds it
 
 FILL = "x" * 10_000
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin") or "nginx"

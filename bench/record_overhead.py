@@ -24,8 +24,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
-from cache_strategy.record.command import _probe_environment  # noqa: E402
-from servers import PostgresServer  # noqa: E402
+from cache_strategy.record.command import _probe_environment  # noqa: E402 - below the path that finds it
+from servers import PostgresServer  # noqa: E402 - below the path that finds it
 
 TIMED = """
 import sys, time
