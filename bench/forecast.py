@@ -28,7 +28,6 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests")]
 
-# E402: a script of this folder finds the package, and the tests' reference, only by the line above
 from cache_strategy.emit import runtime_source  # noqa: E402 - below the path that finds it
 from cache_strategy.simulate.engine import compiled_engine, plain_engine  # noqa: E402 - below the path that finds it
 from cache_strategy.simulate.policies import load_policies  # noqa: E402 - below the path that finds it

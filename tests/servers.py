@@ -138,7 +138,7 @@ def supervise(order: Mapping[str, object]) -> int:
             stdout=output,
             stderr=output,
             cwd=str(Path(log).parent),
-            **identity,  # type: ignore[call-overload]
+            **identity,  # type: ignore[call-overload]  # the keywords of one account or none
         )
     print(server.pid, flush=True)
 
@@ -360,7 +360,7 @@ class PostgresServer:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            **identity,  # type: ignore[call-overload]
+            **identity,  # type: ignore[call-overload]  # the keywords of one account or none
         )
         if done.returncode:
             raise ServerError(

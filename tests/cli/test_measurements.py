@@ -177,4 +177,4 @@ def test_a_recorded_command_that_fails_is_a_failure(flask_shop, cache_strategy):
     assert done.returncode == 1
     assert "its own" in done.stderr, "stdout belongs to the JSON"
     assert json.loads(done.stdout)["exit_code"] == 7
-    assert os.listdir(flask_shop / ".cache-strategy" / "traces")  # noqa: PTH208
+    assert os.listdir(flask_shop / ".cache-strategy" / "traces")  # noqa: PTH208  # names, not paths

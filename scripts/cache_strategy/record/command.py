@@ -119,7 +119,7 @@ def _wait(process: "subprocess.Popen[bytes]") -> tuple[int, bool]:
 def _shares_our_terminal() -> bool:
     """True when Ctrl-C was typed, which the terminal sends to the whole group by itself."""
     try:
-        with open("/dev/tty", "rb", buffering=0) as terminal:  # noqa: PTH123
+        with open("/dev/tty", "rb", buffering=0) as terminal:  # noqa: PTH123  # unbuffered bytes of a device
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
     except OSError:
         return False

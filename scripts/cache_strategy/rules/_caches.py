@@ -141,7 +141,7 @@ def caching_decorator(node: "ast.AST", module: "IndexedModule") -> "CachedFuncti
         return None
     if ("cached", node) not in module.known:
         module.known["cached", node] = _caching_decorator(node, module)
-    return module.known["cached", node]  # type: ignore[no-any-return]
+    return module.known["cached", node]  # type: ignore[no-any-return]  # `known` holds what each asker put there
 
 
 def _caching_decorator(node: "ast.AST", module: "IndexedModule") -> "CachedFunction | None":

@@ -40,11 +40,11 @@ class Change:
         for node in self.after.nodes:
             was = old.get(self.after.qualname(node)) if isinstance(node, ast.ClassDef) else None
             if was is not None and [*map(ast.dump, was.decorator_list), *map(ast.dump, was.bases)] != [
-                *map(ast.dump, node.decorator_list),  # type: ignore[attr-defined]
-                *map(ast.dump, node.bases),  # type: ignore[attr-defined]
+                *map(ast.dump, node.decorator_list),  # type: ignore[attr-defined]  # a class, by the test above
+                *map(ast.dump, node.bases),  # type: ignore[attr-defined]  # a class, by the test above
             ]:
                 found.append((was, node))
-        return found  # type: ignore[return-value]
+        return found  # type: ignore[return-value]  # a class, by the test above
 
 
 def _by_name(module: "IndexedModule") -> "dict[str, Function]":

@@ -64,7 +64,7 @@ def _pieces_of_condition(condition: "Condition") -> "list[str]":
     if condition.operator != "regex_match":
         return []
     try:
-        from re import _parser as parser  # type: ignore[attr-defined]
+        from re import _parser as parser  # type: ignore[attr-defined]  # not in typeshed
     except ImportError:  # before Python 3.11
         import sre_parse as parser
     try:

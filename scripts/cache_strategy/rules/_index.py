@@ -92,7 +92,7 @@ class IndexedModule(Module):
     def imports(self) -> "dict[str, str]":
         if self._imported is None:
             statements = [node for node in self.nodes if isinstance(node, (ast.Import, ast.ImportFrom))]
-            only_imports = ast.Module(body=statements, type_ignores=[])  # type: ignore[arg-type]
+            only_imports = ast.Module(body=statements, type_ignores=[])  # type: ignore[arg-type]  # its kind was looked up by type()
             self._imported = imports_of(only_imports, self.name, self.is_package)
         return self._imported
 
@@ -115,7 +115,7 @@ class IndexedModule(Module):
         position = self._places.get(scope)
         if position is None:
             return super().names_in(scope)
-        arguments = scope.args  # type: ignore[attr-defined]
+        arguments = scope.args  # type: ignore[attr-defined]  # its kind was looked up by type()
         names = [a.arg for a in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
         names += [a.arg for a in (arguments.vararg, arguments.kwarg) if a is not None]
         outside: "set[str]" = set()
@@ -125,14 +125,14 @@ class IndexedModule(Module):
             node = self.nodes[position]
             kind = type(node)
             if kind is ast.Name:
-                if type(node.ctx) is not ast.Load:  # type: ignore[attr-defined]
-                    names.append(node.id)  # type: ignore[attr-defined]
+                if type(node.ctx) is not ast.Load:  # type: ignore[attr-defined]  # its kind was looked up by type()
+                    names.append(node.id)  # type: ignore[attr-defined]  # its kind was looked up by type()
             elif kind in (ast.Global, ast.Nonlocal):
-                outside.update(node.names)  # type: ignore[attr-defined]
+                outside.update(node.names)  # type: ignore[attr-defined]  # its kind was looked up by type()
             elif kind is ast.ExceptHandler:
-                names += [node.name] * bool(node.name)  # type: ignore[attr-defined]
+                names += [node.name] * bool(node.name)  # type: ignore[attr-defined]  # its kind was looked up by type()
             elif kind in SCOPES:
-                names += [] if kind is ast.Lambda else [node.name]  # type: ignore[attr-defined]
+                names += [] if kind is ast.Lambda else [node.name]  # type: ignore[attr-defined]  # its kind was looked up by type()
                 position += self._sizes[position]
                 continue
             position += 1
@@ -152,7 +152,7 @@ class IndexedModule(Module):
             return [part for part in ast.walk(node) if isinstance(part, ast.Call)]
         first = bisect_left(self._calls, position)
         last = bisect_left(self._calls, position + self._sizes[position])
-        return [self.nodes[place] for place in self._calls[first:last]]  # type: ignore[misc]
+        return [self.nodes[place] for place in self._calls[first:last]]  # type: ignore[misc]  # its kind was looked up by type()
 
     def outside(self, functions: "Iterable[ast.AST]", but: "Iterable[ast.AST]") -> "list[ast.AST]":
         """The nodes that lie in none of these functions, and those that lie in `but`."""

@@ -150,7 +150,7 @@ def names_of(function: "Function", module: "IndexedModule") -> Names:
     """The names of a function, worked out once."""
     if ("names", function) not in module.known:
         module.known["names", function] = Names(function, module)
-    return module.known["names", function]  # type: ignore[no-any-return]
+    return module.known["names", function]  # type: ignore[no-any-return]  # `known` holds what each asker put there
 
 
 class Key:
@@ -244,7 +244,7 @@ def keys_of(function: "Function", module: "IndexedModule") -> "list[Key]":
             Key(role, place, expression, names_of(function, module))
             for role, place, expression in key_expressions(function, module)
         ]
-    return module.known["keys", function]  # type: ignore[no-any-return]
+    return module.known["keys", function]  # type: ignore[no-any-return]  # `known` holds what each asker put there
 
 
 def key_expressions(

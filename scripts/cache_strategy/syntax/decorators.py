@@ -43,4 +43,4 @@ def decorators_of(node: ast.AST, module: "Module") -> "list[Decorator]":
         return []
     if node not in module.decorators:
         module.decorators[node] = [Decorator(expression, module) for expression in expressions]
-    return module.decorators[node]  # type: ignore[return-value]
+    return module.decorators[node]  # type: ignore[return-value]  # one kind of list, declared wider

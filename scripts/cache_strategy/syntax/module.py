@@ -91,7 +91,7 @@ class Module:
 
     def qualname(self, node: ast.AST) -> str:
         """`Class.method` or `outer.inner` of a definition or of the definition around a node; "" at module level."""
-        names = [scope.name for scope in self.enclosing(node) if not isinstance(scope, ast.Lambda)]  # type: ignore[attr-defined]
+        names = [scope.name for scope in self.enclosing(node) if not isinstance(scope, ast.Lambda)]  # type: ignore[attr-defined]  # a function or a class, by what encloses
         names.reverse()
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             names.append(node.name)
@@ -218,7 +218,7 @@ def _bindings_of(tree: ast.Module) -> "dict[str, ast.expr]":
 
 
 def _locals_of(scope: ast.AST) -> "list[str]":
-    arguments = scope.args  # type: ignore[attr-defined]
+    arguments = scope.args  # type: ignore[attr-defined]  # a function: only of those it is asked
     names = [a.arg for a in arguments.posonlyargs + arguments.args + arguments.kwonlyargs]
     names += [a.arg for a in (arguments.vararg, arguments.kwarg) if a is not None]
     outside = set()

@@ -28,4 +28,4 @@ class _Waiting:
 
 def regex(text: str, flags: "int | re.RegexFlag" = 0) -> "re.Pattern[str]":
     """The pattern of a text, as `re.compile` gives it, but not compiled yet."""
-    return _Waiting(text, flags)  # type: ignore[return-value]
+    return _Waiting(text, flags)  # type: ignore[return-value]  # answers as a pattern does

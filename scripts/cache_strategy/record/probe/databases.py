@@ -118,7 +118,7 @@ class Statements:
         found = self._pending.get(connection)
         if found is None:
             found = self._pending[connection] = []
-        return found  # type: ignore[no-any-return]
+        return found  # type: ignore[no-any-return]  # the table of lists is declared wider
 
 
 def named_as(wrapper: Any, original: Any) -> Any:

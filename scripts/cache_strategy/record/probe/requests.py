@@ -76,14 +76,14 @@ def user_of(
 ) -> str:
     """A salted hash of who asks, by the session, the token, or the session's cookie; "" for nobody."""
     for name in SESSION_NAMES if session else ():
-        value = session.get(name)  # type: ignore[union-attr]
+        value = session.get(name)  # type: ignore[union-attr]  # whatever the framework calls a session or cookies
         if isinstance(value, (str, int)) and value != "":
             return journal.hashed(f"session:{value}")
     if header:
         return journal.hashed(_token_holder(header) or header)
     for name in SESSION_COOKIES if cookies else ():
-        if cookies.get(name):  # type: ignore[union-attr]
-            return journal.hashed(f"cookie:{cookies[name]}")  # type: ignore[index]
+        if cookies.get(name):  # type: ignore[union-attr]  # whatever the framework calls a session or cookies
+            return journal.hashed(f"cookie:{cookies[name]}")  # type: ignore[index]  # whatever the framework calls a session or cookies
     return ""
 
 

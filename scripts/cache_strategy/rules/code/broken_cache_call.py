@@ -69,7 +69,7 @@ def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Findi
     for decorator in decorators_of(node, module):
         callee = decorator.node
         bare = isinstance(callee, ast.Attribute) and decorator.last in ("memoize", "cached")
-        if bare and is_cache(callee.value, module):  # type: ignore[attr-defined]
+        if bare and is_cache(callee.value, module):  # type: ignore[attr-defined]  # an attribute where it is bare
             yield rule.finding(
                 callee,
                 f"@{decorator.text} lacks its brackets: {node.name} becomes the decorator's result.",
@@ -142,11 +142,11 @@ def _elsewhere(node: "Function", module: "IndexedModule") -> "Iterator[Finding]"
             reads = [value for value in names.values.get(name, ()) if _is_read(value, module)]
             if len(reads) != 1:
                 continue
-            asked, key = text_of(reads[0].func.value), key_argument(reads[0])  # type: ignore[attr-defined,arg-type]
+            asked, key = text_of(reads[0].func.value), key_argument(reads[0])  # type: ignore[attr-defined,arg-type]  # a call on an attribute, by what was collected
             stores = [call for part in branch.body for call in cache_calls(part, module, STORES)]
             same = [call for call in stores if key is not None and _same_key(key, key_argument(call), names)]
-            if asked and same and all(text_of(call.func.value) not in ("", asked) for call in same):  # type: ignore[attr-defined]
-                other = text_of(same[0].func.value)  # type: ignore[attr-defined]
+            if asked and same and all(text_of(call.func.value) not in ("", asked) for call in same):  # type: ignore[attr-defined]  # a call on an attribute, by what was collected
+                other = text_of(same[0].func.value)  # type: ignore[attr-defined]  # a call on an attribute, by what was collected
                 yield rule.finding(
                     same[0],
                     f"{node.name}() asks {asked} and stores in {other} under the same key: it never hits.",

@@ -123,7 +123,7 @@ def _decorated(node: "Function", parameters: "list[str]", module: "IndexedModule
             or "{" not in template.value
         ):
             continue
-        callee = decorator.func  # type: ignore[attr-defined]
+        callee = decorator.func  # type: ignore[attr-defined]  # a call, by the test before
         if (
             isinstance(callee, ast.Attribute)
             and callee.attr in ("set", "cached")

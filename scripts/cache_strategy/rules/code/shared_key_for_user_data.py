@@ -233,7 +233,7 @@ def _stored_by_hand(node: "Function", module: "IndexedModule") -> "Iterator[Find
         key, value = key_argument(call), value_argument(call)
         if key is None or value is None or not Key("store", call, key, names).is_open():
             continue
-        both = call.func.attr in ("get_or_set", "get_or_create", "get_or_compute")  # type: ignore[attr-defined]
+        both = call.func.attr in ("get_or_set", "get_or_create", "get_or_compute")  # type: ignore[attr-defined]  # a call on an attribute, by the test before
         if not both and names.text_of_key(key) not in read:
             continue
         source = names.user_read(value)

@@ -81,13 +81,13 @@ def _product(value: "ast.AST | None") -> "Iterator[Finding]":
     if factors.count(60) == 2 and len(factors) == 3 and factors[-1] in _DAYS:
         days = factors[-1]
         yield rule.finding(
-            value,  # type: ignore[arg-type]
+            value,  # type: ignore[arg-type]  # its kind was tested before
             f"{days} days are 60 * 60 * 24 * {days} seconds, not {' * '.join(map(str, factors))}.",
             fix="Write the product in full, or timedelta(...).total_seconds().",
         )
     elif 1000 in factors and 60 in factors:
         yield rule.finding(
-            value,  # type: ignore[arg-type]
+            value,  # type: ignore[arg-type]  # its kind was tested before
             "this looks like milliseconds; caches count in seconds.",
             fix="Take the factor 1000 away, or use px= or psetex().",
             severity=WARNING,
@@ -114,7 +114,7 @@ def visit_comparison(node: ast.Compare, module: "IndexedModule") -> "Iterator[Fi
         return
     limit = node.comparators[0]
     for part in module.below(function) if isinstance(limit, ast.Name) else ():
-        if isinstance(part, ast.Assign) and text_of(part.targets[0]) == limit.id:  # type: ignore[attr-defined]
+        if isinstance(part, ast.Assign) and text_of(part.targets[0]) == limit.id:  # type: ignore[attr-defined]  # its kind was tested before
             limit = part.value
             break
     if isinstance(limit, ast.BinOp) and re.match(

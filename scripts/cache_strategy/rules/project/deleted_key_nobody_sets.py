@@ -96,10 +96,10 @@ def _left_behind(change: "ProjectChange") -> "Iterator[Finding]":
                 continue
             new = next((f for f in change.brought(kind) if stem_of(f.name) == stem), None)
             for known in change.named("del", fact.name) if new is not None else ():
-                if _near(known.name, change) is not None and not _deleted(new.name, change):  # type: ignore[union-attr]
+                if _near(known.name, change) is not None and not _deleted(new.name, change):  # type: ignore[union-attr]  # there is one, by the test before
                     yield rule.finding(
-                        (new.line, 0, new.line),  # type: ignore[union-attr]
-                        f'the key is now "{new.name}", but {known.path}:{known.line} still deletes "{known.name}".',  # type: ignore[union-attr]
+                        (new.line, 0, new.line),  # type: ignore[union-attr]  # there is one, by the test before
+                        f'the key is now "{new.name}", but {known.path}:{known.line} still deletes "{known.name}".',  # type: ignore[union-attr]  # there is one, by the test before
                         fix="Change the deletion with the key.",
                     )
                     return

@@ -27,8 +27,8 @@ WRAPPED = "cache_strategy_watched"
 
 def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
     """Listens to every engine that there will be."""
-    from sqlalchemy import event  # type: ignore[import-not-found,unused-ignore]
-    from sqlalchemy.engine import Engine  # type: ignore[import-not-found,unused-ignore]
+    from sqlalchemy import event  # type: ignore[import-not-found,unused-ignore]  # the user's, not in our environment
+    from sqlalchemy.engine import Engine  # type: ignore[import-not-found,unused-ignore]  # the user's, not in our environment
 
     watcher = _Watcher(Writes(journal, code))
     for name in EVENTS.split():

@@ -36,12 +36,12 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
 
 
 def _watched(factory: Any, sqlite: Any, statements: Statements) -> Any:
-    class Cursor(sqlite.Cursor):  # type: ignore[misc]
+    class Cursor(sqlite.Cursor):  # type: ignore[misc]  # the base is known at run time only
         execute = statements.wrapped(sqlite.Cursor.execute, _connection, _text)
         executemany = statements.wrapped(sqlite.Cursor.executemany, _connection, _text)
         executescript = statements.wrapped(sqlite.Cursor.executescript, _connection, _text)
 
-    class Connection(factory):  # type: ignore[misc]
+    class Connection(factory):  # type: ignore[misc]  # the base is known at run time only
         def cursor(self, *args: Any, **kwargs: Any) -> Any:
             return super().cursor(*args, **kwargs) if args or kwargs else super().cursor(Cursor)
 
