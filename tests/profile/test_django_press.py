@@ -57,6 +57,10 @@ def test_nothing_of_a_user_is_shared(press):
     assert all(c.per_user and "http" not in c.layers for c in own)
 
 
+def test_what_it_is_built_with_is_told_once(press):
+    assert press.built_with.split(", ").count("django") == 1
+
+
 def test_caches_in_use_are_listed(press):
     caches = " ".join(press.application.existing_caches)
     used = ("cache_page(60)", "never_cache", "cache.get_or_set", "cached_property", "{% cache 500 cloud %}")

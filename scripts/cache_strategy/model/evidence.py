@@ -302,3 +302,8 @@ class Evidence:
     contradictions: tuple[Contradiction, ...] = ()
     source_notes: tuple[str, ...] = ()
     schema: int = 1
+
+    @property
+    def built_with(self) -> str:
+        """Frameworks and ORMs, each once: Django is both."""
+        return ", ".join(dict.fromkeys((*self.frameworks, *self.orms))) or "no web framework"

@@ -124,7 +124,7 @@ def collect(
 
 
 def _extent(evidence: Evidence) -> str:
-    built = ", ".join((*evidence.frameworks, *evidence.orms)) or "no web framework"
+    built = evidence.built_with
     return (
         f"{evidence.files:,} Python files, {evidence.lines:,} lines, {len(evidence.endpoints):,} endpoints, "
         f"{len(evidence.tables):,} tables, {len(evidence.writers):,} writers; {built}"

@@ -125,7 +125,7 @@ def summarise_verdict(verdict: Verdict) -> str:
 def _head(evidence: Evidence) -> str:
     return (
         f"{evidence.repo}: {evidence.files:,} files, {evidence.lines:,} lines, "
-        f"{', '.join((*evidence.frameworks, *evidence.orms)) or 'no web framework'}, {len(evidence.endpoints)} endpoints, "
+        f"{evidence.built_with}, {len(evidence.endpoints)} endpoints, "
         f"{len(evidence.tables)} tables, {len(evidence.writers)} writers, in {evidence.seconds:.1f} s"
     )
 
