@@ -231,6 +231,9 @@ def is_later(event: bytes, raw: bytes, project: str) -> bool:
 def run() -> None:
     """The whole process: `main`, and its end."""
     main()
+    patterns = sys.modules.get("cache_strategy.syntax.patterns")
+    if patterns is not None:
+        patterns.keep()
     try:
         sys.stdout.flush()
     finally:

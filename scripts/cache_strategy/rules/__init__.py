@@ -7,10 +7,9 @@ shell command, `explain` for a rule's page.
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._base import REGISTER, Finding, in_order, is_test
 from cache_strategy.siblings import load_siblings
+from cache_strategy.syntax import patterns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -272,7 +271,7 @@ def _brought(
 
 
 def _words(finding: "Finding") -> "tuple[str, str]":
-    return finding.rule, re.sub(r"\d+", "#", finding.message)
+    return finding.rule, patterns.sub(r"\d+", "#", finding.message)
 
 
 def _line(finding: "Finding", lines: "list[str]") -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections import namedtuple
+
+from cache_strategy.syntax.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     VisitConfig = Callable[[ConfigFile], Iterable[Finding]]
     VisitConfigChange = Callable[[ConfigFile, ConfigFile], Iterable[Finding]]
 else:
-    Finding = namedtuple("Finding", "rule name severity path line column end_line message fix")
+    Finding = record(__name__, "Finding", "rule name severity path line column end_line message fix")
 
 ERROR = "error"
 WARNING = "warning"

@@ -8,9 +8,8 @@ django-cacheops, and the modules that `emit` writes (`<package>/caching/entries.
 
 from __future__ import annotations
 
-import ast
-import re
-
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.decorators import Decorator, decorators_of
 from cache_strategy.syntax.names import qualified_name, text_of
 from cache_strategy.syntax.patterns import regex
@@ -43,7 +42,9 @@ _BY_PATH = frozenset(
         "cacheops.cached_view_as",
     )
 )
-_CACHE_NAME = regex(r"(?:^|_)(?:cache|caches|redis|memcache|memcached)(?:_|$|\d)|[a-z]Cache$|^Cache$", re.I)
+_CACHE_NAME = regex(
+    r"(?:^|_)(?:cache|caches|redis|memcache|memcached)(?:_|$|\d)|[a-z]Cache$|^Cache$", patterns.I
+)
 _ENTRY = regex(r"(?:^|\.)caching\.entries(?:\.|$)")
 _ENDPOINT = regex(r"(?:^|\.)caching\.flask_http\.cached_endpoint$")
 _CACHE_TYPE = regex(
@@ -68,16 +69,17 @@ _ANYWHERE = frozenset("cache_clear delete_memoized invalidate_after_commit cache
 REMOVING_WORD = regex(
     r"(?:^|_)(?:clear|clears|delete|deletes|invalidate|invalidates|invalidated|invalidation|purge|purges|bust|evict|expire|"
     r"drop|reset|flush|remove|rebuild|refresh|recache|bump|forget|uncache)(?:_|$)",
-    re.I,
+    patterns.I,
 )
 _CACHE_WORD = regex(
-    r"(?:^|_|\.)(?:caches?|cached|caching|cdn|varnish|surrogate|memoi[sz]ed?|memo)(?:_|\.|$)|Cache", re.I
+    r"(?:^|_|\.)(?:caches?|cached|caching|cdn|varnish|surrogate|memoi[sz]ed?|memo)(?:_|\.|$)|Cache",
+    patterns.I,
 )
-_INVALIDATES = regex(r"(?:^|_)invalidate[sd]?(?:_|$)", re.I)
+_INVALIDATES = regex(r"(?:^|_)invalidate[sd]?(?:_|$)", patterns.I)
 # Things that are invalidated and are no caches.
 _OTHER_THINGS = regex(
     r"token|session|login|password|jwt|invite|invitation|otp|form|code|selection|credential|auth|challenge",
-    re.I,
+    patterns.I,
 )
 
 
@@ -122,17 +124,19 @@ def _is_cache(node: "ast.AST", module: "IndexedModule") -> bool:
     return bool(_CACHE_TYPE.match(name)) or bool(_ENTRY.search(name)) or name.startswith("django.core.cache.")
 
 
+_MENTIONS = "cach redis memo etag last_modified condition".split()
+
+
 def mentions_cache(function: "Function", module: "IndexedModule") -> bool:
     """Whether a function's lines hold a word of caching, or a name of the file that stands for a cache."""
-    pattern = module.known.get(("mentions", module.tree))
-    if pattern is None:
+    names = module.known.get(("mentions", module.tree))
+    if names is None:
         names = [name for name, value in module.bindings.items() if is_cache(value, module)]
         names += [name for name, target in module.imports.items() if _CACHE_WORD.search(target)]
-        pattern = re.compile(
-            "|".join([r"(?i:cach|redis|memo|etag|last_modified|condition)", *map(re.escape, names)])
-        )
-        module.known["mentions", module.tree] = pattern
-    return bool(pattern.search(module.source(function)))
+        module.known["mentions", module.tree] = names
+    source = module.source(function)
+    lowered = source.lower()
+    return any(word in lowered for word in _MENTIONS) or any(name in source for name in names)
 
 
 def caching_decorator(node: "ast.AST", module: "IndexedModule") -> "CachedFunction | None":

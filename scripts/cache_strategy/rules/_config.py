@@ -7,12 +7,12 @@ the text, and marks of templates (`{{ }}`, `{% %}`, `<% %>`) stand for some valu
 
 from __future__ import annotations
 
-import re
-
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator
 
     # Name, first line, text of a configuration inside another file.
@@ -24,9 +24,9 @@ _PROSE = (".md", ".rst", ".txt", ".html", ".py", ".po", ".lock", ".svg", ".css",
 _TEMPLATE = regex(r"\.(?:j2|jinja2?|erb|epp|tpl|tmpl|template|in|dist|sample|example)$")
 _NGINX_PLACE = regex(r"nginx|(?:^|/)(?:sites-(?:available|enabled)|conf\.d)/|(?:^|/)server_config$")
 _NGINX_TEXT = regex(
-    r"^\s*(?:location\s+\S.*|server\s*|http\s*)\{|^\s*(?:proxy|fastcgi|uwsgi|scgi)_cache\w*\s", re.M
+    r"^\s*(?:location\s+\S.*|server\s*|http\s*)\{|^\s*(?:proxy|fastcgi|uwsgi|scgi)_cache\w*\s", patterns.M
 )
-_REDIS_IMAGE = regex(r"image:\s*[\"']?(?:[\w.\-]+/)*[\w\-]*(?:redis|valkey|keydb)", re.I)
+_REDIS_IMAGE = regex(r"image:\s*[\"']?(?:[\w.\-]+/)*[\w\-]*(?:redis|valkey|keydb)", patterns.I)
 _CLOUDFRONT = regex(r"AWS::CloudFront::|\bDefaultCacheBehavior\b")
 _WORKER = regex(r"\bcaches\.default\b|\bcacheEverything\b|\bcacheTtl(?:ByStatus)?\b")
 _MARKS = regex(r"<%[^%]{0,2000}%>|\{%[^%]{0,2000}%\}|\{\{[^{}]{0,500}\}\}|\{#[^#]{0,2000}#\}")
@@ -155,7 +155,7 @@ def kind_of(path: str, text: str) -> str:
         )
     if ending == "json":
         return "cloudfront-json" if _CLOUDFRONT.search(text) else ""
-    if re.search(r"(?:redis|valkey|keydb)[^/]*\.conf$", name):
+    if patterns.search(r"(?:redis|valkey|keydb)[^/]*\.conf$", name):
         return "redis"
     # A template without another ending (site.j2) may be of anything: its text decides.
     template = "." not in name and lowered.endswith((".j2", ".template"))
@@ -174,7 +174,7 @@ def is_static(node: Node) -> bool:
         if block.own("internal", "slice") or any("$slice_range" in child.value for child in block.children):
             return True
         if any(
-            re.match(r"(?:static|assets?|cdn|media|img|images)\d*\.", name.value)
+            patterns.match(r"(?:static|assets?|cdn|media|img|images)\d*\.", name.value)
             for name in block.own("server_name")
         ):
             return True
@@ -184,7 +184,7 @@ def is_static(node: Node) -> bool:
 _STATIC = regex(
     r"\\?\.\(?[\w|?:()]*\b(?:css|js|png|jpe?g|gif|woff2?|svg|ico|ttf)\b|"
     r"(?:^|[/(|^])(?:static\w*|assets?|media|images?|img|css|js|fonts?|thumb\w*|uploads?|files?|dist|build|_next|public|blobs?|packages?|simple)(?:[-_/)|$]|\b)",
-    re.I,
+    patterns.I,
 )  # fmt: skip
 
 
@@ -248,7 +248,7 @@ def _indented(text: str) -> Node:
             bare = inner
         while open_[-1][0] >= indent:
             open_.pop()
-        node = Node(re.sub(r"\s+#.*", "", bare), number, open_[-1][1])
+        node = Node(patterns.sub(r"\s+#.*", "", bare), number, open_[-1][1])
         open_[-1][1].children.append(node)
         open_.append((indent, node))
     return root
@@ -266,7 +266,7 @@ def _braced(text: str, tokens: str, opening: str, closing: str, ends: str) -> No
             parts.clear()
         deep = 0
 
-    for token in re.compile(tokens).finditer(text):
+    for token in patterns.compiled(tokens).finditer(text):
         kind, mark = token.lastgroup or "", token.group()
         if kind in ("blank", "newline", "comment"):
             line += mark.count("\n")
@@ -344,7 +344,7 @@ def at(node: Node) -> "tuple[int, int, int]":
 
 def seconds_of(text: str) -> int:
     """A duration of nginx, Varnish or a header as seconds; 0 where it is none."""
-    found = re.match(r"(\d+)\s*(ms|s|m|h|d|w|M|y)?\b", text.strip(" \"'"))
+    found = patterns.match(r"(\d+)\s*(ms|s|m|h|d|w|M|y)?\b", text.strip(" \"'"))
     if not found:
         return 10**9 if text.strip(" \"'") == "max" else 0
     unit = {"ms": 0, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "y": 31536000}

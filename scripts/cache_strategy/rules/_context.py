@@ -6,9 +6,8 @@ Names are resolved through the imports of the file, so that SQLAlchemy's `sessio
 
 from __future__ import annotations
 
-import ast
-import re
-
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import qualified_name, text_of
 from cache_strategy.syntax.patterns import regex
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 USER_WORD = regex(
     r"(?:^|[_\W\d])(?:users?|uid|username|accounts?|members?|owner|viewer|author|identity|principal|customer|"
     r"session|login|email|token|profile|auth|cookie|me)(?:[_\W\d]|ids?$|pk$|$)",
-    re.IGNORECASE,
+    patterns.I,
 )
 _HOLDERS = frozenset(("request", "req"))
 _REQUEST_PARTS = frozenset("user session auth authorization current_user user_id".split())

@@ -7,8 +7,7 @@ caches have nothing to do with them.
 
 from __future__ import annotations
 
-import re
-
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 _TOP_LEVEL = regex(r"(?:def|class|async|@)\b|@")
@@ -16,11 +15,11 @@ _WORD = regex(r"\w+")
 _OTHERS = regex(
     r"cache|redis|memo|key|\bdel\b|save|delet|updat|creat|insert|\.add\b|merge|commit|execut|\.(?:post|put|patch)\b|perm|can_|\bis_|role|allow|"
     r"member|owner|admin|max.?age|timeout|ttl|expir|\.html|\.j(?:inja)?2?\b|\bdef\b|\bclass\b",
-    re.I,
+    patterns.I,
 )
 # Functions in which any call may decide about a right.
-_RIGHTS = regex(r"\bdef\s+\w*(?:perm|can_|is_|role|allowed|test_func)", re.I)
-_HEADERS = regex(r"cache|vary|etag|max-?age|last_modified|condition|private|public|no-store|@", re.I)
+_RIGHTS = regex(r"\bdef\s+\w*(?:perm|can_|is_|role|allowed|test_func)", patterns.I)
+_HEADERS = regex(r"cache|vary|etag|max-?age|last_modified|condition|private|public|no-store|@", patterns.I)
 
 
 class Edit:

@@ -6,9 +6,8 @@ What is not such a configuration is read as empty lines, so every line keeps its
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._config import NGINX_MODULES, ConfigFile, Node, ending_of
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -22,11 +21,11 @@ if TYPE_CHECKING:
 _MOST = 200
 _MODULE = r"(?:proxy|fastcgi|uwsgi|scgi)_"
 # Texts without these words hold nothing that a rule reads.
-_MAY_HOLD = regex(_MODULE + r"|maxmemory|vcl_|beresp", re.I)
+_MAY_HOLD = regex(_MODULE + r"|maxmemory|vcl_|beresp", patterns.I)
 _TEXTS = (
-    ("vcl", regex(r"^\s*(?:sub\s+vcl_\w+|vcl\s+[\d.]+;)", re.M)),
-    ("nginx", regex(rf"^\s*(?:location\s+\S[^\n]*\{{|{_MODULE}\w+\s[^\n:]*;)", re.M)),
-    ("redis", regex(r"^\s*maxmemory(?:-policy)?\s+\S", re.M)),
+    ("vcl", regex(r"^\s*(?:sub\s+vcl_\w+|vcl\s+[\d.]+;)", patterns.M)),
+    ("nginx", regex(rf"^\s*(?:location\s+\S[^\n]*\{{|{_MODULE}\w+\s[^\n:]*;)", patterns.M)),
+    ("redis", regex(r"^\s*maxmemory(?:-policy)?\s+\S", patterns.M)),
 )
 _BLOCK = regex(r"^\s*(?:- +)*(?:(?P<key>[^\s#][^#]{0,200}?):\s+)?[|>][-+0-9]{0,2}\s*(?:#.*)?$")
 _ONE_LINE = (
@@ -36,7 +35,7 @@ _ONE_LINE = (
     )),
     ("redis", regex(r"(?:^\s*(?:- +)*|[\"'\s=])(?P<name>maxmemory(?:-policy)?)\s+(?P<value>[\w.-]+)[\"']?\s*[}#]?")),
 )  # fmt: skip
-_CACHE_ON = regex(_MODULE + r"cache\s|^\s*http\s*\{", re.M)
+_CACHE_ON = regex(_MODULE + r"cache\s|^\s*http\s*\{", patterns.M)
 
 
 def embedded_in(path: str, text: str, other: str = "") -> "dict[str, ConfigFile]":
@@ -100,7 +99,7 @@ def _names(rows: "list[str]", start: int) -> str:
         row = rows[number]
         if row.startswith("---"):
             break
-        found = re.match(r"\s{0,4}name:\s*([\w.-]+)", row)
+        found = patterns.match(r"\s{0,4}name:\s*([\w.-]+)", row)
         if found:
             names.append(found[1])
     return " ".join(names[:3])
@@ -124,12 +123,12 @@ def _end_of_block(rows: "list[str]", start: int, head: str) -> int:
 def _is_taken_away(rows: "list[str]", at: int) -> bool:
     """Whether a task of Ansible removes the line: `state: absent` beside it."""
     indent = len(rows[at]) - len(rows[at].lstrip())
-    if re.search(r"\bstate=absent\b", rows[at]):
+    if patterns.search(r"\bstate=absent\b", rows[at]):
         return True
     for step in (-1, 1):
         number = at + step
         while 0 <= number < len(rows) and len(rows[number]) - len(rows[number].lstrip(" -")) >= indent > 0:
-            if re.match(r"[\s-]*state:\s*[\"']?absent", rows[number]):
+            if patterns.match(r"[\s-]*state:\s*[\"']?absent", rows[number]):
                 return True
             if rows[number].lstrip().startswith("- "):
                 break

@@ -8,8 +8,7 @@ regular expressions there, and `"\\s"` means white space to them.
 
 from __future__ import annotations
 
-import re
-
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 else:
     Value = object
 
-_FENCE = regex(r"^---[ \t]*$", re.MULTILINE)
+_FENCE = regex(r"^---[ \t]*$", patterns.M)
 _KEY = regex(r"([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]+|$)(.*)$")
 _BLOCK = regex(r"([|>])[-+0-9]*[ \t]*(?:#.*)?$")
 _NEXT_FIELD = regex(r",\s*(?=(?:field|operator|pattern)\s*:)")
@@ -179,9 +178,9 @@ def _scalar(text: str, key: str = "") -> str:
             inner = text[1:end]
             if quote == "'":
                 return inner.replace("''", "'")
-            return re.sub(r"\\([\\\"])", r"\1", inner)
+            return patterns.sub(r"\\([\\\"])", r"\1", inner)
     elif key != "pattern":
-        text = re.split(r"\s+#", text, maxsplit=1)[0]
+        text = patterns.split(r"\s+#", text, maxsplit=1)[0]
     return text.strip('"').strip("'")
 
 

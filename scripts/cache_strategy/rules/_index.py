@@ -6,9 +6,9 @@ The nodes stand in source order, parents first, so that the nodes below one foll
 
 from __future__ import annotations
 
-import ast
 from bisect import bisect_left
 
+from cache_strategy.syntax import nodes as ast
 from cache_strategy.syntax.module import FUNCTIONS, SCOPES, Module, imports_of
 
 TYPE_CHECKING = False

@@ -7,11 +7,10 @@ That can only make a key look as if it held more, and a value as if it depended 
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._caches import READS, REMOVES, STORES, cache_calls, is_cache
 from cache_strategy.rules._context import USER_WORD, parameters_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.names import text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -22,9 +21,10 @@ if TYPE_CHECKING:
     from cache_strategy.rules._index import Function, IndexedModule
 
 # Names that hold a key, or what a key varies by; functions that build keys.
-KEY_NAME = regex(r"(?:^|_)(?:c?key|cachekey|keys|vary|etag)(?:_|$|\d)|cache_?key", re.I)
+KEY_NAME = regex(r"(?:^|_)(?:c?key|cachekey|keys|vary|etag)(?:_|$|\d)|cache_?key", patterns.I)
 KEY_FUNCTION = regex(
-    r"cache_?key|make_key|gen(?:erate)?_key|key_for|_key$|^key_|key_?func|key_builder|_etag$|^etag_", re.I
+    r"cache_?key|make_key|gen(?:erate)?_key|key_for|_key$|^key_|key_?func|key_builder|_etag$|^etag_",
+    patterns.I,
 )
 _MUTATORS = frozenset("append add extend update insert setdefault".split())
 # Calls that change how a part is written, not which parts there are.
@@ -66,7 +66,9 @@ def words_of(key: "ast.AST") -> "list[str]":
         word
         for part in ast.walk(key)
         if isinstance(part, ast.Constant) and isinstance(part.value, str)
-        for word in re.findall(r"[A-Za-z][A-Za-z0-9]*", re.sub(r"%\(?\w*\)?[sdr]|\{[^}]*\}", " ", part.value))
+        for word in patterns.findall(
+            r"[A-Za-z][A-Za-z0-9]*", patterns.sub(r"%\(?\w*\)?[sdr]|\{[^}]*\}", " ", part.value)
+        )
     ]
 
 
@@ -215,7 +217,7 @@ class Key:
     def _is_open(self, part: str, depth: int) -> bool:
         if any(USER_WORD.search(word) for word in part.split(".")):
             return False
-        root, *rest = re.split(r"\W+", part)
+        root, *rest = patterns.split(r"\W+", part)
         if root == "request" and rest:
             return rest[0] in _OPEN_REQUEST
         if (rest or [root])[-1].isupper():

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._caches import STORES, is_cache
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.names import text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 LIFETIME = regex(
     r"(?:(?:cache_)?(?:time_?out|ttl|expir\w*|life_?time|max_?age|s_maxage)(?:_in)?(?:_seconds|_s)?|ex|px|exat|pxat|cache_time|time)$"
 )
-_ABOUT_CACHES = regex(r"cach|redis|memo", re.I)
+_ABOUT_CACHES = regex(r"cach|redis|memo", patterns.I)
 # Where a lifetime stands among the positional arguments. Sources: Django, Flask-Caching and redis-py.
 _POSITIONS = {
     "set": 2, "add": 2, "get_or_set": 2, "set_many": 1, "setex": 1, "psetex": 1, "memoize": 0, "cached": 0, "cache_page": 0, "expire": 1,

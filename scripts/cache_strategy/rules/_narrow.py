@@ -9,12 +9,12 @@ nothing in the whole; whoever finds something looks at the whole.
 
 from __future__ import annotations
 
-import re
-
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator
 
 # Below this the cut costs more than it saves.
@@ -122,7 +122,9 @@ def _inside(text: str, opened: "tuple[int, str]", end: int) -> "Iterator[tuple[i
     begin, name = opened
     first = _FIRST.search(text, begin, end)
     if first is not None:
-        yield from _starts(text, re.compile(_STATEMENT % first[1]), first.start() + 1, end, name, first[1])
+        # As deep as nobody indents: not kept.
+        own = (patterns.compiled if len(first[1]) <= 8 else patterns.unkept)(_STATEMENT % first[1])
+        yield from _starts(text, own, first.start() + 1, end, name, first[1])
 
 
 def _kept(pieces: "list[Piece]", touched: "list[Piece]", classes: "set[str]") -> "set[Piece]":
@@ -133,14 +135,12 @@ def _kept(pieces: "list[Piece]", touched: "list[Piece]", classes: "set[str]") ->
     kept.update(p for p, _ in zip(readers, range(_MOST_READERS)))  # noqa: B905 - Python 3.9
     stems = {stem for p in touched for stem in _STEM.findall(p.text)}
     if stems:
-        shared = re.compile("[\"'](?:" + "|".join(map(re.escape, sorted(stems))) + ")")
-        kept.update(p for p in functions if p not in kept and shared.search(p.text))
+        quoted = [mark + stem for mark in "\"'" for stem in stems]
+        kept.update(p for p in functions if p not in kept and any(q in p.text for q in quoted))
     # Who uses what is touched, and who uses them; then what all of these use.
     names = {(p.holder, p.name) for p in touched}
     while names:
-        users, bare = _uses(names), {name for _, name in names}
-        near = [p for p in functions if p not in kept and any(name in p.text for name in bare)]
-        found = [p for p in near if users.search(p.text)]
+        found = [p for p in functions if p not in kept and any(_uses(p.text, *name) for name in names)]
         kept.update(found)
         names = {(p.holder, p.name) for p in found}
     new = [p for p in kept if p.name]
@@ -151,13 +151,18 @@ def _kept(pieces: "list[Piece]", touched: "list[Piece]", classes: "set[str]") ->
     return kept
 
 
-def _uses(names: "set[tuple[str, str]]") -> "re.Pattern[str]":
-    """What a use of these functions looks like: a bare name, a method through `self` or its class."""
-    parts = [
-        rf"(?:self|cls|super\(\)|{re.escape(holder)})\.{name}\b" if holder else rf"(?<![.\w]){name}\b"
-        for holder, name in sorted(names)
-    ]
-    return re.compile("|".join(parts))
+def _uses(text: str, holder: str, name: str) -> bool:
+    """Whether a text uses a function: by its bare name, a method through `self` or its class."""
+    at = text.find(name)
+    while at >= 0:
+        end, before = at + len(name), text[max(at - 1, 0) : at]
+        if not (text[end : end + 1].isalnum() or text[end : end + 1] == "_"):
+            if not holder and not (before.isalnum() or before in ("_", ".")):
+                return True
+            if holder and text[max(at - 200, 0) : at].endswith(("self.", "cls.", "super().", holder + ".")):
+                return True
+        at = text.find(name, at + 1)
+    return False
 
 
 def _cut(pieces: "list[Piece]", kept: "set[Piece]", text: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections import namedtuple
-
 from cache_strategy.rules.event import FILE_TOOLS, read_text, resolved_path
+from cache_strategy.syntax import patterns
+from cache_strategy.syntax.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from typing import Any, NamedTuple, Optional
 
     from cache_strategy.rules.event import Event
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
         replaced: str
 else:
     # A text, and the text that it replaces ("" where it replaces nothing): what is in both was there before.
-    Operand = namedtuple("Operand", "text replaced")
+    Operand = record(__name__, "Operand", "text replaced")
 
 _NEW = frozenset(("new_text", "new_string", "content", "added_code"))
 _OLD = frozenset(("old_text", "old_string"))
@@ -117,7 +117,7 @@ def code_of(text: str, path: str) -> str:
     marks = _MARKS.get(kind)
     if marks is None:
         return "" if kind in _PROSE else text
-    return re.sub(rf"{_QUOTED}|(?:{marks})[^\n]*|/\*.*?(?:\*/|\Z)", _emptied, text, flags=re.DOTALL)
+    return patterns.sub(rf"{_QUOTED}|(?:{marks})[^\n]*|/\*.*?(?:\*/|\Z)", _emptied, text, flags=patterns.S)
 
 
 def _emptied(found: "re.Match[str]") -> str:

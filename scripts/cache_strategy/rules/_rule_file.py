@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections import namedtuple
+
+from cache_strategy.syntax.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -36,11 +37,13 @@ if TYPE_CHECKING:
         problems: "tuple[Problem, ...]"
 else:
     # One comparison; `field` is "" for the simple `pattern`, whose field depends on the event.
-    Condition = namedtuple("Condition", "field operator pattern")
+    Condition = record(__name__, "Condition", "field operator pattern")
     # Why a rule cannot work as written; `field` is where, "conditions[0]" or the like, "" for the whole file.
-    Problem = namedtuple("Problem", "field message fix")
-    PatternRule = namedtuple(
-        "PatternRule", "name enabled events action conditions check tool_matcher message path problems"
+    Problem = record(__name__, "Problem", "field message fix")
+    PatternRule = record(
+        __name__,
+        "PatternRule",
+        "name enabled events action conditions check tool_matcher message path problems",
     )
 
 EVENTS = ("bash", "file", "stop", "prompt", "all")

@@ -11,13 +11,14 @@ Source: POSIX.1-2017, Shell Command Language, sections 2.2 to 2.10.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
     from collections.abc import Iterator
 
 # Deeper nesting than this is not a command that somebody wrote.
@@ -172,7 +173,7 @@ class _Script:
                 current = Invocation([], None, *place)
                 current.before = feeders
             if kind == "redirect":
-                blank = re.compile(r"[ \t]*").match(self.text, self.position)
+                blank = patterns.compiled(r"[ \t]*").match(self.text, self.position)
                 self.position = blank.end() if blank else self.position
                 target = self.word()
                 operator = mark.lstrip("0123456789")
@@ -242,7 +243,7 @@ class _Script:
             if kind == "opening":
                 value = self.pieces(_IN_DOUBLE)[0]
             elif kind == "ansi":
-                value = re.sub(
+                value = patterns.sub(
                     r"\\([\s\S])", lambda found: _ESCAPED.get(found.group(1), found.group(1)), value
                 )
             elif kind == "escaped":
@@ -259,7 +260,7 @@ class _Script:
         """The place after the mark that closes what begins at `start`."""
         depth, position = 0, start
         while position < len(self.text):
-            quoted = re.compile(
+            quoted = patterns.compiled(
                 r"\\[\s\S]?|'[^']*'?|\"(?:[^\"\\]|\\[\s\S])*\"?" if mark == ")" else r"\\[\s\S]?"
             ).match(self.text, position)
             if quoted:
@@ -279,7 +280,7 @@ class _Script:
             body = (
                 self.text[start : self.position].removesuffix(mark)
                 if mark == ")"
-                else re.sub(r"\\([`\\$])", r"\1", self.text[start : self.position - 1])
+                else patterns.sub(r"\\([`\\$])", r"\1", self.text[start : self.position - 1])
             )
             inner = _Script(body, line, self.depth + 1)
             inner.read()
@@ -291,7 +292,7 @@ def output_of(run: Invocation) -> "str | None":
     name, *args = run.argv
     if name == "echo":
         interprets = False
-        while args and re.match(r"-[neE]+\Z", args[0]):
+        while args and patterns.match(r"-[neE]+\Z", args[0]):
             interprets = interprets or "e" in args.pop(0)
         out = " ".join(args) + "\n"
         return _escapes(out) if interprets or "\\n" in out else out
@@ -343,7 +344,9 @@ def _scripts(
     name: str, args: "list[Word]", simple: Invocation, depth: int, variables: "dict[str, str]"
 ) -> "Iterator[Invocation]":
     """What a shell, `eval`, `ssh`, `trap`, `watch` or `su -c` runs: a text among the arguments, or the standard input."""
-    option = next((i for i, arg in enumerate(args) if re.match(r"[-+][a-zA-Z]*c[a-zA-Z]*\Z", arg)), None)
+    option = next(
+        (i for i, arg in enumerate(args) if patterns.match(r"[-+][a-zA-Z]*c[a-zA-Z]*\Z", arg)), None
+    )
     script = None
     if name in ("eval", "watch", "trap"):
         script = (
@@ -388,7 +391,12 @@ def _carried(name: str, args: "list[Word]") -> "list[Word]":
             return [Word("eval"), *args[index + 1 :]]
         if arg.startswith("-"):
             after_option = "=" not in arg and arg.plain
-        elif name in _CARRIERS or after_option or re.match(r"[\d.]+[smhd]?\Z", arg) or _ASSIGNMENT.match(arg):
+        elif (
+            name in _CARRIERS
+            or after_option
+            or patterns.match(r"[\d.]+[smhd]?\Z", arg)
+            or _ASSIGNMENT.match(arg)
+        ):
             after_option = False
         elif skipped:
             skipped -= 1

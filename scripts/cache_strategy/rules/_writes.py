@@ -6,10 +6,9 @@ Sources: SQLAlchemy 1.4 and 2.0 (`Session`), Django 5 (`Model.save`, `QuerySet`)
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._caches import invalidation, is_cache
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import qualified_name, text_of
 from cache_strategy.syntax.patterns import regex
@@ -27,14 +26,16 @@ _ALWAYS = frozenset(
     "perform_update perform_destroy form_valid".split()
 )
 _SESSION = frozenset("add add_all merge delete flush commit".split())
-_SESSION_NAME = regex(r"(?:^|_|\.)(?:session|db|conn|connection|tx|transaction|uow)$", re.I)
+_SESSION_NAME = regex(r"(?:^|_|\.)(?:session|db|conn|connection|tx|transaction|uow)$", patterns.I)
 _QUERYSET = frozenset("update delete create get_or_create acreate adelete aupdate set add remove".split())
 _QUERYSET_PART = frozenset(
     "objects filter exclude all query filter_by where _default_manager _base_manager select_for_update".split()
 )
 _HTTP = frozenset(("post", "put", "patch"))
-_HTTP_CLIENT = regex(r"(?:^|_|\.)(?:self|client|requests|http|httpx|api|session|http_session|rest)$", re.I)
-_SQL = regex(r"\s*(?:INSERT|UPDATE|DELETE|REPLACE|MERGE|TRUNCATE)\b", re.I)
+_HTTP_CLIENT = regex(
+    r"(?:^|_|\.)(?:self|client|requests|http|httpx|api|session|http_session|rest)$", patterns.I
+)
+_SQL = regex(r"\s*(?:INSERT|UPDATE|DELETE|REPLACE|MERGE|TRUNCATE)\b", patterns.I)
 _SQL_BUILDERS = frozenset("insert update delete upsert".split())
 _VERB = regex(
     r"(?:^|_)(?:create|update|save|set|insert|add|remove|delete|edit|archive|cancel|merge|store|upsert|approve|reject|accept|"

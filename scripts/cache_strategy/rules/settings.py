@@ -10,8 +10,8 @@ and changes nothing.
 from __future__ import annotations
 
 import os
-import re
 
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -158,7 +158,7 @@ def _read(text: str, shown: str, table: str, found: "list[Setting]", problems: "
 
 def _is_closed(value: str) -> bool:
     """Whether a list ends, comments and strings left out."""
-    return "]" in _STRING.sub("", re.sub(r"(?m)#[^\n\"']*$", "", value))
+    return "]" in _STRING.sub("", patterns.sub(r"(?m)#[^\n\"']*$", "", value))
 
 
 def _take(
@@ -176,7 +176,7 @@ def _take(
     elif key in _LISTS:
         inner = value[1:].rpartition("]")[0] if value.startswith("[") else None
         names = [one or other for one, other in _STRING.findall(inner or "")]
-        rest = re.sub(r"(?m)#.*$", "", _STRING.sub("", inner or "")) if inner is not None else "x"
+        rest = patterns.sub(r"(?m)#.*$", "", _STRING.sub("", inner or "")) if inner is not None else "x"
         if rest.replace(",", "").strip():
             problems.append(f'{place}: {key} is no list of strings; write {key} = ["…", "…"].')
             return
@@ -209,8 +209,10 @@ def _covers(pattern: str, path: str) -> bool:
     if not any(mark in pattern for mark in "*?["):
         bare = pattern.rstrip("/")
         return path == bare or path.startswith(bare + "/") or bare in ("", ".")
-    parts = re.split(r"(\*\*/?|\*|\?)", pattern)
+    parts = patterns.split(r"(\*\*/?|\*|\?)", pattern)
     known = {"**": ".*", "**/": "(?:.*/)?", "*": "[^/]*", "?": "[^/]"}
     return bool(
-        re.fullmatch("".join(known.get(part) or re.escape(part) for part in parts) + "(?:/.*)?", path)
+        patterns.fullmatch(
+            "".join(known.get(part) or patterns.escape(part) for part in parts) + "(?:/.*)?", path
+        )
     )

@@ -4,8 +4,7 @@ Decorators and their arguments, as data.
 Standard library only and Python 3.9, because the guard imports it before every edit.
 """
 
-import ast
-
+from cache_strategy.syntax import nodes as ast
 from cache_strategy.syntax.names import qualified_name, text_of
 
 TYPE_CHECKING = False

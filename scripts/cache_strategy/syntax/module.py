@@ -4,13 +4,14 @@ One Python file as the rules and the profiler see it: text, tree, imports.
 Standard library only and Python 3.9, because the guard imports it before every edit.
 """
 
-import ast
 import codecs
-import re
 import warnings
 
-_CODING = re.compile(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
-_BLANK = re.compile(rb"^[ \t\f]*(?:[#\r\n]|$)")
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax.patterns import regex
+
+_CODING = regex(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
+_BLANK = regex(rb"^[ \t\f]*(?:[#\r\n]|$)")
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)

@@ -4,7 +4,7 @@ What a name really is: through imports, aliases and objects made at module level
 Standard library only and Python 3.9, because the guard imports it before every edit.
 """
 
-import ast
+from cache_strategy.syntax import nodes as ast
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -32,10 +32,9 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import ERROR, Rule
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -48,16 +47,16 @@ rule = Rule(__name__, code="CS207", severity="warning", keywords=("materialized 
 _NAME = r"((?:[\w$]+|\"[^\"]+\")(?:\.(?:[\w$]+|\"[^\"]+\"))?)"
 _REFRESH = regex(
     rf"\bREFRESH\s+MATERIALIZED\s+VIEW\s+(CONCURRENTLY\s+)?(?!CONCURRENTLY\b){_NAME}(\s+WITH\s+NO\s+DATA)?",
-    re.I,
+    patterns.I,
 )
 _CHANGES = regex(
-    rf"\b(CREATE|DROP|ALTER)\s+MATERIALIZED\s+VIEW\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?{_NAME}", re.I
+    rf"\b(CREATE|DROP|ALTER)\s+MATERIALIZED\s+VIEW\s+(?:IF\s+(?:NOT\s+)?EXISTS\s+)?{_NAME}", patterns.I
 )
-_UNIQUE = regex(rf"\bCREATE\s+UNIQUE\s+INDEX\s[^;]{{0,200}}?\bON\s+(?:ONLY\s+)?{_NAME}", re.I)
+_UNIQUE = regex(rf"\bCREATE\s+UNIQUE\s+INDEX\s[^;]{{0,200}}?\bON\s+(?:ONLY\s+)?{_NAME}", patterns.I)
 _COMMENT = regex(r"--[^\n]*|/\*[\s\S]*?(?:\*/|\Z)")
 _ONCE = regex(
     r"migrat|alembic|/versions/|(?:^|/)v\d[\d.]*__|initial|create|setup|install|schema|seed|fill|bootstrap|dump|fixture|test",
-    re.I,
+    patterns.I,
 )
 _RUNS = frozenset(
     "execute executemany text raw exec_driver_sql run_sql RunSQL fetch fetchval fetchrow SQL".split()

@@ -38,11 +38,10 @@ Source
 
 from __future__ import annotations
 
-import ast
-
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import READS, STORES, cache_calls, caching_decorator, is_cache
 from cache_strategy.rules._keys import Names, key_argument, names_of
+from cache_strategy.syntax import nodes as ast
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import qualified_name, text_of
 from cache_strategy.syntax.patterns import regex

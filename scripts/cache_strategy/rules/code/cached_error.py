@@ -36,13 +36,12 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import ERROR, WARNING, Rule
 from cache_strategy.rules._caches import STORES, cache_calls
 from cache_strategy.rules._keys import key_argument
 from cache_strategy.rules._lifetimes import lifetime_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.names import text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
 rule = Rule(__name__, code="CS113", severity="error", keywords=("cach", "redis", "memoize", "max-age"))
 
 _STATUS = regex(r"\.(?:status|status_code|ok|is_success|is_error|success)\b|\berrors?\b")
-_MISS = regex(r"^not \w+$|\bis (?:not )?(?:None|[A-Z_]+)\b|cache", re.I)
+_MISS = regex(r"^not \w+$|\bis (?:not )?(?:None|[A-Z_]+)\b|cache", patterns.I)
 _FIX = "Store only what came back well; for a failure use a lifetime of seconds."
 
 
@@ -125,7 +124,7 @@ def _kept(function: "Function", module: "IndexedModule") -> "Iterator[ast.AST]":
         if (
             isinstance(part, ast.Constant)
             and isinstance(part.value, str)
-            and re.search(r"max-age|public", part.value)
+            and patterns.search(r"max-age|public", part.value)
         ):
             yield part
 

@@ -28,12 +28,11 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import caching_decorator
 from cache_strategy.rules._keys import Key, key_argument, names_of, role_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -45,7 +44,7 @@ rule = Rule(__name__, code="CS121", severity="warning")
 RIGHT = regex(
     r"(?:^|_)(?:has|user)_(?:any_)?perm|permissions?(?:_|$)|(?:^|_)can_[a-z]|(?:^|_)is_(?:admin|member|staff|owner|moderator|allowed)|"
     r"(?:^|_)roles?_(?:of|for)|(?:user|member)_roles?$|(?:^|_)allowed_(?:to|for)",
-    re.I,
+    patterns.I,
 )
 _FIX = "Keep it for the request only (an attribute of the request, g), or clear it wherever rights change."
 

@@ -34,12 +34,11 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import ERROR, Rule
 from cache_strategy.rules._caches import ARGUMENTS, caching_decorator
 from cache_strategy.rules._writes import write_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import literal, text_of
 from cache_strategy.syntax.patterns import regex
@@ -79,7 +78,9 @@ def visit_function(node: "Function", module: "IndexedModule") -> "Iterator[Findi
                 done = text.rpartition(".")[2] in _DONE and (write_of(call, module) or "send" in text)
                 if done or (
                     _POSTS.search(text)
-                    and not re.search(r"token|auth|login|graphql|query|search", module.source(node), re.I)
+                    and not patterns.search(
+                        r"token|auth|login|graphql|query|search", module.source(node), patterns.I
+                    )
                 ):
                     yield rule.finding(
                         cached.decorator.node,

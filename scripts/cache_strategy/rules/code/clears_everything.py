@@ -34,11 +34,10 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._writes import is_listener
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.names import qualified_name, text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -52,10 +51,10 @@ _TOOL = regex(
     r"(?:^|/)(?:management|commands?|migrations|scripts?|tasks?/maintenance|bin|tools?|cli|fixtures|conftest|testing|dev|alembic|fabfile|manage)(?:/|\.py|_)|(?:^|/)(?:apps|__main__|setup)\.py$"
 )
 _SHARED = regex(r"^django\.core\.cache\b|^flask_caching\b|^flask_cache\b|^(?:redis|valkey|django_redis)\b")
-_REDIS = regex(r"(?:^|_|\.)(?:redis|valkey|rdb|redis_client|redis_conn\w*|redis_store)$", re.I)
+_REDIS = regex(r"(?:^|_|\.)(?:redis|valkey|rdb|redis_client|redis_conn\w*|redis_store)$", patterns.I)
 _COMMAND = regex(
     r"click|command|cli|task|teardown|setup|test|reset|clear|flush|purge|wipe|drop|handle|main|warm|upgrade|install|load|restore|import",
-    re.I,
+    patterns.I,
 )
 
 

@@ -30,10 +30,9 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import Rule
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import literal
 from cache_strategy.syntax.patterns import regex
@@ -44,10 +43,10 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS131", severity="warning", keywords=("cache",))
 
-_NAME = regex(r"cache[-_]control$", re.I)
+_NAME = regex(r"cache[-_]control$", patterns.I)
 _WRONG = regex(
     r"(?<![\w-])(no_cache|no_store|max_age|s_maxage|must_revalidate|nocache|nostore)(?![\w-])|(?<![\w-])(max-age|s-maxage)\s*:",
-    re.I,
+    patterns.I,
 )
 
 
@@ -84,7 +83,7 @@ def _judged(value: "ast.expr") -> "Iterator[Finding]":
     if not isinstance(text, str):
         return
     said = {part.partition("=")[0].strip().lower() for part in text.split(",")}
-    age = re.search(r"(?:^|[\s,])max-age=([1-9]\d*)", text)
+    age = patterns.search(r"(?:^|[\s,])max-age=([1-9]\d*)", text)
     wrong = _WRONG.search(text)
     told = ""
     if "public" in said and said & {"private", "no-store"}:

@@ -34,12 +34,11 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import invalidation
 from cache_strategy.rules._writes import write_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.names import text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS119", severity="error", keywords=("cach", "redis", "invalidat", "purge"))
 
-_COMMIT = regex(r"on_?commit|after_?commit", re.I)
+_COMMIT = regex(r"on_?commit|after_?commit", patterns.I)
 _FIX = "Invalidate when the write is committed: transaction.on_commit(...), after_commit, or after session.commit()."
 
 

@@ -28,14 +28,13 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import caching_decorator
 from cache_strategy.rules._context import parameters_of
 from cache_strategy.rules._edit import Edit
 from cache_strategy.rules._keys import KEY_FUNCTION, keys_of, names_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -48,7 +47,7 @@ rule = Rule(__name__, code="CS103", severity="error", concerns=Edit.takes_away)
 # What an answer may depend on without a word of it in the function.
 _AROUND = regex(
     r"(?:^|[._])(?:sites?|tenant|users?|lang|language|locale|host|domain|account|team|workspace|currency|role)(?:[._]|_?(?:id|pk|code)$|$)",
-    re.I,
+    patterns.I,
 )
 _ROUTE = regex(r"route\(|\.(?:get|post)\(|view")
 # Roots that every method uses; only the attribute itself tells whether it is still needed.
@@ -146,7 +145,7 @@ def _is_silent(part: str, node: "Function", change: "Change") -> bool:
 
 def _is_used(part: str, node: "Function", keys: "list[Key]", change: "Change") -> bool:
     """Whether a function still depends on what left its key."""
-    root = re.split(r"\W", part)[0]
+    root = patterns.split(r"\W", part)[0]
     if KEY_FUNCTION.search(node.name):
         before = next((old for old, new in change.pairs if new is node), node)
         return root not in set(parameters_of(before)) - set(parameters_of(node))
@@ -154,7 +153,7 @@ def _is_used(part: str, node: "Function", keys: "list[Key]", change: "Change") -
 
 
 def _is_read(part: str, node: "Function", keys: "list[Key]", module: "IndexedModule") -> bool:
-    root = re.split(r"\W", part)[0]
+    root = patterns.split(r"\W", part)[0]
     inside = {id(inner) for key in keys for inner in key.nodes}
     for child in module.below(node):
         if id(child) in inside:

@@ -40,12 +40,11 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import ARGUMENTS, MEMOISERS, PATH, caching_decorator
 from cache_strategy.rules._keys import Key, keys_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import qualified_name, text_of
@@ -53,6 +52,8 @@ from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
+
     from cache_strategy.rules._types import Finding, Function, IndexedModule, Iterator
 
 rule = Rule(__name__, code="CS122", severity="warning", keywords=("cach", "redis", "memoize"))
@@ -60,11 +61,11 @@ rule = Rule(__name__, code="CS122", severity="warning", keywords=("cach", "redis
 # What a call or an attribute asks for: (its name, its word in a key, what it is).
 _CONTEXTS = (
     (regex(r"^(?:(?:flask_babel|django\.utils\.translation|babel|gettext)\..*\b(?:n?p?gettext|get_language|get_locale)|get_language|get_locale)$|(?:^|\.)request\.LANGUAGE_CODE$"),
-     regex(r"lang|locale|i18n|translat|culture", re.I), "the language"),
+     regex(r"lang|locale|i18n|translat|culture", patterns.I), "the language"),
     (regex(r"(?:^|\.)(?:get_current_site|get_current_tenant|current_tenant|get_tenant|schema_name|find_for_request)$|^request\.(?:host|get_host|tenant|site)$|^flask\.request\.host$"),
-     regex(r"site|host|domain|tenant|schema|realm|org", re.I), "the site or tenant"),
+     regex(r"site|host|domain|tenant|schema|realm|org", patterns.I), "the site or tenant"),
     (regex(r"(?:^|\.)(?:get_current_timezone(?:_name)?|localtime|localdate|get_timezone)$"),
-     regex(r"tz|timezone|zone|date|day", re.I), "the time zone"),
+     regex(r"tz|timezone|zone|date|day", patterns.I), "the time zone"),
 )  # fmt: skip
 _CLOCK = regex(
     r"^(?:datetime\.)?(?:datetime|date)\.(?:now|utcnow|today)$|^time\.time$|^django\.utils\.timezone\.(?:now|localdate)$"
@@ -177,5 +178,7 @@ def _is_open_ended(key: Key) -> bool:
     """Whether a key is made elsewhere: a parameter, or a function that may put anything in."""
     made = key.calls - {"format", "join", "str", "encode", "lower", "upper"}
     return (
-        bool(made) or not key.words or any(re.search(r"key|prefix|self\.|args", part) for part in key.parts)
+        bool(made)
+        or not key.words
+        or any(patterns.search(r"key|prefix|self\.|args", part) for part in key.parts)
     )

@@ -33,13 +33,12 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import PATH, caching_decorator, is_cache
 from cache_strategy.rules._context import parameters_of
 from cache_strategy.rules._keys import KEY_NAME, Key, Names, key_argument, names_of, role_of, value_argument
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -52,7 +51,7 @@ rule = Rule(__name__, code="CS104", severity="error")
 _TOOLS = regex(
     r"^(?:self|cls|args|kwargs)$|request|session|(?:^|_)(?:db|conn|client|log|timeout|ttl|expir|cache|force|refresh|func|fn|callback|"
     r"default|loader|generator|getter|compute|retries|instance|obj|user|using|app|version|trans|engine)",
-    re.I,
+    patterns.I,
 )
 _FIX = "Put it into the key, in get, set and delete alike."
 

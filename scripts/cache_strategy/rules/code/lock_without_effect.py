@@ -34,11 +34,10 @@ Source
 
 from __future__ import annotations
 
-import ast
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import is_cache
 from cache_strategy.rules._keys import key_argument, names_of
+from cache_strategy.syntax import nodes as ast
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import qualified_name, text_of
 

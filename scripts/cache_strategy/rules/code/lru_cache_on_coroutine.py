@@ -28,10 +28,9 @@ Source
 
 from __future__ import annotations
 
-import ast
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import MEMOISERS
+from cache_strategy.syntax import nodes as ast
 from cache_strategy.syntax.decorators import decorators_of
 
 TYPE_CHECKING = False

@@ -33,12 +33,11 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import ERROR, WARNING, Rule
 from cache_strategy.rules._caches import MEMOISERS
 from cache_strategy.rules._context import USER_WORD, parameters_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import text_of
 from cache_strategy.syntax.patterns import regex
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS107", severity="warning", keywords=("cache",))
 
-_PERMISSION = regex(r"perm|(?:^|_)can_|allowed|is_admin|is_staff|role|member|visible|access", re.I)
+_PERMISSION = regex(r"perm|(?:^|_)can_|allowed|is_admin|is_staff|role|member|visible|access", patterns.I)
 _STATE = regex(r"self\.(?:request|session|db|user)\b")
 _FIXED = regex(r"Enum$|NamedTuple$|Singleton|^type$|Flag$")
 

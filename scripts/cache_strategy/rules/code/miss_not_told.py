@@ -31,10 +31,9 @@ Source
 
 from __future__ import annotations
 
-import ast
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import is_cache
+from cache_strategy.syntax import nodes as ast
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False

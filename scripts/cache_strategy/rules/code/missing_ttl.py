@@ -35,13 +35,12 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import READS, cache_calls
 from cache_strategy.rules._keys import Key, key_argument, names_of, words_of
 from cache_strategy.rules._lifetimes import is_endless, is_storing, lifetime_of, storing_calls
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import text_of
 from cache_strategy.syntax.patterns import regex
@@ -54,9 +53,9 @@ rule = Rule(__name__, code="CS106", severity="error")
 
 _FIX = "Name a lifetime, also as the net under an invalidation that fails: timeout=, ttl=, ex=."
 # Keys of things that are meant to stay.
-_STAYS = regex(r"version|generation|lock|count|seq|token|queue|flag|config|setting", re.I)
+_STAYS = regex(r"version|generation|lock|count|seq|token|queue|flag|config|setting", patterns.I)
 _EXPIRES = frozenset("expire pexpire expireat touch".split())
-_REDIS = regex(r"redis|valkey|(?:^|_)r$", re.I)
+_REDIS = regex(r"redis|valkey|(?:^|_)r$", patterns.I)
 
 
 @rule.change

@@ -36,12 +36,11 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._caches import KEY_KEYWORDS
 from cache_strategy.rules._edit import Edit
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.decorators import Decorator, decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import literal, text_of
@@ -59,12 +58,12 @@ rule = Rule(
     concerns=Edit.touches_headers,
 )
 
-_VARY = regex(r"(?:^|_)vary(?:_|$)|^vary$", re.I)
+_VARY = regex(r"(?:^|_)vary(?:_|$)|^vary$", patterns.I)
 _HEADER = regex(
     r"^(?:HTTP_)?(?:Accept(?:[-_]Language)?|User[-_]Agent|Origin|X[-_]Requested[-_]With|HX[-_]\w+|Cookie)$",
-    re.I,
+    patterns.I,
 )
-_AGENT = regex(r"user[-_]?agent|is_?mobile|htmx", re.I)
+_AGENT = regex(r"user[-_]?agent|is_?mobile|htmx", patterns.I)
 _CONDITIONS = (ast.If, ast.IfExp, ast.Try, ast.While)
 _FIX = "Name every request header that decides about the answer, on every way out of the function."
 

@@ -34,10 +34,9 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import Rule
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.names import literal, text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 
 rule = Rule(__name__, code="CS129", severity="warning", keywords=("cach",))
 
-_REDIRECT = regex(r"(?:^|\.|_)redirect\w*$|Redirect\w*$", re.I)
+_REDIRECT = regex(r"(?:^|\.|_)redirect\w*$|Redirect\w*$", patterns.I)
 _PERMANENT = regex(r"PermanentRedirect|MovedPermanently")
 _FIX = "Keep it temporary (302), with a Cache-Control that says for how long."
 

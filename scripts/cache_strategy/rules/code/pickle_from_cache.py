@@ -34,12 +34,11 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import READS, is_cache
 from cache_strategy.rules._keys import names_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import qualified_name
 from cache_strategy.syntax.patterns import regex
@@ -65,7 +64,7 @@ _REMOTE = READS | {
     "getex",
     "lindex",
 }
-_FILE = regex(r"path|file|disk|dir", re.I)
+_FILE = regex(r"path|file|disk|dir", patterns.I)
 
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)

@@ -34,11 +34,10 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import ERROR, WARNING, Rule
 from cache_strategy.rules._edit import Edit
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.decorators import Decorator, decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import literal, text_of
@@ -59,15 +58,15 @@ rule = Rule(
 _GUARD = regex(
     r"login_required|permission|require[sd]?_auth|auth(?:entication)?_required|roles?_(?:required|accepted)|jwt_required|"
     r"requires?_(?:login|role|admin|scope)|user_passes_test|user_has_|(?:staff_member|admin|superuser|token)_required",
-    re.I,
+    patterns.I,
 )
 _GUARDED_BASE = regex(
-    r"LoginRequired|PermissionRequired|UserPassesTest|AccessMixin|Authenticated|Protected", re.I
+    r"LoginRequired|PermissionRequired|UserPassesTest|AccessMixin|Authenticated|Protected", patterns.I
 )
 _BEFORE = frozenset("cache_page etag condition last_modified cached_view".split())
 _CONTROLS = frozenset("cache_control patch_cache_control cache_for".split())
-_PRIVATE = regex(r"(?<![\w-])(?:private|no-store|no-cache)(?![\w-])", re.I)
-_PUBLIC = regex(r"\b(?:public|s-maxage)\b", re.I)
+_PRIVATE = regex(r"(?<![\w-])(?:private|no-store|no-cache)(?![\w-])", patterns.I)
+_PUBLIC = regex(r"\b(?:public|s-maxage)\b", patterns.I)
 _FORM = regex(r"[a-z]Form\(|\bcsrf")
 FIX = "Say private (or never_cache), or vary the entry by the user, or take the cache off this view."
 
@@ -139,7 +138,7 @@ def _before_authentication(
     if paged is None or any(d.last.startswith("vary_on") for d in decorators):
         return
     text = ast.unparse(node)
-    if any(re.search(r"APIView$|ViewSet$", text_of(base)) for base in getattr(node, "bases", ())):
+    if any(patterns.search(r"APIView$|ViewSet$", text_of(base)) for base in getattr(node, "bases", ())):
         if "AllowAny" not in text:
             yield rule.finding(
                 paged,

@@ -32,12 +32,11 @@ Source
 
 from __future__ import annotations
 
-import ast
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import is_cache
 from cache_strategy.rules._keys import key_argument, names_of
 from cache_strategy.rules._lifetimes import lifetime_of
+from cache_strategy.syntax import nodes as ast
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False

@@ -39,9 +39,6 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import ERROR, WARNING, Rule
 from cache_strategy.rules._caches import (
     READS,
@@ -54,6 +51,8 @@ from cache_strategy.rules._caches import (
     reads_a_cache,
 )
 from cache_strategy.rules._writes import is_listener, named_writes_in, writes_in
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.names import text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -85,21 +84,21 @@ class Invalidation:
 _TAKES_AWAY = regex(
     r"clear|delete|invalidat|purge|bust|evict|expire|drop|reset|flush|remove|rebuild|refresh|recache|bump|forget|uncache|unlink|"
     r"\bdel\b|pop|watch|\.set|setex|\.add\b|\]\s*=|write",
-    re.I,
+    patterns.I,
 )
 # A new call with such a name may well do what the removed one did, in another file.
 _SUCCESSOR = regex(
     r"cache|invalid|evict|purge|bust|expire|refresh|clear|reset|notify|changed|change|publish|signal|emit|dispatch|"
     r"hook|after_|touch|bump|version|post_save|on_commit|sync|update_|enqueue|delay|apply_async|event",
-    re.I,
+    patterns.I,
 )
 # Keys of things that live in the same server and are no cached values.
 _NO_VALUE = regex(
     r"(?:^|[^a-z])(?:locks?|mutex|queue|throttle|rate|ratelimit|lease|nonce|otp|csrf|semaphore)(?:[^a-z]|$)",
-    re.I,
+    patterns.I,
 )
-_LATER = regex(r"on_?commit|after_|call_later|add_done", re.I)
-_CACHE = regex(r"cach(?:e|ing)|redis", re.I)
+_LATER = regex(r"on_?commit|after_|call_later|add_done", patterns.I)
+_CACHE = regex(r"cach(?:e|ing)|redis", patterns.I)
 _BUMPS = frozenset("incr incr_version touch set set_many setex add write expire".split())
 
 

@@ -35,11 +35,10 @@ Source
 
 from __future__ import annotations
 
-import ast
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import STORES, cache_calls, caching_decorator
 from cache_strategy.rules._keys import Names, names_of, value_argument
+from cache_strategy.syntax import nodes as ast
 from cache_strategy.syntax.names import text_of
 from cache_strategy.syntax.patterns import regex
 

@@ -38,9 +38,6 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import (
     ARGUMENTS,
@@ -52,6 +49,8 @@ from cache_strategy.rules._caches import (
 )
 from cache_strategy.rules._context import USER_WORD, parameters_of
 from cache_strategy.rules._keys import Key, key_argument, names_of, value_argument, words_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import literal
@@ -66,11 +65,11 @@ _READ = regex(
     r"current_user|current_identity|jwt|get_user|\.(?:user|session|auth|authorization|user_id)\b|\bsession\b|"
     r"\bg\.get\b|\bg\.\w*(?:user|identity|principal|viewer|login|auth)"
 )
-_ABOUT_KEYS = regex(r"cach|memo|redis|lru|key|unless|vary|private|condition|extra|import", re.I)
+_ABOUT_KEYS = regex(r"cach|memo|redis|lru|key|unless|vary|private|condition|extra|import", patterns.I)
 _USERS = regex(
     r"user|uid|account|member|owner|viewer|author|identity|principal|customer|session|login|email|token|profile|auth|"
     r"cookie|\bme\b|jwt|key|\bg\b",
-    re.I,
+    patterns.I,
 )
 
 

@@ -31,11 +31,10 @@ Source
 
 from __future__ import annotations
 
-import ast
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import MEMOISERS
 from cache_strategy.rules._context import parameters_of
+from cache_strategy.syntax import nodes as ast
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.module import FUNCTIONS
 from cache_strategy.syntax.names import literal, qualified_name, text_of

@@ -34,10 +34,9 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import Rule
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -47,9 +46,9 @@ if TYPE_CHECKING:
 rule = Rule(__name__, code="CS130", severity="warning", keywords=("cache",))
 
 _ONE_PROCESS = regex(r"locmem\.LocMemCache|\bLocMemCache\b|^(?:simple|SimpleCache)$")
-_SHARED = regex(r"redis|(?<!loc)memcache|MemcachedCache|PyLibMC|PyMemcache|DatabaseCache|valkey", re.I)
-_NOT_PRODUCTION = regex(r"dev|local|test|debug|ci\b|example|docs|build", re.I)
-_SETTINGS = regex(r"settings|config|conf\b|production|prod\b|base|common", re.I)
+_SHARED = regex(r"redis|(?<!loc)memcache|MemcachedCache|PyLibMC|PyMemcache|DatabaseCache|valkey", patterns.I)
+_NOT_PRODUCTION = regex(r"dev|local|test|debug|ci\b|example|docs|build", patterns.I)
+_SETTINGS = regex(r"settings|config|conf\b|production|prod\b|base|common", patterns.I)
 _PREFIXES = frozenset("KEY_PREFIX CACHE_KEY_PREFIX CACHE_MIDDLEWARE_KEY_PREFIX".split())
 
 
@@ -110,8 +109,8 @@ def _backends(texts: "dict[str, ast.Constant]") -> "dict[str, ast.Constant]":
         text: node
         for text, node in texts.items()
         if len(text) < 100
-        and re.search(r"cache", text, re.I)
-        and re.search(r"^[\w.]+$", text)
+        and patterns.search(r"cache", text, patterns.I)
+        and patterns.search(r"^[\w.]+$", text)
         and (_SHARED.search(text) or _ONE_PROCESS.search(text))
     }
 

@@ -40,11 +40,10 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._keys import KEY_NAME, Key, keys_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.names import text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -62,7 +61,7 @@ _WEAK = {
 _HASHES = frozenset("md5 sha1 sha256 sha512 blake2b hexdigest quote quote_plus slugify urlencode".split())
 _STEPS = frozenset("date strftime year month day hour minute isocalendar weekday toordinal replace".split())
 _CLOCKS = frozenset("now utcnow time uuid4 uuid1 today random".split())
-_GENERIC = regex(r"^(?:get|set|delete|read|write|load|store|save|has|add|put|pop|__\w+__)$|cache", re.I)
+_GENERIC = regex(r"^(?:get|set|delete|read|write|load|store|save|has|add|put|pop|__\w+__)$|cache", patterns.I)
 
 
 @rule.visit(ast.FunctionDef, ast.AsyncFunctionDef)

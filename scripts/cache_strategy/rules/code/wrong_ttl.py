@@ -28,11 +28,10 @@ Source
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._lifetimes import LIFETIME, is_storing, lifetime_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.names import qualified_name, text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -44,9 +43,9 @@ rule = Rule(__name__, code="CS116", severity="error")
 
 _DAYS = frozenset((7, 14, 28, 30, 31, 90, 180, 364, 365, 366))
 _NAME = regex(
-    r"(?:^|_)(?:timeout|ttl|expir\w*|max_?age|lifetime|cache_(?:time|duration|seconds))(?:_|$)", re.I
+    r"(?:^|_)(?:timeout|ttl|expir\w*|max_?age|lifetime|cache_(?:time|duration|seconds))(?:_|$)", patterns.I
 )
-_FRESH = regex(r"cach|fresh|stale|expir|ttl", re.I)
+_FRESH = regex(r"cach|fresh|stale|expir|ttl", patterns.I)
 
 
 @rule.visit(ast.Call)
@@ -117,7 +116,7 @@ def visit_comparison(node: ast.Compare, module: "IndexedModule") -> "Iterator[Fi
         if isinstance(part, ast.Assign) and text_of(part.targets[0]) == limit.id:  # type: ignore[attr-defined]  # its kind was tested before
             limit = part.value
             break
-    if isinstance(limit, ast.BinOp) and re.match(
+    if isinstance(limit, ast.BinOp) and patterns.match(
         r"[\w.]*\b(?:now|utcnow|time)\([^)]*\) \+", ast.unparse(limit)
     ):
         yield rule.finding(

@@ -29,11 +29,10 @@ Source
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._shell import invocations
 from cache_strategy.rules.commands._redis import CLIENTS, SENDERS, redis_statements
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -57,7 +56,7 @@ _PYTHON = regex(r"(?:python|pypy|ipython)[\d.]*(?:\.exe)?\Z")
 _MANAGERS = ("manage.py", "django-admin", "flask")
 _SHELL_WORDS = ("manage.py", "django-admin", "flask", "django", "shell", "shell_plus")
 _CACHE = regex(r"(?:^|[._])caches?(?:\[[^\]]*\])?\Z")
-_LUA = regex(r"redis\.p?call\s*\(\s*['\"](flushall|flushdb|keys)['\"]", re.IGNORECASE)
+_LUA = regex(r"redis\.p?call\s*\(\s*['\"](flushall|flushdb|keys)['\"]", patterns.I)
 _DELETES = ("DEL", "UNLINK")
 _NARROWER = (
     "Delete by pattern, in small steps: redis-cli --scan --pattern 'PREFIX:*' | xargs -r redis-cli UNLINK."
@@ -136,7 +135,7 @@ def _python_code(name: str, args: "list[str]", stdin: "str | None") -> "str | No
     if name not in _MANAGERS and not _PYTHON.match(name):
         return None
     for index, arg in enumerate(args):
-        if re.match(r"(?:-[a-zA-Z]*c|--command)\Z", arg):
+        if patterns.match(r"(?:-[a-zA-Z]*c|--command)\Z", arg):
             return args[index + 1] if index + 1 < len(args) else None
         if arg.startswith("--command="):
             return arg.partition("=")[2]
@@ -157,7 +156,7 @@ def _python(run: "Invocation", code: str) -> "Iterator[Finding]":
         ast.unparse(node.targets[0])
         for node in nodes
         if isinstance(node, ast.Assign)
-        and re.match(r"[\[{]|(?:dict|set|list|defaultdict)\(", ast.unparse(node.value))
+        and patterns.match(r"[\[{]|(?:dict|set|list|defaultdict)\(", ast.unparse(node.value))
     }
     for node in nodes:
         if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):

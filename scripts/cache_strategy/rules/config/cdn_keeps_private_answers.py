@@ -37,10 +37,9 @@ Source
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._base import WARNING, Rule
 from cache_strategy.rules._config import at
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -64,7 +63,9 @@ rule = Rule(
     ),
 )
 
-_STATIC = regex(r"static|assets?|media|images?|img|css|js\b|fonts?|upload|public|\.\w{2,4}\b[^/]*$", re.I)
+_STATIC = regex(
+    r"static|assets?|media|images?|img|css|js\b|fonts?|upload|public|\.\w{2,4}\b[^/]*$", patterns.I
+)
 # Managed policies of CloudFront: what hands every cookie to the origin, and what has no cookie in its key.
 _ALL_COOKIES = regex(
     r"216adef6-2c7f-47e4-b989-5492eafa07d3|33f36d7e-f396-46d9-90e0-52428a34d9dc|b689b0a8-53d0-40ab-baf2-68738e2966ac|AllViewer\w*"
@@ -75,7 +76,7 @@ _NO_COOKIES = regex(
 _WRITES = regex(r"\b(?:POST|PUT|PATCH|DELETE)\b")
 _CAREFUL = regex(
     r"cookie|authoriz|\bprivate\b|no-store|session|logged|isStatic|\.(?:css|js|png|jpe?g|svg|woff2?)\b|/(?:static|assets)/",
-    re.I,
+    patterns.I,
 )
 
 
@@ -146,7 +147,7 @@ def visit_cloudflare(file: "ConfigFile") -> "Iterator[Finding]":
             and any("edge_ttl" in b.head for b in node.around())
         ):
             expression = rules.get("expression")
-            if re.fullmatch(_WHOLE_SITE, expression.replace('\\"', "'").strip("() ")):
+            if patterns.fullmatch(_WHOLE_SITE, expression.replace('\\"', "'").strip("() ")):
                 message = f"edge_ttl overrides the origin for {expression}: private pages are kept, too."
                 yield rule.finding(
                     at(node), message, fix="Name the paths of static files, or respect_origin."
@@ -155,13 +156,13 @@ def visit_cloudflare(file: "ConfigFile") -> "Iterator[Finding]":
 
 @rule.config("worker")
 def visit_worker(file: "ConfigFile") -> "Iterator[Finding]":
-    text = re.sub(
+    text = patterns.sub(
         r"/\*[\s\S]*?(?:\*/|\Z)|(?<![:\w])//[^\n]*", lambda found: "\n" * found.group().count("\n"), file.text
     )
-    if _CAREFUL.search(text) or not re.search(r"addEventListener\(\s*['\"]fetch|\bfetch\s*[(:]", text):
+    if _CAREFUL.search(text) or not patterns.search(r"addEventListener\(\s*['\"]fetch|\bfetch\s*[(:]", text):
         return
     for number, row in enumerate(text.split("\n"), start=1):
-        if re.search(
+        if patterns.search(
             r"cacheEverything:\s*true|\bcache\w*\.put\(\s*(?:event\.)?(?:request|req|cacheKey|key)\b", row
         ):
             message = "Everything that is fetched is cached, whoever asked and whatever the origin says."

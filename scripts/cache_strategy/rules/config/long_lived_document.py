@@ -35,10 +35,9 @@ Source
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._config import at, is_static, seconds_of
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -74,7 +73,9 @@ def visit_nginx(file: "ConfigFile") -> "Iterator[Finding]":
 def visit_headers(file: "ConfigFile") -> "Iterator[Finding]":
     for place in file.root.children:
         for node in place.children if _EVERYTHING.search(place.head) else ():
-            if _max_age(node.head) > _DAY and not re.match(r"(?:cdn|cloudflare-cdn)-", node.head, re.I):
+            if _max_age(node.head) > _DAY and not patterns.match(
+                r"(?:cdn|cloudflare-cdn)-", node.head, patterns.I
+            ):
                 yield rule.finding(
                     at(node), f"{node.head} for {place.head}: an old document stays in browsers.", fix=_FIX
                 )
@@ -82,7 +83,9 @@ def visit_headers(file: "ConfigFile") -> "Iterator[Finding]":
 
 def _max_age(text: str) -> int:
     """The time that browsers may keep an answer with this header, in seconds."""
-    if not re.search(r"cache-control", text, re.I) or re.search(r"no-cache|no-store|must-revalidate", text):
+    if not patterns.search(r"cache-control", text, patterns.I) or patterns.search(
+        r"no-cache|no-store|must-revalidate", text
+    ):
         return 0
-    found = re.search(r"(?<!s-)max-?age=(\d+)", text)
+    found = patterns.search(r"(?<!s-)max-?age=(\d+)", text)
     return int(found[1]) if found else 0

@@ -36,8 +36,6 @@ Source
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._config import (
     at,
@@ -47,6 +45,7 @@ from cache_strategy.rules._config import (
     nginx_caches,
     user_variables,
 )
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -64,7 +63,7 @@ _SAID = {
     "vary": "answers in different languages or for different sites share one entry",
 }
 _BYPASS = "Keep a bypass beside it: proxy_no_cache and proxy_cache_bypass with the session cookie and $http_authorization."
-_PERSON = regex(r"authoriz|cookie|session|login|logged|admin|auth|user|account|cart|checkout|wp-", re.I)
+_PERSON = regex(r"authoriz|cookie|session|login|logged|admin|auth|user|account|cart|checkout|wp-", patterns.I)
 
 
 @rule.config("nginx")
@@ -76,7 +75,7 @@ def visit_nginx(file: "ConfigFile") -> "Iterator[Finding]":
             continue
         hidden = " ".join(node.value.lower() for node in block.inherited(module + "_hide_header"))
         for node in block.inherited(module + "_ignore_headers"):
-            for header in re.findall(r"[\w-]+", node.value.lower()):
+            for header in patterns.findall(r"[\w-]+", node.value.lower()):
                 if header in _SAID and not (header == "set-cookie" and header in hidden):
                     yield rule.finding(at(node), f"{node.head}: {_SAID[header]}.", fix=_BYPASS)
                     break
@@ -101,13 +100,13 @@ def visit_vcl(file: "ConfigFile") -> "Iterator[Finding]":
                 fix="Let Vary decide; normalise the header in vcl_recv.",
             )
     for node in file.root.all("set"):
-        if re.match(r"beresp\.ttl = [1-9]", node.value) and node.parent is not None:
-            private = re.search(
+        if patterns.match(r"beresp\.ttl = [1-9]", node.value) and node.parent is not None:
+            private = patterns.search(
                 r"beresp\.http\.(?:set-cookie|cache-control ?~ ?\"[^\"]*(?:private|no-store))",
                 node.parent.head,
-                re.I,
+                patterns.I,
             )
-            if private and not re.search(
+            if private and not patterns.search(
                 r"uncacheable|hit_for_pass|hit_for_miss", str([n.head for n in node.parent.below()])
             ):
                 message = f"{node.head}: answers that are private are given a lifetime in the shared cache."
@@ -140,7 +139,9 @@ def visit_vcl_change(old: "ConfigFile", new: "ConfigFile") -> "Iterator[Finding]
 
 def _passes(file: "ConfigFile") -> "list[str]":
     """The conditions under which requests pass the cache."""
-    nodes = (n for n in file.root.all("return", "return(pass)") if re.match(r"return ?\( ?pass", n.head))
+    nodes = (
+        n for n in file.root.all("return", "return(pass)") if patterns.match(r"return ?\( ?pass", n.head)
+    )
     return [" ".join(_conditions(node)).lower() for node in nodes]
 
 

@@ -32,10 +32,9 @@ Source
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._base import ERROR, Rule
 from cache_strategy.rules._config import NGINX_MODULES, at, first_change, is_static, nginx_caches
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -123,7 +122,7 @@ def visit_vcl_change(old: "ConfigFile", new: "ConfigFile") -> "Iterator[Finding]
 
 
 def _hashed(node: "Node") -> str:
-    found = re.match(r"hash_data ?\( ?(.+?) ?\)$|set req\.hash \+= (.+)", node.head)
+    found = patterns.match(r"hash_data ?\( ?(.+?) ?\)$|set req\.hash \+= (.+)", node.head)
     return (found[1] or found[2]).lower() if found else ""
 
 

@@ -33,10 +33,9 @@ Source
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._config import caching_modules, first_change
+from cache_strategy.syntax import patterns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def visit_nginx(old: "ConfigFile", new: "ConfigFile") -> "Iterator[Finding]":
 @rule.config_change("vcl")
 def visit_vcl(old: "ConfigFile", new: "ConfigFile") -> "Iterator[Finding]":
     def graces(file: "ConfigFile") -> bool:
-        return any(re.match(r"beresp\.grace = [1-9]", node.value) for node in file.root.all("set"))
+        return any(patterns.match(r"beresp\.grace = [1-9]", node.value) for node in file.root.all("set"))
 
     if graces(old) and not graces(new):
         message = "beresp.grace is gone: when a page expires everybody waits for the application."

@@ -25,24 +25,25 @@ Source
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._config import first_change
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import re
+
     from cache_strategy.rules._config import ConfigFile
     from cache_strategy.rules._types import Finding, Iterator
 
 rule = Rule(__name__, code="CS206", severity="warning", keywords=("maxmemory",))
 
-_BOUND = regex(r"maxmemory[\"']?[\s,=:\-]+[\"']?([1-9][\d.]*\s*\w*|\$\{?\w+)", re.I)
-_POLICY = regex(r"maxmemory-policy\b", re.I)
-_KEEPS = regex(r"maxmemory-policy[\"']?[\s,=:\-]+(?:value\s*=\s*)?[\"']?noeviction", re.I)
-_NO_CACHE = regex(r"queue|broker|celery|session|persist|store|job|sidekiq|rq\b|bull|stream|lock", re.I)
-_STORED = regex(r"^\s*(?:appendonly\s+yes|save\s+\d)", re.M)
+_BOUND = regex(r"maxmemory[\"']?[\s,=:\-]+[\"']?([1-9][\d.]*\s*\w*|\$\{?\w+)", patterns.I)
+_POLICY = regex(r"maxmemory-policy\b", patterns.I)
+_KEEPS = regex(r"maxmemory-policy[\"']?[\s,=:\-]+(?:value\s*=\s*)?[\"']?noeviction", patterns.I)
+_NO_CACHE = regex(r"queue|broker|celery|session|persist|store|job|sidekiq|rq\b|bull|stream|lock", patterns.I)
+_STORED = regex(r"^\s*(?:appendonly\s+yes|save\s+\d)", patterns.M)
 _FIX = "Name a policy for a cache: allkeys-lru or volatile-lru."
 
 
@@ -59,7 +60,9 @@ def visit(file: "ConfigFile") -> "Iterator[Finding]":
             yield rule.finding(_place(rows, text, bound), message, fix=_FIX)
         keeps = _KEEPS.search(text)
         # Inside YAML the names of a part say less than those of a file; what is written to disk is no cache.
-        cache = re.search(r"(?<!elasti)cache", name, re.I) or (file.parts and not _STORED.search(text))
+        cache = patterns.search(r"(?<!elasti)cache", name, patterns.I) or (
+            file.parts and not _STORED.search(text)
+        )
         if keeps and cache and not _NO_CACHE.search(name):
             message = "maxmemory-policy noeviction: a full cache refuses every write instead of dropping old entries."
             yield rule.finding(_place(rows, text, keeps), message, fix=_FIX)
@@ -106,4 +109,4 @@ def _services(file: "ConfigFile") -> "list[tuple[str, list[tuple[int, str]]]]":
 
 
 def _is_service(head: str, kind: str) -> bool:
-    return head.startswith("resource ") if kind == "hcl" else bool(re.match(r"[\w.-]+:$", head))
+    return head.startswith("resource ") if kind == "hcl" else bool(patterns.match(r"[\w.-]+:$", head))

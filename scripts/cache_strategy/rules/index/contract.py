@@ -7,9 +7,8 @@ form. What it cannot tell is left out.
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules.index.facts import Fact
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.patterns import regex
 
 TYPE_CHECKING = False
@@ -38,7 +37,7 @@ def entries_of(text: str) -> "list[Fact]":
         limit = _limit(fields, "\n".join(block))
         if function and limit:
             found.append(Fact("entry", function.rpartition(".")[2], line, name, f"{path} {function} {limit}"))
-        section = re.search(r"depends_on:(.*?)(?=\n\s*\w+:|\Z)", "\n".join(block), re.S)
+        section = patterns.search(r"depends_on:(.*?)(?=\n\s*\w+:|\Z)", "\n".join(block), patterns.S)
         for table in sorted(set(_TABLE.findall(section[1] if section else ""))):
             found.append(Fact("depends", table, line, name, function))
     return found
@@ -72,11 +71,11 @@ def _limit(fields: "dict[str, str]", block: str) -> "int | None":
     numbers = {
         name: int(float(fields[name]))
         for name in ("ttl_seconds", "staleness_bound_seconds")
-        if re.fullmatch(r"\d+(?:\.\d+)?", fields.get(name, ""))
+        if patterns.fullmatch(r"\d+(?:\.\d+)?", fields.get(name, ""))
     }
     if not numbers:
         return None
     bound = numbers.get("staleness_bound_seconds", 0)
-    if re.search(r"how:\s*(?:event|write-through|tag)\b", block) or not bound:
+    if patterns.search(r"how:\s*(?:event|write-through|tag)\b", block) or not bound:
         return max(numbers.get("ttl_seconds", 0), bound) or None
     return bound

@@ -20,10 +20,6 @@ What one Python file says about the caches of its project: `Fact` by `Fact`.
 
 from __future__ import annotations
 
-import ast
-import re
-from collections import namedtuple
-
 from cache_strategy.rules._base import is_test
 from cache_strategy.rules._caches import caching_decorator, invalidation, mentions_cache
 from cache_strategy.rules._index import IndexedModule
@@ -33,10 +29,13 @@ from cache_strategy.rules._suppress import MARK, allows_in
 from cache_strategy.rules.code.cached_permission import RIGHT
 from cache_strategy.rules.index.models import read_models, written_models
 from cache_strategy.rules.index.shapes import shape_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.module import Unreadable, parse
 from cache_strategy.syntax.names import text_of
 from cache_strategy.syntax.patterns import regex
+from cache_strategy.syntax.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,15 +49,15 @@ if TYPE_CHECKING:
         detail: str
 else:
     # `where` is the qualified name of the function or class that says it.
-    Fact = namedtuple("Fact", "kind name line where detail")
+    Fact = record(__name__, "Fact", "kind name line where detail")
 
 GUARD = regex(
     r"login_required|permission_required|require[sd]?_auth|auth(?:entication)?_required|roles?_(?:required|accepted)|jwt_required|"
     r"requires?_(?:login|role|admin|scope)|user_passes_test|(?:staff_member|admin|superuser|token)_required",
-    re.I,
+    patterns.I,
 )
 GUARDED_BASE = regex(
-    r"LoginRequired|PermissionRequired|UserPassesTest|AccessMixin|Authenticated|Protected", re.I
+    r"LoginRequired|PermissionRequired|UserPassesTest|AccessMixin|Authenticated|Protected", patterns.I
 )
 DECIDES = frozenset(
     "has_permission has_object_permission test_func check_permissions check_object_permissions".split()
@@ -80,7 +79,7 @@ def facts_of(text: str, path: str) -> "list[Fact]":
 def is_one_off(path: str) -> bool:
     """Whether a file is run by hand or once: a migration, a management command, a script, seeds."""
     return bool(
-        re.search(
+        patterns.search(
             r"(?:^|/)(?:migrations?|alembic|commands|scripts?|bin|fixtures?|seeds?|factories|tests?|conftest)(?:/|\.py$|_)",
             path,
         )
@@ -275,7 +274,7 @@ def _routes(module: "IndexedModule") -> "Iterator[Fact]":
         before = [text for text in texts if text.endswith(".before_request")]
         if before and (
             any(GUARD.search(text) for text in texts)
-            or re.search(
+            or patterns.search(
                 r"is_authenticated|login_manager\.unauthorized|current_user\.is_", module.source(function)
             )
         ):

@@ -7,12 +7,11 @@ What cannot be told (a row that came as a parameter without an annotation) is le
 
 from __future__ import annotations
 
-import ast
-import re
-
 from cache_strategy.rules._caches import invalidation
 from cache_strategy.rules._keys import names_of
 from cache_strategy.rules._writes import write_of
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.names import text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 _CLASS = regex(r"[A-Z][A-Za-z0-9]*[a-z][A-Za-z0-9]*$")
 _SQL_TABLE = regex(
     r"\s*(?:INSERT\s+(?:OR\s+\w+\s+)?INTO|UPDATE|DELETE\s+FROM|REPLACE\s+INTO|MERGE\s+INTO|TRUNCATE(?:\s+TABLE)?)\s+[\"`\[]?(?:\w+[\"`\]]?\.[\"`\[]?)?(\w+)",
-    re.I,
+    patterns.I,
 )
 _ROW_CALLS = frozenset("save asave delete adelete save_base soft_delete".split())
 _SESSION_CALLS = frozenset("add merge delete".split())
@@ -60,7 +59,8 @@ def read_models(function: "Function", module: "IndexedModule") -> "set[str]":
             found.add(node.id)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) < 5000:
             found.update(
-                "table " + t for t in re.findall(r"\b(?:FROM|JOIN)\s+[\"`\[]?(\w+)", node.value, re.I)
+                "table " + t
+                for t in patterns.findall(r"\b(?:FROM|JOIN)\s+[\"`\[]?(\w+)", node.value, patterns.I)
             )
     return found
 

@@ -7,9 +7,8 @@ fragment is "fragment NAME {} {}". "" is a key that cannot be told.
 
 from __future__ import annotations
 
-import ast
-import re
-
+from cache_strategy.syntax import nodes as ast
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.names import text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -25,8 +24,8 @@ _AS_TEXT = frozenset(("str", "force_str", "quote", "slugify", "int", "repr"))
 
 def shape_of(key: "ast.AST", names: "Names") -> str:
     """The shape of a key expression in a function, "" where no literal text of it is known."""
-    shape = re.sub(r"(?:\{\})+", "{}", _shape(key, names, 0))
-    return shape if shape.startswith("fragment ") or re.search(r"\w", shape.replace("{}", "")) else ""
+    shape = patterns.sub(r"(?:\{\})+", "{}", _shape(key, names, 0))
+    return shape if shape.startswith("fragment ") or patterns.search(r"\w", shape.replace("{}", "")) else ""
 
 
 def stem_of(shape: str) -> str:
@@ -51,11 +50,14 @@ def same_key(one: str, other: str) -> bool:
             if text.startswith(begin) or begin.startswith(text.split("{}")[0]):
                 return True
     # `f"user:{id}"` and "user:me": a part that varies can be any one word.
-    return bool(re.fullmatch(_words(one), other) or re.fullmatch(_words(other), one))
+    return _fits(one, other) or _fits(other, one)
 
 
-def _words(shape: str) -> str:
-    return r"(?:[^:/.|\s]+)".join(map(re.escape, shape.split("{}")))
+def _fits(shape: str, other: str) -> bool:
+    parts = shape.split("{}")
+    if len(parts) == 1 or not (other.startswith(parts[0]) and other.endswith(parts[-1])):
+        return False
+    return bool(patterns.unkept(r"(?:[^:/.|\s]+)".join(map(patterns.escape, parts))).fullmatch(other))
 
 
 def _shape(key: "ast.AST", names: "Names", depth: int) -> str:

@@ -7,7 +7,8 @@ A fact counts only while its file is as it was when it was read.
 from __future__ import annotations
 
 import os
-from collections import namedtuple
+
+from cache_strategy.syntax.records import record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
         detail: str
 else:
     # A fact with the file that says it.
-    Known = namedtuple("Known", "kind name path line where detail")
+    Known = record(__name__, "Known", "kind name path line where detail")
 
 VERSION = b"cache-strategy index 1"
 MODELS = b"models\t"
@@ -56,8 +57,8 @@ class ProjectIndex:
         """Whether nothing in the project changed since, `but` for one file: then what is not told is not there."""
         if self._data.split(b"\n", 3)[2] != b"whole":
             return False
-        for record in self._data.split(b"\x1e")[1:]:
-            name, *stamp = record.partition(b"\n")[0][1:].decode("utf-8", "surrogateescape").split("\t")
+        for part in self._data.split(b"\x1e")[1:]:
+            name, *stamp = part.partition(b"\n")[0][1:].decode("utf-8", "surrogateescape").split("\t")
             try:
                 state = os.stat(os.path.join(self.project, name))
             except (OSError, ValueError):

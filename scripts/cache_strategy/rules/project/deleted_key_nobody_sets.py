@@ -39,10 +39,9 @@ Source
 
 from __future__ import annotations
 
-import re
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules.index.shapes import same_key, stem_of
+from cache_strategy.syntax import patterns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def visit_change(change: "ProjectChange") -> "Iterator[Finding]":
 
 def _is_unknown_fragment(shape: str, change: "ProjectChange") -> bool:
     """Whether no template has a fragment of this name, while templates with fragments are known."""
-    if not re.fullmatch(r"fragment [\w-]+(?: \{\})*", shape):
+    if not patterns.fullmatch(r"fragment [\w-]+(?: \{\})*", shape):
         return False
     known = [
         fact.name

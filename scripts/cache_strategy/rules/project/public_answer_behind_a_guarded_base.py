@@ -43,12 +43,11 @@ Source
 
 from __future__ import annotations
 
-import ast
-
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules._caches import PATH, caching_decorator
 from cache_strategy.rules.code.public_private_answer import FIX, public_place
 from cache_strategy.rules.index.facts import guard_of_class
+from cache_strategy.syntax import nodes as ast
 from cache_strategy.syntax.decorators import decorators_of
 from cache_strategy.syntax.names import text_of
 

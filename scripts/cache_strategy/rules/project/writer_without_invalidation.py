@@ -62,12 +62,12 @@ Source
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from cache_strategy.rules._base import Rule
 from cache_strategy.rules.index.facts import is_one_off
 from cache_strategy.rules.index.shapes import same_key
+from cache_strategy.syntax import patterns
 from cache_strategy.syntax.names import text_of
 from cache_strategy.syntax.patterns import regex
 
@@ -79,12 +79,12 @@ if TYPE_CHECKING:
 
 _WRITES = regex(
     r"save|delete|update|create|insert|add|commit|flush|merge|execute|\.(?:post|put|patch)\(|soft_delete",
-    re.I,
+    patterns.I,
 )
 # A call with such a name may well invalidate, in another file.
 _MAY_INVALIDATE = regex(
     r"cache|invalid|evict|purge|bust|expire|refresh|clear|notify|publish|signal|emit|dispatch|on_commit|enqueue|reindex",
-    re.I,
+    patterns.I,
 )
 
 
