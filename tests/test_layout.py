@@ -160,6 +160,7 @@ def test_only_one_file_writes_into_a_users_repository():
         "rules/session.py": "what was said in a session, in the plugin's data folder",
         "rules/_gate_file.py": "the kept rules, in the plugin's data folder",
         "rules/_trust.py": "which rule files the user approved, in the user's folder",
+        "syntax/patterns.py": "what was compiled, with Python's own compiled files",
         "rules/index/build.py": "the index, in the plugin's data folder",
         "emit/targets/runtime/files": "emitted: runs in the user's process",
     }
