@@ -34,6 +34,7 @@ def sightings_in(session: Session) -> list[Sighting]:
         if not best.check:
             calls = {call.key: call for sighting in alike for call in sighting.calls}
             best.calls = tuple(calls[key] for key in dict.fromkeys([*(c.key for c in best.calls), *calls]))
+        best.because = tuple(dict.fromkeys(reason for s in (best, *alike) for reason in s.because))
         best.lasting = any(s.lasting for s in alike)
         merged.append(best)
     return merged
@@ -86,4 +87,5 @@ def incident_of(sighting: Sighting, draft: Draft | None) -> Incident:
         lasts=sighting.lasts,
         check=sighting.check,
         session=sighting.session,
+        because=sighting.because,
     )

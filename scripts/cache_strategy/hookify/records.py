@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 _TEXT_LIMIT = 20_000
 _ERROR_LIMIT = 300
 _BEFORE_LIMIT = 512 * 1024
+_ANSWER_LIMIT = 600
 
 _CACHE_BYTES = (b"ache", b"ACHE", b"edis", b"memoize", b"nvalidat")
 """A file's earlier content is kept only where it speaks of caching: only the safety checks ask for it."""
 
-_REJECTED = "The user doesn't want to "
+_REJECTED = ("The user doesn't want to ", "User refused permission to run tool")
 _CANCELLED = "The user doesn't want to take this action right now"
 """Said of a call that was stopped, and of those beside it that were never asked about."""
 _INTERRUPT = "[Request interrupted by user"
@@ -78,8 +79,12 @@ class SessionReader:
         self._by_record: dict[str, list[ToolCall]] = {}
         self._queued: list[Prompt] = []
         self._copied: list[str] = []
-        self._cancelled: list[ToolCall] = []
+        self._cancelled: set[int] = set()
+        self._messages: dict[int, str] = {}
+        self._early: dict[str, tuple[Mapping[str, Any], Mapping[str, Any], int]] = {}
         self._interrupted = False
+        self._spoken = b""
+        self._unanswered: list[Prompt] = []
         self._resumed = False
         self._told_so_far = b""
 
@@ -103,6 +108,8 @@ class SessionReader:
             except (ValueError, RecursionError):
                 self._counts.bad_lines += 1
                 return
+        if _is_speech(line):
+            self._take_speech(line)
         self._counts.records += 1
         if isinstance(record, dict):
             self._take_record(record, number)
@@ -123,15 +130,23 @@ class SessionReader:
         return self.session
 
     def _leave_out_the_unasked(self) -> None:
-        """Of calls made together and cancelled with one that was refused, only that one was answered by the user."""
-        cancelled = {call.order for call in self._cancelled}
+        """
+        Of calls made together, the first that was refused was asked about: the others were cancelled with it, unless the
+        user gave them a reason of their own.
+        """
+        calls = self.session.calls
         spoken = {prompt.calls_before for prompt in self.session.prompts}
-        for call in self._cancelled:
-            place = call.order
-            while place in cancelled and place not in spoken:
-                place -= 1
-            if place not in cancelled and place >= 0 and self.session.calls[place].outcome == "rejected":
-                call.outcome = "interrupted"
+        for call in calls:
+            if call.outcome != "rejected" or (call.reason and call.order not in self._cancelled):
+                continue
+            for earlier in reversed(calls[: call.order]):
+                message = self._messages.get(call.order)
+                together = call.line < earlier.result_line or message == self._messages.get(earlier.order, "")
+                if earlier.order + 1 in spoken or not together:
+                    break
+                if earlier.outcome == "rejected":
+                    call.outcome = "interrupted"
+                    break
 
     def _take_record(self, record: dict[str, Any], number: int) -> None:
         kind = record.get("type")
@@ -163,6 +178,14 @@ class SessionReader:
             if call is not None:
                 call.outcome = "refused"
 
+    def _take_speech(self, line: bytes) -> None:
+        """What the agent says is read only beside a prompt: the last words before it, the first after it."""
+        self._spoken = line
+        if self._unanswered and (said := _speech_in(line)):
+            for prompt in self._unanswered:
+                prompt.answer = said[:_ANSWER_LIMIT]
+            self._unanswered.clear()
+
     def _take_calls(self, record: Mapping[str, Any], number: int) -> None:
         blocks = _blocks(_mapping(record.get("message")).get("content"), "tool_use")
         if not blocks:
@@ -184,9 +207,12 @@ class SessionReader:
                 order=len(self.session.calls),
                 cwd=text_of(record.get("cwd")),
             )
+            self._messages[call.order] = text_of(_mapping(record.get("message")).get("id"))
             self.session.calls.append(call)
             self._by_id[text_of(block.get("id"))] = call
             self._by_record.setdefault(uuid, []).append(call)
+            if early := self._early.pop(text_of(block.get("id")), None):
+                self._take_result(*early)
 
     def _take_user(self, record: Mapping[str, Any], number: int) -> None:
         content = _mapping(record.get("message")).get("content")
@@ -240,7 +266,9 @@ class SessionReader:
         prompt = self._prompt(text, provenance, number)
         if prompt is not None:
             prompt.after_interrupt = self._interrupted
-            self._interrupted = False
+            prompt.before = _speech_in(self._spoken)[-_ANSWER_LIMIT:]
+            self._interrupted, self._spoken = False, b""
+            self._unanswered.append(prompt)
             self.session.prompts.append(prompt)
 
     def _prompt(self, text: str, provenance: Provenance, number: int) -> Prompt | None:
@@ -257,6 +285,9 @@ class SessionReader:
 
     def _take_result(self, record: Mapping[str, Any], result: Mapping[str, Any], number: int) -> None:
         call = self._call_of(record, result)
+        if call is None and result.get("is_error") is True:
+            # Calls made together may be recorded after the first answer to one of them.
+            self._early[text_of(result.get("tool_use_id"))] = (record, result, number)
         if call is None or call.result_line:
             return
         call.result_line = number
@@ -268,7 +299,7 @@ class SessionReader:
         if call.outcome == "failed":
             call.error = text[:_ERROR_LIMIT]
         if call.outcome == "rejected" and text.startswith(_CANCELLED):
-            self._cancelled.append(call)
+            self._cancelled.add(call.order)
         if call.outcome == "rejected":
             said = _SAID.search(text)
             call.reason = text[said.end() :].strip()[:_TEXT_LIMIT] if said else ""
@@ -282,6 +313,24 @@ class SessionReader:
         """By the calling record first: published transcripts often have their tool ids blotted out."""
         calls = self._by_record.get(text_of(record.get("sourceToolAssistantUUID")), [])
         return calls[0] if len(calls) == 1 else self._by_id.get(text_of(result.get("tool_use_id")))
+
+
+def _is_speech(line: bytes) -> bool:
+    """Whether a line holds text of the agent; of a subagent's it is the caller's tool result that matters."""
+    spoken = b'"type":"text"' in line or b'"type": "text"' in line
+    return spoken and b'"assistant"' in line and b'"isSidechain":true' not in line[:600]
+
+
+def _speech_in(line: bytes) -> str:
+    """The text of an agent's record, "" where there is none."""
+    try:
+        record = json.loads(line) if line else None
+    except (ValueError, RecursionError):
+        return ""
+    content = _mapping(_mapping(record).get("message")).get("content")
+    if _mapping(record).get("type") != "assistant":
+        return ""
+    return "\n".join(text_of(block.get("text")) for block in _blocks(content, "text")).strip()
 
 
 def _is_old(record: Mapping[str, Any]) -> bool:

@@ -67,7 +67,11 @@ class ToolCall:
 
 @dataclass(slots=True)
 class Prompt:
-    """Something a person wrote. `first` is true where nothing had been done yet; `calls_before` counts the calls so far."""
+    """
+    Something a person wrote. `first` is true where nothing had been done yet; `calls_before` counts the calls so far.
+
+    `before` is the end of what the agent said last, `answer` the beginning of what it said next.
+    """
 
     text: str
     provenance: Provenance
@@ -76,6 +80,8 @@ class Prompt:
     first: bool = False
     after_interrupt: bool = False
     calls_before: int = 0
+    before: str = ""
+    answer: str = ""
 
 
 @dataclass(slots=True)

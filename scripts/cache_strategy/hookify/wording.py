@@ -13,6 +13,16 @@ from cache_strategy.model.proposal import Lasts
 
 Kind = Literal["prohibited", "undone", "blamed", "questioned", "unwanted", "preferred", "reminded"]
 
+BECAUSE: dict[Kind, str] = {
+    "prohibited": "forbids it",
+    "undone": "took it back, or wants it taken back",
+    "blamed": "says that it was done wrong",
+    "questioned": "asks why it was done",
+    "unwanted": "does not want it",
+    "preferred": "wants another way",
+    "reminded": "reminds of a duty",
+}
+
 ENOUGH = 0.5
 """An objection below this strength is none."""
 

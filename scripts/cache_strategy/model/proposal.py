@@ -27,8 +27,8 @@ class Incident:
 
     `kind` is the detector's name. `subject` is the masked command or the path it is about, "" where no call could be
     linked. `calls` are the ids of those tool calls. `lasts` is "turn" for a "not yet", which is no rule. `strength`
-    is 0 to 1: how sure it is that a careful reader would see an objection here (assumed weights, see `wording.py`).
-    `check` names the safety rule that covers it, "" where none does.
+    is 0 to 1: how sure it is that a careful reader would see an objection here (weights: `wording.py`, `signs.py`).
+    `check` names the safety rule that covers it, "" where none does. `because` says what spoke for it, strongest first.
     """
 
     kind: str
@@ -42,6 +42,7 @@ class Incident:
     lasts: Lasts = "always"
     check: str = ""
     session: str = ""
+    because: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

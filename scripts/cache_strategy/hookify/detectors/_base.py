@@ -16,7 +16,7 @@ class Sighting:
     `said` is the objecting sentence, "" for a rejection without a word, `context` the prompt around it, `core` the part
     that names the deed. `calls` are the calls it is about, latest first, `recent` those that were made before, which a
     rule may turn out to be about. `words` are the stems that sentence and calls share. `check` names a safety rule, ""
-    for none. The detector fills in `kind`, `file` and `session`.
+    for none. `because` says what spoke for an incident. The detector fills in `kind`, `file` and `session`.
     """
 
     line: int
@@ -30,6 +30,7 @@ class Sighting:
     lasts: Lasts = "always"
     lasting: bool = False
     check: str = ""
+    because: tuple[str, ...] = ()
     kind: str = ""
     file: str = ""
     session: str = ""

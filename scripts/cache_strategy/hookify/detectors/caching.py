@@ -95,7 +95,14 @@ def find_caching_mistakes(session: Session) -> Iterator[Sighting]:
     for call in session.own_calls:
         if call.outcome == "rejected" and not is_go_ahead(call.reason):
             check = next((check for check, made_it in EVIDENCE.items() if made_it(call)), "")
-            sighting = Sighting(call.result_line, call.reason, _STRENGTH, context=call.reason, check=check)
+            sighting = Sighting(
+                call.result_line,
+                call.reason,
+                _STRENGTH,
+                context=call.reason,
+                check=check,
+                because=("refused a caching mistake",),
+            )
             sighting.calls = sighting.recent = (call,)
             sighting.lasting = bool(LASTING.search(call.reason))
             if check:
@@ -109,7 +116,14 @@ def find_caching_mistakes(session: Session) -> Iterator[Sighting]:
             said = [s for s in sentences if complaint.search(s) and not is_supposition(s)]
             made = [call for call in reversed(recent) if EVIDENCE[check](call)] if said else []
             if made:
-                sighting = Sighting(prompt.line, said[0], _STRENGTH, context=prompt.text, check=check)
+                sighting = Sighting(
+                    prompt.line,
+                    said[0],
+                    _STRENGTH,
+                    context=prompt.text,
+                    check=check,
+                    because=("names a caching mistake that was made",),
+                )
                 sighting.calls = sighting.recent = tuple(made[:8])
                 sighting.lasting = any(LASTING.search(s) for s in sentences)
                 momentary = all(THIS_TURN.search(s) for s in said) and not sighting.lasting

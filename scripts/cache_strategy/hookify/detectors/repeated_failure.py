@@ -48,4 +48,5 @@ def find_repeated_failures(session: Session) -> Iterator[Sighting]:
                 calls=tuple(reversed(calls)),
                 recent=tuple(calls),
                 words=(program,),
+                because=(f"failed {len(calls)} times: {reason}",),
             )

@@ -34,7 +34,14 @@ def find_undone_edits(session: Session) -> Iterator[Sighting]:
     """Edits taken back by the user's hand, at the user's word, or changed in the dialog."""
     for call in session.own_calls:
         if call.user_modified and call.path:
-            yield Sighting(call.result_line, "", _MODIFIED, calls=(call,), recent=(call,))
+            yield Sighting(
+                call.result_line,
+                "",
+                _MODIFIED,
+                calls=(call,),
+                recent=(call,),
+                because=("changed before it was accepted",),
+            )
     for deed in session.deeds:
         calls = session.calls[: deed.calls_before]
         undone = edits_taken_back(deed.command, calls) or _put_back(deed, calls)
@@ -53,7 +60,14 @@ def find_undone_edits(session: Session) -> Iterator[Sighting]:
         for call in session.calls[prompt.calls_before : following]:
             undone = edits_taken_back(call.command, earlier) if call.command else ()
             if undone:
-                yield Sighting(prompt.line, asked.words, _ASKED_FOR, calls=undone, recent=undone)
+                yield Sighting(
+                    prompt.line,
+                    asked.words,
+                    _ASKED_FOR,
+                    calls=undone,
+                    recent=undone,
+                    because=("taken back by hand",),
+                )
                 break
 
 

@@ -1,0 +1,138 @@
+r"""
+Signs that a prompt objects to what the agent did, where no verb says so: in its words, its moment, the agent's answer.
+
+One sign alone proves nothing; their weights add up. A logistic regression found the weights on prompts read by hand, the
+threshold is the one that held when each repository in turn was left out. Not among them, though tried: words shared with a
+call, the same file edited again, a write into the agent's memory, a thing taken back with git: those follow wishes too.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+
+from cache_strategy.hookify.linking import linked
+from cache_strategy.hookify.provenance import OwnWords
+from cache_strategy.hookify.transcripts import Prompt, ToolCall
+from cache_strategy.hookify.wording import ENOUGH, objections_in
+
+TELLING = 0.42
+"""Probability from which a prompt counts."""
+
+_NOTHING_ELSE = -3.14
+_SHORT, _VERY_SHORT, _LONG = 25, 4, 120
+
+_WORDS = r"""
+1.69 says what the agent did: (?<!can )(?<!could )(?<!if )(?<!would )(?<!thank )(?<!do )(?<!once )(?<!when )(?<!are )\b(?:you|u)(?:['’]?(?:ve|re))?\s+(?:just\s+|also\s+|have\s+|are\s+|were\s+|all\s+|actually\s+|again\s+|still\s+|keep\s+|already\s+|always\s+)*(?:\w{2,}ed|did(?:n['’]?t|nt)?|made|broke|ran|wrote|put|took|went|forgot|lost|kept|keep|got|gave|left|cut|sent|\w{2,}ing|never|always|still|again|suck|shouldn['’]?t|should|dont|don['’]t)\b
+1.17 asks why: \b(?:why(?!\s+(?:do\s?n['’]?t\s+(?:we|you|i)\s+have|do(?:es)?\s+(?:it|the|this|that|i)\b|does\s?n['’]?t|is\s+(?:it|this|that|there|one)\b|can['’]?t|couldn['’]?t))|how\s+come|any\s+reason|what['’]?s\s+the\s+(?:reason|point)|what\s+are\s+you\s+doing|how\s+is\s+it\s+possible)\b
+1.02 says how the work is done here: \byou(?:['’]?re|\s+are)?\s+(?:just\s+)?(?:should\b(?!\s+(?:see|get|find|notice))|supposed|must\b|need\s+to|have\s+to|ought)|\bmake\s+sure\s+(?:you|to|that\s+you)\b|\bnext\s+time\b|\bwe\s+(?:use|never|always|only)\b|\bplease\s+(?:don['’]?t|do\s+not|never|always|remember|stop|use)\b
+0.77 is annoyed: \b(?:fuck\w*|fkn|wtf|ffs+|shit\w*|damn|stupid|dumb\w*|idiot\w*|hell|bro|dude|lol|omg|ugh|seriously|come\s+on|for\s+god)\b|\?\?|!!|\?!|!\?
+0.48 wants to be asked: \bwithout\s+(?:my|me|ask\w*|check\w*|let\w*|tell\w*|confirm\w*|permission|approval|saying|verif\w*|test\w*|read\w*)\b|\b(?:ask|check|confirm)\w*\s+(?:with\s+)?me\b|\b(?:tell|show|let)\s+me\s+(?:know\s+)?(?:first|before)|\bpermission\b|\bi\s+(?:did\s?n['’]?t|never|did\s+not)\s+(?:ask|say|tell|approve|want)|\bask\s+(?:first|before)
+0.54 asks why not: \b(?:can['’]?t|should\s?n['’]?t|is\s?n['’]?t|are\s?n['’]?t|did\s?n['’]?t|does\s?n['’]?t|have\s?n['’]?t|would\s?n['’]?t|could\s?n['’]?t|why\s+not|not\s+just)\b[^.!\n]*\?
+0.54 forbids: (?<!\bi )(?<!\bwe )(?<!\byou )(?<!\bthey )(?<!\bwhy )\b(?:don['’]?t|do\s+not)\b(?!\s+(?:see|know|think|understand|recall|worry|have|mind|get)\b)|\b(?:never|quit|avoid)\b|(?<!the )\bstop\b
+0.64 says no: \b(?:not|no|never|without|nothing|don['’]?t|dont|do\s+not|didn['’]?t|didnt|isn['’]?t|aren['’]?t|can['’]?t|cannot|shouldn['’]?t|won['’]?t|wasn['’]?t)\b
+0.23 wants another way: \binstead\b|\brather\s+than\b|\bbut\s+not\b|\bof\s+course\b|\bshould\s+(?:have|be|use|go|not)\b|\bshould\s?n['’]?t\b|\bsupposed\s+to\b|\bwrong\b|\bincorrect\b|\bnot\s+what\b|\bnot\s+the\b|,\s*not\s|\bonly\b|\bjust\s+(?:use|do|run|give|tell|make)\b|\bleave\b
+-0.36 states a fact: \bi\s+(?:think|believe|guess|thought|don['’]?t\s+(?:know|think|understand|see|recall|get))\b|\bit(?:['’]?s|\s+is)\b|\bthere(?:['’]?s|\s+is|\s+are)\b|\bthat(?:['’]?s|\s+is)\b
+-0.68 speaks of the product: \bstill\s+(?:not|no|doesn|does\s+not|shows?|see|says?|get\w*|the|broken|crash\w*|there|fail\w*)|\b(?:does|do|is|are|was)\s?n['’]?o?t\s+(?:\w+\s+)?(?:work\w*|show\w*|appear\w*|load\w*|updat\w*|there|visible|display\w*|chang\w*)|\berrors?\b|\bcrash\w*|\bbugs?\b|\bfail(?:s|ed|ing|ure)\b|\b(?:pages?|buttons?|screens?|ui|menu|modal|sidebar|header|footer|icons?|logo|layout|image|font|colou?rs?|tab|dashboard|click\w*|scroll\w*|display\w*|login|users?)\b|\bi\s+(?:see|get|got|can['’]?t\s+(?:see|find))\b|\bwhen\s+i\b|\bnot\s+(?:working|showing|there|visible)\b|\blooks?\b
+"""
+_ANSWERS = r"""
+1.04 the agent apologised: \b(?:sorry|apolog\w+|my\s+(?:bad|mistake|fault|error)|i\s+should(?:\s+have|['’]ve|\s+not|n['’]t)|i\s+shouldn['’]t|i\s+was\s+wrong|i\s+(?:missed|overlooked|misread|misunderstood|overstepped|jumped|forgot|got\s+ahead|made\s+a\s+mistake|ignored|skipped|assumed)|no\s+good\s+reason|(?:a|my)\s+(?:miss|slip|oversight)|oversight)\b
+0.72 the agent promised to act otherwise: \b(?:i['’]ll|i\s+will|let\s+me)\s+(?:\w+\s+)?(?:stop|revert|undo|restore|put\s+\w+\s+back|switch|never|not\b|wait|ask|skip|drop|leave|avoid|redo|correct|hold)|\b(?:i\s+)?won['’]?t\b|\bfrom\s+now\s+on\b|\bgoing\s+forward\b|\bnext\s+time\b
+0.33 the agent agreed: \A\W*(?:(?:ah|oh|yes|yeah|okay|ok|hmm|ha|haha|and|no)\W+){0,2}(?:you(?:['’]re|\s+are)\s+(?:\w+\s+)?(?:right|correct)|fair\b|good\s+(?:catch|point|call|eye)|great\s+(?:catch|point)|valid\b|makes\s+sense|agreed|exactly|that['’]s\s+(?:fair|right|a\s+(?:fair|good))|right\b|true\b|correct\b)
+"""
+"""One sign a line: its weight, the reason it gives, and the pattern that finds it."""
+
+_MOMENTS = {
+    "objects weakly": 1.96,
+    "an objection": 1.04,
+    "speaks of a call": 1.10,
+    "came after an interrupt": 1.15,
+    "is short": 0.84,
+    "asks why of a deed": 0.78,
+    "followed a question of the agent": 0.59,
+    "answers in a word": -0.39,
+    "length": -0.46,
+    "nothing was done before": -0.56,
+    "holds pasted text": -0.75,
+    "is long": -0.96,
+    "is a word or two": -1.36,
+}
+_OFFERED = re.compile(
+    r"\?\s*\W*\Z|\b(?:want\s+me\s+to|shall\s+i|should\s+i|would\s+you\s+like|do\s+you\s+want|let\s+me\s+know|which\s+(?:one|option))\b[^\n]*\Z",
+    re.I,
+)
+_WHY_A_DEED = re.compile(
+    r"\b(?:why|how\s+come|any\s+reason|what['’]?s\s+the\s+reason)\b[^.?!\n]{0,60}\b(?:you|u|we|agent|claude)\b\s+(?!think|say|show|suggest|believe|mean|have\b|need\b|care)\w+"
+    r"|\bwhy\s+(?:the\s+)?\w+ing\b|\bwhy\s+\w+\s+and\s+not\b|\bwhat\s+are\s+you\s+doing",
+    re.I,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Signs:
+    """How sure the signs are together, 0 to 1, and what spoke for it, strongest first."""
+
+    strength: float
+    reasons: tuple[str, ...]
+
+
+def _rows(table: str) -> tuple[tuple[float, str, re.Pattern[str]], ...]:
+    rows = (re.match(r"(\S+) ([^:]+): (.*)\Z", line) for line in table.strip().split("\n"))
+    return tuple((float(row[1]), row[2], re.compile(row[3], re.I)) for row in rows if row)
+
+
+_IN_WORDS, _IN_ANSWER = _rows(_WORDS), _rows(_ANSWERS)
+
+
+def weight_of(text: str) -> float:
+    """How much the words of a sentence tell."""
+    return sum(weight for weight, _, pattern in _IN_WORDS if pattern.search(text))
+
+
+def signs_in(prompt: Prompt, words: OwnWords, recent: tuple[ToolCall, ...], *, acted: bool) -> Signs:
+    """All signs of a prompt after `recent` calls; `acted` is true where one was made since the prompt before."""
+    found = measured(prompt, words, recent, acted=acted)
+    weights = {reason: weight for weight, reason, _ in (*_IN_WORDS, *_IN_ANSWER)} | _MOMENTS
+    shares = {reason: weights[reason] * value for reason, value in found.items()}
+    told = sorted((r for r in shares if shares[r] > 0.2 and r not in _UNTOLD), key=lambda r: -shares[r])
+    if not set(told) - _ONE_VERB:
+        return Signs(0.0, ())
+    return Signs(round(1 / (1 + math.exp(-_NOTHING_ELSE - sum(shares.values()))), 2), tuple(told[:4]))
+
+
+_UNTOLD = ("an objection", "is short")
+_ONE_VERB = {"objects weakly", "forbids", "says no"}
+"""Three names of one weak verb: without another witness they are a wish about the product."""
+
+
+def measured(
+    prompt: Prompt, words: OwnWords, recent: tuple[ToolCall, ...], *, acted: bool
+) -> dict[str, float]:
+    """The value of each sign that is there, by its name."""
+    text, answer, size = words.text, prompt.answer[:400], len(words.text.split())
+    found = {reason: 1.0 for _, reason, pattern in _IN_WORDS if pattern.search(text)}
+    found |= {reason: 1.0 for _, reason, pattern in _IN_ANSWER if pattern.search(answer)}
+    short, offered = size <= _SHORT, bool(_OFFERED.search(prompt.before[-200:]))
+    objections = [
+        o.strength
+        for o in objections_in(text)
+        if not (offered and o.kind == "blamed" and o.strength < ENOUGH)
+    ]
+    objecting = max(objections, default=None)
+    if not short:
+        found.pop("the agent agreed", None)
+    if objecting is not None:
+        found |= {"objects weakly": objecting, "an objection": 1.04}
+        if size <= 80 and linked(text, recent).calls:
+            found["speaks of a call"] = objecting
+    moments = {
+        "came after an interrupt": prompt.after_interrupt,
+        "is short": short,
+        "asks why of a deed": short and bool(_WHY_A_DEED.search(text)),
+        "followed a question of the agent": offered,
+        "answers in a word": offered and size <= _VERY_SHORT,
+        "nothing was done before": not acted,
+        "holds pasted text": words.pasted,
+        "is long": size > _LONG,
+        "is a word or two": size <= _VERY_SHORT,
+    }
+    return found | {name: 1.0 for name, there in moments.items() if there} | {"length": math.log1p(size) / 5}
