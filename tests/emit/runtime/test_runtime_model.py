@@ -64,9 +64,6 @@ class Network:
         self.rest, self.answers, self.owed, self.sent, self.inbox = b"", b"", 0, [], None
         world.networks.append(self)
 
-    def is_usable(self):
-        return True
-
     def write(self, data):
         if b"SUBSCRIBE" in data:
             self.inbox = [data.lower()]
@@ -160,6 +157,7 @@ class World(RuleBasedStateMachine):
             "Signal": Signal,
             "sleep": sleep,
             "who_asks": lambda: id(self.here),
+            "idle_of": lambda wires: wires.pop() if wires else None,
             "in_background": lambda work, name: self.act(self.process, work(), name=name),
             "random": SimpleNamespace(
                 random=lambda: 0.5, uniform=lambda low, high: high, getrandbits=lambda bits: next(self.tokens)

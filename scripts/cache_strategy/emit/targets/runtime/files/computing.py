@@ -18,7 +18,7 @@ from .records import Record
 from .turns import Flight, Turn
 from .values import GARBAGE, Codec, Raised, encode_value, json_text, to_json
 from .watching import Watched
-from .wire import sleep, who_asks
+from .wire import Signal, sleep, who_asks
 
 T = TypeVar("T")
 BLOCKED = "a write is not yet committed or not yet announced"
@@ -42,7 +42,7 @@ class Computing(Watched):
     _in_redis: bool
     _in_request: bool
     _has_refused = False
-    _luck = 1.0
+    _luck = 0.0
 
     def is_blocked(self, slot: Slot) -> bool:
         return not self.cache.blocked_tags().isdisjoint(slot.tags)
@@ -121,7 +121,7 @@ class Computing(Watched):
                         return turn
                     return self._give(turn, value, record)
                 if is_valid or self.may_be_served_stale(record):
-                    turn.may_serve.append(value)
+                    turn.may_serve = (value,)
         self._queue(turn)
         return turn
 
@@ -190,6 +190,8 @@ class Computing(Watched):
                 flight = cache.flights.get(name)
                 if flight is None or not flight.is_as_new_as(turn.versions):
                     flight = cache.flights[name] = turn.flight = mine
+                elif flight.done is None:
+                    flight.done = Signal()
             if flight is mine:
                 try:
                     self._claim(turn, patience)
@@ -206,7 +208,8 @@ class Computing(Watched):
             if flight.owner == who_asks():
                 break
             self.count(waits=1)
-            flight.done.wait(max(0.0, patience - time.monotonic()))
+            if flight.done is not None:
+                flight.done.wait(max(0.0, patience - time.monotonic()))
             if flight.record is not None and flight.is_as_new_as(turn.versions):
                 self._give(turn, self._value(flight.record), flight.record)
                 return
@@ -309,14 +312,15 @@ class Computing(Watched):
                 self._land(turn, record)
 
     def _land(self, turn: Turn, record: Record | None) -> None:
-        flight, cache = turn.flight, self.cache
+        flight, turn.flight, cache = turn.flight, None, self.cache
         if flight is None:
             return
         flight.record = record
         with cache.lock:
             if cache.flights.get(turn.slot.name) is flight:
                 del cache.flights[turn.slot.name]
-        flight.done.set()
+        if flight.done is not None:
+            flight.done.set()
 
     def _recorded(self, turn: Turn, outcome: object) -> Record | None:
         if isinstance(outcome, BaseException):

@@ -33,7 +33,7 @@ from .lua import (
 )
 from .protocol import pack, part, read_answer
 from .records import Record
-from .wire import Signal, Wire, in_background, sleep
+from .wire import Signal, Wire, idle_of, in_background, sleep
 
 REQUEST_SECONDS = 1.0  # assumed: the budget of a caller is whole again this long after its first use
 RETRY_SECONDS = 0.02, 0.1  # assumed: first and longest pause between two attempts to reach Redis again
@@ -120,14 +120,16 @@ class Link:
         """The answer to one command; Unavailable when there is none within what is left of the caller's budget."""
         return self.send(pack(*command), key)
 
-    def script(self, text: str, keys: Sequence[bytes], *arguments: Any) -> Any:
+    def script(self, text: str, keys: Sequence[bytes], *arguments: Any, packed: bytes = b"") -> Any:
         """The answer of a Lua script, which is sent whole only to a server that does not know it yet."""
+        rest = part(len(keys)) + (packed or b"".join(map(part, keys))) + b"".join(map(part, arguments))
+        words = 3 + len(keys) + len(arguments)
         try:
-            return self.call("EVALSHA", _sha1(text), len(keys), *keys, *arguments, key=keys[0])
+            return self.send(b"*%d\r\n$7\r\nEVALSHA\r\n%s%s" % (words, _sha1(text), rest), keys[0])
         except Unavailable as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise
-        return self.call("EVAL", PRELUDE + text, len(keys), *keys, *arguments, key=keys[0])
+        return self.send(b"*%d\r\n$4\r\nEVAL\r\n%s%s" % (words, part(PRELUDE + text), rest), keys[0])
 
     def send(self, packed: bytes, key: bytes = b"", unawaited: int = 0) -> Any:
         """As `call`, for a command that is packed already. So many answers are not awaited, but passed over later."""
@@ -168,15 +170,12 @@ class Link:
         ahead: bytes = b"",
     ) -> Any:
         while True:
-            try:
-                wire, is_reused = self._idle[place].pop(), True
-                if not wire.is_usable():
+            wire = idle_of(self._idle[place])
+            is_reused = wire is not None
+            if wire is None:
+                wire = self._open(place, deadline)
+                if wire is None:
                     continue
-            except IndexError:
-                opened = self._open(place, deadline)
-                if opened is None:
-                    continue
-                wire, is_reused = opened, False
             try:
                 wire.write(ahead + packed)
                 wire.owed += bool(ahead)
@@ -237,15 +236,17 @@ class Link:
             asked_at = self._clock()
             keys = (self._home + "server", self.version_key("@all"), self.latest)
             # nothing from a read-only replica, or where INFO is forbidden
-            now_us = self._run_script(wire, GREET_SCRIPT, keys, SERVER_SECONDS * 1000)
+            now_us = self._run_script(wire, deadline, GREET_SCRIPT, keys, SERVER_SECONDS * 1000)
             if isinstance(now_us, int):
                 self.clock_offset = now_us / MICROSECONDS - asked_at
         return wire
 
-    def _run_script(self, wire: Wire, text: str, keys: Sequence[Any], *arguments: Any) -> Any:
+    def _run_script(
+        self, wire: Wire, deadline: float, text: str, keys: Sequence[Any], *arguments: Any
+    ) -> Any:
         try:
             wire.write(pack("EVAL", PRELUDE + text, len(keys), *keys, *arguments))
-            return read_answer(wire, time.monotonic() + self._budget_seconds)
+            return read_answer(wire, deadline)
         except BaseException:
             wire.close()
             raise
@@ -267,7 +268,7 @@ class Link:
         self, slot: Slot, token: str, lock_ms: int, known_us: int
     ) -> tuple[int, bytes | None, bool, bytes]:
         """Before computing: the time, a good value stored after the known one, whether the lock is ours, the versions."""
-        keys, extend = (self.latest, *slot.version_keys), int(random.random() < EXTENDED)
+        keys, extend = [self.latest, *slot.version_keys], int(random.random() < EXTENDED)
         if not token or self._address.is_cluster:
             now_us, data, is_locked, under = self.script(VERSIONS_SCRIPT, keys, self.version_ms, extend)
             if token:
@@ -275,7 +276,8 @@ class Link:
                 data, is_locked = self.script(CLAIM_SCRIPT, names, *claim)
         else:
             arguments = (self.version_ms, extend, token, lock_ms, known_us)
-            now_us, data, is_locked, under = self.script(NOTE_SCRIPT, (*keys, slot.redis_name), *arguments)
+            keys, packed = [*keys, slot.redis_name], part(self.latest) + slot.packed
+            now_us, data, is_locked, under = self.script(NOTE_SCRIPT, keys, *arguments, packed=packed)
         return now_us, data, bool(is_locked), under
 
     def store(
@@ -306,10 +308,12 @@ class Link:
         try:
             due, arguments = self._due(tags, hold_us, release)
             held_until = int(self.script(BUMP_SCRIPT, *arguments))
-        except Unavailable as error:
+        except BaseException as error:  # a task may be cancelled here
             with self._lock:
                 self.undelivered |= frozenset(tags)  # another caller's success may have removed them
             self.give_up(error)
+            if not isinstance(error, Unavailable):
+                raise
             return 0
         self._delivered(due)
         return held_until
@@ -345,7 +349,7 @@ class Link:
                 wire = self._connect(self._address.place(self.latest), deadline)
                 if self.undelivered:
                     due, arguments = self._due(())
-                    answer = self._run_script(wire, BUMP_SCRIPT, *arguments)
+                    answer = self._run_script(wire, deadline, BUMP_SCRIPT, *arguments)
                     if isinstance(answer, redis.ResponseError):
                         raise answer
                     self._delivered(due)
@@ -407,8 +411,7 @@ class Link:
                     self._hear(wire, place)
                 finally:
                     wire.close()
-            self._covered_from = float("inf")
-            sleep(RETRY_SECONDS[1])
+            sleep(RETRY_SECONDS[1])  # what is heard no more is not trusted for longer than the window
 
     def _hear(self, wire: Wire, place: Place | None) -> None:
         wire.write(pack("SUBSCRIBE", self._channel))
@@ -439,7 +442,7 @@ class Link:
 class Slot:
     """The place of one key: its name, what it stands for, the tags it depends on, and where their versions are."""
 
-    __slots__ = ("ask", "ask_value", "ask_versions", "name", "parts", "redis_name", "tags", "version_keys")
+    __slots__ = ("ask", "ask_versions", "name", "packed", "parts", "redis_name", "tags", "version_keys")
 
     def __init__(self, place: str, parts: Mapping[str, object], tags: tuple[str, ...], link: Link) -> None:
         self.name = place
@@ -447,10 +450,14 @@ class Slot:
         self.tags = tags
         self.redis_name = link.value_key(place)
         self.version_keys = [link.version_key(tag) for tag in tags]
-        versions, value = b"".join(map(part, self.version_keys)), part(self.redis_name)
+        versions = b"".join(map(part, self.version_keys))
+        self.packed = versions + part(self.redis_name)
         self.ask_versions = b"*%d\r\n$4\r\nMGET\r\n%s" % (len(tags) + 1, versions)
-        self.ask = b"*%d\r\n$4\r\nMGET\r\n%s%s" % (len(tags) + 2, versions, value)
-        self.ask_value = b"*2\r\n$3\r\nGET\r\n" + value
+        self.ask = b"*%d\r\n$4\r\nMGET\r\n%s" % (len(tags) + 2, self.packed)
+
+    @property
+    def ask_value(self) -> bytes:
+        return pack("GET", self.redis_name)
 
     def lock(self, under: bytes) -> bytes:
         return b"%s:%s" % (self.redis_name, under)
@@ -471,5 +478,5 @@ def _tags_in(message: bytes) -> list[str]:
 
 
 @functools.lru_cache(maxsize=16)
-def _sha1(text: str) -> str:
-    return hashlib.sha1((PRELUDE + text).encode()).hexdigest()  # Redis' name for a script
+def _sha1(text: str) -> bytes:
+    return part(hashlib.sha1((PRELUDE + text).encode()).hexdigest())  # Redis' name for a script

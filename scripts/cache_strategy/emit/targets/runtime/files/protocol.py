@@ -30,13 +30,15 @@ class _Incomplete(Exception):
 def read_answer(wire: Wire, deadline: float) -> Any:
     """The next answer; what Redis refuses is a ResponseError, returned and not raised."""
     while True:
-        try:
-            answer, end = _parse(wire.rest, 0)
-        except _Incomplete:
-            wire.rest += wire.receive(deadline)
-        else:
-            wire.rest = wire.rest[end:]
-            return answer
+        if wire.rest:
+            try:
+                answer, end = _parse(wire.rest, 0)
+            except _Incomplete:
+                pass
+            else:
+                wire.rest = wire.rest[end:]
+                return answer
+        wire.rest += wire.receive(deadline)
 
 
 def _parse(data: bytes, at: int) -> tuple[Any, int]:

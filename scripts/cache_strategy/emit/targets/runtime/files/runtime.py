@@ -156,6 +156,8 @@ class Entry(Computing):
                 self._defaults[name] = parameter.default
         with contextlib.suppress(Exception):  # names that exist for type checkers only
             know_all(typing.get_type_hints(function).get("return"))
+        is_plain = all(item.kind <= item.POSITIONAL_OR_KEYWORD for item in signature.parameters.values())
+        names = [*signature.parameters] if is_plain else []
         slots: dict[Any, Slot] = {}  # of the latest calls with plain positional arguments
 
         @functools.wraps(function)
@@ -174,7 +176,10 @@ class Entry(Computing):
             if not self._is_on:
                 return compute()
             if slot is None:
-                slot = self._slot_or_refusal(signature.bind(*args, **kwargs).arguments)
+                if kwargs or len(args) != len(names):
+                    slot = self._slot_or_refusal(signature.bind(*args, **kwargs).arguments)
+                else:
+                    slot = self._slot_or_refusal(dict(zip(names, args)))  # noqa: B905 (Python 3.8)
                 if slot is None:
                     return self._compute(compute)
                 if not kwargs and PLAIN.issuperset(shape[1]) and len(slot.name) < 300:

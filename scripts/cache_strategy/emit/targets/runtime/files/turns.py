@@ -12,13 +12,14 @@ from .wire import Signal, who_asks
 
 
 class Flight:
-    """A computation that other callers wait for, and the versions it noted."""
+    """A computation that other callers may wait for, and the versions it noted."""
+
+    noted = b""
+    record: Record | None = None
+    done: Signal | None = None  # made by the first who waits
 
     def __init__(self) -> None:
-        self.done = Signal()
         self.owner = who_asks()
-        self.noted = b""
-        self.record: Record | None = None
 
     def is_as_new_as(self, versions: bytes) -> bool:
         """Whether nothing was invalidated between its beginning and these versions; it may not have begun yet."""
@@ -31,23 +32,24 @@ class Flight:
 class Turn:
     """One call: the value that it is given, or the computation that it owes."""
 
-    def __init__(self, slot: Slot | None) -> None:
-        self.slot: Any = slot
-        self.is_given = False
-        self.value: Any = None
-        # What was seen: the versions of now, a record, and a value to serve while somebody computes the next.
-        self.versions = b""
-        self.record: Record | None = None
-        self.known_us = 0
-        self.may_serve: list[Any] = []
-        # What is owed: a record to be stored, to be compared with, or nothing.
-        self.keeps = False
-        self.judged: Record | None = None
-        self.flight: Flight | None = None
-        self.token = ""
-        self.now_us = self.seen_us = self.epoch = 0
-        self.asked_at = self.started = 0.0
-        self.began: float | None = None
+    is_given = False
+    value: Any = None
+    # What was seen: the versions of now, a record, and a value (alone in a tuple) to serve while somebody computes the next.
+    versions = b""
+    record: Record | None = None
+    known_us = 0
+    may_serve: tuple[Any, ...] = ()
+    # What is owed: a record to be stored, to be compared with, or nothing.
+    keeps = False
+    judged: Record | None = None
+    flight: Flight | None = None
+    token = ""
+    now_us = seen_us = epoch = 0
+    asked_at = started = 0.0
+    began: float | None = None
+
+    def __init__(self, slot: Slot) -> None:
+        self.slot = slot
 
     def saw(self, versions: bytes, record: Record | None) -> None:
         self.versions, self.record = versions, record

@@ -204,22 +204,27 @@ def _is_plain(value: object) -> bool:
     """Whether JSON itself gives the value back exactly; only for what JSON has taken, so it ends."""
     level: list[Any] = [value]
     while level:
-        kinds = set(map(type, level))
-        if not kinds <= ATOMS | CONTAINERS:
-            return False
-        dicts = [item for item in level if type(item) is dict] if dict in kinds else []
-        lists = [item for item in level if type(item) is list] if list in kinds else []
-        names = list(chain.from_iterable(dicts))
-        if not STRING.issuperset(map(type, names)) or "~" in "".join(names):
-            return False
-        level = [*chain.from_iterable(map(dict.values, dicts)), *chain.from_iterable(lists)]
+        below: list[Any] = []
+        for kind in set(map(type, level)):
+            if kind is dict:
+                dicts = [item for item in level if type(item) is dict]
+                if not STRING.issuperset(map(type, chain.from_iterable(dicts))):
+                    return False
+                if "~" in "".join(set().union(*dicts)):
+                    return False
+                below += chain.from_iterable(map(dict.values, dicts))
+            elif kind is list:
+                below += chain.from_iterable([item for item in level if type(item) is list])
+            elif kind not in ATOMS:
+                return False
+        level = below
     return True
 
 
 STRING = frozenset((str,))
 ATOMS = frozenset((str, int, bool, float, type(None)))
-CONTAINERS = frozenset((list, dict))
-_dump = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+# What holds itself is a RecursionError without being looked for.
+_dump = json.JSONEncoder(ensure_ascii=False, check_circular=False, separators=(",", ":")).encode
 
 PLAIN_JSON, TAGGED_JSON = b"0", b"1"
 # What decoding garbage may raise.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,6 @@ from redis.retry import Retry as Retry
 IS_ASYNC = False
 Pool = redis.ConnectionPool
 sleep = time.sleep
-Signal = threading.Event
 who_asks = threading.get_ident
 
 
@@ -25,6 +25,21 @@ def in_background(work: Callable[[], Any], name: str) -> threading.Thread:
     return thread
 
 
+class Signal:
+    """Set once, by any thread; others wait for it, so many seconds at most, and let each other through one by one."""
+
+    def __init__(self) -> None:
+        self._gate = threading.Lock()
+        self._gate.acquire()
+
+    def set(self) -> None:
+        self._gate.release()
+
+    def wait(self, seconds: float) -> None:
+        if self._gate.acquire(timeout=seconds):
+            self._gate.release()
+
+
 class Wire:
     """A connection that redis-py has opened; bytes go over its socket as they are."""
 
@@ -33,9 +48,6 @@ class Wire:
         self._socket = connection._sock
         self.rest = b""  # received, but not yet read
         self.owed = 0  # answers that nobody awaits
-
-    def is_usable(self) -> bool:
-        return True
 
     def write(self, data: bytes) -> None:
         self._socket.sendall(data)
@@ -59,6 +71,14 @@ class Wire:
 
     def close(self) -> None:
         self._connection.disconnect()
+
+
+def idle_of(wires: deque[Wire]) -> Wire | None:
+    """One that nobody uses."""
+    try:
+        return wires.pop()
+    except IndexError:
+        return None
 
 
 TIMEOUTS = (TimeoutError, socket.timeout)  # two things before Python 3.10

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -66,14 +68,10 @@ class Wire:
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._reader, self._writer = connection._reader, connection._writer
         self.rest = b""  # received, but not yet read
         self.owed = 0  # answers that nobody awaits
-
-    def is_usable(self) -> bool:
-        """Streams belong to the loop they were opened in."""
-        return self._loop is asyncio.get_running_loop()
 
     def write(self, data: bytes) -> None:
         self._writer.write(data)
@@ -96,6 +94,19 @@ class Wire:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def idle_of(wires: deque[Wire]) -> Wire | None:
+    """One that nobody uses; streams belong to the loop they were opened in."""
+    loop = asyncio.get_running_loop()
+    for _ in range(len(wires)):
+        with contextlib.suppress(IndexError):  # another thread was faster
+            wire = wires.pop()
+            if wire.loop is loop:
+                return wire
+            if not wire.loop.is_closed():
+                wires.appendleft(wire)
+    return None
 
 
 async def _within(seconds: float, work: Awaitable[bytes]) -> bytes:
