@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cache_strategy.profile import abstraction, library, serialization
+from cache_strategy.profile.callgraph import Callgraph, called_by
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Context, Decoration, Facts
 from cache_strategy.profile.frameworks._base import Framework
@@ -82,7 +83,8 @@ class Analysis:
         self.closures: dict[object, Facts] = {}
         self.rows_over: dict[object, tuple[Facts, list[Instance]]] = {}
         self.library: dict[str, tuple[tuple[str, ...], Values]] = {}
-        self.solved = 0
+        self.live: list[Context] = []
+        self.graph = Callgraph([])
         self.depth = 0
         self._keys: dict[object, int] = {}
         self._per_function: dict[int, list[int]] = {}
@@ -433,28 +435,12 @@ class Analysis:
     def contexts_of(self, function: int) -> list[Context]:
         return [self.contexts[i] for i in self._per_function.get(function, [])]
 
-    def live_contexts(self) -> list[Context]:
-        """
-        The evaluations that stand for a use. One for any arguments, made only because nothing had called the
-        function yet, says less than those that came later with the real arguments, and is left out for them, with
-        what only it calls.
-        """
+    def settle(self) -> Callgraph:
+        """Everything was followed: who calls whom, and which evaluations stand for a use."""
+        self.graph = Callgraph(list(self.contexts))
         outside = {i for d in self.decorations.values() for i in d.contexts}
-        outside |= {call.callee for f in self.module_facts.values() for call in f.calls}
-        called = {call.callee for context in self.contexts for call in context.facts.calls} - outside
-        spare = {
-            c.index
-            for c in self.contexts
-            if not c.bound and any(other.bound for other in self.contexts_of(c.function.index))
-        } - outside
-        queue = [c.index for c in self.contexts if c.index not in called and c.index not in spare]
-        live = set(queue)
-        for index in queue:
-            new = {call.callee for call in self.contexts[index].facts.calls} - live
-            live |= new
-            queue.extend(new)
-        known = {self.contexts[index].function.index for index in live}
-        return [c for c in self.contexts[: self.solved] if c.index in live or c.function.index not in known]
+        self.live = self.graph.live(outside | called_by(self.module_facts.values()))
+        return self.graph
 
     def generic(self, function: FunctionInfo) -> Context:
         receiver: ClassRef | Instance | None = None

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -20,7 +19,6 @@ from cache_strategy.model.evidence import (
     Writer,
 )
 from cache_strategy.profile import effects, sql
-from cache_strategy.profile.effects import Total, merged
 from cache_strategy.profile.facts import Context
 from cache_strategy.profile.frameworks._base import Route
 from cache_strategy.profile.guarding import guards_in
@@ -35,6 +33,7 @@ from cache_strategy.profile.returned import returned_of
 from cache_strategy.profile.scoring import Standing, reasons_for
 from cache_strategy.profile.signals import Seen, Signals
 from cache_strategy.profile.telling import told_by
+from cache_strategy.profile.totals import Total, bits_in, merged
 from cache_strategy.profile.values import (
     FunctionRef,
 )
@@ -92,17 +91,13 @@ class Judge:
         self.writers_by_tables: dict[tuple[str, ...], tuple[Writer, ...]] = {}
         self.merged: dict[int, Total] = {}
         self.handlers = {route.function for route in routes}
-        self.repeated: dict[int, tuple[int, str]] = {}
+        self.graph = analysis.graph
         self.reached = self._reached()
         self.every_request = self._every_request()
-        self.looped = {
-            analysis.contexts[call.callee].function.index
-            for context in analysis.contexts
-            for call in context.facts.calls
-            if call.in_loop
-        }
+        contexts = analysis.graph.contexts
+        self.looped = {contexts[i].function.index for found in analysis.graph.looping for i in found}
         self.live: dict[int, list[Context]] = {}
-        for context in analysis.live_contexts():
+        for context in analysis.live:
             self.live.setdefault(context.function.index, []).append(context)
         self.found = Found([], [])
         self.signals = Signals(analysis, routes)
@@ -111,7 +106,7 @@ class Judge:
         best = sorted((t.score for t in self.told.values()), reverse=True)
         self.least = min(best[: int(len(best) * _WORTH_A_LOOK)], default=math.inf)
         self.caching = self._caching()
-        self.guards = guards_in(analysis, analysis.contexts[: len(totals)])
+        self.guards = guards_in(analysis, self.graph.contexts)
 
     def _seen(self, function: FunctionInfo) -> Seen:
         total = self.total_of(function)
@@ -141,44 +136,28 @@ class Judge:
         """Whether a function looks so much like those that are cached that it is listed, whatever speaks against it."""
         return function.index in self.told and self.told[function.index].score >= self.least
 
-    def _reached(self) -> dict[int, set[str]]:
-        found: dict[int, set[str]] = {}
-        contexts = self.analysis.contexts
-        for number, route in enumerate(self.routes):
-            name = self.endpoints[number].id
-            below = self._evaluations({route.context, *route.around})
-            calls = {
-                (contexts[i].function.index, call.line, contexts[call.callee].function.index)
-                for i in below
-                for call in contexts[i].facts.calls
-            }
-            for index, count in Counter(callee for _, _, callee in calls).items():
-                self.repeated[index] = max(self.repeated.get(index, (0, "")), (count, name))
-            for index in self._below({route.context}):
-                found.setdefault(index, set()).add(name)
-        return found
-
-    def _below(self, roots: set[int]) -> set[int]:
-        return {self.analysis.contexts[index].function.index for index in self._evaluations(roots)}
-
-    def _evaluations(self, roots: set[int]) -> set[int]:
-        contexts = self.analysis.contexts
-        seen = set(roots)
-        queue = list(roots)
-        while queue:
-            for call in contexts[queue.pop()].facts.calls:
-                if call.callee not in seen:
-                    seen.add(call.callee)
-                    queue.append(call.callee)
-        return seen
+    def _reached(self) -> dict[int, tuple[str, ...]]:
+        """The endpoints that reach a function, by its index."""
+        names = [self.endpoints[number].id for number in range(len(self.routes))]
+        beginnings = [{route.context, *route.around} for route in self.routes]
+        self.repeated = self.graph.most_calls(zip(names, beginnings, strict=True))
+        different = list(dict.fromkeys(names))
+        bits = {name: 1 << number for number, name in enumerate(different)}
+        marks: dict[int, int] = {}
+        for name, route in zip(names, self.routes, strict=True):
+            marks[route.context] = marks.get(route.context, 0) | bits[name]
+        found: dict[int, int] = {}
+        for context, mark in zip(self.graph.contexts, self.graph.below(marks), strict=True):
+            if mark:
+                found[context.function.index] = found.get(context.function.index, 0) | mark
+        listed = {m: tuple(sorted(different[bit] for bit in bits_in(m))) for m in set(found.values())}
+        return {index: listed[mark] for index, mark in found.items()}
 
     def _caching(self) -> dict[int, str]:
         """The evaluations that ask a cache of the application for what changes, or call what does, and which it is."""
         found: dict[int, str] = {}
-        callers: dict[int, set[int]] = {}
-        for context in self.analysis.contexts[: len(self.totals)]:
-            for call in context.facts.calls:
-                callers.setdefault(call.callee, set()).add(context.index)
+        callers = self.graph.callers
+        for context in self.graph.contexts:
             total = self.totals[context.index]
             kept = [
                 text
@@ -207,7 +186,8 @@ class Judge:
             for value in functions if owner == "flask context processors" else ():
                 if isinstance(value, FunctionRef):
                     roots.update(c.index for c in self.analysis.contexts_of(value.index))
-        return self._below(roots)
+        marked = self.graph.below(dict.fromkeys(roots, 1))
+        return {c.function.index for c, mark in zip(self.graph.contexts, marked, strict=True) if mark}
 
     # --- judging
 
@@ -239,7 +219,7 @@ class Judge:
 
     def standing(self, function: FunctionInfo) -> Standing:
         return Standing(
-            endpoints=tuple(sorted(self.reached.get(function.index, ()))),
+            endpoints=self.reached.get(function.index, ()),
             every_request=function.index in self.every_request,
             called_in_loop=function.index in self.looped,
         )
@@ -343,7 +323,7 @@ class Judge:
             return
         reason = of_kind or volatile(total) or in_the_way(total, described.returns, function.is_generator)
         if reason is not None and reason.startswith("returns rows"):
-            above = sorted(self.reached.get(function.index, ()))
+            above = self.reached.get(function.index, ())
             reason += f": {', '.join(above[:3])}" if above else ""
         reason = (
             reason

@@ -11,7 +11,6 @@ from cache_strategy.profile import effects
 from cache_strategy.profile.analysis import Analysis
 from cache_strategy.profile.application import application_of
 from cache_strategy.profile.candidates import Judge, ranked
-from cache_strategy.profile.effects import Total
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Context
 from cache_strategy.profile.frameworks import load_frameworks
@@ -25,6 +24,7 @@ from cache_strategy.profile.program import FunctionInfo, Program
 from cache_strategy.profile.reading import Source, digests_of, read_sources
 from cache_strategy.profile.repository import commit_of
 from cache_strategy.profile.returned import returned_of
+from cache_strategy.profile.totals import Total, merged
 from cache_strategy.profile.values import NOTHING, join
 from cache_strategy.profile.walk import Found, walk
 from cache_strategy.profile.writers import writers_of
@@ -116,8 +116,8 @@ def analyse(analysis: Analysis, progress: Callable[[str], None]) -> tuple[list[R
             break
         analysis.forget_evaluations()
     progress("following effects through the calls")
-    analysis.solved = len(analysis.contexts)
-    return routes, effects.solve(analysis)
+    graph = analysis.settle()
+    return routes, effects.solve(graph)
 
 
 def evaluate_everything(analysis: Analysis, progress: Callable[[str], None]) -> None:
@@ -143,10 +143,10 @@ def endpoint_of(analysis: Analysis, route: Route, totals: list[Total]) -> Endpoi
     guard = effects.before(analysis, function, totals)
     hooks = [analysis.contexts[index].function for index in route.around]
     around = [
-        effects.merged([totals[index], effects.before(analysis, hook, totals)])
+        merged([totals[index], effects.before(analysis, hook, totals)])
         for index, hook in zip(route.around, hooks, strict=True)
     ]
-    total = effects.merged([totals[route.context], guard, *around])
+    total = merged([totals[route.context], guard, *around])
     library = analysis.notes.get("library modules", ())
     looking = [
         f"before_request {hook.qualname}"
@@ -162,7 +162,7 @@ def endpoint_of(analysis: Analysis, route: Route, totals: list[Total]) -> Endpoi
         line=place.line,
         qualname=place.qualname,
         reads=total.tables(),
-        writes=tuple(sorted(total.writes)),
+        writes=total.listed("writes"),
         context=context_of(route, total),
         guards=tuple(dict.fromkeys([*route.guards, *own_guards(analysis, function, totals), *looking])),
     )
@@ -186,14 +186,14 @@ def functions_of(analysis: Analysis, totals: list[Total]) -> dict[int, Function]
     """Every function of production code that does something besides computing, by its index."""
     found = {}
     live: dict[int, list[Context]] = {}
-    for context in analysis.live_contexts():
+    for context in analysis.live:
         live.setdefault(context.function.index, []).append(context)
     for info in analysis.program.production_functions():
         contexts = live.get(info.index, [])
         if info.name == LAMBDA or not contexts:
             continue
-        total = effects.merged(totals[c.index] for c in contexts)
-        if not total.size():
+        total = merged(totals[c.index] for c in contexts)
+        if not total:
             continue
         module = analysis.modules[info.module]
         found[info.index] = Function(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field, fields
+from typing import NamedTuple
 
 from cache_strategy.model.evidence import ContextRead, WriterHow
 from cache_strategy.profile.kinds import Frame
@@ -14,8 +15,7 @@ Read = tuple[str, RowKey | None]
 """A table and, where the rows are picked by a column that equals an argument, by which."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """An edge of the call graph: `arguments` maps a parameter of the callee to an argument of the caller."""
 
     callee: int

@@ -75,7 +75,7 @@ def _words(read: ContextRead) -> str:
     return f"the {read.kind}{named} ({read.expression}, {read.path}:{read.line})"
 
 
-def rows_of(reads: set[Read], parts: tuple[KeyPart, ...]) -> tuple[RowRead, ...]:
+def rows_of(reads: frozenset[Read], parts: tuple[KeyPart, ...]) -> tuple[RowRead, ...]:
     names = {part.name for part in parts}
     by_table: dict[str, set[str]] = {}
     for table, key in reads:

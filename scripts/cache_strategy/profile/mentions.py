@@ -39,16 +39,20 @@ class Mentions:
         self._follow(analysis)
 
     def _follow(self, analysis: Analysis) -> None:
-        contexts = analysis.contexts
-        for context in contexts:
+        contexts = analysis.graph.contexts
+        for context, callees, looping in zip(
+            contexts, analysis.graph.callees, analysis.graph.looping, strict=True
+        ):
             caller = context.function.index
-            for call in context.facts.calls:
-                callee = contexts[call.callee].function.index
-                if callee in self.callers and caller in self.callers and callee != caller:
-                    self.callers[callee][caller] = self.callers[callee].get(caller, False) or call.in_loop
+            if caller not in self.callers:
+                continue
+            for index in callees:
+                callee = contexts[index].function.index
+                if callee in self.callers and callee != caller:
+                    self.callers[callee][caller] = self.callers[callee].get(caller, False) or index in looping
                     self._link(caller, callee)
         for facts in analysis.module_facts.values():
-            self.by_modules.update(contexts[call.callee].function.index for call in facts.calls)
+            self.by_modules.update(analysis.contexts[call.callee].function.index for call in facts.calls)
 
     def _link(self, above: int, below: int) -> None:
         if above != below:

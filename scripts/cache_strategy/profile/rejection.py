@@ -3,7 +3,7 @@
 import re
 
 from cache_strategy.model.evidence import ContextRead, Returned
-from cache_strategy.profile.effects import Total
+from cache_strategy.profile.totals import Total
 
 # Decisions about who may do what: an old answer lets somebody in, or keeps somebody out.
 _DECISIONS = re.compile(
@@ -64,6 +64,6 @@ def _order(read: ContextRead) -> tuple[str, str, int]:
     return read.kind, read.path, read.line
 
 
-def listed(names: "set[str] | tuple[str, ...]") -> str:
+def listed(names: "frozenset[str] | set[str] | tuple[str, ...]") -> str:
     found = ["an unknown table" if name == "?" else name for name in sorted(names)]
     return ", ".join(found[:4]) + (f" and {len(found) - 4} more" if len(found) > 4 else "")

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from cache_strategy.model.evidence import Writer
-from cache_strategy.profile.effects import Total
 from cache_strategy.profile.rejection import listed
+from cache_strategy.profile.totals import Total
 
 _RENDERING = ("markdown.", "mistune.", "commonmark.", "bleach.", "docutils.", "pygments.", "yaml.", "lxml.", "bs4.",
               "feedparser.", "PIL.", "xml.", "textile.", "csv.", "openpyxl.", "html5lib.")  # fmt: skip
@@ -23,17 +23,16 @@ def reasons_for(
     total: Total, writers: tuple[Writer, ...], standing: Standing, *, one_for_all: bool, is_endpoint: bool
 ) -> list[str]:
     tables = total.tables()
-    sites = len({(index, line) for index, line, _ in total.queries})
     parsing = tuple(sorted(path for path in total.external if path.startswith(_RENDERING)))
     count = len({(w.path, w.qualname) for w in writers})
     written = (
         f"{_number(count, 'writer')} of these tables" if count else "nothing in the code writes these tables"
     )
     said = (
-        (sites, f"{_number(sites, 'query site')} on {listed(tables)}"),
+        (total.queries, f"{_number(total.queries, 'query site')} on {listed(tables)}"),
         (total.looped, "queries run in a loop (one per row)"),
         (total.aggregates, "computes an aggregate"),
-        (total.joins, _number(len(total.joins), "join")),
+        (total.joins, _number(total.joins, "join")),
         (total.outside, f"waits for another system: {listed(total.outside)}"),
         (parsing, f"parses or renders: {listed(parsing)}"),
         (total.renders, "renders a template"),

@@ -102,7 +102,7 @@ class _Writing:
         done = set(excluded)
         for ancestor in self.analysis.mro(schema)[0]:
             info = self.analysis.classes[ancestor]
-            for name in info.attributes.keys() - done if not only else info.attributes.keys() & only - done:
+            for name in [n for n in info.attributes if n not in done and (not only or n in only)]:
                 for made in self.analysis.class_attribute(ancestor, name):
                     if isinstance(made, Made) and made.path.startswith(_FIELDS):
                         self.field(rows, name, made, schema, level)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cache_strategy.model.evidence import Endpoint
-from cache_strategy.profile.effects import Total
 from cache_strategy.profile.facts import Context, Facts
 from cache_strategy.profile.frameworks._base import Route
 from cache_strategy.profile.kinds import Analysis
@@ -28,6 +27,7 @@ from cache_strategy.profile.telling_words import (
     PARSERS,
     PLACES,
 )
+from cache_strategy.profile.totals import Total
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SHORT = 120
@@ -69,14 +69,12 @@ class Signals:
         for route in routes:
             self.routes.setdefault(route.function, []).append(route)
         self.kept = {f.index: kept for f in self.functions if (kept := cached_by(analysis, f))}
-        asks = {c.function.index for c in analysis.live_contexts() if c.facts.caches}
+        asks = {c.function.index for c in analysis.live if c.facts.caches}
         self.siblings = Counter(self._place(f) for f in self.functions)
         self.caching = Counter(self._place(f) for f in self.functions if f.index in self.kept.keys() | asks)
         self.per_module = Counter(f.module for f in self.functions if f.index in self.kept.keys() | asks)
         self._asks = asks
-        self.touching = {
-            c.function.index for c in analysis.live_contexts() if c.facts.reads or c.facts.outside
-        }
+        self.touching = {c.function.index for c in analysis.live if c.facts.reads or c.facts.outside}
 
     def _place(self, function: FunctionInfo) -> tuple[int, int]:
         return function.module, function.owner
@@ -153,7 +151,6 @@ class Signals:
     def _does(self, seen: Seen, names: _Names) -> Iterator[str]:
         total, own = seen.total, names.own
         kinds = {c.kind for c in total.context}
-        queries = len({(index, line) for index, line, _ in total.queries})
         for name, holds in (
             ("unknown calls", bool(total.unknown)), ("many unknown calls", len(total.unknown) > 4),
             ("depends user", "user" in kinds), ("depends body", "body" in kinds), ("depends query", "query" in kinds),
@@ -161,7 +158,7 @@ class Signals:
             ("path itself", any(c.kind == "path" for c in own.context)), ("side effects", bool(total.side_effects)),
             ("side effects itself", bool(own.side_effects)), ("writes tables", len(total.writes) > 1),
             ("joins itself", bool(own.joins)), ("parses itself", any(p.startswith(PARSERS) for p in own.external_calls)),
-            ("aggregates itself", bool(own.aggregates)), ("waits itself", bool(own.outside)), ("queries 5", queries > 4),
+            ("aggregates itself", bool(own.aggregates)), ("waits itself", bool(own.outside)), ("queries 5", total.queries > 4),
             ("writers 20", seen.writers > 19),
             ("costs", bool(total.reads or total.outside or "files" in kinds)),
             (f"answers {seen.returns}", seen.returns in ("none", "response", "lazy")),

@@ -19,8 +19,8 @@ def writers_of(analysis: Analysis) -> tuple[Writer, ...]:
     each caller that decides the class. Who commits what functions below have changed is a writer too.
     """
     found: _Found = {}
-    live = analysis.live_contexts()
-    callers = _callers(analysis)
+    live = analysis.live
+    callers = analysis.graph.callers
     for context in live:
         if context.facts.writes:
             for place in _places(analysis, context, callers):
@@ -94,14 +94,6 @@ def _is_of_any_class(analysis: Analysis, context: Context) -> bool:
     )
 
 
-def _callers(analysis: Analysis) -> dict[int, set[int]]:
-    callers: dict[int, set[int]] = {}
-    for context in analysis.contexts:
-        for call in context.facts.calls:
-            callers.setdefault(call.callee, set()).add(context.index)
-    return callers
-
-
 def _note_committers(
     analysis: Analysis,
     found: _Found,
@@ -130,7 +122,7 @@ def _committing(analysis: Analysis) -> dict[int, frozenset[int]]:
     found: dict[int, frozenset[int]] = {
         c.index: frozenset((c.index,)) for c in analysis.contexts if c.facts.commits
     }
-    callers = _callers(analysis)
+    callers = analysis.graph.callers
     queue = list(found)
     while queue:
         index = queue.pop()

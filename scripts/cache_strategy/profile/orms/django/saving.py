@@ -64,7 +64,7 @@ def _cascades(frame: "Frame", model: Model, node: Node) -> set[str]:
         generic = {r.target for m in mapped for r in m.relations.values() if r.cascades}
         if generic:
             frame.note_read(("django_content_type",), node)
-        queue.extend({frame.analysis.mapped[i].table for i in generic} - found - set(queue))
+        queue.extend(sorted({frame.analysis.mapped[i].table for i in generic} - found - set(queue)))
     return (found | set(queue)) - set(model.tables)
 
 
