@@ -94,11 +94,12 @@ def check_change(
         cut = narrowed(before, after)
         found = _judge(rules, wide, cut[0], cut[1], path, index) if cut is not None else None
         if found is not None:
-            # Who found nothing there would find nothing in the whole.
+            # What is found there is found in the whole, but for what was said of other files.
             names = {finding.name for finding in found}
-            rules, wide = ([rule for rule in each if rule.name in names] for each in (rules, wide))
-            if not names:
-                return []
+            wide = [rule for rule in wide if rule.name in names]
+            if not wide:
+                return found
+            rules = [rule for rule in rules if rule.name in names]
     return _judge(rules, wide, before, after, path, index) or []
 
 

@@ -3,8 +3,7 @@ An edit of a long file, cut down to what can have to do with it: untouched funct
 
 Parsing two versions of a long file costs more than all the rest of the hook. What stays: everything outside of functions, the
 functions that the edit touches, those that use them and those that they use, through any number of steps, those that share a key's
-beginning with them, and a few that read a cache. Numbers of lines stay as they are. Whoever finds nothing in the cut file would find
-nothing in the whole; whoever finds something looks at the whole.
+beginning with them, and a few that read a cache. Numbers of lines stay as they are, and so do the findings.
 """
 
 from __future__ import annotations
@@ -60,12 +59,14 @@ def narrowed(before: str, after: str) -> "tuple[str, str] | None":
     # A class whose own lines change: its methods may mean something else now.
     classes = {p.holder for p in old if not p.name and p.holder and (p.holder, "", p.text) not in has}
     classes |= {p.holder for p in new if not p.name and p.holder and (p.holder, "", p.text) not in had}
+    # What stays in one version stays in the other: else it would look as if the edit had brought it.
+    kept = {(p.holder, p.name, p.text) for pieces in (old, new) for p in _kept(pieces, touched, classes)}
     texts = []
     for pieces, text in ((old, before), (new, after)):
-        kept = _kept(pieces, touched, classes)
-        if sum(len(p.text) for p in kept) > len(text) * 0.7:
+        mine = {p for p in pieces if (p.holder, p.name, p.text) in kept}
+        if sum(len(p.text) for p in mine) > len(text) * 0.7:
             return None
-        texts.append(_cut(pieces, kept, text))
+        texts.append(_cut(pieces, mine))
     return texts[0], texts[1]
 
 
@@ -165,7 +166,7 @@ def _uses(text: str, holder: str, name: str) -> bool:
     return False
 
 
-def _cut(pieces: "list[Piece]", kept: "set[Piece]", text: str) -> str:
+def _cut(pieces: "list[Piece]", kept: "set[Piece]") -> str:
     parts = []
     for piece in pieces:
         if piece in kept:
