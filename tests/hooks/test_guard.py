@@ -238,13 +238,16 @@ def test_an_ordinary_call_costs_no_import_but_os_and_the_gate_of_rules(project: 
 
 def test_a_judged_call_imports_nothing_heavy(project: Path):
     file = str(project / "shop" / "categories.py")
-    edit = modules_after(event("Edit", project, file_path=file, old_string=REMOVED, new_string=""), project)
-    command = modules_after(event("Bash", project, command="redis-cli FLUSHALL"), project)
+    for _ in range(2):  # the first call may have patterns to compile, and leaves them to the second
+        edit = modules_after(
+            event("Edit", project, file_path=file, old_string=REMOVED, new_string=""), project
+        )
+        command = modules_after(event("Bash", project, command="redis-cli FLUSHALL"), project)
 
     heavy = set(
-        "json dataclasses typing inspect pathlib subprocess logging argparse importlib.metadata".split()
+        "re ast collections json dataclasses typing inspect pathlib subprocess logging argparse importlib.metadata".split()
     )
-    assert "ast" in edit and "_json" in edit & command
+    assert "_ast" in edit and "_json" in edit & command
     assert not (edit | command) & heavy
 
 

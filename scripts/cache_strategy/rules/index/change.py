@@ -26,6 +26,7 @@ class ProjectChange:
         self.index = index
         self._own: "dict[bool, list[Fact]]" = {}
         self._seen: "set[str] | None" = None
+        self._functions: "dict[str, Function]" = {}
 
     def own(self, kind: str, *, earlier: bool = False) -> "list[Fact]":
         """The facts of a kind that the file says, as it will be or as it is."""
@@ -58,7 +59,10 @@ class ProjectChange:
 
     def function(self, where: str) -> "Function | None":
         """The function of a qualified name, as it will be."""
-        return next((f for f in self.after.functions if self.after.qualname(f) == where), None)
+        if not self._functions:
+            for function in self.after.functions:
+                self._functions.setdefault(self.after.qualname(function), function)
+        return self._functions.get(where)
 
     def _all(self, known: "list[Known]", own: "list[Fact]") -> "list[Known]":
         path = self.after.path
