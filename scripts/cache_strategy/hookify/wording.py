@@ -59,7 +59,7 @@ prohibited 0.6 \bwe\s+(?:<DONT>|never)\s+(?:ever\s+)?(?:use|do|commit|push|mock|
 prohibited 0.6 \bnever\s+(?:again|(?:do|happen|repeat)s?\b)|\b(?:this|that|it)\s+(?:must\s+)?never\s+(?:repeat|happen)s?\b
 prohibited 0.5 \b(?:you\s+<DONT>\s+(?:need|have)\s+to\s+(?:<STRONG>|<WEAK>)|we\s+<DONT>\s+(?:need|have)\s+to\s+(?:<STRONG>))\b
 prohibited 0.4 \b(?:do|does)\s*n[o'’]?t\s+(?:need|have)\s+to\s+be\s+(?:\w+ed|run|built|written|rewritten)\b
-undone 0.8 \bi(?:['’]?ve|\s+have)?\s+(?:just\s+|already\s+)?(?:reverted|undone|undid|rolled\s+back|restored|put\s+back|discarded)\b
+undone 0.8 \bi(?:['’]?ve|\s+have)?\s+(?:just\s+|already\s+)?(?:reverted|undone|undid|rolled\s+back|reversed|restored|put\s+back|discarded)\b
 undone 0.7 (?:<START>|\blet['’]s\s+)(?:can\s+you\s+|could\s+you\s+|please\s+)*(?:revert|undo|roll\s*back|put\s+(?:it|that|this|them)\s+back|restore|bring\s+back)\b
 blamed 0.6 \byou(?:['’]ve|\s+have)?\s+(?:just\s+|again\s+|also\s+|once\s+again\s+|accidentally\s+|simply\s+)*(?:forgot|forgotten|missed|removed|deleted|dropped|broke|broken|overwrote|overwritten|ignored|skipped|wiped|flushed|cleared|lost|disabled|committed|pushed|cached|stored|leaked|renamed|duplicated|hard-?coded|reverted|messed)\b
 blamed 0.6 \byou\s+(?:didn['’]?t|did\s+not|never)\s+(?:invalidate|clear|run|test|commit|ask|check|update|restore|bust|evict|purge)\b
@@ -68,7 +68,7 @@ blamed 0.5 \bi\s+(?:did\s*n[o'’]t|didnt|did\s+not|never)\s+(?:ask|tell|want|sa
 blamed 0.5 \b(?:that|this|it)['’]?\s*(?:s|is|was)\s+not\s+(?:the\s+\w+\s+(?:that\s+)?i\s+(?:was|am|asked|want|wanted|meant|said|need)|(?:what|how|where)\s+i\s+(?:asked|said|told|meant))\b
 blamed 0.5 \bi\s+(?:already\s+|just\s+|specifically\s+|explicitly\s+)*(?:told|asked)\s+you\s+(?:not\s+)?to\b
 blamed 0.5 \bwrong\s+(?:branch|file|folder|director(?:y|ies)|repo(?:sitory)?|worktree|remote|environment|env|database|db|port|package\s+manager)\b
-blamed 0.35 ^\s*(?:no+|nope|wait|stop|hold\s+on|hang\s+on)\b[,.!\s]+\S
+blamed 0.35 ^\s*(?:no+|nope|wait|stop|hold\s+on|hang\s+on)\b(?:[,.!]+\s*\S|\s+(?:[a-z]+\s+)?(?:do\s*n[o'’]t|dont|not|never|stop|use|just|leave|you|u|that|this|it|the|revert|remove|i\s+(?:said|meant|want\w*|asked)|need)\b)
 questioned 0.5 \bwhy\s+(?:the\s+(?:hell|heck)\s+)?(?:did|do|would|are|were|have|must)\s+you\b(?!\s+(?:think|believe|suggest|prefer|recommend)\b)
 questioned 0.5 \bwhy\s+(?:are|did|do|have|were)n['’]?t\s+(?:you|we\s+\w+ing)\b
 questioned 0.5 \bwhy\s+(?:is|was)\s+(?:the\s+)?(?:agent|claude|it|the\s+\S+\s+\S+|the\s+\S+)\s+(?:being\s+)?(?:<ING>|executing|changed|edited|modified|deleted)\b
