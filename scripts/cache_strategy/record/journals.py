@@ -40,6 +40,8 @@ def read_trace(trace_dir: Path) -> Trace:
     for number, file in enumerate(files):
         with file.open("rb") as stream:
             for line in stream:
+                if line == b"\n":  # behind the last one, see `Journal`
+                    continue
                 try:
                     _take(json.loads(line), heap, number)
                 except (ValueError, KeyError, TypeError):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextvars
 import re
-import time
 import weakref
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any
 
 from .frames import UserCode
@@ -15,6 +15,7 @@ from .statements import kind_and_tables
 from .writes import Writes
 
 _inside: contextvars.ContextVar[bool] = contextvars.ContextVar("cache_strategy_inside", default=False)
+NEITHER = ("", "")
 _NAME = re.compile(
     r'(?:SAVEPOINT|ROLLBACK(?:\s+WORK|\s+TRANSACTION)?\s+TO(?:\s+SAVEPOINT)?)\s+"?([\w$-]+)', re.IGNORECASE
 )
@@ -37,6 +38,8 @@ class Statements:
         self._writes = Writes(journal, code)
         self._in_transaction = in_transaction
         self._pending: Any = weakref.WeakKeyDictionary()
+        self.waits = False
+        """Whether a write or savepoint ever waited for the end of its transaction."""
 
     def wrapped(
         self, original: Any, connection_of: Callable[[Any], Any], text_of: Callable[[Any, Any], Any]
@@ -46,12 +49,19 @@ class Statements:
         def execute(this: Any, query: Any = None, *args: Any, **kwargs: Any) -> Any:
             if is_inside():
                 return original(this, query, *args, **kwargs)
-            token, clock = enter(True), time.perf_counter()
+            token, clock = enter(True), perf_counter()
             try:
                 result = original(this, query, *args, **kwargs)
             finally:
                 leave(token)
-            self.executed(connection_of(this), text_of(this, query), time.perf_counter() - clock)
+            seconds, text = perf_counter() - clock, text_of(this, query)
+            what = kind_and_tables(text)[0] if type(text) is str else NEITHER
+            request = current_request()
+            if what[0] == "read":
+                if request is not None:
+                    request.add_statement(what, seconds)
+            else:
+                self.executed(connection_of(this), text, seconds)
             return result
 
         return named_as(execute, original)
@@ -65,12 +75,12 @@ class Statements:
             if is_inside():
                 return await original(this, *args, **kwargs)
             query = args[0] if args else kwargs.get("query")
-            token, clock = enter(True), time.perf_counter()
+            token, clock = enter(True), perf_counter()
             try:
                 result = await original(this, *args, **kwargs)
             finally:
                 leave(token)
-            self.executed(connection_of(this), text_of(this, query), time.perf_counter() - clock)
+            self.executed(connection_of(this), text_of(this, query), perf_counter() - clock)
             return result
 
         return named_as(execute, original)
@@ -105,12 +115,12 @@ class Statements:
             self._writes.roll_back(pending, match[1] if match else None)
 
     def commit(self, connection: Any) -> None:
-        pending = self._pending.get(connection)
+        pending = self.waits and self._pending.get(connection)
         if pending:
             self._writes.commit(pending)
 
     def roll_back(self, connection: Any) -> None:
-        pending = self._pending.get(connection)
+        pending = self.waits and self._pending.get(connection)
         if pending:
             self._writes.roll_back(pending)
 
@@ -118,6 +128,7 @@ class Statements:
         found = self._pending.get(connection)
         if found is None:
             found = self._pending[connection] = []
+            self.waits = True
         return found  # type: ignore[no-any-return]  # the table of lists is declared wider
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
-from .journal import Journal, Request
+from .journal import REST, Journal, Request
 
 SESSION_NAMES = "_auth_user_id _user_id user_id userid uid user username account_id identity".split()
 """Where login libraries keep the user in a session: Django has `_auth_user_id`, Flask-Login `_user_id`; others are common (assumed)."""
@@ -32,39 +33,47 @@ def write_down(
 ) -> None:
     """Notes a request that was answered, and the calls that waited for its user."""
     # By hand: an encoder takes three times as long, and this is on every request's way.
-    queries = ",".join(
-        [
-            f'["{kind}",{_quoted(tables)},{n},{s * 1000:.3f}]'
-            for (kind, tables), (n, s) in counted.queries.items()
-        ]
-    )
-    parts = [
-        f'{{"kind":"access","t":{began!r},"group":{_quoted(counted.group)},"key":{_quoted(key)},"user":"{user}","status":{status},'
-        f'"duration_ms":{seconds * 1000:.4f},"database_ms":{counted.database_s * 1000:.4f},"statements":{counted.statements},'
-        f'"outside_ms":{counted.outside_s * 1000:.4f},"digest":"{digest}"'
-    ]
-    if queries:
-        parts.append(f'"queries":[{queries}]')
+    statements, database_s, outside_s, more = 0, 0.0, 0.0, ""
+    if counted.queries:
+        told = []
+        for what, (n, s) in counted.queries.items():
+            statements += n  # type: ignore[assignment]  # a whole number in a list of floats
+            database_s += s
+            if what is not REST:
+                told.append(f"{_opened(what)}{n},{s * 1000:.3f}]")
+        more = f',"queries":[{",".join(told)}]'
     if counted.outside:
+        outside_s = sum(s for _, s in counted.outside.values())
         outside = [f"[{_quoted(host)},{n},{s * 1000:.3f}]" for host, (n, s) in counted.outside.items()]
-        parts.append(f'"outside":[{",".join(outside)}]')
+        more += f',"outside":[{",".join(outside)}]'
     if size is not None:
-        parts.append(f'"size_bytes":{size}')
+        more += f',"size_bytes":{size}'
     if cookies:
-        parts.append(f'"cookies":[{",".join(map(_quoted, cookies))}]')
+        more += f',"cookies":[{",".join(map(_quoted, cookies))}]'
     for call in counted.calls:
         call["user"], call["group"] = user, counted.group
         journal.add(call)
-    journal.write(",".join(parts) + "}")
+    journal.write(
+        f'{{"kind":"access","t":{began!r},"group":{_quoted(counted.group)},"key":{_quoted(key)},"user":"{user}","status":{status},'
+        f'"duration_ms":{seconds * 1000:.4f},"database_ms":{database_s * 1000:.4f},"statements":{statements},'
+        f'"outside_ms":{outside_s * 1000:.4f},"digest":"{digest}"{more}}}'
+    )
+
+
+@lru_cache(maxsize=2000)
+def _opened(what: tuple[str, str]) -> str:
+    return f'["{what[0]}",{_quoted(what[1])},'
 
 
 def key_of(journal: Journal, parts: Mapping[str, Any], asked: Iterable[tuple[str, str]]) -> str:
     """Path and query arguments by name; of values only numbers in the clear."""
     named = [
         f"{name}={value if _is_number(value) else journal.veil(value)}"
-        for name, value in sorted(parts.items())
+        for name, value in (sorted(parts.items()) if len(parts) > 1 else parts.items())
     ]
-    return "&".join([*named, *(f"?{name}={journal.veil(value)}" for name, value in asked)])
+    if asked:
+        named += [f"?{name}={journal.veil(value)}" for name, value in asked]
+    return "&".join(named)
 
 
 def _is_number(value: Any) -> bool:
@@ -78,15 +87,16 @@ def user_of(
     for name in SESSION_NAMES if session else ():
         value = session.get(name)  # type: ignore[union-attr]  # whatever the framework calls a session or cookies
         if isinstance(value, (str, int)) and value != "":
-            return journal.hashed(f"session:{value}")
+            return journal.hashed_again(f"session:{value}")
     if header:
-        return journal.hashed(_token_holder(header) or header)
+        return journal.hashed_again(_token_holder(header) or header)
     for name in SESSION_COOKIES if cookies else ():
         if cookies.get(name):  # type: ignore[union-attr]  # whatever the framework calls a session or cookies
-            return journal.hashed(f"cookie:{cookies[name]}")  # type: ignore[index]  # whatever the framework calls a session or cookies
+            return journal.hashed_again(f"cookie:{cookies[name]}")  # type: ignore[index]  # whatever the framework calls a session or cookies
     return ""
 
 
+@lru_cache(maxsize=1000)
 def _token_holder(header: str) -> str:
     """Who a token is for, read without checking its signature: it only tells users apart."""
     parts = header.rpartition(" ")[2].split(".")
@@ -105,11 +115,9 @@ def _token_holder(header: str) -> str:
 
 def cookies_in(headers: Iterable[tuple[Any, Any]]) -> list[str]:
     """The names of the cookies that an answer sets."""
-    found = []
-    for name, value in headers:
-        text, word = (
-            part.decode("latin-1") if isinstance(part, bytes) else str(part) for part in (value, name)
-        )
-        if word.lower() == "set-cookie":
-            found.append(text.partition("=")[0].strip())
-    return found
+    return [
+        str(value.decode("latin-1") if isinstance(value, bytes) else value).partition("=")[0].strip()
+        for name, value in headers
+        if len(name) == 10
+        and (name if isinstance(name, str) else name.decode("latin-1")).lower() == "set-cookie"
+    ]

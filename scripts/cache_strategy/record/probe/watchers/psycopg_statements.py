@@ -34,7 +34,8 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
 
         def _exec_command(self: Any, command: Any, *args: Any, **kwargs: Any) -> Any:
             result = yield from original(self, command, *args, **kwargs)
-            statements.command(self, command.decode() if isinstance(command, bytes) else str(command))
+            if statements.waits or not isinstance(command, bytes) or command[:1] == b"S":
+                statements.command(self, command.decode() if isinstance(command, bytes) else str(command))
             return result
 
         kind._exec_command = named_as(_exec_command, original)

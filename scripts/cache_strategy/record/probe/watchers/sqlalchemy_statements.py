@@ -1,12 +1,18 @@
-"""SQLAlchemy 1.3 to 2.x: statements and their time per request; writes with their author, from their commit on."""
+"""
+SQLAlchemy 1.3 to 2.x: statements and their time per request; writes with their author, from their commit on.
+
+At the methods of a dialect through which an engine reaches its driver. Events of SQLAlchemy's would tell the same, but having any makes
+each of its statements and transactions several times dearer than what is done here.
+"""
 
 from __future__ import annotations
 
-import time
+from importlib import import_module
+from time import perf_counter
 from types import ModuleType
 from typing import Any
 
-from ..databases import enter
+from ..databases import enter, is_inside, leave, named_as
 from ..frames import UserCode
 from ..journal import Journal, current_request
 from ..statements import kind_and_tables
@@ -17,85 +23,110 @@ PENDING = "cache_strategy_writes"
 """Key in a connection's `info`, which lives as long as the DBAPI connection."""
 AUTOFLUSH = "_autoflush"
 """Writes what is pending before a query. Who queries is not who wrote: such a write is put down to who committed it."""
-EVENTS = (
-    "before_cursor_execute after_cursor_execute handle_error commit commit_twophase rollback rollback_twophase savepoint "
-    "rollback_savepoint"
-)
 WRAPPED = "cache_strategy_watched"
-"""Marks a dialect whose `do_commit` reports to the journal."""
+"""Marks a dialect that reports to the journal."""
 
 
 def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
-    """Listens to every engine that there will be."""
-    from sqlalchemy import event  # type: ignore[import-not-found,unused-ignore]  # the user's, not in our environment
-    from sqlalchemy.engine import Engine  # type: ignore[import-not-found,unused-ignore]  # the user's, not in our environment
+    """Wraps the dialect of every engine that there will be, in the hook that SQLAlchemy has for dialects."""
+    dialect: Any = import_module("sqlalchemy.engine.interfaces").Dialect
+    watcher, original = _Watcher(Writes(journal, code)), dialect.engine_created.__func__
 
-    watcher = _Watcher(Writes(journal, code))
-    for name in EVENTS.split():
-        event.listen(Engine, name, getattr(watcher, name))
+    def engine_created(cls: Any, engine: Any) -> None:
+        original(cls, engine)
+        if WRAPPED not in vars(engine.dialect):
+            watcher.watch(engine.dialect)
+
+    dialect.engine_created = classmethod(named_as(engine_created, original))
 
 
 class _Watcher:
     def __init__(self, writes: Writes) -> None:
         self._writes = writes
+        self._waiting: set[int] = set()
+        """Of the connections on which a write or savepoint waits, by their list: without any, the ends of transactions are not looked at."""
 
-    def before_cursor_execute(
-        self, conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
-    ) -> None:
-        enter(True)
-        if context is not None:
-            context.cache_strategy_began = time.perf_counter()
-
-    def after_cursor_execute(
-        self, conn: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
-    ) -> None:
-        enter(False)
-        what, tables = kind_and_tables(statement)
-        request = current_request()
-        if request is not None:
-            began = getattr(context, "cache_strategy_began", None)
-            request.add_statement(what, 0.0 if began is None else time.perf_counter() - began)
-        if tables:
-            pending = conn.info.setdefault(PENDING, [])
-            self._writes.note(pending, statement, tables, _commits_at_once(conn), through=AUTOFLUSH)
-
-    def handle_error(self, context: Any) -> None:
-        enter(False)
-
-    def commit(self, conn: Any) -> None:
-        """The event comes before the driver commits: the time counts once it has."""
-        dialect = conn.dialect
-        if WRAPPED in vars(dialect):
-            return
+    def watch(self, dialect: Any) -> None:
+        """On the instance: what a dialect overrides is its own."""
         setattr(dialect, WRAPPED, True)
-        original = dialect.do_commit
+        execute, many, bare = dialect.do_execute, dialect.do_executemany, dialect.do_execute_no_params
+        dialect.do_execute, dialect.do_executemany = self._executing(execute), self._executing(many)
+        # It has no parameters: two arguments and the context.
+        counted = self._executing(
+            lambda cursor, statement, parameters, context: bare(cursor, statement, context)
+        )
+        dialect.do_execute_no_params = lambda cursor, statement, context=None: counted(
+            cursor, statement, (), context
+        )
+        commit, roll_back = self._writes.commit, self._writes.roll_back
+        for name, then in (
+            ("do_commit", commit),
+            ("do_commit_twophase", commit),
+            ("do_rollback", roll_back),
+            ("do_rollback_twophase", roll_back),
+        ):
+            setattr(dialect, name, self._ending(getattr(dialect, name), then))
+        savepoint, back = dialect.do_savepoint, dialect.do_rollback_to_savepoint
 
-        def do_commit(connection: Any) -> Any:
-            result = original(connection)
-            self._writes.commit(connection.info.get(PENDING) or [])
+        def do_savepoint(connection: Any, name: str) -> None:
+            savepoint(connection, name)
+            pending = _pending_of(connection)
+            pending.append(name)
+            self._waiting.add(id(pending))
+
+        def do_rollback_to_savepoint(connection: Any, name: str) -> None:
+            back(connection, name)
+            roll_back(_pending_of(connection), name)
+
+        dialect.do_savepoint = do_savepoint
+        dialect.do_rollback_to_savepoint = do_rollback_to_savepoint
+
+    def _ending(self, original: Any, then: Any) -> Any:
+        def end(connection: Any, *args: Any, **kwargs: Any) -> Any:
+            result = original(connection, *args, **kwargs)
+            if self._waiting:
+                pending = _pending_of(connection)
+                then(pending)
+                self._waiting.discard(id(pending))
             return result
 
-        dialect.do_commit = do_commit
+        return end
 
-    def commit_twophase(self, conn: Any, xid: Any, is_prepared: bool) -> None:
-        self._writes.commit(conn.info.get(PENDING) or [])
+    def _executing(self, original: Any) -> Any:
+        note = self._writes.note
 
-    def rollback(self, conn: Any) -> None:
-        pending = conn.info.get(PENDING)
-        if pending:
-            self._writes.roll_back(pending)
+        def execute(cursor: Any, statement: Any, parameters: Any, context: Any = None) -> None:
+            if is_inside():
+                original(cursor, statement, parameters, context)
+                return
+            token, clock = enter(True), perf_counter()
+            try:
+                original(cursor, statement, parameters, context)
+            finally:
+                leave(token)
+            seconds = perf_counter() - clock
+            what, tables = kind_and_tables(statement)
+            request = current_request()
+            if request is not None and what[0]:
+                request.add_statement(what, seconds)
+            if tables:
+                conn = getattr(context, "root_connection", None)
+                if conn is not None:
+                    pending = _pending_of(conn)
+                    note(pending, statement, tables, _commits_at_once(conn), through=AUTOFLUSH)
+                    if pending:
+                        self._waiting.add(id(pending))
 
-    def rollback_twophase(self, conn: Any, xid: Any, is_prepared: bool) -> None:
-        self.rollback(conn)
+        return execute
 
-    def savepoint(self, conn: Any, name: str | None) -> None:
-        """The event comes before SQLAlchemy numbers the savepoint, so its next name is worked out here."""
-        if name is None:
-            name = f"sa_savepoint_{getattr(conn, '_Connection__savepoint_seq', 0) + 1}"
-        conn.info.setdefault(PENDING, []).append(name)
 
-    def rollback_savepoint(self, conn: Any, name: str, context: Any) -> None:
-        self._writes.roll_back(conn.info.get(PENDING) or [], name)
+def _pending_of(connection: Any) -> list[Any]:
+    """Of a pool's connection or a Connection; a driver's own and one that is being made have none."""
+    try:
+        info = connection.info
+    except Exception:
+        return []
+    return info.setdefault(PENDING, []) if isinstance(info, dict) else []
 
 
 def _commits_at_once(conn: Any) -> bool:
