@@ -107,7 +107,7 @@ class World(RuleBasedStateMachine):
         self.client.script_flush()
         self.now, self.generation, self.process, self.here = 1e6, 0, 0, None
         self.networks, self.actors, self.saved = [], [], [{}]
-        self.own = {}  # what a process has announced itself
+        self.own, self.dead, self.losses = {}, [], 0  # own: what a process has announced itself
         self.has_failed, self.focus, self.has_overlapped = False, "strict", False
         self.is_calm, self.told, self.computing, self.disturbing, self.disturbances, self.held_until = (
             None,
@@ -263,7 +263,8 @@ class World(RuleBasedStateMachine):
         for network in self.networks:
             if network.process == process:
                 network.close()
-        for actor in [actor for actor in self.actors if actor.process == process]:
+        while ours := [actor for actor in self.actors if actor.process == process]:
+            actor = ours.pop()
             self.actors.remove(actor)
             with contextlib.suppress(RuntimeError):  # it would wait for its last words to arrive
                 actor.work.close()
@@ -312,12 +313,15 @@ class World(RuleBasedStateMachine):
         if is_careful:
             self.held_until = self.now + 2 * HOLD  # longer where two hold at a time
             held = await cache.bump(tags, hold_seconds=HOLD)
+        losses = self.losses
         await pauses(4)
         if is_careful and (not held or self.now >= began + HOLD - 0.1):
             return  # it took too long, or Redis was away: nothing is promised
         commit = [self.commits[-1][0] + 1, began + HOLD + 0.1 if is_careful else float("inf")]
         self.commits.append(commit)
         if is_careful and dies:
+            self.dead.append(commit)
+            commit[1] = commit[1] if losses == self.losses else float("inf")
             return
         await Pause()
         await cache.bump(tags, release=held)
@@ -325,6 +329,12 @@ class World(RuleBasedStateMachine):
         while not tags.isdisjoint(cache.link.undelivered):
             await Pause()
         commit[1] = min(commit[1], self.now)
+
+    def redis_loses(self):
+        """A hold that Redis has lost cannot speak for a writer who has died: two faults at once are one too many."""
+        self.losses += 1
+        for commit in self.dead:
+            commit[1] = commit[1] if commit[1] < self.now else float("inf")
 
     async def disturb(self, work):
         """While somebody writes, or cannot see what is new, others may have to compute for themselves."""
@@ -386,8 +396,10 @@ class World(RuleBasedStateMachine):
             rows = [name for name in names if b":v:rows" in name]
             names = rows if rows and which % 2 else names
             self.client.delete(names[which // 2 % len(names)])
+            self.redis_loses()
         elif what in ("empty", "old"):
             self.restart(self.saved[which % len(self.saved)] if what == "old" else {})
+            self.redis_loses()
         elif what == "dies":
             self.end(which % 2)
             self.caches[which % 2] = self.start()

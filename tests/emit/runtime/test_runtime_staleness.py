@@ -193,6 +193,24 @@ def test_a_value_is_renewed_by_one_caller_before_it_expires(timed, make_cache, c
     assert newcomer.get_or_compute({}, Origin("not asked")) == "second"
 
 
+def test_where_most_is_missing_a_value_is_renewed_before_it_expires_as_well(make_cache, redis):
+    """There the lock is asked for without a look: that a value is there does not mean that it is not due."""
+    entry, elsewhere = (make_cache().entry("e", ttl_seconds=100) for _ in range(2))
+    for number in range(12):
+        entry.get_or_compute({"x": number}, lambda: "first")
+        elsewhere.get_or_compute({"y": number}, lambda: "first")
+    name = entry.slot({"x": 11}).redis_name
+    words = redis.get(name).split(b" ", 5)
+    redis.set(name, b" ".join([*words[:4], words[3], words[5]]), px=60_000)  # due since it was stored
+    entry.cache.memory.records.clear()
+
+    def renew():
+        assert elsewhere.get_or_compute({"x": 11}, Origin("not asked")) == "first"
+        return "second"
+
+    assert entry.get_or_compute({"x": 11}, renew) == "second"
+
+
 def test_memory_takes_over_what_another_process_has_renewed(make_cache):
     entry, elsewhere = (make_cache().entry("e", ttl_seconds=ttl) for ttl in (100, 10_000))
     entry.get_or_compute({}, lambda: "first")

@@ -42,7 +42,7 @@ class Computing(Watched):
     _in_redis: bool
     _in_request: bool
     _has_refused = False
-    _luck = 0.0
+    _luck = 1.0
 
     def is_blocked(self, slot: Slot) -> bool:
         return not self.cache.blocked_tags().isdisjoint(slot.tags)
@@ -129,6 +129,8 @@ class Computing(Watched):
         """Whether value and lock are asked for at once: of what was asked for lately most was not there."""
         cache = self.cache
         if self._luck > FORTUNE or not self._in_redis or cache.mode != "on" or cache.listeners:
+            return False
+        if self.staleness_bound_seconds:  # then old values are of use, which only a look brings
             return False
         return slot.name not in cache.flights and (not self._in_memory or cache.memory.get(slot.name) is None)
 
@@ -226,6 +228,7 @@ class Computing(Watched):
             try:
                 now_us, data, is_locked, versions = link.note(slot, token, lock_ms, turn.known_us)
             except Unavailable as error:
+                self._luck = 1.0  # a server that takes nothing may still give
                 self._go_past(turn, str(error), errors=1)
                 return
             link.clock_offset = now_us / MICROSECONDS - turn.asked_at
@@ -235,10 +238,15 @@ class Computing(Watched):
             turn.versions = versions
             if turn.flight is not None:
                 turn.flight.noted = versions
-            late = Record.from_bytes(data, turn.asked_at, turn.epoch)
+            late: Any = Record.from_bytes(data, turn.asked_at, turn.epoch)
             if not self._in_redis:
                 late = cache.memory.get(slot.name)
             is_good = late is not None and late.versions == versions and late.stored_us > turn.known_us
+            if is_good and not turn.known_us and late.soft_us <= now_us and cache.mode == "on":
+                turn.known_us = late.stored_us  # not looked at before: it is due
+                with contextlib.suppress(*GARBAGE):
+                    turn.may_serve = (self._value(late),)
+                continue
             if is_good and self._take(turn, late):
                 self._luck += (1 - self._luck) / 8
                 self.count(hits=1)
