@@ -24,6 +24,7 @@ def run_lint(
     write: bool,
     jobs: int,
     keep: bool,
+    others: bool | None,
 ) -> bool:
     """Prints what is found, in the format `kind`; whether there is anything."""
     from cache_strategy.lint import read_baseline, render, without_known, write_baseline
@@ -33,7 +34,13 @@ def run_lint(
     asked = list(paths) or [Path()]
     root = line.lint_root_of(asked, kind)
     result = _found(
-        asked, root, diff=diff, stdin_name=stdin_name, jobs=jobs, kept=_cache_folder() if keep else None
+        asked,
+        root,
+        diff=diff,
+        stdin_name=stdin_name,
+        jobs=jobs,
+        kept=_cache_folder() if keep else None,
+        others=others,
     )
     result = with_settings(result, root)
     if baseline is not None and write:
@@ -56,19 +63,27 @@ def run_lint(
 
 
 def _found(
-    asked: list[Path], root: Path, *, diff: str, stdin_name: str, jobs: int, kept: Path | None
+    asked: list[Path],
+    root: Path,
+    *,
+    diff: str,
+    stdin_name: str,
+    jobs: int,
+    kept: Path | None,
+    others: bool | None,
 ) -> "LintResult":
     from cache_strategy.lint import lint, lint_patch, lint_text
 
     if asked == [Path("-")]:
-        return lint_text(sys.stdin.buffer.read(), stdin_name, diff=diff or None, root=root)
+        data = sys.stdin.buffer.read()
+        return lint_text(data, stdin_name, diff=diff or None, root=root, kept=kept, others=others)
     if diff == "-":
-        return lint_patch(sys.stdin.buffer.read(), paths=asked, root=root)
+        return lint_patch(sys.stdin.buffer.read(), paths=asked, root=root, kept=kept, others=others)
     if diff.endswith((".diff", ".patch")) and Path(diff).is_file():
-        return lint_patch(Path(diff).read_bytes(), paths=asked, root=root)
+        return lint_patch(Path(diff).read_bytes(), paths=asked, root=root, kept=kept, others=others)
     if root != Path.cwd():
         asked = [root]
-    result = lint(asked, diff=diff or None, root=root, jobs=jobs, kept=kept)
+    result = lint(asked, diff=diff or None, root=root, jobs=jobs, kept=kept, others=others)
     return invalid_contract.with_contracts_checked(result, asked, root)
 
 

@@ -456,6 +456,13 @@ def lint(
     no_cache: Annotated[
         bool, typer.Option("--no-cache", help="Check every file anew, and keep nothing.")
     ] = False,
+    context: Annotated[
+        bool | None,
+        typer.Option(
+            "--context/--no-context",
+            help="Ask CS151 to CS156, which need all files; by itself for changes and up to 4 MB of Python.",
+        ),
+    ] = None,
     json_: JsonOption = False,
 ) -> None:
     """Check files against the safety rules, and the contract for mistakes."""
@@ -470,6 +477,7 @@ def lint(
         write=write_baseline,
         jobs=jobs,
         keep=not no_cache,
+        others=context,
     ):
         raise typer.Exit(1)
 

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from cache_strategy.lint.baseline import read_baseline, without_known, write_baseline
+from cache_strategy.lint.context import Context, context_of, worth_it
 from cache_strategy.lint.formats import load_formats
-from cache_strategy.lint.judging import Judged, judge, judge_all, judge_change
+from cache_strategy.lint.judging import Judged, judge, judge_all, judge_change, judge_in, together
 from cache_strategy.lint.patch import Patch
 from cache_strategy.lint.revision import Revision
 from cache_strategy.lint.store import Store
@@ -28,6 +30,11 @@ __all__ = [
 ]
 
 
+LEFT_OUT = (
+    "CS151 to CS156 were not asked: for so large a tree their index takes as long as the rest; add --context."
+)
+
+
 @dataclass(frozen=True, kw_only=True)
 class LintResult:
     """
@@ -45,22 +52,49 @@ class LintResult:
 
 
 def lint(
-    paths: Sequence[Path], *, diff: str | None, root: Path, jobs: int = 1, kept: Path | None = None
+    paths: Sequence[Path],
+    *,
+    diff: str | None,
+    root: Path,
+    jobs: int = 1,
+    kept: Path | None = None,
+    others: bool | None = None,
 ) -> LintResult:
     """
     The findings of the files below `paths`; with `diff`, only what has come since that git revision.
 
     Paths of findings are relative to `root`. A file that cannot be read or parsed is in `unread`. `jobs` are processes,
-    0 for one per processor; `kept` is a folder for what was found, so that the next run judges only what has changed.
+    0 for one per processor; `kept` is a folder for what was found, so that the next run judges only what has changed. `others` says
+    whether the rules about other files are asked; None asks them of a change, and of a project of usual size.
 
     Raises:
         CacheStrategyError: a path that is not there, a revision that git does not know.
     """
     root = root.resolve()
     files, unread = files_below(paths, root)
-    if diff is not None:
-        return _result(_since(Revision(diff, root), files, root), unread)
-    store = Store(kept, root) if kept is not None else None
+    notes = []
+    if others is None:
+        others = diff is not None or worth_it(files)
+        if not others:
+            notes.append(LEFT_OUT)
+    with context_of(root, kept) if others else nullcontext() as context:
+        if diff is not None:
+            return _result(_since(Revision(diff, root), files, root, context), unread)
+        store = Store(kept, root) if kept is not None else None
+        judged = _judged(files, root, jobs, store, None)
+        if context is not None:
+            in_context = _judged(files, root, jobs, store, context)
+            judged = {shown: together(one, in_context[shown]) for shown, one in judged.items()}
+        if store is not None:
+            store.save()
+            notes += [store.problem] if store.problem else []
+    return _result(judged.items(), unread, tuple(notes))
+
+
+def _judged(
+    files: Sequence[Path], root: Path, jobs: int, store: Store | None, context: Context | None
+) -> dict[str, Judged]:
+    """Every file judged, by itself or in its context, with what the store knows."""
     judged: dict[str, Judged] = {}
     missing: list[tuple[Path, str, int]] = []
     keys: dict[str, str] = {}
@@ -74,32 +108,51 @@ def lint(
         except OSError as error:
             judged[shown] = Judged(unread=error.strerror or str(error))
             continue
-        keys[shown] = store.key(data, shown)
+        keys[shown] = store.key(data, shown, context.digest if context is not None else "")
         found = store.get(keys[shown])
         if found is None:
             missing.append((file, shown, len(data)))
         else:
             judged[shown] = found
-    for (_, shown, _), one in zip(missing, judge_all(missing, root, jobs), strict=True):
+    for (_, shown, _), one in zip(missing, judge_all(missing, root, jobs, context), strict=True):
         judged[shown] = one
         if store is not None:
             store.put(keys[shown], one)
-    if store is not None:
-        store.save()
-    return _result(judged.items(), unread, (store.problem,) if store is not None and store.problem else ())
+    return judged
 
 
-def lint_text(data: bytes, name: str, *, diff: str | None, root: Path) -> LintResult:
+def lint_text(
+    data: bytes,
+    name: str,
+    *,
+    diff: str | None,
+    root: Path,
+    kept: Path | None = None,
+    others: bool | None = None,
+) -> LintResult:
     """The findings of one text that is not (yet) in the file `name`; with `diff` against that revision of the file."""
-    if diff is None:
-        return _result([(name, judge(data, name))], [])
-    return _result([(name, judge_change(Revision(diff, root.resolve()).content(name), data, name))], [])
+    root = root.resolve()
+    with context_of(root, kept) if others else nullcontext() as context:
+        if diff is not None:
+            return _result(
+                [(name, judge_change(Revision(diff, root).content(name), data, name, context))], []
+            )
+        own = judge(data, name)
+        return _result([(name, together(own, judge_in(context, data, name)) if context else own)], [])
 
 
-def lint_patch(data: bytes, *, paths: Sequence[Path], root: Path) -> LintResult:
+def lint_patch(
+    data: bytes, *, paths: Sequence[Path], root: Path, kept: Path | None = None, others: bool | None = None
+) -> LintResult:
     """What a patch (the output of git diff) brings to the files below `paths`, applied already or not."""
     root = root.resolve()
-    patch = Patch(data, root)
+    with context_of(root, kept) if others is not False else nullcontext() as context:
+        return _result(_patched(Patch(data, root), paths, root, context), [])
+
+
+def _patched(
+    patch: Patch, paths: Sequence[Path], root: Path, context: Context | None
+) -> list[tuple[str, Judged]]:
     wanted = [Path(os.path.normpath(root / path)) for path in paths]
     judged = []
     for path in sorted(patch.files):
@@ -109,20 +162,22 @@ def lint_patch(data: bytes, *, paths: Sequence[Path], root: Path) -> LintResult:
         ):
             continue
         try:
-            judged.append((path, judge_change(*patch.versions(path), path)))
+            judged.append((path, judge_change(*patch.versions(path), path, context)))
         except OSError as error:
             judged.append((path, Judged(unread=error.strerror or str(error))))
-    return _result(judged, [])
+    return judged
 
 
-def _since(revision: Revision, files: Sequence[Path], root: Path) -> "Iterable[tuple[str, Judged]]":
+def _since(
+    revision: Revision, files: Sequence[Path], root: Path, context: Context | None
+) -> "Iterable[tuple[str, Judged]]":
     changed = revision.changed()
     for file in files:
         key = os.path.relpath(file, root).replace(os.sep, "/")
         if key in changed:
             shown = shown_path(file, root)
             try:
-                yield shown, judge_change(*revision.versions(key, changed[key]), shown)
+                yield shown, judge_change(*revision.versions(key, changed[key]), shown, context)
             except OSError as error:
                 yield shown, Judged(unread=error.strerror or str(error))
 

@@ -51,7 +51,9 @@ def read_baseline(path: Path) -> "Counter[Known]":
     except FileNotFoundError:
         raise CacheStrategyError(f"{path}: is not there; write it with --write-baseline.") from None
     except OSError as error:
-        raise CacheStrategyError(f"{path}: cannot be read ({error.strerror}).") from None
+        raise CacheStrategyError(
+            f"{path}: cannot be read ({error.strerror}); name a baseline that you may read."
+        ) from None
     except (ValueError, KeyError, TypeError):
         raise CacheStrategyError(f"{path}: is no baseline; write it anew with --write-baseline.") from None
 

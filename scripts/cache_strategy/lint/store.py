@@ -39,8 +39,10 @@ class Store:
             return
 
     @staticmethod
-    def key(data: bytes, shown: str) -> str:
-        return hashlib.blake2b(shown.encode(errors="replace") + b"\0" + data, digest_size=12).hexdigest()
+    def key(data: bytes, shown: str, context: str = "") -> str:
+        """`context` stands for the other files, where they were asked about."""
+        name = f"{shown}\0{context}" if context else shown
+        return hashlib.blake2b(name.encode(errors="replace") + b"\0" + data, digest_size=12).hexdigest()
 
     def get(self, key: str) -> Judged | None:
         try:

@@ -1,8 +1,8 @@
 """
 The safety rules: one file per rule, standard library only, the same answer for hook, linter and transcripts.
 
-Doors: `check_text` for a file, `check_change` for a file as it is and as it will be, `check_command` for a
-shell command, `explain` for a rule's page.
+Doors: `check_text` for a file, `check_project` for what other files make of it, `check_change` for a file as it is and as it
+will be, `check_command` for a shell command, `explain` for a rule's page.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ __all__ = [
     "all_rules",
     "check_change",
     "check_command",
+    "check_project",
     "check_text",
     "explain",
     "rule_named",
@@ -61,6 +62,14 @@ def check_text(text: str, path: str) -> "list[Finding]":
         return []
     found = [] if is_test(module) else _visit(rules, IndexedModule(module))
     return in_order(suppress_text(found, text, path))
+
+
+def check_project(text: str, path: str, index: "ProjectIndex") -> "list[Finding]":
+    """What is unsafe in a Python file as it stands, with what the index knows of the other files of its project."""
+    from cache_strategy.rules._edit import Edit
+
+    wide = _rules_for("project", Edit(None, text)) if path.endswith(".py") else []
+    return (_judge([], wide, None, text, path, index) or []) if wide else []
 
 
 def check_change(

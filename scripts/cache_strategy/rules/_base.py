@@ -173,5 +173,7 @@ def is_test(module: "Module") -> bool:
 
 def in_order(findings: "Iterable[Finding]") -> "list[Finding]":
     """Findings by place, each once."""
-    seen: "Iterator[Finding]" = iter(sorted(set(findings), key=lambda f: (f.path, f.line, f.column, f.rule, f.message)))
+    seen: "Iterator[Finding]" = iter(
+        sorted(set(findings), key=lambda f: (f.path, f.line, f.column, f.rule, f.message))
+    )
     return list(seen)
