@@ -8,7 +8,8 @@ FILE has a request a line: method, path, and headers as `Name: value`, then a bo
 for in rounds, of both servers, each first in turn, over one connection each. Counted is the processor time of all processes of a server
 (`schedstat`, nanoseconds), from before one request to before its next, so that what is done after an answer counts; of each request the lower
 quartile of its rounds, as other work on the machine only adds. Linux only; the database's time is not counted, so that a share is of the
-application's own work. With an evidence of `profile` in FOLDER its candidate functions are watched as well. Servers find their database by
+application's own work. With an evidence of `profile` in FOLDER its
+candidate functions are watched as well, unless `--no-functions`. Servers find their database by
 themselves: name it in the environment.
 """
 
@@ -41,11 +42,12 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=150)
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--no-functions", action="store_true")
     parser.add_argument("command", nargs="+")
     options = parser.parse_args()
     lines = options.requests.read_text().splitlines()
     lines = random.Random(options.seed).sample(lines, min(options.count, len(lines)))
-    functions = candidate_functions_of(options.cwd)
+    functions = () if options.no_functions else candidate_functions_of(options.cwd)
     with tempfile.TemporaryDirectory() as folder:
         trace = Path(folder) / "trace"
         trace.mkdir()

@@ -55,10 +55,7 @@ def _watch_2(module: Any, journal: Journal, code: UserCode) -> None:
     connect, made = module.connect, {}
 
     def watched_class(original: Any, methods: dict[str, Any]) -> Any:
-        if original not in made:
-            made[original] = type(
-                original.__name__, (original,), {"__module__": original.__module__, **methods}
-            )
+        made[original] = type(original.__name__, (original,), {"__module__": original.__module__, **methods})
         return made[original]
 
     def cursor_class(original: Any) -> Any:
@@ -68,12 +65,13 @@ def _watch_2(module: Any, journal: Journal, code: UserCode) -> None:
         }
         return watched_class(original, methods)
 
+    make_cursor = extensions.connection.cursor
+
     def cursor(self: Any, *args: Any, **kwargs: Any) -> Any:
         if len(args) < 2:
-            kwargs["cursor_factory"] = cursor_class(
-                kwargs.get("cursor_factory") or self.cursor_factory or extensions.cursor
-            )
-        return extensions.connection.cursor(self, *args, **kwargs)
+            kind = kwargs.get("cursor_factory") or self.cursor_factory or extensions.cursor
+            kwargs["cursor_factory"] = made.get(kind) or cursor_class(kind)
+        return make_cursor(self, *args, **kwargs)
 
     def commit(self: Any) -> None:
         extensions.connection.commit(self)
@@ -92,7 +90,8 @@ def _watch_2(module: Any, journal: Journal, code: UserCode) -> None:
 
     def watched_connect(*args: Any, **kwargs: Any) -> Any:
         if not is_inside() and not kwargs.get("connection_factory"):
-            kwargs["connection_factory"] = watched_class(extensions.connection, methods)
+            kind = extensions.connection
+            kwargs["connection_factory"] = made.get(kind) or watched_class(kind, methods)
         return connect(*args, **kwargs)
 
     module.connect = named_as(watched_connect, connect)
