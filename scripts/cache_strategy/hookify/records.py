@@ -46,6 +46,7 @@ _REFUSED = re.compile(
 _SLASH = re.compile(r"/[A-Za-z][\w:.-]*(?:\s[^\n]*)?\Z")
 _TAGGED = re.compile(r"\s*<([a-z][a-z0-9_-]{1,60})[\s>]", re.I)
 _ARGUMENTS = re.compile(r"<command-args>(.*?)</command-args>", re.S)
+_MEMORY_INPUT = re.compile(r"\s*<user-memory-input>(.*?)</user-memory-input>", re.S)
 _SHELL_INPUT = re.compile(r"\s*<bash-input>(.*?)</bash-input>", re.S)
 _REMINDER = re.compile(r"<(system-reminder|ide_[a-z_]+|user-prompt-submit-hook)>.*?(?:</\1>|\Z)", re.S)
 _CLIENT_TEXT = (
@@ -276,7 +277,9 @@ class SessionReader:
         text = _REMINDER.sub("", text[:_TEXT_LIMIT]).strip()
         if text.startswith(_CLIENT_TEXT):
             return None
-        if _TAGGED.match(text) and text.rstrip().endswith(">"):
+        if memory := _MEMORY_INPUT.match(text):
+            text, provenance = memory[1].strip(), "memory"
+        elif _TAGGED.match(text) and text.rstrip().endswith(">"):
             arguments = _ARGUMENTS.search(text)
             text, provenance = (arguments[1].strip() if arguments else ""), "command"
         if not text or _SLASH.match(text):

@@ -7,8 +7,11 @@ from typing import Any, Literal
 Outcome = Literal["ok", "failed", "refused", "rejected", "interrupted"]
 """ok: no sign of anything else. refused: by a permission rule or a hook. rejected: by the user, in the dialog or with Esc."""
 
-Provenance = Literal["typed", "queued", "command", "program"]
-"""queued: typed while the agent worked. command: arguments of a slash command. program: given by `claude -p` or an SDK."""
+Provenance = Literal["typed", "queued", "command", "program", "memory"]
+"""
+queued: typed while the agent worked. command: arguments of a slash command. program: given by `claude -p` or an SDK.
+memory: typed with "#", which clients up to 1.0 put into the project's memory.
+"""
 
 
 def text_of(value: object) -> str:

@@ -68,7 +68,7 @@ blamed 0.5 \bi\s+(?:did\s*n[o'’]t|didnt|did\s+not|never)\s+(?:ask|tell|want|sa
 blamed 0.5 \b(?:that|this|it)['’]?\s*(?:s|is|was)\s+not\s+(?:the\s+\w+\s+(?:that\s+)?i\s+(?:was|am|asked|want|wanted|meant|said|need)|(?:what|how|where)\s+i\s+(?:asked|said|told|meant))\b
 blamed 0.5 \bi\s+(?:already\s+|just\s+|specifically\s+|explicitly\s+)*(?:told|asked)\s+you\s+(?:not\s+)?to\b
 blamed 0.5 \bwrong\s+(?:branch|file|folder|director(?:y|ies)|repo(?:sitory)?|worktree|remote|environment|env|database|db|port|package\s+manager)\b
-blamed 0.35 ^\s*(?:no+|nope|wait|stop|hold\s+on|hang\s+on)\b(?:[,.!]+\s*\S|\s+(?:[a-z]+\s+)?(?:do\s*n[o'’]t|dont|not|never|stop|use|just|leave|you|u|that|this|it|the|revert|remove|i\s+(?:said|meant|want\w*|asked)|need)\b)
+blamed 0.2 ^\s*(?:no+|nope|wait|stop|hold\s+on|hang\s+on)\b(?:[,.!]+\s*\S|\s+(?:[a-z]+\s+)?(?:do\s*n[o'’]t|dont|not|never|stop|use|just|leave|you|u|that|this|it|the|revert|remove|i\s+(?:said|meant|want\w*|asked)|need)\b)
 questioned 0.5 \bwhy\s+(?:the\s+(?:hell|heck)\s+)?(?:did|do|would|are|were|have|must)\s+you\b(?!\s+(?:think|believe|suggest|prefer|recommend)\b)
 questioned 0.5 \bwhy\s+(?:are|did|do|have|were)n['’]?t\s+(?:you|we\s+\w+ing)\b
 questioned 0.5 \bwhy\s+(?:is|was)\s+(?:the\s+)?(?:agent|claude|it|the\s+\S+\s+\S+|the\s+\S+)\s+(?:being\s+)?(?:<ING>|executing|changed|edited|modified|deleted)\b

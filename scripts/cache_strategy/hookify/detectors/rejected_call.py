@@ -23,6 +23,7 @@ _CONVERSATION = frozenset(
     (
         "AskUserQuestion",
         "ExitPlanMode",
+        "exit_plan_mode",
         "EnterPlanMode",
         "TodoWrite",
         "TaskCreate",

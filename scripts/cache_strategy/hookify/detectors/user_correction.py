@@ -4,7 +4,7 @@ A typed prompt, after calls were made, that objects to what the agent did.
 Finds
     "do not restart the tunnel", "I've reverted your changes", "why did you change the schema?", "use pnpm, not npm", weighed
     by where it was said; and prompts without such a verb where enough other signs come together ("why cd and not just run
-    from root?" and "sorry" as the answer). "Not yet" is found and marked: it holds for a turn and becomes no rule.
+    from root?" and "sorry" as the answer), or that were typed for the memory. "Not yet" is found and marked: it holds for a turn and becomes no rule.
 
 Leaves alone
     First prompts that specify, pasted reviews and logs, quotations, hypotheticals, wishes about the product
@@ -33,6 +33,8 @@ from cache_strategy.hookify.wording import (
 
 detector = Detector(__name__)
 
+_MEMORISED = 0.8
+
 
 @detector.finds
 def find_corrections(session: Session) -> Iterator[Sighting]:
@@ -42,11 +44,33 @@ def find_corrections(session: Session) -> Iterator[Sighting]:
         words = own_words(prompt.text)
         sightings = [_sighting(session, prompt, o, words) for o in objections_in(words.text)]
         strong = [s for s in sightings if s.strength >= ENOUGH]
-        if strong:
+        if prompt.provenance == "memory":
+            yield _put_into_memory(session, prompt)
+        elif strong:
             yield max(strong, key=lambda s: (s.lasts == "always", s.strength))
         elif prompt.calls_before and not prompt.first and prompt.provenance in ("typed", "queued", "program"):
             yield from _told_by_signs(session, prompt, words, acted=prompt.calls_before > done)
         done = prompt.calls_before
+
+
+def _put_into_memory(session: Session, prompt: Prompt) -> Sighting:
+    """What is typed for the memory shall hold for good: that it had to be said is the incident."""
+    objections = objections_in(prompt.text)
+    core = objections[0].core if objections else prompt.text
+    recent = tuple(calls_before(session, prompt))
+    link = linked(core, recent)
+    return Sighting(
+        line=prompt.line,
+        said=prompt.text,
+        core=core,
+        context=prompt.text,
+        strength=_MEMORISED,
+        calls=link.calls,
+        recent=recent,
+        words=link.words,
+        lasting=True,
+        because=("was put into the agent's memory",),
+    )
 
 
 def _told_by_signs(session: Session, prompt: Prompt, words: OwnWords, *, acted: bool) -> Iterator[Sighting]:
