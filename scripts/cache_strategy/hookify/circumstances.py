@@ -44,6 +44,11 @@ def weighed(objection: Objection, prompt: Prompt, *, long: bool, is_linked: bool
     return round(min(1.0, max(0.0, strength)), 2)
 
 
+_ASKS = re.compile(
+    r"\s*(?:where|what|which|how|is|are|does|do|can|could|should|would)\b(?!.*\byou\b)", re.I | re.S
+)
+
+
 def is_go_ahead(text: str) -> bool:
     """Whether a prompt says no more than to go on: the rejection before it was a pause."""
     return bool(_GO_ON.match(text[:200]))
@@ -53,5 +58,7 @@ def is_for_now(reason: str) -> bool:
     """Whether a reason without an objection only asks, or puts the call off."""
     said = sentences_of(reason)
     return bool(said) and (
-        bool(_PAUSE.match(reason)) or bool(THIS_TURN.search(reason)) or all(map(is_supposition, said))
+        bool(_PAUSE.match(reason))
+        or bool(THIS_TURN.search(reason))
+        or all(is_supposition(s) or _ASKS.match(s) for s in said)
     )

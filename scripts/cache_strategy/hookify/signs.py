@@ -15,46 +15,46 @@ from cache_strategy.hookify.provenance import OwnWords
 from cache_strategy.hookify.transcripts import Prompt, ToolCall
 from cache_strategy.hookify.wording import ENOUGH, objections_in
 
-TELLING = 0.35
-"""Probability from which a prompt counts."""
+TELLING = 0.38
+"""Probability from which a prompt counts: with each repository left out in turn 72 % of the objections, 10 % of what resembles one."""
 
-_NOTHING_ELSE = -2.76
+_NOTHING_ELSE = -2.55
 _VERY_SHORT, _SHORT, _LONG = 4, 25, 120
 
 _WORDS = r"""
-1.77 says what the agent did: (?<!can )(?<!could )(?<!if )(?<!would )(?<!thank )(?<!do )(?<!once )(?<!when )(?<!are )\b(?:you|u)(?:['’]?(?:ve|re))?\s+(?:just\s+|also\s+|have\s+|are\s+|were\s+|all\s+|actually\s+|again\s+|still\s+|keep\s+|already\s+|always\s+)*(?:\w{2,}ed|did(?:n['’]?t|nt)?|made|broke|ran|wrote|put|took|went|forgot|lost|kept|keep|got|gave|left|cut|sent|\w{2,}ing|never|always|still|again|suck|shouldn['’]?t|should|dont|don['’]t)\b|\bagents\s+(?:keep|kept|always|never)\b|\bi(?:['’]?ve|\s+have)?\s+(?:just\s+)?(?:reversed|reverted|undid|undone)\s+(?:your|all|the)\b
-1.03 asks why: \b(?:why(?!\s+(?:(?:do|did|would)\s+(?:you|u)\s+(?:think|believe|say|suggest|mean)\b|do\s?n['’]?t\s+(?:we|you|i)\s+have|do(?:es)?\s+(?:it|the|this|that|i)\b|does\s?n['’]?t|is\s+(?:it|this|that|there|one)\b|can['’]?t|couldn['’]?t))|how\s+come|any\s+reason|what['’]?s\s+the\s+(?:reason|point)|what\s+are\s+you\s+doing|how\s+is\s+it\s+possible)\b
-0.92 says how the work is done here: \byou(?:['’]?re|\s+are)?\s+(?:just\s+)?(?:should\b(?!\s+(?:see|get|find|notice))|supposed|must\b|need\s+to|have\s+to|ought)|\bmake\s+sure\s+(?:you|to|that\s+you)\b|\bnext\s+time\b|\bwe\s+(?:use|never|always|only)\b|\bplease\s+(?:don['’]?t|do\s+not|never|always|remember|stop|use)\b
-1.01 is annoyed: \b(?:fuck\w*|fkn|wtf|ffs+|shit\w*|damn|stupid|dumb\w*|idiot\w*|hell|bro|dude|lol|omg|ugh|seriously|come\s+on|for\s+god)\b|\?\?|!!|\?!|!\?
-0.76 wants to be asked: \bwithout\s+(?:my|me|ask\w*|check\w*|let\w*|tell\w*|confirm\w*|permission|approval|saying|verif\w*|test\w*|read\w*)\b|\b(?:ask|check|confirm)\w*\s+(?:with\s+)?me\b|\b(?:tell|show|let)\s+me\s+(?:know\s+)?(?:first|before)|\bpermission\b|\bi\s+(?:did\s?n['’]?t|never|did\s+not)\s+(?:ask|say|tell|approve|want)|\bask\s+(?:first|before)
-0.35 asks why not: \b(?:can['’]?t|should\s?n['’]?t|is\s?n['’]?t|are\s?n['’]?t|did\s?n['’]?t|does\s?n['’]?t|have\s?n['’]?t|would\s?n['’]?t|could\s?n['’]?t|why\s+not|not\s+just)\b[^.!\n]*\?
-0.77 says no: \b(?:not|no|never|without|nothing|don['’]?t|dont|do\s+not|didn['’]?t|didnt|isn['’]?t|aren['’]?t|can['’]?t|cannot|shouldn['’]?t|won['’]?t|wasn['’]?t)\b
-0.83 says that it happened before: \bkeeps?\s+(?:on\s+)?\w+ing\b|\bre-?occur+ing|\brecurr\w*|\brepeatedly\b|\bover\s+and\s+over\b|\b(?:how\s+many|multiple|several|many)\s+times\b|\blast\s+time\b|\byesterday\b|\bevery\s*time\b|\bsame\s+(?:way|mistake|problem)\b|\b(?:told|tell|remind(?:ed)?|asked)\s+(?:you|agents|claude)\b|\balready\s+(?:told|said|did|done|set|discussed|agreed)|\b(?:have|had|need)\s+to\s+again\b|(?<!try )(?<!tried )(?<!it )(?<!that )(?<!back )(?<!once )(?<!run )(?<!do )\bagain\b(?!\s+(?:with|but|and|at|on|from)\b)
+1.92 says what the agent did: (?<!can )(?<!could )(?<!if )(?<!would )(?<!thank )(?<!do )(?<!once )(?<!when )(?<!are )\b(?:you|u)(?:['’]?(?:ve|re))?\s+(?:just\s+|also\s+|have\s+|are\s+|were\s+|all\s+|actually\s+|again\s+|still\s+|keep\s+|already\s+|always\s+)*(?:\w{2,}ed|did(?:n['’]?t|nt)?|made|broke|ran|wrote|put|took|went|forgot|lost|kept|keep|got|gave|left|cut|sent|\w{2,}ing|never|always|still|again|suck|shouldn['’]?t|should|dont|don['’]t)\b|\bagents\s+(?:keep|kept|always|never)\b|\bi(?:['’]?ve|\s+have)?\s+(?:just\s+)?(?:reversed|reverted|undid|undone)\s+(?:your|all|the)\b
+1.15 asks why: \b(?:why(?!\s+(?:(?:do|did|would)\s+(?:you|u)\s+(?:think|believe|say|suggest|mean)\b|do\s?n['’]?t\s+(?:we|you|i)\s+have|do(?:es)?\s+(?:it|the|this|that|i)\b|does\s?n['’]?t|is\s+(?:it|this|that|there|one)\b|can['’]?t|couldn['’]?t))|how\s+come|any\s+reason|what['’]?s\s+the\s+(?:reason|point)|what\s+are\s+you\s+doing|how\s+is\s+it\s+possible)\b
+0.60 says how the work is done here: \byou(?:['’]?re|\s+are)?\s+(?:just\s+)?(?:should\b(?!\s+(?:see|get|find|notice))|supposed|must\b|need\s+to|have\s+to|ought)|\bmake\s+sure\s+(?:you|to|that\s+you)\b|\bnext\s+time\b|\bwe\s+(?:use|never|always|only)\b|\bplease\s+(?:don['’]?t|do\s+not|never|always|remember|stop|use)\b
+0.90 is annoyed: \b(?:fuck\w*|fkn|wtf|ffs+|shit\w*|damn|stupid|dumb\w*|idiot\w*|hell|bro|dude|lol|omg|ugh|seriously|come\s+on|for\s+god)\b|\?\?|!!|\?!|!\?
+0.75 wants to be asked: \bwithout\s+(?:my|me|ask\w*|check\w*|let\w*|tell\w*|confirm\w*|permission|approval|saying|verif\w*|test\w*|read\w*)\b|\b(?:ask|check|confirm)\w*\s+(?:with\s+)?me\b|\b(?:tell|show|let)\s+me\s+(?:know\s+)?(?:first|before)|\bpermission\b|\bi\s+(?:did\s?n['’]?t|never|did\s+not)\s+(?:ask|say|tell|approve|want)|\bask\s+(?:first|before)
+0.32 asks why not: \b(?:can['’]?t|should\s?n['’]?t|is\s?n['’]?t|are\s?n['’]?t|did\s?n['’]?t|does\s?n['’]?t|have\s?n['’]?t|would\s?n['’]?t|could\s?n['’]?t|why\s+not|not\s+just)\b[^.!\n]*\?
+0.73 says no: \b(?:not|no|never|without|nothing|don['’]?t|dont|do\s+not|didn['’]?t|didnt|isn['’]?t|aren['’]?t|can['’]?t|cannot|shouldn['’]?t|won['’]?t|wasn['’]?t)\b
+0.73 says that it happened before: \bkeeps?\s+(?:on\s+)?\w+ing\b|\bre-?occur+ing|\brecurr\w*|\brepeatedly\b|\bover\s+and\s+over\b|\b(?:how\s+many|multiple|several|many)\s+times\b|\blast\s+time\b|\byesterday\b|\bevery\s*time\b|\bsame\s+(?:way|mistake|problem)\b|\b(?:told|tell|remind(?:ed)?|asked)\s+(?:you|agents|claude)\b|\balready\s+(?:told|said|did|done|set|discussed|agreed)|\b(?:have|had|need)\s+to\s+again\b|(?<!try )(?<!tried )(?<!it )(?<!that )(?<!back )(?<!once )(?<!run )(?<!do )\bagain\b(?!\s+(?:with|but|and|at|on|from)\b)
 1.54 speaks of a rule: \brules?\b(?!\s+(?:engine|file|set))|\bviolat\w*|\bignor(?:ed|ing)\s+(?:me|my|our|this|that|it|the|what|your)\b|\bstrictly?\b|\b(?:your|the|these|my|our)\s+instructions?\b|\bour\s+conventions?\b|\bprotocols?\b|\bsupposed\s+to\b|\bremember\b(?!\s+(?:when|how|what))|\b(?:you|claude|do\s*n[o'’]t|dont|do\s+not|to|please)\s+forg[eo]t\w*|(?:^|[.!?,;:#-]\s*|\b(?:and|please|must|should|to)\s+)(?:always|never)\s+(?!be\b|been\b)|\bfrom\s+now\s+on\b(?!\s+every)|\b(?:for|in)\s+(?:the\s+)?future\b|\bnext\s+time\b|\b(?:each|every)\s+(?:new\s+)?session\b|\bnot\s+allowed\b|\bunless\s+(?:i|explicitly)\b
-0.29 begins with no: \A\W*(?:no+|nope|wait|stop|hold\s+on|hang\s+on)\b
--0.63 states a fact: \bi\s+(?:think|believe|guess|thought|don['’]?t\s+(?:know|think|understand|see|recall|get))\b|\bit(?:['’]?s|\s+is)\b|\bthere(?:['’]?s|\s+is|\s+are)\b|\bthat(?:['’]?s|\s+is)\b
--0.77 speaks of the product: \bstill\s+(?:not|no|doesn|does\s+not|shows?|see|says?|get\w*|the|broken|crash\w*|there|fail\w*)|\b(?:does|do|is|are|was)\s?n['’]?o?t\s+(?:\w+\s+)?(?:work\w*|show\w*|appear\w*|load\w*|updat\w*|there|visible|display\w*|chang\w*)|\berrors?\b|\bcrash\w*|\bbugs?\b|\bfail(?:s|ed|ing|ure)\b|\b(?:pages?|buttons?|screens?|ui|menu|modal|sidebar|header|footer|icons?|logo|layout|image|font|colou?rs?|tab|dashboard|click\w*|scroll\w*|display\w*|login|users?)\b|\bi\s+(?:see|get|got|can['’]?t\s+(?:see|find))\b|\bwhen\s+i\b|\bnot\s+(?:working|showing|there|visible)\b|\blooks?\b
+0.12 begins with no: \A\W*(?:no+|nope|wait|stop|hold\s+on|hang\s+on)\b
+-0.71 states a fact: \bi\s+(?:think|believe|guess|thought|don['’]?t\s+(?:know|think|understand|see|recall|get))\b|\bit(?:['’]?s|\s+is)\b|\bthere(?:['’]?s|\s+is|\s+are)\b|\bthat(?:['’]?s|\s+is)\b
+-0.95 speaks of the product: \bstill\s+(?:not|no|doesn|does\s+not|shows?|see|says?|get\w*|the|broken|crash\w*|there|fail\w*)|\b(?:does|do|is|are|was)\s?n['’]?o?t\s+(?:\w+\s+)?(?:work\w*|show\w*|appear\w*|load\w*|updat\w*|there|visible|display\w*|chang\w*)|\berrors?\b|\bcrash\w*|\bbugs?\b|\bfail(?:s|ed|ing|ure)\b|\b(?:pages?|buttons?|screens?|ui|menu|modal|sidebar|header|footer|icons?|logo|layout|image|font|colou?rs?|tab|dashboard|click\w*|scroll\w*|display\w*|login|users?)\b|\bi\s+(?:see|get|got|can['’]?t\s+(?:see|find))\b|\bwhen\s+i\b|\bnot\s+(?:working|showing|there|visible)\b|\blooks?\b
 """
 _ANSWERS = r"""
 1.09 the agent apologised: \b(?:sorry|apolog\w+|my\s+(?:bad|mistake|fault|error)|i\s+should(?:\s+have|['’]ve|\s+not|n['’]t)|i\s+shouldn['’]t|i\s+was\s+wrong|i\s+(?:missed|overlooked|misread|misunderstood|overstepped|jumped|forgot|got\s+ahead|made\s+a\s+mistake|ignored|skipped|assumed)|no\s+good\s+reason|(?:a|my)\s+(?:miss|slip|oversight)|oversight)\b
-0.91 the agent promised to act otherwise: \b(?:i['’]ll|i\s+will|let\s+me)\s+(?:\w+\s+)?(?:stop|revert|undo|restore|put\s+\w+\s+back|switch|never|not\b|wait|ask|skip|drop|leave|avoid|redo|correct|hold)|\b(?:i\s+)?won['’]?t\b|\bfrom\s+now\s+on\b|\bgoing\s+forward\b|\bnext\s+time\b
-0.68 the agent agreed: \A\W*(?:(?:ah|oh|yes|yeah|okay|ok|hmm|ha|haha|and|no)\W+){0,2}(?:you(?:['’]re|\s+are)\s+(?:\w+\s+)?(?:right|correct)|fair\b|good\s+(?:catch|point|call|eye)|great\s+(?:catch|point)|valid\b|makes\s+sense|agreed|exactly|that['’]s\s+(?:fair|right|a\s+(?:fair|good))|right\b|true\b|correct\b)
+0.77 the agent promised to act otherwise: \b(?:i['’]ll|i\s+will|let\s+me)\s+(?:\w+\s+)?(?:stop|revert|undo|restore|put\s+\w+\s+back|switch|never|not\b|wait|ask|skip|drop|leave|avoid|redo|correct|hold)|\b(?:i\s+)?won['’]?t\b|\bfrom\s+now\s+on\b|\bgoing\s+forward\b|\bnext\s+time\b
+0.65 the agent agreed: \A\W*(?:(?:ah|oh|yes|yeah|okay|ok|hmm|ha|haha|and|no)\W+){0,2}(?:you(?:['’]re|\s+are)\s+(?:\w+\s+)?(?:right|correct)|fair\b|good\s+(?:catch|point|call|eye)|great\s+(?:catch|point)|valid\b|makes\s+sense|agreed|exactly|that['’]s\s+(?:fair|right|a\s+(?:fair|good))|right\b|true\b|correct\b)
 """
 """One sign a line: its weight, the reason it gives, and the pattern that finds it."""
 
 _MOMENTS = {
-    "objects weakly": 1.93,
-    "an objection": 1.29,
-    "speaks of a call": 0.92,
-    "came after an interrupt": 1.06,
-    "is short": 0.23,
-    "asks why of a deed": 0.81,
-    "followed a question of the agent": 0.54,
-    "length": -0.26,
-    "nothing was done before": -0.52,
-    "holds pasted text": -1.11,
-    "is long": -1.46,
-    "is a word or two": -1.10,
+    "objects weakly": 2.15,
+    "an objection": 1.08,
+    "speaks of a call": 0.68,
+    "came after an interrupt": 1.07,
+    "is short": 0.12,
+    "asks why of a deed": 0.73,
+    "followed a question of the agent": 0.44,
+    "length": -0.27,
+    "nothing was done before": -0.59,
+    "holds pasted text": -1.18,
+    "is long": -1.51,
+    "is a word or two": -1.27,
 }
 _OFFERED = re.compile(
     r"\?\s*\W*\Z|\b(?:want\s+me\s+to|shall\s+i|should\s+i|would\s+you\s+like|do\s+you\s+want|let\s+me\s+know|which\s+(?:one|option))\b[^\n]*\Z",
@@ -117,7 +117,7 @@ def measured(
     if not short:
         found.pop("the agent agreed", None)
     if objecting is not None:
-        found |= {"objects weakly": objecting, "an objection": 1.29}
+        found |= {"objects weakly": objecting, "an objection": 1.08}
         if size <= 80 and linked(text, recent).calls:
             found["speaks of a call"] = objecting
     moments = {

@@ -60,7 +60,8 @@ prohibited 0.6 \bnever\s+(?:again|(?:do|happen|repeat)s?\b)|\b(?:this|that|it)\s
 prohibited 0.5 \b(?:you\s+<DONT>\s+(?:need|have)\s+to\s+(?:<STRONG>|<WEAK>)|we\s+<DONT>\s+(?:need|have)\s+to\s+(?:<STRONG>))\b
 prohibited 0.4 \b(?:do|does)\s*n[o'’]?t\s+(?:need|have)\s+to\s+be\s+(?:\w+ed|run|built|written|rewritten)\b
 undone 0.8 \bi(?:['’]?ve|\s+have)?\s+(?:just\s+|already\s+)?(?:reverted|undone|undid|rolled\s+back|reversed|restored|put\s+back|discarded)\b
-undone 0.7 (?:<START>|\blet['’]s\s+)(?:can\s+you\s+|could\s+you\s+|please\s+)*(?:revert|undo|roll\s*back|put\s+(?:it|that|this|them)\s+back|restore|bring\s+back)\b
+undone 0.7 (?:<START>|\blet['’]s\s+)(?:can\s+you\s+|could\s+you\s+|please\s+)*(?:revert|undo|roll\s*back|put\s+(?:it|that|this|them)\s+back|restore|bring\s+back)\b(?=\s*(?:[.,!]|$|(?:all\s+(?:of\s+)?)?(?:that|this(?!\s+step)|it|them|those|these|your|everything|the\s+(?:last\s+|latest\s+)?(?:changes?|edits?|commits?))\b))
+undone 0.45 (?:<START>|\blet['’]s\s+)(?:can\s+you\s+|could\s+you\s+|please\s+)*(?:revert|undo|roll\s*back|put\s+(?:it|that|this|them)\s+back|restore|bring\s+back)\b
 blamed 0.6 \byou(?:['’]ve|\s+have)?\s+(?:just\s+|again\s+|also\s+|once\s+again\s+|accidentally\s+|simply\s+)*(?:forgot|forgotten|missed|removed|deleted|dropped|broke|broken|overwrote|overwritten|ignored|skipped|wiped|flushed|cleared|lost|disabled|committed|pushed|cached|stored|leaked|renamed|duplicated|hard-?coded|reverted|messed)\b
 blamed 0.6 \byou\s+(?:didn['’]?t|did\s+not|never)\s+(?:invalidate|clear|run|test|commit|ask|check|update|restore|bust|evict|purge)\b
 blamed 0.6 \byou\s+(?:keep|kept|always)\s+\w+ing\b|\bdid\s+(?:we|you|i)\s+not\s+(?:go\s+through|tell|say|agree)\b
@@ -75,6 +76,7 @@ questioned 0.5 \bwhy\s+(?:is|was)\s+(?:the\s+)?(?:agent|claude|it|the\s+\S+\s+\S
 unwanted 0.5 \bi\s+<DONT>\s+(?:want|need)\s+(?:you\s+to\b|(?:any|a|an|the|these|those|this|that|more)?\s*(?:\w+\s+)?(?:<THINGS>)\b)
 unwanted 0.5 \bi\s+(?:<DONT>|really\s+hate|hate|can['’]?t\s+stand)\s*(?:like\s+)?(?:the\s+|these\s+|those\s+)?(?:<THINGS>)\b
 unwanted 0.6 (?:^|[,.;]\s*|\band\s+|\bplease[,]?\s+)no\s+(?:more\s+)?(?:<THINGS>)\b
+unwanted 0.6 \b(?:no|not|without|never|(?:do|does)\s*n[o'’]?t|remove)\b[^.!?\n]{0,40}\b(?:sign(?:ed|ing|atures?)?|co-?author\w*|attributions?|(?:mention|reference|refrence|credit)\w*\s+(?:to\s+|of\s+)?claude|by\s+claude(?:\s+code)?)\b
 preferred 0.6 <START>(?:always\s+)?use\s+\S+(?:\s+\S+)?(?:,)?\s+(?:not|instead\s+of|rather\s+than|and\s+not)\s+\S+
 preferred 0.35 ^\s*use\s+\S
 preferred 0.35 \binstead\s*[.!]*\s*$
