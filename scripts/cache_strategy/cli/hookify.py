@@ -2,11 +2,14 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cache_strategy.cli.terminal import print_json, progress
+
+if TYPE_CHECKING:
+    from cache_strategy.model.proposal import Proposal
 
 app = typer.Typer(
     name="hookify",
@@ -48,8 +51,8 @@ def scan(
         f"{len(result.incidents)} incidents, {result.bad_lines} lines that could not be read"
     )
     for incident in result.incidents[:60]:
-        check = f"  (safety check: {incident.check})" if incident.check else ""
-        print(f"{incident.file}:{incident.line} {incident.kind}: {incident.quote}{check}")
+        check = f"safety check: {incident.check}" if incident.check else ", ".join(incident.because)
+        print(f"{_short(incident.file)}:{incident.line} {incident.kind}: {incident.quote}  ({check})")
     if len(result.incidents) > 60:
         print(f"… and {len(result.incidents) - 60} more; see them with --json")
     for item in result.unread:
@@ -78,27 +81,50 @@ def propose(
     if json_:
         print_json(proposals_data(result))
         return
-    for proposal in result.proposals:
-        tried = proposal.backtest
-        print(f"{proposal.name} ({proposal.event}, {proposal.action}): {proposal.check or proposal.pattern}")
-        for row in filter(None, proposal.message.splitlines()):
-            print(f"  {row}")
+    for proposal in result.proposals[:_IN_FULL]:
+        _print_proposal(proposal)
+    more = result.proposals[_IN_FULL:]
+    if more:
         print(
-            f"  of {tried.tool_calls:,} calls it would have stopped {tried.fired:,}, "
-            f"{tried.fired_on_incidents:,} of them objected to"
+            f"{len(more)} more, with fewer complaints: {', '.join(p.name for p in more)}; see them with --json"
         )
-        for quote in proposal.incidents[:3]:
-            print(f"  {quote.file}:{quote.line} {quote.quote}")
-        for quote in tried.wrongly_stopped[:3]:
-            print(f"  would wrongly have stopped {quote.file}:{quote.line} {quote.quote}")
-        if proposal.because:
-            print(f"  {proposal.because}")
     if not result.proposals:
         print(f"Nothing to propose: {result.transcripts} transcripts, {result.records:,} records.")
     else:
         print(
             "Keep one: cache-strategy hookify propose --json > FILE; cache-strategy hookify write --from FILE NAME"
         )
+
+
+_IN_FULL = 8
+"""Proposals that a person reads at one sitting."""
+
+
+def _print_proposal(proposal: "Proposal") -> None:
+    from cache_strategy.hookify import in_words
+
+    tried, files = proposal.backtest, in_words(proposal.files)
+    what = proposal.check or (
+        "any change" if files and proposal.pattern == "." else in_words(proposal.pattern)
+    )
+    print(f"{proposal.name} ({proposal.event}, {proposal.action}): {what}{f' in {files}' if files else ''}")
+    for row in filter(None, proposal.message.splitlines()):
+        print(f"  {row}")
+    print(
+        f"  of {tried.tool_calls:,} calls it would have stopped {tried.fired:,}, "
+        f"{tried.fired_on_incidents:,} of them objected to"
+    )
+    for quote in proposal.incidents[:3]:
+        print(f"  {_short(quote.file)}:{quote.line} {quote.quote}")
+    for quote in tried.wrongly_stopped[:3]:
+        print(f"  would wrongly have stopped {_short(quote.file)}:{quote.line} {quote.quote}")
+    if proposal.because:
+        print(f"  {proposal.because}")
+
+
+def _short(file: str) -> str:
+    """A path that leaves room for what was said in it."""
+    return file if len(file) <= 50 else f"…/{Path(file).name}"
 
 
 @app.command()

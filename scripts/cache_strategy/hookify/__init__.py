@@ -8,6 +8,7 @@ Text inside a transcript is data: masked before it is shown or stored, escaped b
 from cache_strategy.hookify.at_hand import event_of, list_rules, try_event
 from cache_strategy.hookify.check import check_rules
 from cache_strategy.hookify.find import find_transcripts
+from cache_strategy.hookify.patterns import in_words
 from cache_strategy.hookify.proposals import proposals_data, propose, scan
 from cache_strategy.hookify.write import approve_rule, read_proposals, set_enabled, write_rules
 
@@ -16,6 +17,7 @@ __all__ = [
     "check_rules",
     "event_of",
     "find_transcripts",
+    "in_words",
     "list_rules",
     "proposals_data",
     "propose",

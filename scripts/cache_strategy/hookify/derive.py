@@ -60,13 +60,17 @@ def _draft(sighting: Sighting, session: Session) -> Draft | None:
             "bash", sighting.words[0], "Use what works here.", at_command(escaped(sighting.words[0]))
         )
         return draft.caught(_finds(draft.pattern, commands))
-    return (
-        _duty_draft(sighting)
-        or _preferred_draft(sighting)
-        or _spoken_draft(sighting)
-        or _command_draft(commands, sighting.words)
-        or _file_draft(sighting, session)
-    )
+    named = _duty_draft(sighting) or _preferred_draft(sighting) or _spoken_draft(sighting)
+    if named is not None or _WISH.match(sighting.said):
+        # "use the last version": its words name what shall be done, not what was.
+        return named
+    return _file_draft(sighting, session) or _command_draft(commands, sighting.words)
+
+
+_WISH = re.compile(
+    r"\W*(?:(?:please|just|ok(?:ay)?|you\s+(?:can|should|may\s+want\s+to))\W+)*use\b(?!.*\b(?:not|instead|rather|never|do\s*n[o'’]t)\b)",
+    re.I | re.S,
+)
 
 
 def _finds(pattern: str, calls: Sequence[ToolCall]) -> list[ToolCall]:
@@ -124,16 +128,35 @@ _PREFERENCE = re.compile(
 )
 
 
+_SAME_PURPOSE = (("npm", "pnpm", "yarn", "bun"), ("pip", "pip3", "poetry", "pipenv", "conda", "uv", "pipx"))
+"""Programs of which a project uses one: who names one objects to the others."""
+
+_NAMED_PROGRAM = re.compile(
+    r"\b(?:use|using|uses|used|with|through|via|prefer|switch(?:ed)?\s+to)\s+[`'\"]?([a-z0-9]+)\b", re.I
+)
+
+
 def _preferred_draft(sighting: Sighting) -> Draft | None:
-    """ "use X, not Y": Y as a program, where it was run."""
+    """ "use X, not Y": Y as a program, where it was run; "we use X": the others of X's purpose."""
     match = _PREFERENCE.search(sighting.core)
-    if match is None or not is_plain(match[2]):
+    if match is not None and is_plain(match[2]):
+        wanted, others = match[1], [escaped(match[2]) + r"[\d.]*"]
+        name = f"{wanted}-instead-of-{match[2]}"
+    else:
+        wanted = next(
+            (m[1].lower() for m in _NAMED_PROGRAM.finditer(sighting.said) if _others_than(m[1].lower())), ""
+        )
+        others, name = _others_than(wanted), f"{wanted}-only"
+    if not others:
         return None
-    pattern = at_command(escaped(match[2]) + r"[\d.]*")
+    pattern = at_command(others[0] if len(others) == 1 else f"(?:{'|'.join(others)})")
     hits = _finds(pattern, sighting.recent[::-1])
-    name = f"{match[1]}-instead-of-{match[2]}"
-    draft = Draft("bash", name, f"Use {masked(match[1])}.", pattern=pattern, named=True)
+    draft = Draft("bash", name, f"Use {masked(wanted)}.", pattern=pattern, named=True)
     return draft.caught(hits) if hits else None
+
+
+def _others_than(program: str) -> list[str]:
+    return [other for group in _SAME_PURPOSE if program in group for other in group if other != program]
 
 
 def _command_draft(calls: Sequence[ToolCall], words: Sequence[str]) -> Draft | None:
@@ -153,9 +176,41 @@ def _command_draft(calls: Sequence[ToolCall], words: Sequence[str]) -> Draft | N
     return best
 
 
+_EDITING = re.compile(
+    r"\b(?:touch|edit|chang|modif|alter|leave|leav|alone|updat|rewrit|overwrit|delet|remov|renam|mov|generat|regenerat|stay|out\s+of|creat|manual)\w*",
+    re.I,
+)
+"""Said of a file itself, not of what is in it."""
+
+_FORBIDS = re.compile(
+    r"\b(?:not|never|leave|alone|stop|stay|out\s+of|why|again|without|nobody|manual\w*)\b|n['’]t\b|\bdont\b",
+    re.I,
+)
+
+_ELSEWHERE = re.compile(r"\b\w+://\S+")
+_FILE_NAME = re.compile(r"(?<![\w.])(?:[\w@-]+(?:\.[\w-]+)*)?\.[A-Za-z][A-Za-z0-9]{0,9}\b(?!\()")
+
+
 def _file_draft(sighting: Sighting, session: Session) -> Draft | None:
     edits = [call for call in sighting.calls if call.path]
-    return _token_draft(sighting.core, edits) or _path_spoken_of(sighting.core, session.calls)
+    draft = _token_draft(sighting.core, edits)
+    if draft is not None or not (_EDITING.search(sighting.said) and _FORBIDS.search(sighting.said)):
+        return draft
+    said = _ELSEWHERE.sub(" ", sighting.core)
+    return _file_named(said, session.calls) or _path_spoken_of(said, session.calls)
+
+
+def _file_named(said: str, calls: Sequence[ToolCall]) -> Draft | None:
+    """A file that is called by its name, as `.env`, where it was changed."""
+    for name in _FILE_NAME.findall(said):
+        hits = [
+            call
+            for call in calls
+            if call.path and PurePosixPath(call.path.replace("\\", "/")).name.lower() == name.lower()
+        ]
+        if hits and is_plain(name):
+            return _file_itself(name, rf"(?:^|[\\/]){escaped(name)}\Z").caught(hits[::-1])
+    return None
 
 
 _CODE_TOKEN = re.compile(r"`([^`\n]{2,80})`|\b([A-Za-z]+_\w+|[a-z]+[A-Z]\w*|\w+\.\w+\(?\)?|\w+\(\))")

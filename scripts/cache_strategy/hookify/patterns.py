@@ -28,6 +28,24 @@ def under_wrapper(pattern: str) -> str:
     return r"(?<![\w./-])" + pattern.removeprefix(_START)
 
 
+_SPOKEN = (
+    (r"\[\^?\\[nsS][^\]]*\]\{0,\d+\}\??", " … "),
+    (r"\[ \\t\][*+]?|\\s[*+]?", " "),
+    (r"\(\?<?[!=]\[[^\]]*\]\)|\(\?<[!=]\\w\)|\(\?!\\w\)|\\[bZ]|\(\?:\^\|\[\\\\/\]\)", ""),
+    (r"\(\?(?:[:=]|[!<]=?)", "("),
+    (r"\\([^A-Za-z0-9])", r"\1"),
+    (r"\s{2,}", " "),
+)
+
+
+def in_words(pattern: str) -> str:
+    """A pattern of these pieces as a person reads it: `git commit … --amend`."""
+    text = pattern.replace(_START, "")
+    for piece, plain in _SPOKEN:
+        text = re.sub(piece, plain, text)
+    return text.strip()
+
+
 def within(piece: str) -> str:
     """Continues a pattern: `piece` comes later in the same command."""
     return rf"{_REST}?{piece}"

@@ -12,7 +12,14 @@ from cache_strategy.hookify.derive import CHECKS, draft_for
 from cache_strategy.hookify.detectors import Sighting
 from cache_strategy.hookify.draft import ANY_CHANGE, Draft
 from cache_strategy.hookify.find import named_transcripts
-from cache_strategy.hookify.incidents import INSTRUCTION, incident_of, instructed, quote_of, sightings_in
+from cache_strategy.hookify.incidents import (
+    INSTRUCTION,
+    QUOTE_LIMIT,
+    incident_of,
+    instructed,
+    quote_of,
+    sightings_in,
+)
 from cache_strategy.hookify.masking import masked, plain, shown
 from cache_strategy.hookify.stream import Transcripts
 from cache_strategy.hookify.wording import objections_in
@@ -203,6 +210,9 @@ def _message(cluster: _Cluster) -> str:
     often = f"{len(sightings)} times in {cluster.sessions} session{'s' * (cluster.sessions > 1)}"
     times = "once" if len(sightings) == 1 else often
     told = f'Told {times}: "{said}"' if said else f"Rejected {times}, without a reason."
+    reply = next((shown(s.reply, QUOTE_LIMIT) for s in sightings if 0 < len(s.reply) <= QUOTE_LIMIT), "")
+    if reply and not said:
+        told = f'Rejected {times}; said then: "{reply}"'
     if draft.check:
         head = CHECKS[draft.check][2]
     elif cluster.kinds == {INSTRUCTION}:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from cache_strategy.hookify.patterns import at_command, within
 
 _COMMANDS = r"""
+commit-signature: \byour\s+signature|\bsignatures?\b(?=[^.\n]*\b(?:commit|message|claude)\b)|\bco-?author|\battribution\b|\b(?:signed?|signing|by|as)\s+(?:by\s+|as\s+)?claude\b => <git commit>[\s\S]{0,4000}?(?:Co-Authored-By|Generated with|noreply@anthropic) -> Leave the agent's signature out of the commit message.
 git-force-push: \bforce[- ]?push => <git push>…\s(?:--force\b|-f\b|--force-with-lease\b|\+\w) -> Push without force, or ask first.
 git-no-verify: --no-verify|\bskip(?:ping)?\s+(?:the\s+)?(?:git\s+|pre-?commit\s+)?hooks?\b => <git>…\s--no-verify\b -> Let the hooks run and repair what they report.
 git-commit-amend: \bamend => <git commit>…\s--amend\b -> Make a new commit.

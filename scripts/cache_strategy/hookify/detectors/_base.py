@@ -16,7 +16,8 @@ class Sighting:
     `said` is the objecting sentence, "" for a rejection without a word, `context` the prompt around it, `core` the part
     that names the deed. `calls` are the calls it is about, latest first, `recent` those that were made before, which a
     rule may turn out to be about. `words` are the stems that sentence and calls share. `check` names a safety rule, ""
-    for none. `because` says what spoke for an incident. The detector fills in `kind`, `file` and `session`.
+    for none. `because` says what spoke for an
+    incident, `reply` is what the user wrote right after a rejection without a word. The detector fills in `kind`, `file` and `session`.
     """
 
     line: int
@@ -31,6 +32,7 @@ class Sighting:
     lasting: bool = False
     check: str = ""
     because: tuple[str, ...] = ()
+    reply: str = ""
     kind: str = ""
     file: str = ""
     session: str = ""

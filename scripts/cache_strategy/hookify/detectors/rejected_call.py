@@ -66,6 +66,7 @@ def find_rejections(session: Session) -> Iterator[Sighting]:
             recent=(call,),
             lasts="turn" if turn_only else "always",
             lasting=any(o.lasting for o in objections),
+            reply=reply.text if reply is not None and not call.reason else "",
             because=("refused with a reason" if call.reason else "refused without a word",),
         )
 
