@@ -12,3 +12,7 @@ def _no_rules_of_this_user(tmp_path_factory, monkeypatch) -> None:
 @pytest.fixture
 def talk(tmp_path_factory) -> Conversation:
     return Conversation(tmp_path_factory.mktemp("talk") / "talk.jsonl")
+
+
+other_talk = talk
+"""A second one beside the first."""

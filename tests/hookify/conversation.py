@@ -98,6 +98,28 @@ class Conversation:
         given = {"file_path": path, "old_string": old, "new_string": new}
         return self.call("Edit", given, "updated", details=details)
 
+    def tell(self, text: str) -> int:
+        """What the agent says."""
+        content = [{"type": "text", "text": text}]
+        return self.record("assistant", message={"role": "assistant", "content": content})
+
+    def reject_together(self, calls: list[tuple[str, dict[str, Any]]]) -> None:
+        """Calls of one message, the first recorded after its rejection, all of them rejected without a word."""
+        records: list[tuple[str, Any]] = []
+        for number, (tool, given) in enumerate(calls):
+            block = {"type": "tool_use", "id": f"toolu_x{number}", "name": tool, "input": given}
+            answer = {
+                "type": "tool_result",
+                "tool_use_id": f"toolu_x{number}",
+                "content": REJECTED,
+                "is_error": True,
+            }
+            made = ("assistant", {"role": "assistant", "id": "msg_1", "content": [block]})
+            said = ("user", {"role": "user", "content": [answer]})
+            records += [said, made] if number == 0 else [made, said]
+        for kind, message in records:
+            self.record(kind, message=message, toolUseResult="User rejected tool use")
+
     def reject(self, tool: str, given: dict[str, Any], reason: str = "") -> int:
         """A rejected call; gives the line of the rejection."""
         said = (

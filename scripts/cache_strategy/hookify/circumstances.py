@@ -9,7 +9,7 @@ from cache_strategy.hookify.wording import HISTORY, THIS_TURN, Objection, is_sup
 
 _GO_ON = re.compile(
     r"\s*(?:(?:ok(?:ay)?|yes|yep|yeah|sure|alright|please|now|sorry\b[^.,!\n]*|oops\b[^.,!\n]*|my\s+(?:bad|mistake)|"
-    r"i\s+(?:accidentally|mis-?clicked|mis-?typed|did\s*n[o'’]t\s+mean\s+to)\b[^.,!\n]*)[\s,.!]+)*"
+    r"i\s+(?:accidentally|mis-?clicked|mis-?typed|did\s*n[o'’]?t\s+mean\s+to)\b[^.,!\n]*)[\s,.!]+)*"
     r"(?:continue|go\s+on|go\s+ahead|proceed|carry\s+on|resume|yes|yep|yeah|sure|try\s+again|retry|sorry.*|my\s+bad.*|oops.*|approved?|i\s+mis-?clicked.*)"
     r"(?:\s+(?:please|now|then|with\s+(?:it|that)))?\s*[.!]*\s*\Z",
     re.I | re.S,
