@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cache_strategy.hookify.transcripts import ToolCall
 
@@ -41,6 +42,7 @@ invalidation: invalidate cache delete evict bust
 """What a word may be called in a command or a file."""
 
 
+@lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """A word without its plural or verbal ending."""
     word = word.lower()
@@ -78,14 +80,20 @@ def words_said(sentence: str) -> dict[str, tuple[str, ...]]:
     return said
 
 
-def words_done(call: ToolCall) -> set[str]:
+def words_done(call: ToolCall) -> frozenset[str]:
     """The stems of what a call did: its command, or the path and the first added text."""
+    if call.stems is None:
+        call.stems = _stems_of(call)
+    return call.stems
+
+
+def _stems_of(call: ToolCall) -> frozenset[str]:
     text = call.command or " ".join([call.path, *(new[:4000] for _, new in call.replacements())])
     words = {stem(word) for word in _WORD.findall(text[:8000])}
     words |= {stem(word) for word in re.findall(r"[A-Za-z][A-Za-z0-9]{2,}", text[:8000])}
     if "\u2014" in text:
         words.add("\u2014")
-    return words
+    return frozenset(words)
 
 
 def linked(sentence: str, calls: Sequence[ToolCall]) -> Link:

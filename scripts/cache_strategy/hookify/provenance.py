@@ -48,7 +48,7 @@ class OwnWords:
     long: bool
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=512)
 def own_words(text: str) -> OwnWords:
     """A prompt's text without code blocks, quotations and pasted passages."""
     bare = _IMAGE.sub(" ", _FENCE.sub("\n", text))

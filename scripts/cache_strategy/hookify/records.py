@@ -29,6 +29,7 @@ _TEXT_LIMIT = 20_000
 _ERROR_LIMIT = 300
 _BEFORE_LIMIT = 512 * 1024
 _ANSWER_LIMIT = 600
+_HEAD = 1000
 
 _CACHE_BYTES = (b"ache", b"ACHE", b"edis", b"memoize", b"nvalidat")
 """A file's earlier content is kept only where it speaks of caching: only the safety checks ask for it."""
@@ -320,8 +321,9 @@ class SessionReader:
 
 def _is_speech(line: bytes) -> bool:
     """Whether a line holds text of the agent; of a subagent's it is the caller's tool result that matters."""
-    spoken = b'"type":"text"' in line or b'"type": "text"' in line
-    return spoken and b'"assistant"' in line and b'"isSidechain":true' not in line[:600]
+    if line.find(b'"assistant"', 0, _HEAD) < 0 or line.find(b'"isSidechain":true', 0, _HEAD) >= 0:
+        return False
+    return line.find(b'"type":"text"', 0, _HEAD) >= 0 or line.find(b'"type": "text"', 0, _HEAD) >= 0
 
 
 def _speech_in(line: bytes) -> str:
@@ -358,13 +360,20 @@ def _is_interesting(line: bytes) -> bool:
     if b'"tool_use"' in line:
         return True
     if b'"tool_result"' in line:
-        if any(_is_true(line, key) for key in (b'"is_error"', b'"userModified"', b'"interrupted"')):
+        if (
+            _is_true(line, b'"is_error"')
+            or _is_true(line, b'"userModified"')
+            or _is_true(line, b'"interrupted"')
+        ):
             return True
         return b'"originalFile"' in line and any(word in line for word in _CACHE_BYTES)
     if b'"user"' in line and b'"message"' in line:
         return True
-    return b'"enqueue"' in head or any(
-        kind in line for kind in (b'"queued_command"', b'"edited_text_file"', b'"hook_blocking_error"')
+    return (
+        b'"enqueue"' in head
+        or b'"queued_command"' in line
+        or b'"edited_text_file"' in line
+        or b'"hook_blocking_error"' in line
     )
 
 

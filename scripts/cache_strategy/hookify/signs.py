@@ -56,6 +56,9 @@ _MOMENTS = {
     "is long": -1.51,
     "is a word or two": -1.27,
 }
+_TOO_LONG = 2500
+"""Characters of a specification, in which everything is said once."""
+
 _OFFERED = re.compile(
     r"\?\s*\W*\Z|\b(?:want\s+me\s+to|shall\s+i|should\s+i|would\s+you\s+like|do\s+you\s+want|let\s+me\s+know|which\s+(?:one|option))\b[^\n]*\Z",
     re.I,
@@ -90,6 +93,8 @@ def weight_of(text: str) -> float:
 
 def signs_in(prompt: Prompt, words: OwnWords, recent: tuple[ToolCall, ...], *, acted: bool) -> Signs:
     """All signs of a prompt after `recent` calls; `acted` is true where one was made since the prompt before."""
+    if len(words.text) > _TOO_LONG:
+        return Signs(0.0, ())
     found = measured(prompt, words, recent, acted=acted)
     weights = {reason: weight for weight, reason, _ in (*_IN_WORDS, *_IN_ANSWER)} | _MOMENTS
     shares = {reason: weights[reason] * value for reason, value in found.items()}

@@ -26,7 +26,8 @@ class ToolCall:
 
     `line` is where the call stands, `result_line` where its result does (0: none). `reason` is what the user typed when
     rejecting, `error` the beginning of what a failed call answered. `before` is the file's content before an Edit or
-    Write, where the transcript has it and it speaks of caching. `order` counts the calls of a session.
+    Write, where the transcript has it and it speaks of caching. `order` counts the calls of a session,
+    `stems` are the words of what it did, once they were asked for.
     """
 
     key: str
@@ -42,6 +43,7 @@ class ToolCall:
     error: str = ""
     before: str | None = None
     user_modified: bool = False
+    stems: frozenset[str] | None = field(default=None, repr=False, compare=False)
 
     @property
     def command(self) -> str:

@@ -173,7 +173,7 @@ def sentences_of(text: str) -> list[str]:
     return [s.strip() for s in _SENTENCE.split(text) if s.strip()]
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=512)
 def objections_in(text: str) -> tuple[Objection, ...]:
     """Every objection in a person's own words, strongest first; weak ones too: the caller knows the circumstances."""
     found = []
