@@ -78,14 +78,14 @@ os.kill(os.getpid(), 9)
 )
 
 
-def driver(folder: Path, then: str, *command: str) -> list[str]:
+def driver(folder: Path, then: str, *command: str, options: str = "") -> list[str]:
     """A process of its own that records `command`."""
     return [
         sys.executable,
         "-c",
         "import sys; from pathlib import Path; from cache_strategy.record import run_recorded; "
         "run = run_recorded([sys.executable, *"
-        f"{command!r}], Path({str(folder)!r}), Path({str(folder / 'trace')!r})); {then}",
+        f"{command!r}], Path({str(folder)!r}), Path({str(folder / 'trace')!r}){options}); {then}",
     ]
 
 
@@ -273,3 +273,15 @@ def test_a_journal_that_cannot_be_written_does_not_stop_the_application(tmp_path
     done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stdout.strip()) == (0, "200"), done.stderr
     assert done.stderr.count("not recorded any further") == 1
+
+
+def test_a_full_journal_ends_the_recording_and_says_so(tmp_path):
+    script = BEGIN + "for _ in range(7000): client.get('/hello/x')\nprint('served')\n"
+    folder = write_application(tmp_path, script)
+    command = driver(folder, "sys.exit(run.exit_code)", "-u", "script.py", options=", limit_mib=1")
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout.strip()) == (0, "served"), done.stderr
+    assert sum(file.stat().st_size for file in (tmp_path / "trace").iterdir()) < 1.3 * 2**20
+    trace = read_trace(tmp_path / "trace")
+    assert 3000 < len(trace.accesses) < 7000
+    assert "what came later is missing" in trace.notes[-1] and "--limit" in done.stderr

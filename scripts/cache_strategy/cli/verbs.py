@@ -251,6 +251,9 @@ def record(
     out: Annotated[
         Path | None, typer.Option(help="Where the trace goes; default .cache-strategy/traces/NAME.")
     ] = None,
+    limit: Annotated[
+        int, typer.Option(min=0, metavar="MB", help="The most that a trace may hold; 0: what the disk can.")
+    ] = 256,
     json_: JsonOption = False,
 ) -> None:
     """Run your own command (server, test suite, load script) and write a trace, with no change to the code."""
@@ -260,7 +263,9 @@ def record(
     folder = out or root / line.WORK / "traces" / time.strftime("%Y%m%d-%H%M%S")
     line.work_folder_of(root)
     functions = sources.candidate_functions_of(root)
-    done = run_recorded(command, root, folder, functions=functions, to=sys.stderr.buffer if json_ else None)
+    done = run_recorded(
+        command, root, folder, functions=functions, to=sys.stderr.buffer if json_ else None, limit_mib=limit
+    )
     trace = read_trace(folder)
     counts = {"requests": len(trace.accesses), "writes": len(trace.writes), "bad_lines": trace.bad_lines}
     if json_:

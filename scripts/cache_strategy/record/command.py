@@ -42,6 +42,7 @@ def run_recorded(
     plain: bool = False,
     functions: Sequence[str] = (),
     to: IO[bytes] | None = None,
+    limit_mib: int = 0,
 ) -> RecordedRun:
     """
     Runs `command` in `repo` and leaves its journals in `trace_dir`.
@@ -51,6 +52,8 @@ def run_recorded(
         plain: keys and values are written in clear; otherwise only numbers in paths are.
         functions: candidates whose calls are noted, as "path:qualname".
         to: where the standard output of a command that is not quiet goes; None for where ours goes.
+        limit_mib: what all journals may hold together, 0 for as much as the disk has room for; what comes later is missing, and
+            the trace says so.
 
     Raises:
         CacheStrategyError: the command cannot be started, or `trace_dir` cannot be written or holds a trace already.
@@ -58,7 +61,11 @@ def run_recorded(
     if not command:
         raise CacheStrategyError("record: no command is given; name one after --: record -- pytest")
     _prepare(trace_dir)
-    variables = {**os.environ, **(env or {}), **_probe_environment(repo, trace_dir, plain, functions)}
+    variables = {
+        **os.environ,
+        **(env or {}),
+        **_probe_environment(repo, trace_dir, plain, functions, limit_mib),
+    }
     began = time.monotonic()
     with (trace_dir / OUTPUT).open("wb") if quiet else nullcontext(to) as output:
         try:
@@ -89,7 +96,9 @@ def _prepare(trace_dir: Path) -> None:
         ) from error
 
 
-def _probe_environment(repo: Path, trace_dir: Path, plain: bool, functions: Sequence[str]) -> dict[str, str]:
+def _probe_environment(
+    repo: Path, trace_dir: Path, plain: bool, functions: Sequence[str], limit_mib: int = 0
+) -> dict[str, str]:
     paths = [str(Path(probe.__file__).resolve().parent), os.environ.get("PYTHONPATH", "")]
     return {
         "PYTHONPATH": os.pathsep.join(filter(None, paths)),
@@ -99,6 +108,7 @@ def _probe_environment(repo: Path, trace_dir: Path, plain: bool, functions: Sequ
         probe.SALT: secrets.token_hex(8),
         probe.PLAIN: "1" if plain else "",
         probe.FUNCTIONS: "\n".join(functions),
+        probe.LIMIT: str(limit_mib << 20),
     }
 
 

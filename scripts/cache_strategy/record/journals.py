@@ -97,4 +97,4 @@ def _notes(heap: _Heap, files: int) -> list[str]:
         )
     if heap.bad:
         notes.append(f"{heap.bad} lines could not be read.")
-    return notes + heap.problems[:10]
+    return notes + list(dict.fromkeys(heap.problems))[:10]

@@ -17,6 +17,8 @@ SALT = "CACHE_STRATEGY_SALT"
 PLAIN = "CACHE_STRATEGY_PLAIN"
 FUNCTIONS = "CACHE_STRATEGY_FUNCTIONS"
 """Candidate functions, a line each: path, colon, qualified name."""
+LIMIT = "CACHE_STRATEGY_LIMIT"
+"""Bytes that the journals of one recording may hold together; 0 for no limit."""
 
 
 def start() -> None:
@@ -29,5 +31,6 @@ def start() -> None:
     from .journal import Journal
     from .watchers import load_watchers
 
-    journal = Journal(folder, os.environ.get(SALT, ""), plain=os.environ.get(PLAIN) == "1")
+    limit = int(os.environ.get(LIMIT) or 0)
+    journal = Journal(folder, os.environ.get(SALT, ""), plain=os.environ.get(PLAIN) == "1", limit=limit)
     watch_imports(load_watchers(), journal, UserCode(os.environ.get(REPOSITORY, "")))

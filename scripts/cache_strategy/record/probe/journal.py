@@ -15,15 +15,10 @@ import threading
 import time
 from typing import Any
 
-LIMIT = "CACHE_STRATEGY_LIMIT"
-"""Bytes that the journals of one recording may hold together."""
 LEFT_FREE = 64 << 20
 """Bytes of the disk that are left to others: a mapped page for which there is no room would end the process (assumed)."""
 FIRST_PAGES, MOST_PAGES = 1, 64
-"""A journal grows by pages, at first by one, at last by a quarter of a megabyte."""
-LOOKS = 16
-"""Each so many times that a journal grows all of them are looked at; they may be over the limit by what they grow in between."""
-
+"""A journal grows by pages, at first by one, at last by a quarter of a megabyte, and looks for room each time."""
 CLOEXEC = getattr(os, "O_CLOEXEC", 0)
 _given_away: list[Any] = []
 """Maps whose own descriptor somebody closed: freed, they would close what has its number now."""
@@ -95,12 +90,12 @@ class Journal:
     with one line on stderr, and where there is room one in the file.
     """
 
-    def __init__(self, folder: str, salt: str, plain: bool = False) -> None:
+    def __init__(self, folder: str, salt: str, plain: bool = False, limit: int = 0) -> None:
         self.folder = folder
         self.plain = plain
         self._salt = salt.encode()[:16]
         self._keyed = hashlib.blake2b(digest_size=8, key=self._salt)
-        self._limit = int(os.environ.get(LIMIT) or 0)
+        self._limit = limit
         self._on = True
         # What is asked for again and again: users, hosts, arguments.
         self._known = functools.lru_cache(maxsize=1000)(self.hashed)
@@ -138,8 +133,7 @@ class Journal:
         try:
             file = os.open(self._path, os.O_RDWR | CLOEXEC) if self._path else self._open()
             try:
-                if self._grown % LOOKS == 0:
-                    self._look(file)
+                self._look(file)
                 self._grown += 1
                 return self._on and self._has_mapped(file, data)
             finally:
