@@ -15,8 +15,10 @@ from ..plain_data import told
 
 MODULE = ""
 FUNCTIONS = "CACHE_STRATEGY_FUNCTIONS"
-SHARE_AT_MOST = 0.01
-"""Of the process's time that may go into looking at calls; beyond it they pass unseen."""
+SHARE_AT_MOST = 0.005
+"""Of the processor time that may go into looking at calls; beyond it they pass unseen."""
+UNSEEN = 50
+"""Calls that pass before it is asked again whether there is time (assumed)."""
 CALLS_AT_MOST = 50
 """Of one request that are written down (assumed)."""
 
@@ -29,7 +31,6 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
         for line in os.environ.get(FUNCTIONS, "").splitlines()
         if line.startswith(f"{path}:")
     ]
-    budget = _Budget()
     for name in names if path else ():
         owner: Any = module
         *above, last = name.split(".")
@@ -44,19 +45,32 @@ def watch(module: ModuleType, journal: Journal, code: UserCode) -> None:
         ):
             continue
         is_bound = isinstance(owner, type) and not isinstance(found, staticmethod)
-        wrapper = _wrapped(inner, f"{path}:{name}", journal, budget, is_bound)
+        wrapper = _wrapped(inner, f"{path}:{name}", journal, _budget, is_bound)
         kept: Any = type(found) if found is not inner else (lambda wrapper: wrapper)
         setattr(owner, last, kept(wrapper))
 
 
 class _Budget:
-    """Time that was spent looking, against the time that has passed."""
+    """Of all modules of a process: time that was spent looking, against its processor time. While it is used up, calls cost next to nothing."""
 
     def __init__(self) -> None:
-        self._began, self.spent = time.perf_counter(), 0.0
+        os.register_at_fork(after_in_child=self._begin)
+        self._begin()
 
-    def is_used_up(self, now: float) -> bool:
-        return self.spent > 0.02 + SHARE_AT_MOST * (now - self._began)
+    def _begin(self) -> None:
+        self.spent, self._unseen = 0.0, 0
+
+    def is_used_up(self) -> bool:
+        if self._unseen:
+            self._unseen -= 1
+            return True
+        if self.spent <= 0.02 + SHARE_AT_MOST * time.process_time():
+            return False
+        self._unseen = UNSEEN
+        return True
+
+
+_budget = _Budget()
 
 
 def _wrapped(function: Any, name: str, journal: Journal, budget: _Budget, is_bound: bool) -> Any:
@@ -65,7 +79,7 @@ def _wrapped(function: Any, name: str, journal: Journal, budget: _Budget, is_bou
     def note(began: float, clock: float, args: Any, kwargs: Any, result: Any) -> None:
         now = time.perf_counter()
         request = current_request()
-        if budget.is_used_up(now) or (request is not None and len(request.calls) >= CALLS_AT_MOST):
+        if request is not None and len(request.calls) >= CALLS_AT_MOST:
             return
         try:
             key = journal.hashed(
@@ -96,6 +110,8 @@ def _wrapped(function: Any, name: str, journal: Journal, budget: _Budget, is_bou
     if inspect.iscoroutinefunction(function):
 
         async def call_async(*args: Any, **kwargs: Any) -> Any:
+            if budget.is_used_up():
+                return await function(*args, **kwargs)
             began, clock = time.monotonic(), time.perf_counter()
             result = await function(*args, **kwargs)
             note(began, clock, args, kwargs, result)
@@ -105,6 +121,8 @@ def _wrapped(function: Any, name: str, journal: Journal, budget: _Budget, is_bou
     else:
 
         def call(*args: Any, **kwargs: Any) -> Any:
+            if budget.is_used_up():
+                return function(*args, **kwargs)
             began, clock = time.monotonic(), time.perf_counter()
             result = function(*args, **kwargs)
             note(began, clock, args, kwargs, result)
