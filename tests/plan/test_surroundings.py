@@ -162,7 +162,7 @@ def layers(**around: Any) -> tuple[str, ...]:
 
 
 def test_no_shared_cache_stands_before_a_guard_or_a_hook_that_looks_at_who_asks():
-    assert layers() == ("memory", "redis", "http")
+    assert layers() == ("memory", "redis", "statements", "http")
     assert "http" not in layers(endpoints=at(guards=("@login_required",)))
     for context in ("user", "session", "header", "cookie"):
         assert "http" not in layers(endpoints=at(context=("query", context)))

@@ -7,8 +7,8 @@ UNKNOWN_TABLE = "?"
 """Stands in `reads` and `writes` where a table could not be known."""
 
 CandidateKind = Literal["endpoint", "function", "template", "query", "static"]
-Layer = Literal["memory", "redis", "http", "matview", "request"]
-"""Of "request" only a candidate speaks so far: what one request asks for several times, kept until it is answered."""
+Layer = Literal["memory", "redis", "http", "matview", "request", "statements"]
+""""statements": what the SELECTs of an endpoint gave, in process memory, for its answers under other keys. Of "request" only a candidate speaks so far: what one request asks for several times, kept until it is answered."""
 Source = Literal["measured", "derived", "assumed"]
 WriterHow = Literal["orm", "bulk", "raw-sql", "many-to-many", "cascade", "ddl"]
 Returned = Literal["plain", "orm", "response", "template", "lazy", "none", "unknown"]

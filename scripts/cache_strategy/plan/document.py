@@ -264,6 +264,10 @@ def _problems(entry: Entry) -> Iterator[str]:
         yield "layers: is empty; name at least one of memory, redis, http, matview."
     if "http" in entry.layers and entry.kind != "endpoint":
         yield f"layers: http is for endpoints; {entry.target} is a {entry.kind}."
+    if "statements" in entry.layers and (
+        entry.kind != "endpoint" or not {"memory", "redis"} & set(entry.layers)
+    ):
+        yield "layers: statements stands beside memory or redis of an endpoint; leave it out here."
     if entry.window_seconds > entry.staleness_bound_seconds:
         yield (
             f"window_seconds: is {entry.window_seconds}, above the staleness bound of "

@@ -13,7 +13,8 @@ def choose_layers(
     `covered`: every table the endpoint reads is already behind another entry; then only the HTTP layer is left to gain
     from. `personal`: a guard or a hook looks at who asks before the endpoint does. Private answers never get a layer that is shared outside the application: `http` is left to entries without a
     user in their key and on the way to them. Reference data and configuration are small and read everywhere: process memory. Answers per user
-    are many and each is read by one: Redis, so that processes do not hold each a copy.
+    are many and each is read by one: Redis, so that processes do not hold each a copy. What the statements of an endpoint
+    gave serves its answers under other keys, and tells by which rows each of them goes out of date.
     """
     if candidate.kind == "query":
         return ("matview",)
@@ -21,8 +22,9 @@ def choose_layers(
     http: tuple[Layer, ...] = ("http",) if shared else ()
     if covered:
         return http
+    below: tuple[Layer, ...] = ("statements",) if candidate.kind == "endpoint" and candidate.key else ()
     if kind.name in ("reference", "configuration") and not candidate.per_user and len(candidate.key) <= 1:
-        return ("memory", *http)
+        return ("memory", *below, *http)
     if candidate.per_user or kind.name == "profile":
-        return ("redis", *http)
-    return ("memory", "redis", *http)
+        return ("redis", *below, *http)
+    return ("memory", "redis", *below, *http)

@@ -6,6 +6,7 @@ entry, a call after a commit where the contract says write-through or tag, and w
 """
 
 import posixpath
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import Evidence
 
 FILES = Path(__file__).parent / "files"
+INSTANCE = re.compile(r"\w*Cache\w*\(.*\)")
+KEEPS_STATEMENTS = ("flask", "django")
 RUNTIME = tuple(f"{name}.py" for name in PARTS)
 
 
@@ -132,9 +135,12 @@ def _write_package(
         "views": views,
         "memoized": memoized,
         "watched": _watched(wired, evidence),
-        "columns": _columns(wired),
+        "columns": _columns(wired, evidence, framework),
         "imports": imports_for(codes, framework),
         "warmed": warmed,
+        "sees_all": all(e.kind == "endpoint" for e in wired)
+        and not _keeps_by_itself(contract, evidence, draft),
+        "kept_statements": [c.name for c in codes if c.keeps_statements and framework in KEEPS_STATEMENTS],
         "uses_any": any(c.entry.kind == "endpoint" and c.keeps for c in codes),
         **wiring.values(codes, contract, evidence),
     }
@@ -144,9 +150,39 @@ def _write_package(
         draft.write(f"{folder}/warm.py", text, "Fills entries before the first reader comes.", ids)
 
 
-def _columns(wired: list[Entry]) -> list[str]:
-    """The columns besides the primary keys by which entries know rows."""
+def _keeps_by_itself(contract: Contract, evidence: Evidence, draft: Draft) -> bool:
+    """Whether the application keeps something by itself: where it answers from that, no statement is seen."""
+    found = (
+        [cache.partition(" ") for cache in evidence.application.existing_caches]
+        if evidence.application
+        else []
+    )
+    for place, _, what in found:
+        path, _, line = place.rpartition(":")
+        text = (draft.text(path) or "").splitlines()
+        made = re.match(r"\s*(\w+)\s*=\s*\w+\(", text[int(line) - 1]) if INSTANCE.fullmatch(what) else None
+        used = made and re.compile(rf"\b{made[1]}\.(?!init_app\b)\w|\b{made[1]}\[")
+        root = draft.repo / contract.application.package_path
+        if not used or any(
+            used.search(draft.text(p.relative_to(draft.repo).as_posix()) or "")
+            for p in root.rglob("*.py")
+            if "caching" not in p.parts
+        ):
+            return True
+    return False
+
+
+def _columns(wired: list[Entry], evidence: Evidence, framework: str) -> list[str]:
+    """The columns besides the primary keys by which entries know rows, and those by which their statements do."""
     named = {(d.table, d.column) for entry in wired for d in entry.depends_on if d.column}
+    if framework in KEEPS_STATEMENTS and any("statements" in entry.layers for entry in wired):
+        used = {dependency.table for entry in wired for dependency in entry.depends_on}
+        named |= {
+            (table.name, column)
+            for table in evidence.tables
+            if table.name in used
+            for column in table.parents
+        }
     return sorted(f"{table}.{column}" for table, column in named.union(*map(finders_of, wired)))
 
 

@@ -37,6 +37,10 @@ class EntryCode:
     def keeps(self) -> bool:
         return bool(self.layers)
 
+    @property
+    def keeps_statements(self) -> bool:
+        return self.keeps and self.entry.kind == "endpoint" and "statements" in self.entry.layers
+
 
 def entry_code(entry: Entry, framework: str) -> EntryCode:
     """An entry's code; CacheStrategyError if a key part has a source that cannot be read in an endpoint."""

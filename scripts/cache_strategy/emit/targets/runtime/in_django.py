@@ -24,7 +24,14 @@ METRICS = "The metrics of the caches."
 
 
 class InDjango(Wiring):
-    files = ("sql_text.py", "django_sql.py", "django_events.py", "django_http.py")
+    files = (
+        "sql_text.py",
+        "sql_reads.py",
+        "statements.py",
+        "django_sql.py",
+        "django_events.py",
+        "django_http.py",
+    )
     declared = "django"
 
     def placed(self, contract: Contract, draft: Draft) -> Contract:

@@ -17,7 +17,14 @@ ORM = "sqlalchemy"
 
 
 class InFastAPI(Wiring):
-    files = ("sql_text.py", "sqlalchemy_events.py", "asyncio_events.py", "fastapi_http.py")
+    files = (
+        "sql_text.py",
+        "sql_reads.py",
+        "statements.py",
+        "sqlalchemy_events.py",
+        "asyncio_events.py",
+        "fastapi_http.py",
+    )
     declared = "fastapi"
 
     def refusal(self, entry: Entry, contract: Contract, evidence: Evidence) -> str:

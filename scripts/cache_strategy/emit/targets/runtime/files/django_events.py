@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from django.apps import apps
+from django.core.signals import request_started
 from django.db import connections, transaction
 from django.db.backends.signals import connection_created
 from django.db.models import deletion
@@ -31,6 +32,7 @@ from django.db.models import deletion
 from .django_sql import STATEMENT, Statement
 from .runtime import Cache, tag_names
 from .sql_text import TablesInText
+from .statements import SETS, Rows, Statements
 
 T = TypeVar("T")
 IN_DATABASE: Any = getattr(deletion, "DatabaseOnDelete", ())  # Django 6.1
@@ -58,6 +60,19 @@ class Here(threading.local):
 
     def __init__(self) -> None:
         self.open: set[ConnectionState] = set()
+        self.since: float | None = None
+        self.reads: dict[str, Any] = {}
+
+    def begin(self, **_: object) -> None:
+        """A request begins: what it reads before its view is asked may be in the answer."""
+        self.since, self.reads = None, {}
+
+    def read(self, watcher: Watcher, text: str, params: Any) -> None:
+        self.since = self.since or watcher.cache.clock()
+        for table, rows in watcher.statements.tags(text, params).items():
+            known = self.reads.get(table, frozenset())
+            is_whole = rows is None or known is None or len(known) > MAX_ROWS
+            self.reads[table] = None if is_whole else known | rows
 
 
 class Watcher:
@@ -71,6 +86,7 @@ class Watcher:
             table, _, column = name.rpartition(".")
             self.columns.setdefault(table, []).append(column)
         self.here = Here()
+        self.statements: Any = None
         self.tables_in_text = functools.lru_cache(maxsize=1000)(TablesInText(tables, self._children))
         self.statement_of = functools.lru_cache(maxsize=1000)(self._statement_of)
         self._names = {table.lower(): table for table in tables}
@@ -86,7 +102,23 @@ class Watcher:
         self.cache.pending_tags = _or_else(self._pending_tags, self.everything)
         self.cache.after_commit = _after_commit
 
+    def keep(self, statements: Statements) -> Statements:
+        """Give SELECTs their rows from there, while an answer is made."""
+        if self.cache.is_on:
+            self.statements = statements
+            statements.before = lambda: (self.here.since, (self.here.reads,))
+            statements.execute = self._execute
+            request_started.connect(self.here.begin, dispatch_uid=id(self.here), weak=False)
+        return statements
+
+    @staticmethod
+    def _execute(database: Any, text: str, params: Any) -> list[Any]:
+        with connections[database[0]].cursor() as cursor:
+            cursor.execute(text, params)
+            return list(cursor.fetchall())
+
     def stop(self) -> None:
+        request_started.disconnect(dispatch_uid=id(self.here))
         connection_created.disconnect(dispatch_uid=id(self))
         for state in self._states:
             state.release()
@@ -177,6 +209,10 @@ class ConnectionState:
     def __init__(self, watcher: Watcher, connection: Any) -> None:
         self.watcher = watcher
         self.connection = connection
+        settings = connection.settings_dict
+        database = (connection.alias, *(str(settings.get(name)) for name in ("NAME", "HOST", "PORT", "USER")))
+        self._database: Callable[[], Any] = lambda: (*database, getattr(connection, "schema_name", None))
+        self.is_plain = connection.vendor in ("postgresql", "sqlite", "mysql")
         self.began: float = 0.0
         self._tags: list[tuple[frozenset[str], set[str]]] = []  # under which savepoints, what
         # first: what others put there for a while is taken from the end
@@ -207,6 +243,8 @@ class ConnectionState:
             # the first statement is where a transaction begins to see the database
             self.began = self.watcher.cache.clock()
             self.watcher.here.open.add(self)
+        if self.watcher.statements is not None and not many and self._given(execute, sql, params, context):
+            return None
         result = execute(sql, params, many, context)
         try:
             tags = self.watcher.wrote(str(sql), params, many, context["cursor"])
@@ -221,6 +259,33 @@ class ConnectionState:
                 self._tags.append((savepoints, set()))
             self._tags[-1][1].update(tags)
         return result
+
+    def _given(self, execute: Callable[..., Any], sql: Any, params: Any, context: Any) -> bool:
+        """Whether the rows of a SELECT were there already, or are there now; else it is to be executed."""
+        statements: Statements = self.watcher.statements
+        wrapper, connection, text = context["cursor"], self.connection, str(sql)
+        if text.lstrip(" (").lower().startswith(SETS) or "set_config(" in text:
+            self.is_plain = False
+        if not self.is_plain or getattr(getattr(wrapper, "cursor", None), "name", None):
+            statements.passed(text)
+            return False
+        nothing = connection.features.empty_fetchmany_value
+
+        def fetch() -> tuple[Any, Any]:
+            execute(sql, params, False, context)
+            cursor: Any = wrapper.cursor
+            given = cursor.fetchall(), cursor.description
+            wrapper.cursor = Rows(given[0], given[1], cursor, nothing)
+            return given
+
+        before = wrapper.cursor
+        given = statements.rows(self._database(), text, params, fetch)
+        if given is None:
+            self.watcher.here.read(self.watcher, text, params)
+            return False
+        if wrapper.cursor is before:
+            wrapper.cursor = Rows(given[0], given[1], before, nothing)
+        return True
 
     def ended(self, is_committed: bool) -> None:
         tags, self._tags = self.tags(), []

@@ -39,6 +39,7 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
 from .runtime import Cache, Entry
+from .statements import Statements
 
 F = TypeVar("F", bound="Callable[..., Any]")
 NOT_STORED = frozenset("content-length date set-cookie".split())
@@ -57,7 +58,10 @@ VARY_BY_CALLER = frozenset("authorization cookie".split())
 
 
 def cached_endpoint(
-    entry: Entry, key: Callable[..., Mapping[str, object]] | None = None, action: str = "get"
+    entry: Entry,
+    key: Callable[..., Mapping[str, object]] | None = None,
+    action: str = "get",
+    statements: Statements | None = None,
 ) -> Callable[[F], F]:
     """
     Decorator for a view: serves GET requests from `entry`.
@@ -66,6 +70,7 @@ def cached_endpoint(
         key: takes the request and the parameters of the route by name, gives the parts of the key: what the answer
             depends on besides the module's list above.
         action: what of a class of views answers where the class has it, else its `get` does.
+        statements: what its SELECTs gave is kept there; not under ASGI, where a request wanders between threads.
     """
 
     def decorate(view: F) -> F:
@@ -96,8 +101,11 @@ def cached_endpoint(
                 headers = [[n, v] for n, v in made[0].items() if n.lower() not in NOT_STORED]
                 return {"body": _text(made[0].content), "headers": headers}
 
+            get = entry.get_or_compute
+            if statements is not None and not hasattr(looked.request, "scope"):
+                get = functools.partial(statements.get_or_compute, entry)
             try:
-                stored = entry.get_or_compute(own, compute)
+                stored = get(own, compute)
             except _NotStored as refusal:
                 with contextlib.suppress(TypeError):  # a key that cannot be stored has been told already
                     entry.skipped(entry.slot(own), str(refusal))
@@ -193,18 +201,18 @@ class _Watch:
 
     def __init__(self, request: Any) -> None:
         self.reads: set[str] = set()
-        self._request = getattr(request, "_request", request)  # below REST framework's own
-        self._both = [self._request] if request is self._request else [request, self._request]
-        self._session = getattr(self._request, "session", None)
+        self.request = getattr(request, "_request", request)  # below REST framework's own
+        self._both = [self.request] if request is self.request else [request, self.request]
+        self._session = getattr(self.request, "session", None)
         self._was_changed = getattr(self._session, "modified", False)
         self._token: dict[str, Any] = {}
         self._is_touched = ""
 
     def __enter__(self) -> _Watch:
-        meta = self._request.META
+        meta = self.request.META
         self._token = {name: meta.pop(name) for name in TOKEN if name in meta}
         if self._session is not None:
-            self._request.session = _NotedSession(self._session, self.reads)
+            self.request.session = _NotedSession(self._session, self.reads)
         for each in self._both:
             notes = vars(each).setdefault("_cache_notes", [])
             if not notes:
@@ -214,14 +222,14 @@ class _Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
-        meta, messages = self._request.META, getattr(self._request, "_messages", None)
+        meta, messages = self.request.META, getattr(self.request, "_messages", None)
         for each in self._both:
             notes = vars(each)["_cache_notes"]
             notes.pop()
             if not notes:
                 each.__class__ = type(each).__mro__[1]
         if self._session is not None:
-            self._request.session = self._session
+            self.request.session = self._session
         if getattr(self._session, "modified", False) and not self._was_changed:
             self._is_touched = "the view changed the session"
         elif any(name in meta for name in TOKEN):

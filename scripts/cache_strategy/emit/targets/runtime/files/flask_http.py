@@ -25,6 +25,7 @@ import flask
 from flask import Blueprint, Response, current_app, request
 
 from .runtime import Cache, Entry
+from .statements import Statements
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -37,14 +38,20 @@ VARY_BY_CALLER = frozenset("authorization cookie".split())
 USER_IN_SESSION = ("user_id", "_user_id", "uid", "user")  # assumed: how applications call the logged-in user
 
 
-def cached_endpoint(entry: Entry, key: Callable[..., Mapping[str, object]] | None = None) -> Callable[[F], F]:
+def cached_endpoint(
+    entry: Entry,
+    key: Callable[..., Mapping[str, object]] | None = None,
+    statements: Statements | None = None,
+) -> Callable[[F], F]:
     """
     Decorator for a view: serves GET requests from `entry`.
 
     Args:
         key: takes the parameters of the route by name, gives the parts of the key: everything that the answer depends
             on. Without it, the parameters of the route and all query arguments.
+        statements: what its SELECTs gave is kept there.
     """
+    get = entry.get_or_compute if statements is None else functools.partial(statements.get_or_compute, entry)
 
     def decorate(view: F) -> F:
         @functools.wraps(view)
@@ -74,7 +81,7 @@ def cached_endpoint(entry: Entry, key: Callable[..., Mapping[str, object]] | Non
                 return {"body": _text(response.get_data()), "headers": kept}
 
             try:
-                stored = entry.get_or_compute(parts, compute)
+                stored = get(parts, compute)
             except _NotStored as refusal:
                 with contextlib.suppress(TypeError):  # a key that cannot be stored has been told already
                     entry.skipped(entry.slot(parts), str(refusal))

@@ -21,25 +21,32 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from sqlalchemy import MetaData, Table, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session, mapperlib, object_mapper
+from sqlalchemy.orm import Session, class_mapper, mapperlib, object_mapper
 from sqlalchemy.pool import Pool
 from sqlalchemy.sql import operators
 from sqlalchemy.sql.expression import BindParameter, Delete, Insert, Update
 
 from .runtime import Cache, tag_names
 from .sql_text import TablesInText
+from .statements import SETS, Rows, Statements
 
 T = TypeVar("T")
+DATABASES = ("postgresql", "sqlite", "mysql", "mariadb")
 MAX_ROWS = 100  # assumed: a transaction that writes more rows of a table invalidates all of it
 COMMIT_SECONDS = 2.0  # assumed: no commit of a connection without a session takes longer
 
 
-def watch(cache: Cache, tables: Mapping[str, str | None], metadata: Iterable[MetaData] = ()) -> Watcher:
+def watch(
+    cache: Cache,
+    tables: Mapping[str, str | None],
+    metadata: Iterable[MetaData] = (),
+    columns: Iterable[str] = (),
+) -> Watcher:
     """
     Invalidate `cache` at every write of these tables, from now on, through any engine of this process.
 
@@ -47,8 +54,9 @@ def watch(cache: Cache, tables: Mapping[str, str | None], metadata: Iterable[Met
         tables: names as the database has them, each with its primary key column, or None where no entry depends on
             single rows.
         metadata: where foreign keys are declared, besides those of mapped classes.
+        columns: others by whose value entries depend on rows ("comments.article_id"), of those tables.
     """
-    watcher = Watcher(cache, tables, metadata)
+    watcher = Watcher(cache, tables, metadata, columns)
     if cache.is_on:
         watcher.start()
     return watcher
@@ -65,6 +73,13 @@ class ConnectionState:
         self.committed: set[str] = set()  # being committed, without a session to say when that is done
         self.is_committing = False
         self.held_until = 0
+        self.reads: dict[str, Any] = {}  # what its transaction has read outside of answers
+
+    def read(self, tags: dict[str, Any]) -> None:
+        for table, rows in tags.items():
+            known = self.reads.get(table, frozenset())
+            is_whole = rows is None or known is None or len(known) > MAX_ROWS
+            self.reads[table] = None if is_whole else known | rows
 
 
 class SessionState:
@@ -88,14 +103,26 @@ class Here(threading.local):
 class Watcher:
     """The listeners of one cache. Made by `watch`; `stop()` takes them away."""
 
-    def __init__(self, cache: Cache, tables: Mapping[str, str | None], metadata: Iterable[MetaData]) -> None:
+    def __init__(
+        self,
+        cache: Cache,
+        tables: Mapping[str, str | None],
+        metadata: Iterable[MetaData],
+        columns: Iterable[str] = (),
+    ) -> None:
         self.cache = cache
         self.tables = dict(tables)
+        self.columns: dict[str, list[str]] = {}
+        for name in columns:
+            table, _, column = name.rpartition(".")
+            self.columns.setdefault(table, []).append(column)
+        self.statements: Statements | None = None
+        self._engines: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
         self._metadata: weakref.WeakSet[MetaData] = weakref.WeakSet(metadata)
         self._here = Here()
         self.tables_in_text = functools.lru_cache(maxsize=1000)(TablesInText(tables, self._children_by_name))
         self._everything = {tag for table in tables for tag in self._tags(table, None)}
-        listeners: list[tuple[Any, str, Callable[..., None]]] = [
+        listeners: list[tuple[Any, str, Callable[..., Any]]] = [
             (Engine, "before_cursor_execute", self._before_cursor_execute),
             (Engine, "after_cursor_execute", self._after_cursor_execute),
             (Engine, "after_execute", self._after_execute),
@@ -109,7 +136,9 @@ class Watcher:
             (Session, "after_commit", self._session_committed),
             (Session, "after_transaction_end", self._transaction_ended),
         ]
-        self._listeners = [(target, name, self._harmless(function)) for target, name, function in listeners]
+        self._listeners: list[tuple[Any, str, Callable[..., Any]]] = [
+            (target, name, self._harmless(function)) for target, name, function in listeners
+        ]
 
     def start(self) -> None:
         for target, name, function in self._listeners:
@@ -118,6 +147,15 @@ class Watcher:
         self.cache.snapshot_began = _or_else(self._snapshot_began, 0.0)
         self.cache.pending_tags = _or_else(self._pending_tags, self._everything)
         self.cache.after_commit = self._call_after_commit
+
+    def keep(self, statements: Statements) -> Statements:
+        """Give SELECTs their rows from there, while an answer is made."""
+        if self.cache.is_on:
+            self.statements, statements.before, statements.execute = statements, self._before, self._execute
+            given = Engine, "do_execute", self._given
+            event.listen(*given)
+            self._listeners.append(given)
+        return statements
 
     def stop(self) -> None:
         for target, name, function in self._listeners:
@@ -243,7 +281,7 @@ class Watcher:
         self._close(state)
 
     def _close(self, state: ConnectionState) -> None:
-        state.began, state.is_committing = None, False
+        state.began, state.is_committing, state.reads = None, False, {}
         self._here.connections.discard(state)
 
     def _connection_returns(self, dbapi_connection: object, record: Any) -> None:
@@ -272,10 +310,10 @@ class Watcher:
         state.tags |= tags
 
     def _bump(self, tags: set[str], hold_seconds: float = 0, release: int = 0) -> int:
-        for table in self.tables if len(tags) > MAX_ROWS else ():
-            rows = {tag for tag in tags if tag.startswith(table + ":")}
+        for name in {tag.partition(":")[0] for tag in tags} if len(tags) > MAX_ROWS else ():
+            rows = {tag for tag in tags if tag.startswith(name + ":")}
             if len(rows) > MAX_ROWS:
-                tags = (tags - rows) | self._tags(table, None)
+                tags = (tags - rows) | tag_names(name)
         return self.cache.bump(tags, hold_seconds=hold_seconds, release=release)
 
     # Statements.
@@ -287,6 +325,56 @@ class Watcher:
         if state.began is None and not _commits_at_once(connection):
             state.began = self.cache.clock()
             self._here.connections.add(state)
+
+    def _given(self, cursor: Any, text: str, params: Any, context: Any) -> bool | None:
+        """True where the rows of a SELECT were there already, or are there now; else it is to be executed."""
+        statements, connection = self.statements, cast("Any", getattr(context, "root_connection", None))
+        try:
+            info = connection.info
+        except (NotImplementedError, AttributeError):
+            return None  # an engine is being made
+        if statements is None or type(info) is not dict:
+            return None
+        dialect = context.dialect
+        if text.lstrip(" (").lower().startswith(SETS) or "set_config(" in text:
+            info["says_set"] = True
+        is_plain = dialect.name in DATABASES and not info.get("says_set")
+        if not is_plain or getattr(context, "_is_server_side", False):
+            statements.passed(text)
+            return None
+
+        def fetch() -> tuple[Any, Any]:
+            dialect.do_execute(cursor, text, params, context)
+            return [
+                row if type(row) is tuple else tuple(row) for row in cursor.fetchall()
+            ], cursor.description
+
+        database = self._engines.setdefault(connection.engine, object())
+        given = statements.rows(database, text, params, fetch)
+        if given is None:
+            state = self._connection_state(connection)
+            if state.began is not None:
+                state.read(statements.tags(text, params))
+            return None
+        context.cursor = Rows(*given, cursor)
+        return True
+
+    def _execute(self, database: Any, text: str, params: Any) -> list[Any]:
+        engine = next(engine for engine, name in list(self._engines.items()) if name is database)
+        with engine.connect() as connection:
+            result = getattr(connection, "exec_driver_sql", connection.execute)(text, params)  # 1.4
+            return [tuple(row) for row in result]
+
+    def _before(self) -> tuple[float | None, list[Any]]:
+        """Since when what this thread holds of the database was read, and what that is."""
+        reads = [connection.reads for connection in self._here.connections]
+        for session in list(self._here.sessions):
+            for mapper_class, key, *_ in list(session.identity_map.keys()):
+                table = self._watched(class_mapper(mapper_class).local_table)
+                if table is not None:
+                    tags = tag_names((table, key[0])) - {table} if len(key) == 1 else None
+                    reads.append({table: None if tags is None else frozenset({*tags, f"{table}:*"})})
+        return self._snapshot_began(), reads
 
     def _after_execute(self, connection: Connection, statement: Any, *rest: Any) -> None:
         result = rest[-1]  # 1.4 put one more argument before it
@@ -314,16 +402,27 @@ class Watcher:
             table = written.metadata.tables.get(written.key, written)  # the ORM writes an annotated copy
             self._metadata.add(table.metadata)
             name = self._watched(table)
-            rows: list[object] | None = None
-            key = self.tables.get(name) if name else None
-            if key is not None and key in table.c:
-                parameters = getattr(context, "compiled_parameters", None) or []
-                if isinstance(statement, Insert):
-                    rows = _inserted_rows(statement, table, key, parameters, result)
-                elif isinstance(statement, Delete) or all(table.c[key].key not in p for p in parameters):
-                    rows = _addressed_rows(statement, table, key, parameters, context)
-            for row in [None] if rows is None else rows:
-                tags |= self._tags(name, row)
+            parameters = getattr(context, "compiled_parameters", None) or []
+            for column in () if name is None else (self.tables[name], *self.columns.get(name, ())):
+                rows: list[object] | None = None
+                is_key = column == self.tables[name or ""]
+                if column is not None and column in table.c:
+                    if isinstance(statement, Insert):
+                        is_known = is_key or _is_plain(statement)
+                        rows = (
+                            _inserted_rows(statement, table, column, parameters, result)
+                            if is_key
+                            else _given_values(statement, table.c[column].key, parameters)
+                            if is_known
+                            else None
+                        )
+                    elif isinstance(statement, Delete) or all(
+                        table.c[column].key not in p for p in parameters
+                    ):
+                        rows = _addressed_rows(statement, table, column, parameters, context)
+                known_as = name if is_key else f"{name}.{column}"
+                for row in [None] if rows is None else rows:
+                    tags |= tag_names(str(known_as) if row is None else (str(known_as), row))
             if isinstance(statement, Delete):
                 tags |= self._tags_of_children(table, "ondelete")
             elif isinstance(statement, Update):
@@ -359,9 +458,12 @@ class Watcher:
                 return str(name)
         return None
 
-    @staticmethod
-    def _tags(table: str | None, row: object) -> set[str]:
-        return set() if table is None else tag_names((table, row))
+    def _tags(self, table: str | None, row: object) -> set[str]:
+        """Of one row by its primary key, or with None of all rows by whatever they are known."""
+        names = (
+            () if table is None else (table, *(f"{table}.{column}" for column in self.columns.get(table, ())))
+        )
+        return set().union(*(tag_names((name, row)) for name in (names if row is None else names[:1])))
 
     def _children_by_name(self, names: set[str], everything: bool) -> set[str]:
         self._metadata |= {mapper.local_table.metadata for mapper in _mappers()}
@@ -403,11 +505,25 @@ def _tables_of(target: Any) -> Iterator[Table]:
                 yield from _tables_of(getattr(target, side))
 
 
+def _is_plain(statement: Any) -> bool:
+    """Whether an INSERT changes no row that was there."""
+    return getattr(statement, "_post_values_clause", None) is None and not getattr(
+        statement, "_prefixes", None
+    )
+
+
+def _given_values(statement: Any, name: str, parameters: list[Any]) -> list[object] | None:
+    """What a column is given in each inserted row; None where that is not all known."""
+    values = [each.get(name) for each in parameters]
+    is_known = values and None not in values and _is_plain(statement)
+    return values if is_known and getattr(statement, "select", None) is None else None
+
+
 def _inserted_rows(
     statement: Any, table: Table, key: str, parameters: list[Any], result: Any
 ) -> list[object] | None:
     """The primary keys of inserted rows; None when they are not all known."""
-    if getattr(statement, "_post_values_clause", None) is not None or getattr(statement, "_prefixes", None):
+    if not _is_plain(statement):
         return None  # ON CONFLICT, REPLACE: other rows may have changed
     place = [column.name for column in table.primary_key.columns]
     try:
