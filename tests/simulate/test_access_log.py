@@ -231,3 +231,12 @@ def test_of_a_log_that_does_not_fit_the_latest_requests_are_kept(tmp_path):
     assert len({a.user for a in found.accesses}) == 5
     assert len(found.accesses.users) == 6, "those of forgotten requests are forgotten"
     assert "Of 3,000 requests the latest 500 are used" in " ".join(found.notes)
+
+
+def test_what_is_forgotten_on_the_way_does_not_turn_the_clock_back(tmp_path):
+    logs = access_log._Logs(most=100)
+    blocks = (
+        line("/", 0).replace("13:55:00", f"{n // 60:02d}:{n % 60:02d}:00").encode() for n in range(1400)
+    )
+    logs.read(tmp_path / "a.log", blocks)
+    assert (logs.notes, logs.forgotten > 300) == ([], True)

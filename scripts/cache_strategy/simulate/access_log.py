@@ -23,7 +23,7 @@ from cache_strategy.simulate.routes import Crowds, Routes, key_of, template
 BLOCK = 8 << 20
 SAMPLE = 1 << 16
 STEPS_PER_BYTE = 3
-MOST_REQUESTS = 10_000_000
+MOST_REQUESTS = 7_500_000
 """As many as fit into 2 GB."""
 BACKWARDS = 120.0
 """Seconds by which a request may be logged after one that began later: logs are written when the answer is out (assumed)."""
@@ -120,13 +120,15 @@ class _Logs:
         self.parts: list[tuple[Any, ...]] = []
         self.bad = self.forgotten = self._held = 0
         self._most = most
+        self._latest_s, self._back, self._furthest_back = -np.inf, 0, 0.0
         self.first_bad = ""
         self.notes: list[str] = []
         self.formats = {"given format"} if log_format else set()
 
     def read(self, path: Path, blocks: Iterator[bytes]) -> None:
         """One file; a line that does not fit into a block is cut. Where most of a block does not fit, the format is guessed anew."""
-        layout, rest, began = None, b"", len(self.parts)
+        layout, rest = None, b""
+        self._latest_s, self._back, self._furthest_back = -np.inf, 0, 0.0
         for block in chain(blocks, (b"\n",)):
             rest += block + (b"\n" if len(rest) > BLOCK else b"")
             end = rest.rfind(b"\n") + 1
@@ -140,7 +142,7 @@ class _Logs:
                     layout = self._other(path, data, layout, bad)
         if layout is None:
             self.notes.append(f"{path.name} is empty.")
-        self._check_clock(path, began)
+        self._check_clock(path)
 
     def _other(self, path: Path, data: bytes, layout: Layout, bad: int) -> Layout:
         """Another layout, for a block that hardly fits the one so far; its lines of both are taken."""
@@ -160,14 +162,17 @@ class _Logs:
         self.notes.append(f"{path.name} changes its format: lines of both are used.")
         return other
 
-    def _check_clock(self, path: Path, began: int) -> None:
-        times = np.concatenate([part[0] for part in self.parts[began:]] or [np.zeros(0)])
-        back = times[:-1] - times[1:]
-        if len(back) and back.max() > BACKWARDS:
-            many = int((back > BACKWARDS).sum())
+    def _watch_clock(self, times: Any) -> None:
+        back = np.append(self._latest_s, times[:-1]) - times
+        self._latest_s = times[-1]
+        self._back += int((back > BACKWARDS).sum())
+        self._furthest_back = max(self._furthest_back, float(back.max()))
+
+    def _check_clock(self, path: Path) -> None:
+        if self._back:
             self.notes.append(
-                f"{path.name}: its clock goes backwards {many:,} times, by {back.max():,.0f} s at most (daylight saving without "
-                "an offset, or logs put together); requests are put in order by their times."
+                f"{path.name}: its clock goes backwards {self._back:,} times, by {self._furthest_back:,.0f} s at most (daylight saving "
+                "without an offset, or logs put together); requests are put in order by their times."
             )
 
     def _guess(self, path: Path, data: bytes) -> Layout:
@@ -210,6 +215,7 @@ class _Logs:
                 np.asarray(whole).reshape(-1, 4)[:lines],
             )
             times, took = np.asarray(real).reshape(-1, 2)[:lines].T
+            self._watch_clock(times)
             request = self.requests.of(numbers[:, 0], data, spans[:, :6])
             user = self.users.of(numbers[:, 1], data, spans[:, 6:])
             status, size = numbers[:, 2].astype("i2"), numbers[:, 3].astype("i4")

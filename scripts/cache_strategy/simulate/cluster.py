@@ -132,12 +132,14 @@ def _pieces(place: str) -> list[tuple[str, int]]:
         found = [(f.path, group.id) for f in data.get_fragments() for group in f.row_groups]
     except (ArrowException, OSError) as error:
         raise CacheStrategyError(
-            f"{place}: cannot be read as Parquet ({str(error).splitlines()[0]})."
+            f"{place}: cannot be read as Parquet ({str(error).splitlines()[0]}); name a file, a folder of such files, or s3://…"
         ) from error
     if lacking:
-        raise CacheStrategyError(f"{place}: lacks {', '.join(lacking)}; a trace has {', '.join(KNOWN)}.")
+        raise CacheStrategyError(
+            f"{place}: lacks {', '.join(lacking)}; a trace has {', '.join(KNOWN)}. Rename its columns."
+        )
     if not found:
-        raise CacheStrategyError(f"{place}: has no requests (empty).")
+        raise CacheStrategyError(f"{place}: has no requests (empty); name a trace that has some.")
     return found
 
 
