@@ -11,6 +11,7 @@ from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Context, Decoration, Facts
 from cache_strategy.profile.frameworks._base import Framework
 from cache_strategy.profile.lowering import Node
+from cache_strategy.profile.memory import Memory
 from cache_strategy.profile.orms._base import Mapped, Orm, TableFound
 from cache_strategy.profile.program import ClassInfo, FunctionInfo, ModuleInfo, Program
 from cache_strategy.profile.source_text import last_name
@@ -86,6 +87,7 @@ class Analysis:
         self.live: list[Context] = []
         self.graph = Callgraph([])
         self.depth = 0
+        self.memory = Memory(self)
         self._keys: dict[object, int] = {}
         self._per_function: dict[int, list[int]] = {}
         self._globals: dict[tuple[int, str], Values] = {}
@@ -118,6 +120,12 @@ class Analysis:
 
     def global_value(self, module: ModuleInfo, name: str) -> Values | None:
         """What a name of a module's top level stands for; None where the module does not bind it."""
+        found = self._global_value(module, name)
+        if self.memory.trace is not None:
+            self.memory.note(("global", module.index, name), found)
+        return found
+
+    def _global_value(self, module: ModuleInfo, name: str) -> Values | None:
         key = (module.index, name)
         if key in self._globals:
             return self._globals[key]
@@ -125,6 +133,7 @@ class Analysis:
         if bound is None:
             return self._starred(module, name)
         if key in self._running:
+            self.memory.cannot_repeat()
             return NOTHING
         frame = Frame(self, module, None, None, {}, self.facts_of(module))
         with self._during(key):
@@ -159,6 +168,7 @@ class Analysis:
             return None
         key = ("star", module.index, name)
         if key in self._running:
+            self.memory.cannot_repeat()
             return None
         with self._during(key):
             for base, level in module.stars:
@@ -172,9 +182,11 @@ class Analysis:
     @contextmanager
     def _during(self, key: object) -> Iterator[None]:
         self._running.add(key)
+        outer = self.memory.suspend()
         try:
             yield
         finally:
+            self.memory.resume(outer)
             self._running.discard(key)
 
     def imported(self, dotted: str, importer: ModuleInfo) -> Values:
@@ -296,11 +308,18 @@ class Analysis:
         return any(path.startswith("enum.") for path in self.mro(index)[1])
 
     def class_attribute(self, index: int, name: str) -> Values:
+        found = self._class_attribute(index, name)
+        if self.memory.trace is not None:
+            self.memory.note(("attribute", index, name), found)
+        return found
+
+    def _class_attribute(self, index: int, name: str) -> Values:
         info = self.classes[index]
         key = ("attribute", index, name)
         if key in self._globals_of_classes:
             return self._globals_of_classes[key]
         if key in self._running:
+            self.memory.cannot_repeat()
             return NOTHING
         module = self.modules[info.module]
         frame = Frame(self, module, None, None, {}, self.facts_of(module), outer=info.outer, owner=index)
@@ -359,6 +378,7 @@ class Analysis:
 
     def store(self, owner: object, name: str, values: Values) -> None:
         key = (owner, name)
+        self.memory.note(("store", key, values), values)
         before = self.stores.get(key, NOTHING)
         after = join(before, abstraction.without_arguments(values))
         if after != before:
@@ -369,16 +389,22 @@ class Analysis:
     def stored(self, owner: object, name: str) -> Values:
         key = (owner, name)
         self.read_stores.add(key)
-        return self.stores.get(key, NOTHING)
+        return self.peek(key)
+
+    def peek(self, key: tuple[object, str]) -> Values:
+        """What is stored somewhere so far, which may be nothing."""
+        found = self.stores.get(key, NOTHING)
+        if self.memory.trace is not None:
+            self.memory.note(("stored", key), found)
+        return found
 
     def forget_evaluations(self) -> None:
-        self.contexts.clear()
-        self._keys.clear()
+        self.memory.keep(self.contexts, self._keys, self.decorations)
+        self.contexts, self._keys, self.decorations = [], {}, {}
         self._per_function.clear()
         self._globals.clear()
         self._globals_of_classes.clear()
         self.scopes.clear()
-        self.decorations.clear()
         self.module_facts.clear()
         self.stale = False
         self.pages.clear()
@@ -391,7 +417,12 @@ class Analysis:
         self, function: FunctionInfo, receiver: "ClassRef | Instance | Made | None", bound: dict[str, Values]
     ) -> Context:
         """The evaluation of a function for these kinds of arguments; made and run on first demand."""
+        if self.memory.issued:
+            made = self.memory.issued.get((function.index, receiver, tuple(bound.items())))
+            if made:
+                return self.contexts[made.pop(0)]
         known = self._per_function.setdefault(function.index, [])
+        asked = (receiver, bound)
         if isinstance(receiver, Instance) and receiver.new:
             receiver = Instance(receiver.index)
         kept = bound
@@ -423,11 +454,23 @@ class Analysis:
             self._keys[key] = index
             known.append(index)
         context = self.contexts[index]
+        trace = self.memory.trace
         if context.state == 0:
-            self._evaluate(context)
+            if self.depth >= _DEEPEST_CALLS or not self.memory.recall(context, key):
+                self._evaluate(context)
         elif context.state == 1:
             context.again = True
+            self.memory.cannot_repeat()
+        if trace is not None:
+            trace["call", index, asked[0], tuple(bound.items())] = asked
         return context
+
+    def key_of(self, context: int) -> object:
+        found = self.contexts[context]
+        return (found.function.index, found.receiver, frozenset(found.bound.items()))
+
+    def known_context(self, key: object) -> int | None:
+        return self._keys.get(key)
 
     def is_known(self, path: str) -> bool:
         return path.startswith(self._packages) or library.known(path) is not None
@@ -457,21 +500,27 @@ class Analysis:
             return
         context.state = 1
         self.depth += 1
+        outer = self.memory.begin()
         try:
             for _ in range(3):
                 context.again = False
                 before = context.returns
                 self._run(context)
-                if not context.again or context.returns == before:
+                if not context.again:
+                    break
+                self.memory.cannot_repeat()
+                if context.returns == before:
                     break
         except Exception as error:
             # one function that defeats the evaluation must not cost the evidence of all the others
             self.give_up(context.function, error)
             context.facts.unknown.add(f"{context.function.qualname} could not be followed")
             context.returns = UNKNOWN
+            self.memory.cannot_repeat()
         finally:
             self.depth -= 1
             context.state = 2
+            self.memory.end(context, outer)
 
     def give_up(
         self, function: FunctionInfo | None, error: Exception, module: ModuleInfo | None = None
@@ -510,6 +559,8 @@ class Analysis:
 
     def decoration(self, function: FunctionInfo) -> Decoration:
         found = self.decorations.get(function.index)
+        if self.memory.trace is not None:
+            self.memory.trace["decoration", function.index] = None
         if found is None:
             found = self.decorations[function.index] = Decoration()
             if function.decorators:
@@ -517,8 +568,10 @@ class Analysis:
                 frame = Frame(
                     self, module, None, None, {}, found.facts, outer=function.outer, owner=function.owner
                 )
+                outer = self.memory.suspend()
                 for node in function.decorators:
                     frame.decorate(function, node, found)
+                self.memory.resume(outer)
         return found
 
     def decorated_value(self, function: FunctionInfo) -> Values:

@@ -215,7 +215,7 @@ def _stored(frame: Frame, index: int, name: str) -> Values:
         for method in writers:
             if not analysis.contexts_of(method) and not analysis.modules[info.module].is_test:
                 analysis.generic(analysis.functions[method])
-        if writers or (ancestor, name) in analysis.stores:
+        if writers or analysis.peek((ancestor, name)):
             found = join(found, analysis.stored(ancestor, name))
     return found
 

@@ -137,6 +137,7 @@ class Frame:
 
     def publish_scope(self) -> None:
         if self.function is not None:
+            self.analysis.memory.cannot_repeat()
             scope = self.analysis.scopes.setdefault(self.function.index, {})
             for name, values in self.env.items():
                 scope[name] = join(scope.get(name, NOTHING), values)
@@ -151,6 +152,8 @@ class Frame:
         if info is not None and name in info.methods:
             return one(FunctionRef(info.methods[name]))
         outer = self.outer
+        if outer >= 0:
+            self.analysis.memory.cannot_repeat()
         while outer >= 0:
             scope = self.analysis.scopes.get(outer)
             if scope is not None and name in scope:

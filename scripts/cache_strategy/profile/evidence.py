@@ -107,6 +107,7 @@ def analyse(analysis: Analysis, progress: Callable[[str], None]) -> tuple[list[R
         start(analysis)
     routes: list[Route] = []
     for number in range(_ROUNDS):
+        analysis.memory.records = number + 1 < _ROUNDS
         evaluate_everything(analysis, progress)
         routes = [route for ask in analysis.hooks["routes"] for route in ask(analysis)]
         for route in routes:
@@ -116,6 +117,7 @@ def analyse(analysis: Analysis, progress: Callable[[str], None]) -> tuple[list[R
             break
         analysis.forget_evaluations()
     progress("following effects through the calls")
+    analysis.memory.forget()
     graph = analysis.settle()
     return routes, effects.solve(graph)
 

@@ -136,6 +136,7 @@ def _template_globals(frame: Frame, node: Node) -> dict[str, Values]:
         found.update({name: one(External(f"flask_babel.{name}")) for name in ("_", "gettext", "ngettext")})
     if frame.analysis.stored("flask", "user loader of flask_login"):
         found["current_user"] = one(External("flask_login.current_user"))
+    frame.analysis.memory.cannot_repeat()
     stores = frame.analysis.stores
     for owner, name in sorted((o, n) for o, n in stores if o in ("flask template functions", _PROCESSORS)):
         if owner != _PROCESSORS:

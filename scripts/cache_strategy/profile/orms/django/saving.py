@@ -136,6 +136,7 @@ def connect(frame: "Frame", signal: str, senders: Values, receivers: Values) -> 
 def listening(frame: "Frame", signal: str, model: Model | None) -> Values:
     analysis = frame.analysis
     if model is None:
+        analysis.memory.cannot_repeat()
         return join(*(v for (o, _), v in list(analysis.stores.items()) if o == (_SIGNALS, signal)))
     kinds = [*map(str, analysis.mro(model.index)[0]), "*"]
     return join(*(analysis.stored((_SIGNALS, signal), kind) for kind in kinds))
