@@ -72,7 +72,7 @@ def read_access_log(
     if logs.forgotten:
         logs.notes.append(
             f"Of {logs.forgotten + len(accesses):,} requests the latest {len(accesses):,} are used; more take more memory, "
-            "about 150 bytes each (simulate --exact-requests N reads them all)."
+            "about 200 bytes each (simulate --exact-requests N reads them all)."
         )
     if logs.bad:
         logs.notes.append(
