@@ -35,6 +35,11 @@ PARTS = {
         'request.COOKIES.get("theme")',
         'request.cookies.get("theme")',
     ),
+    "what a dependency of FastAPI gives": (
+        KeyPart(name="user", source="user", expression="me.id"),
+        *["me.id"] * 2,
+        "None if me is None else me.id",
+    ),
     "the session": (
         KeyPart(name="cart", source="session", expression='session.get("cart")'),
         'session.get("cart")',

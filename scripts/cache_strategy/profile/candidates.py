@@ -316,7 +316,7 @@ class Judge:
             return
         if total.writes and described.returns == "none":
             return
-        context = key_of_context(self.analysis, total.context)
+        context = key_of_context(self.analysis, total.context, {})
         reason = reason_against(function.name, total, described.returns, is_endpoint=False)
         if reason is not None:
             self.refuse(function, reason, total, must_not=True, per_user=context.per_user)
@@ -403,7 +403,7 @@ class Judge:
         personal_reads = {
             c for c in guard.context if c.kind in ("user", "session") and c.name != "csrf_token"
         }
-        context = key_of_context(self.analysis, total.context | personal_reads)
+        context = key_of_context(self.analysis, total.context | personal_reads, dict(route.identities))
         reason = reason or context.problem or None
         if reason is not None:
             personal = context.per_user or bool({"user", "session"} & set(endpoint.context))
@@ -413,7 +413,8 @@ class Judge:
         for name in route.query_parts:
             parts.setdefault(name, KeyPart(name=name, source="query"))
         for part in context.parts:
-            parts.setdefault(part.name, part)
+            name = f"of_{part.source}_{part.name}" if part.name in parts else part.name
+            parts[name] = replace(part, name=name)
         key = tuple(parts.values())
         guards = endpoint.guards
         behind = (f"stands behind {', '.join(guards)}: the cache goes below",) if guards else ()

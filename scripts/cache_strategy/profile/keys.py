@@ -1,7 +1,7 @@
 """The parts of a candidate's key: its parameters, and what else its answer depends on."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from cache_strategy.model.evidence import ContextRead, KeyPart, RowRead
@@ -11,7 +11,7 @@ from cache_strategy.profile.source_text import quoted
 
 _PERSONAL = frozenset({"user", "session"})
 _USER_NAMES = re.compile(r"(^|_)(user|uid|account|member|customer|identity|email|login)", re.IGNORECASE)
-_CREDENTIALS = frozenset("authorization x-api-key x-auth-token cookie".split())
+CREDENTIALS = frozenset("authorization x-api-key x-auth-token cookie".split())
 # These do not change between two calls in one deployment.
 _CONSTANT = frozenset("settings environment files flag path".split())
 
@@ -25,8 +25,12 @@ class ContextKey:
     problem: str
 
 
-def key_of_context(analysis: Analysis, context: Iterable[ContextRead]) -> ContextKey:
+def key_of_context(
+    analysis: Analysis, context: Iterable[ContextRead], identities: Mapping[ContextRead, str]
+) -> ContextKey:
+    """The parts that context adds to a key; `identities` are the expressions of parameters that hold who asks."""
     parts: dict[str, KeyPart] = {}
+    several = len(set(identities.values())) > 1
     problem = ""
     per_user = False
     for read in sorted(context, key=lambda c: (c.kind, c.name, c.expression, c.path, c.line)):
@@ -34,7 +38,9 @@ def key_of_context(analysis: Analysis, context: Iterable[ContextRead]) -> Contex
             continue
         if read.kind in _PERSONAL:
             per_user = True
-        part = _part(analysis, read)
+        told = identities.get(read, "")
+        name = told.partition(".")[0] if several else "user"
+        part = KeyPart(name=name, source="user", expression=told) if told else _part(analysis, read)
         if part is None:
             problem = problem or f"depends on {_words(read)}, which cannot be told by a key"
         else:
@@ -57,7 +63,7 @@ def _part(analysis: Analysis, read: ContextRead) -> KeyPart | None:
             whole = 'request.query_string.decode("utf-8", "replace")'
             return KeyPart(name="query_string", source="query", expression=whole)
         return KeyPart(name=read.name, source="query")
-    if read.kind in ("header", "cookie") and read.name and read.name.lower() not in _CREDENTIALS:
+    if read.kind in ("header", "cookie") and read.name and read.name.lower() not in CREDENTIALS:
         expression = f"request.{read.kind}s.get({quoted(read.name)})"
         return KeyPart(name=read.name, source=read.kind, expression=expression)
     found = (_identity(analysis, read) or read.expression) if read.kind in ("locale", "tenant") else ""

@@ -427,6 +427,25 @@ def test_for_a_value_that_cannot_be_told_nothing_is_stored(count, entry, place, 
 
 
 @pytest.mark.parametrize(
+    ("value", "answers"), [(Product(id=1, name="hammer"), [1, 1]), (Secret(x=SecretStr("s")), [1, 2])]
+)
+def test_a_key_stands_for_a_row_but_no_part_of_a_model_for_all_of_it(entry, calls, value, answers):
+    app = FastAPI()
+    if type(entry.cache).__module__ == "async_runtime_of_fastapi":
+
+        async def page(value: Annotated[object, Depends(lambda: value)]):
+            return next(calls)
+    else:
+
+        def page(value: Annotated[object, Depends(lambda: value)]):
+            return next(calls)
+
+    app.get("/")(cached_endpoint(entry, key=lambda request, value: {"user": 1})(page))
+    with TestClient(app) as client:
+        assert [client.get("/").json(), client.get("/").json()] == answers
+
+
+@pytest.mark.parametrize(
     ("headers", "is_kept"),
     [
         ({"Cache-Control": "Private, max-age=60"}, False),

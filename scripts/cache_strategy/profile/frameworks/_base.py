@@ -21,7 +21,8 @@ class Route:
 
     `around` are evaluations that run before or after the handler in each request (hooks), `guards` the
     decorators that demand or look up an identity, as written. `path_parts` are the route's parameters. `owner` is the
-    class that inherits its handler from a package, -1 where the handler is in the repository.
+    class that inherits its handler from a package, -1 where the handler is in the repository. `identities` are what the
+    handler sees of who asks, by what is read for it: the expression of a parameter.
     """
 
     method: str
@@ -35,6 +36,7 @@ class Route:
     query_parts: tuple[str, ...] = ()
     body_parts: tuple[str, ...] = ()
     owner: int = -1
+    identities: tuple[tuple[ContextRead, str], ...] = ()
 
 
 @dataclass

@@ -9,6 +9,7 @@ from cache_strategy.emit.targets.runtime.code import (
     EntryCode,
     entry_code,
     finders_of,
+    givers_of,
     imports_for,
     statement_of,
 )
@@ -63,19 +64,19 @@ def _values(contract: Contract, evidence: Evidence, codes: list[EntryCode]) -> d
     keeping = [code for code in codes if code.keeps]
     views = [code for code in codes if code.entry.kind == "view"]
     endpoints = [code for code in keeping if code.entry.kind == "endpoint"]
-    package = contract.application.package
+    package, framework = contract.application.package, contract.application.framework
     root = contract.application.package_path.removesuffix(package.replace(".", "/"))
     modules, names = imports_for(
-        endpoints, contract.application.framework
+        endpoints, framework
     )  # what the keys ask who asks: a test must stand in for it
     return {
         "package": f"{package}.caching",
-        "is_fastapi": contract.application.framework == "fastapi",
-        "awaited": awaited(keeping, evidence) if contract.application.framework == "fastapi" else (),
+        "is_fastapi": framework == "fastapi",
+        "awaited": awaited(keeping, evidence) if framework == "fastapi" else (),
         "url_env": contract.infrastructure.redis.url_env,
         "keys": [(code.name, tuple(part.name for part in code.entry.key)) for code in keeping],
         "depends_on": [
-            (code.name, d.table, d.row, *((d.column,) if contract.application.framework == "django" else ()))
+            (code.name, d.table, d.row, *((d.column,) if framework == "django" else ()))
             for code in keeping
             for d in code.entry.depends_on
             if not _is_dropped_by_hand(code.entry, d.table)
@@ -87,6 +88,7 @@ def _values(contract: Contract, evidence: Evidence, codes: list[EntryCode]) -> d
         "finders": sorted({f"{t}_by_{c}" for code in endpoints for t, c in finders_of(code.entry)}),
         "personal": [c.name for c in endpoints if any(p.source in ("user", "session") for p in c.entry.key)],
         "paths": {code.name: code.key_parameters for code in endpoints if code.key_parameters},
+        "givers": {code.name: given for code in endpoints if (given := givers_of(code.entry, framework))},
         "strangers": sorted({*(m.split(".")[0] for m in modules), *names} - {"request"}),
         "headers": [(c.name, c.cache_control, c.vary) for c in codes if "http" in c.entry.layers],
         "targets": [

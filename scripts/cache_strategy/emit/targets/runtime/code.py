@@ -47,14 +47,15 @@ def entry_code(entry: Entry, framework: str) -> EntryCode:
     body, order = split_order(entry.view_sql)
     endpoint = entry.kind == "endpoint"
     parameters = tuple(p.name for p in entry.key if p.source == "path") if endpoint else ()
-    signature = parameters if framework == "flask" else ("request", *parameters, "**_")
+    given = givers_of(entry, framework)
+    signature = parameters if framework == "flask" else ("request", *parameters, *given, "**_")
     return EntryCode(
         entry=entry,
         name=entry.id.replace("-", "_"),
         depends_on=tuple(_tag(dependency) for dependency in entry.depends_on),
         layers=tuple(layer for layer in entry.layers if layer in ("memory", "redis")),
         cache_control=cache_control_of(entry),
-        vary=_vary(entry),
+        vary=_vary(entry, framework),
         key_items=tuple((p.name, _expression(p, framework, entry.key)) for p in entry.key)
         if endpoint
         else (),
@@ -63,6 +64,16 @@ def entry_code(entry: Entry, framework: str) -> EntryCode:
         view_body=body,
         view_order=order,
     )
+
+
+def givers_of(entry: Entry, framework: str) -> tuple[str, ...]:
+    """The parameters of an endpoint of FastAPI, what dependencies gave it, of which its key is made."""
+    found = (_given(part, framework) for part in entry.key)
+    return tuple(dict.fromkeys(each[1] for each in found if each))
+
+
+def _given(part: KeyPart, framework: str) -> re.Match[str] | None:
+    return GIVEN.fullmatch(part.expression) if framework == "fastapi" and part.source == "user" else None
 
 
 def _tag(dependency: Dependency) -> str:
@@ -110,7 +121,7 @@ def header_name(name: str) -> str:
     return name[5:].replace("_", "-").title() if META.fullmatch(name) else name
 
 
-def _vary(entry: Entry) -> tuple[str, ...]:
+def _vary(entry: Entry, framework: str) -> tuple[str, ...]:
     names = list(entry.http.vary) if entry.http else []
     for part in entry.key:
         header = {"header": header_name(part.name), "cookie": "Cookie", "locale": "Accept-Language"}.get(
@@ -118,14 +129,17 @@ def _vary(entry: Entry) -> tuple[str, ...]:
         )
         if header and header not in names:
             names.append(header)
-    if _is_private(entry) and "Cookie" not in names:
-        names.append("Cookie")
-    return tuple(names)
+    if _is_private(entry):
+        by_token = framework == "fastapi" or any("jwt" in part.expression for part in entry.key)
+        names += ["Authorization", "Cookie"] if by_token else ["Cookie"]
+    return tuple(dict.fromkeys(names))
 
 
 WHOLE_QUERY = 'request.query_string.decode("utf-8", "replace")'
 NAMED = re.compile(r'request\.(header|cookie)s\.get\((["\'])(.*)\2\)')
 META = re.compile(r"HTTP_[A-Z0-9_]+")
+GIVEN = re.compile(r"(?!request\b)([a-z]\w*)(\.[a-z_]\w*)?")
+"""A parameter of an endpoint, or one attribute of it: who asks, as a dependency of FastAPI gives it."""
 READS = {
     "flask": {
         "all": WHOLE_QUERY,
@@ -158,6 +172,9 @@ def _expression(part: KeyPart, framework: str, key: tuple[KeyPart, ...]) -> str:
         return f"{name.replace('.', '_by_')}({value})"
     named = NAMED.fullmatch(part.expression)
     source, name = (named[1], named[3]) if named else (part.source, part.name)
+    given = _given(part, framework)
+    if given:
+        return f"None if {given[1]} is None else {part.expression}" if given[2] else given[1]
     if part.expression == WHOLE_QUERY:
         return READS[framework]["all"]
     if part.expression and not named:
@@ -176,6 +193,8 @@ def imports_for(codes: list[EntryCode], framework: str) -> tuple[list[str], list
     """The modules to import, and the names to import from flask, for the expressions of the keys."""
     modules, names = set[str](), set[str]()
     for expression in (e for code in codes if code.keeps for _, e in code.key_items):
+        if framework == "fastapi" and expression.startswith("None if "):
+            continue
         for dotted in re.findall(r"(?<![\w.\"'])([A-Za-z_][\w.]*)\s*\.", expression):
             root = dotted.split(".")[0]
             if framework != "flask" and root != "request":

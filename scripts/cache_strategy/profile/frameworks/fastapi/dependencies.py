@@ -7,11 +7,13 @@ from cache_strategy.model.evidence import ContextRead
 from cache_strategy.profile import abstraction, annotations
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Call, Context, Facts
+from cache_strategy.profile.frameworks.fastapi.asking import PERSONAL, Asking, is_asking
+from cache_strategy.profile.frameworks.fastapi.fields import fields_of, is_model
 from cache_strategy.profile.frameworks.fastapi.knowledge import DEPENDS, MARKERS, SCHEMES
 from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.program import FunctionInfo
-from cache_strategy.profile.source_text import last_name, source_of
+from cache_strategy.profile.source_text import source_of
 from cache_strategy.profile.values import (
     NOTHING,
     PLAIN,
@@ -32,9 +34,7 @@ from cache_strategy.profile.values import (
 )
 
 _DEEPEST = 20
-_MODELS = ("pydantic.", "pydantic_settings.", "sqlmodel.", "sqlalchemy.", "msgspec.", "attrs.")
 _SIGNED_IN = re.compile(r"(session|token|user|auth|jwt|login|credential)", re.IGNORECASE)
-_PERSONAL = frozenset({"user", "session"})
 
 
 @dataclass
@@ -43,7 +43,8 @@ class Given:
     What depending on something gives: `values`, and the evaluations behind them.
 
     `names` are (part of the request, name there) of what is taken; `personal` says that a security scheme looks at
-    who asks. Of a handler, `guards` are the dependencies that do, as written, and `around` what runs before it.
+    who asks. Of a handler, `guards` are the dependencies that do, as written, `around` what runs before it, and
+    `identities` the expression that stands for who asks, by each thing that is looked at to know it.
     """
 
     values: Values = NOTHING
@@ -52,6 +53,7 @@ class Given:
     personal: bool = False
     guards: dict[str, None] = field(default_factory=dict)
     around: dict[int, None] = field(default_factory=dict)
+    identities: dict[ContextRead, str] = field(default_factory=dict)
 
     def of(self, part: str) -> tuple[str, ...]:
         return tuple(name for where, name in self.names if where == part)
@@ -84,6 +86,7 @@ class Injector:
         """A function's evaluation; `asked` is a handler's: the request's method, what its route depends on besides."""
         given, frame, edges = Given(), self.frame(function), set()
         bound: dict[str, Values] = {}
+        asking = Asking(self.analysis)
         wanted = [p[:3] for p in function.parameters[0 if receiver is None else 1 :] if p[3] in (0, 2)]
         if asked is not None:
             bound["request.method"] = one(Constant(asked[0]))
@@ -95,43 +98,59 @@ class Injector:
             found = self.depend(frame, marker, annotation, path)
             bound[name] = abstraction.abstract(_narrowed(frame, found.values, annotation))
             text = source_of(default or annotation or ("none",))
-            edges |= self._run(frame, found, given, text, function.line, asked is not None)
+            reached, personal = self._run(frame, found, given, text, function.line, asked is not None)
+            edges |= reached
+            noted = NOTHING if annotation is None else annotations.values_of(frame, annotation)
+            # what a scheme itself gives is a secret, which has no place in a key
+            seen, noted = (UNKNOWN, NOTHING) if found.personal else (found.values, noted)
+            asking.given(name, seen, noted, personal)
         # what the class of a class-based view says for all its handlers
         for index in self.analysis.mro(receiver.index)[0] if asked and isinstance(receiver, Instance) else ():
             for name in self.analysis.classes[index].attributes:
                 for value in self.analysis.class_attribute(index, name):
                     if isinstance(value, Made) and value.path in DEPENDS:
                         found = self.depend(frame, value, None, path)
-                        edges |= self._run(frame, found, given, f"self.{name}", function.line, True)
+                        reached, personal = self._run(
+                            frame, found, given, f"self.{name}", function.line, True
+                        )
+                        edges |= reached
+                        asking.given("", found.values, NOTHING, personal)
         for marker in asked[1] if asked is not None else ():
             found = self.depend(frame, marker, None, path)
-            self._run(frame, found, given, "", function.line, True)
+            asking.guarded(self._run(frame, found, given, "", function.line, True)[1])
             given.around.update((context.index, None) for context in found.contexts)
         context = self.analysis.context(function, receiver, bound)
         context.facts.context |= frame.facts.context
         context.facts.calls |= edges
         given.contexts = [context]
+        given.identities = asking.identities() if asked is not None else {}
         return given
 
-    def _run(self, frame: Frame, found: Given, given: Given, text: str, line: int, top: bool) -> set[Call]:
-        """The edges to what is depended upon; at the top, who asks is part of the question, and what writes runs around."""
+    def _run(
+        self, frame: Frame, found: Given, given: Given, text: str, line: int, top: bool
+    ) -> tuple[set[Call], set[ContextRead]]:
+        """
+        The edges to what is depended upon, and what that looks at to know who asks.
+
+        At the top, who asks is part of the question, and what writes runs around.
+        """
         given.names.update(found.names)
         edges = set()
         asking = ContextRead(kind="user", name="", expression=text, path=frame.place, line=line)
         personal = {asking} if found.personal else set()
         for context in found.contexts:
             reached = self._reached(context)
-            personal |= {c for r in reached for c in r.facts.context if c.kind in _PERSONAL}
+            personal |= {c for r in reached for c in r.facts.context if is_asking(c)}
             if top and any(r.facts.writes or r.facts.side_effects for r in reached):
                 given.around[context.index] = None
             else:
                 names = tuple((name, name) for part, name in found.names if part != "body")
                 edges.add(Call(context.index, line, False, names))
         if top or found.personal:
-            frame.facts.context |= personal
-        if personal and text:
+            frame.facts.context |= {c for c in personal if c.kind in PERSONAL}
+        if any(c.kind in PERSONAL for c in personal) and text:
             given.guards[text] = None
-        return edges
+        return edges, personal
 
     def _reached(self, start: Context) -> list[Context]:
         seen, queue = {start.index}, [start.index]
@@ -198,22 +217,6 @@ class Injector:
         if function.is_generator:
             found.values = join(*(v.items if isinstance(v, Many) else one(v) for v in found.values))
         return found
-
-
-def fields_of(analysis: Analysis, index: int) -> dict[str, tuple[Node, int]]:
-    """The annotated fields of a data class or model: (annotation, class that declares it) by name."""
-    found: dict[str, tuple[Node, int]] = {}
-    for ancestor in reversed(analysis.mro(index)[0]):
-        for name, (_, annotation, _) in analysis.classes[ancestor].attributes.items():
-            if annotation is not None and last_name(annotation) != "ClassVar" and name[0] != "_":
-                found[name] = (annotation, ancestor)
-    return found
-
-
-def is_model(analysis: Analysis, index: int) -> bool:
-    """Whether a class holds data of a request or an answer: a pydantic model, a data class."""
-    decorated = (last_name(decorator) for decorator in analysis.classes[index].decorators)
-    return "dataclass" in decorated or any(path.startswith(_MODELS) for path in analysis.mro(index)[1])
 
 
 def marker_of(frame: Frame, annotation: Node | None, default: Node | None) -> Made | None:

@@ -2,7 +2,7 @@
 
 from cache_strategy.profile import annotations, attributes, serialization
 from cache_strategy.profile.facts import Decoration, Facts
-from cache_strategy.profile.frameworks.fastapi.dependencies import fields_of, is_model
+from cache_strategy.profile.frameworks.fastapi.fields import fields_of, is_model
 from cache_strategy.profile.kinds import Frame
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.plugins import Arguments

@@ -31,7 +31,11 @@ from cache_strategy.profile.values import (
 TABLE = "sqlalchemy.Table()"
 VIEW = "cache_strategy.View()"
 _COLUMNS = ("sqlalchemy.Column()", "sqlalchemy.mapped_column()", "sqlalchemy.Field()")
-_RELATIONS = ("sqlalchemy.relationship()", "sqlalchemy.relation()", "sqlalchemy.dynamic_loader()")
+_OF_SQLMODEL = "sqlalchemy.Relationship()"
+_RELATIONS = (
+    *("sqlalchemy.relationship()", "sqlalchemy.relation()", "sqlalchemy.dynamic_loader()"),
+    _OF_SQLMODEL,
+)
 STRUCTURAL = frozenset({*_COLUMNS, *_RELATIONS, TABLE, DATABASE, VIEW}).union(
     f"sqlalchemy.{name}()"
     for name in """ForeignKey ForeignKeyConstraint PrimaryKeyConstraint backref association_proxy synonym deferred
@@ -125,6 +129,9 @@ class _Reader:
         text = text_in(made.keyword("foreign_key"))
         if text is not None:
             owner.parents[column] = _without_schema(text)
+            action = text_in(made.keyword("ondelete"))
+            if action:
+                owner.on_delete[column] = action.upper()
 
     def foreign_key(self, owner: Mapped | TableFound, column: str, made: Made) -> None:
         for value in made.arg(0):
@@ -195,6 +202,7 @@ class _Reader:
         self.pending: list[tuple[Made, str, int]] = []
         key: list[str] = []
         own_key = False
+        is_sqlmodel = "sqlmodel.SQLModel" in analysis.mro(mapped.index)[1]
         for ancestor in reversed(classes):
             info = analysis.classes[ancestor]
             for name, (_, annotation, line) in info.attributes.items():
@@ -204,6 +212,10 @@ class _Reader:
                     key.append(name)
                 if is_key and (ancestor == mapped.index or ancestor not in analysis.mapped):
                     own_key = True
+                if is_sqlmodel and annotation is not None and name[0] != "_" and not _is_relation(found):
+                    marked = last_name(annotation[2] if annotation[0] == "item" else annotation)
+                    if marked != "ClassVar":
+                        mapped.columns.setdefault(name, name)
             for name, function in info.methods.items():
                 method = analysis.functions[function]
                 if any(last_name(d) == "declared_attr" for d in method.decorators) and not name.startswith(
@@ -283,7 +295,7 @@ class _Reader:
         if target is None:
             return
         other = self.analysis.mapped[target]
-        secondary = self.secondary(made.keyword("secondary") or made.arg(1))
+        secondary = self.secondary(made.keyword("secondary") or made.keyword("link_model") or made.arg(1))
         lazy_text = text_in(made.keyword("lazy")) or ""
         marked = last_name(annotation[2]) if annotation is not None and annotation[0] == "item" else ""
         write_only = lazy_text == "write_only" or marked == "WriteOnlyMapped"
@@ -355,7 +367,7 @@ class _Reader:
         uselist = made.keyword("uselist")
         if uselist == _FALSE:
             return False
-        if annotation is not None and _is_mapped_annotation(annotation):
+        if annotation is not None and (_is_mapped_annotation(annotation) or made.path == _OF_SQLMODEL):
             return any(word in _COLLECTION_WORDS for word in _words(annotation))
         if secondary or is_true(uselist) or made.path.endswith("dynamic_loader()"):
             return True
@@ -382,6 +394,8 @@ _COLLECTION_WORDS = frozenset("list List set Set Sequence DynamicMapped WriteOnl
 
 def _cascades(made: Made) -> bool:
     cascade = text_in(made.keyword("cascade")) or ""
+    if is_true(made.keyword("cascade_delete")) or made.keyword("sa_relationship_kwargs"):
+        return True  # the latter may say so
     return "delete" in cascade or "all" in cascade
 
 
@@ -404,6 +418,10 @@ def _is_dataclass_mapped(info: ClassInfo) -> bool:
 
 def _says_table(info: ClassInfo) -> bool:
     return any(name == "table" and value == ("const", True) for name, value in info.keywords)
+
+
+def _is_relation(values: Values) -> bool:
+    return any(isinstance(v, Made) and v.path in _RELATIONS for v in values)
 
 
 def _is_mapped_annotation(node: Node) -> bool:

@@ -70,10 +70,9 @@ def cached_endpoint(entry: Any, key: Callable[..., Mapping[str, object]] | None 
             values = {n: v for n, v in values.items() if not isinstance(v, (HTTPConnection, SecurityScopes))}
             named = {n: v for n, v in {**request.path_params, **values}.items() if n != "request"}
             own = {} if key is None else dict(key(request, **named))
-            if (
-                key is not None
-            ):  # it says what objects of the application, such as a repository or a user's row, stand for
-                values = {n: v for n, v in values.items() if _is_tellable(entry, v)}
+            if key is not None:
+                # it says what objects of the application, such as a repository or a user's row, stand for
+                values = {n: v for n, v in values.items() if _is_data(v) or _is_tellable(entry, v)}
             address = {**own, "_about": _address(request)}
             try:
                 told = {**own, "_about": (*_address(request), _about(request, values))}
@@ -307,6 +306,11 @@ def _about(request: Any, values: Mapping[str, Any]) -> tuple[Any, ...]:
     attached = getattr(request.state, "_state", {})  # by middleware and dependencies
     named = [*sorted(values.items()), *((f"state {name}", value) for name, value in sorted(attached.items()))]
     return tuple((name, _told(value)) for name, value in named)
+
+
+def _is_data(value: Any) -> bool:
+    """Whether all of a value counts: a model that is no row, of which a key may have named a part."""
+    return isinstance(value, BaseModel) and not hasattr(type(value), "__table__")
 
 
 def _is_tellable(entry: Any, value: Any) -> bool:
