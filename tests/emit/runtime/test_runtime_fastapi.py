@@ -124,6 +124,7 @@ def get(entry, calls):
     add("/items/{item_id}", item)
     for endpoint in (with_tasks, with_response, cookie, streamed, not_found, hidden, tenant, header, text):
         add("/" + endpoint.__name__, endpoint)
+    app.router.generate_unique_id_function = lambda route: route.tags[0]
     add_metrics(app, "/metrics/cache", entry.cache)
     with TestClient(app) as client:
         yield client.get

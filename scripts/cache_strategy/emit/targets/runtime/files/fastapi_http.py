@@ -218,7 +218,8 @@ def add_metrics(app: FastAPI, route: str, *caches: Any) -> None:
         response.headers["Cache-Control"] = "no-store"
         return response
 
-    app.add_api_route(route, metrics, include_in_schema=False)
+    # a name of its own: the application may make those of its routes of what this one lacks, such as tags
+    app.add_api_route(route, metrics, include_in_schema=False, operation_id="cache_metrics")
 
 
 class _NotStored(Exception):
