@@ -38,13 +38,15 @@ MUTANTS: dict[str, tuple[str, ...]] = {
     "a missing version is zero": ("local latest = tonumber(seen[1]) or now", "local latest = 1"),
     "a missing version is not written": ("redis.call('SET', KEYS[i], seen[i], 'PX', ARGV[1])", "local nothing = 0"),
     "an invalidation does not raise the latest": ("latest = math.max(latest, math.min(new, now + 1))", "latest = latest"),
-    "a version need not grow": ("local new = math.max(now + ARGV[2], old + 1)", "local new = old"),
+    "a version need not grow": ("new = math.max(new, old + 1)", "new = math.max(old, 1)"),
     "one tag of many is invalidated": ("for i = 2, #KEYS do", "for i = 2, 2 do"),
     # before and after the commit
     "a hold is not long": ("int(hold_seconds * MICROSECONDS)", "0"),
     "a hold does not keep readers from storing": ("> turn.seen_us:", "> turn.seen_us + 10**9:"),
     "an older transaction may store": ("turn.seen_us -= int((cache.clock() - began) * MICROSECONDS)", "pass"),
-    "a release leaves the hold": ("if old == tonumber(ARGV[3]) or", "if"),
+    "a release leaves the hold": ("redis.pcall('ZREM', holds, ARGV[4]) == 1 then", "false then"),
+    "a release ends every hold": ("tonumber(redis.call('ZRANGE', holds, -1, -1)[1]) or now", "now"),
+    "a hold is of all that is due": ("and i <= ARGV[3] + 1 then", "then"),
     # undelivered invalidations
     "an invalidation is not repeated": ("if self.undelivered:\n                    due, arguments", "if False:\n                    due, arguments"),
     "delivered before Redis answered": (

@@ -319,11 +319,11 @@ class Link:
         return held_until
 
     def _due(self, tags: Collection[str], hold_us: int = 0, release: int = 0) -> tuple[frozenset[str], Any]:
-        """All tags that Redis has to be told of, and the arguments of the script that does."""
+        """All tags that Redis has to be told of, and the arguments of the script that does; these tags are held."""
         due = self.undelivered.union(tags)
-        keys = [self.latest, *map(self.version_key, sorted(due))]
-        told = json.dumps(sorted(due))
-        return due, (keys, self.version_ms, hold_us, release, self._channel, told)
+        names = [*sorted(tags), *sorted(due.difference(tags))]
+        keys = [self.latest, *map(self.version_key, names)]
+        return due, (keys, self.version_ms, hold_us, len(tags), release, self._channel, json.dumps(names))
 
     def _delivered(self, due: frozenset[str]) -> None:
         self.learn(due)

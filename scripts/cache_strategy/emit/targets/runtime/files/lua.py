@@ -65,21 +65,34 @@ local value = get(value_key)
 # KEYS: lock. ARGV: its token. For who has nothing to store; another may have taken the lock after its time.
 RELEASE_SCRIPT = "if get(KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end\nreturn 1"
 
-# KEYS: the latest version of all, versions... ARGV: ms a version lives, microseconds to add, a version to replace by an
-# earlier one, a channel, the tags as JSON to announce there. Versions grow, except that one in the future, set before a
-# commit, becomes the time after it.
+# KEYS: the latest version of all, versions... ARGV: ms a version lives, microseconds to hold the first versions, how many
+# these are, the hold to end, a channel, the tags as JSON to announce there. Versions grow; a hold puts one into the future
+# before a commit, and its end brings it back to now, or to the end of the last other hold. What is computed under a version
+# in the future is not stored.
 BUMP_SCRIPT = """
 local latest = tonumber(get(KEYS[1])) or 0
+local until_us, name = now + ARGV[2], string.format('%.0f', now + ARGV[2])
 for i = 2, #KEYS do
   local old = tonumber(get(KEYS[i])) or 0
-  if old == tonumber(ARGV[3]) or old > now + 86400000000 then old = latest end
-  local new = math.max(now + ARGV[2], old + 1)
+  local new, holds = now, KEYS[i] .. ':holds'
+  if ARGV[4] ~= '0' and redis.pcall('ZREM', holds, ARGV[4]) == 1 then
+    redis.call('ZREMRANGEBYSCORE', holds, '-inf', now)
+    new, old = tonumber(redis.call('ZRANGE', holds, -1, -1)[1]) or now, latest
+  elseif old > now + 86400000000 then
+    old = latest
+  end
+  if until_us > now and i <= ARGV[3] + 1 then
+    new = until_us
+    redis.pcall('ZADD', holds, name, name)
+    redis.call('PEXPIRE', holds, ARGV[1])
+  end
+  new = math.max(new, old + 1)
   put(KEYS[i], new, ARGV[1])
   latest = math.max(latest, math.min(new, now + 1))
 end
 put(KEYS[1], latest, ARGV[1])
-redis.pcall('PUBLISH', ARGV[4], ARGV[5])
-return now + ARGV[2]
+redis.pcall('PUBLISH', ARGV[5], ARGV[6])
+return until_us
 """
 
 # KEYS: the remembered server, the version of everything, the latest version of all. ARGV: ms to remember it. A server
