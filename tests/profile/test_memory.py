@@ -38,6 +38,25 @@ def pages():
 def load():
     g.book = Book.query.first()
 """
+# Whoever begins at the top of the file asks for the last link through more calls than are followed at once.
+LINKS = 130
+CHAIN = (
+    LATE
+    + "".join(f"\ndef link{n}(book):\n    return link{n + 1}(book)\n" for n in range(LINKS))
+    + f"""
+def link{LINKS}(book):
+    db.session.add(Page(book_id=book.id))
+    return book.pages
+
+@app.get("/far")
+def far():
+    return {{"n": len(link0(g.book))}}
+
+@app.get("/near")
+def near():
+    return {{"n": len(link{LINKS}(g.book))}}
+"""
+)
 
 
 @pytest.fixture
@@ -61,10 +80,10 @@ def without_memory(repo: Path) -> Evidence:
         return replace(profile(repo), seconds=0)
 
 
-@pytest.mark.parametrize("app", ["flask_shop", "django_press", "fastapi_rooms", "late"])
+@pytest.mark.parametrize("app", ["flask_shop", "django_press", "fastapi_rooms", "late", "chain"])
 def test_the_evidence_is_that_of_evaluating_everything_again(app: str, tmp_path: Path) -> None:
-    (tmp_path / "app.py").write_text(LATE)
-    repo = tmp_path if app == "late" else APPS / app
+    (tmp_path / "app.py").write_text({"late": LATE, "chain": CHAIN}.get(app, ""))
+    repo = tmp_path if app in ("late", "chain") else APPS / app
     assert replace(profile(repo), seconds=0) == without_memory(repo)
 
 
@@ -76,3 +95,18 @@ def test_only_what_saw_something_else_is_evaluated_again(
     assert endpoint.reads == ("book", "page")
     again = recalled[recalled.index(("count", True)) :]
     assert dict(reversed(again))["pages"] is False
+
+
+def test_a_chain_of_calls_too_long_stays_unknown_only_where_it_was_cut(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(CHAIN)
+    found = profile(tmp_path)
+    functions = {f.qualname: f.effects for f in found.functions}
+    assert {name for name, f in functions.items() if f.writes} >= {f"link{n}" for n in range(LINKS + 1)}
+    unknown = {e.qualname: functions[e.qualname].unknown for e in found.endpoints}
+    assert [text for text in unknown["far"] if "the chain of calls is too long" in text]
+    assert not unknown["near"] and not functions[f"link{LINKS}"].unknown
+    assert {e.qualname: e.writes for e in found.endpoints if e.writes} == {
+        "far": ("page",),
+        "near": ("page",),
+    }
+    assert all(c.against for c in found.candidates if c.qualname in ("far", "near", "link0"))

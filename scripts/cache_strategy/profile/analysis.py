@@ -8,7 +8,7 @@ from typing import Any
 from cache_strategy.profile import abstraction, library, serialization
 from cache_strategy.profile.callgraph import Callgraph, called_by
 from cache_strategy.profile.evaluation import Frame
-from cache_strategy.profile.facts import Context, Decoration, Facts
+from cache_strategy.profile.facts import Call, Context, Decoration, Facts
 from cache_strategy.profile.frameworks._base import Framework
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.memory import Memory
@@ -448,11 +448,11 @@ class Analysis:
         kept = {name: values for name, values in kept.items() if values}
         key = (function.index, receiver, frozenset(kept.items()))
         index = self._keys.get(key)
-        if index is None:
-            index = len(self.contexts)
+        if index is None or (self.contexts[index].cut and self.depth < _DEEPEST_CALLS):
+            # who asked where the chain was too long keeps that answer, and what it leaves unknown
+            known[:] = [*(i for i in known if i != index), len(self.contexts)]
+            index = self._keys[key] = len(self.contexts)
             self.contexts.append(Context(index, function, receiver, kept))
-            self._keys[key] = index
-            known.append(index)
         context = self.contexts[index]
         trace = self.memory.trace
         if context.state == 0:
@@ -496,7 +496,7 @@ class Analysis:
         if self.depth >= _DEEPEST_CALLS:
             context.facts.unknown.add(f"{context.function.qualname}: the chain of calls is too long")
             context.returns = UNKNOWN
-            context.state = 2
+            context.state, context.cut = 2, True
             return
         context.state = 1
         self.depth += 1
@@ -521,6 +521,13 @@ class Analysis:
             self.depth -= 1
             context.state = 2
             self.memory.end(context, outer)
+
+    def follow_cut(self) -> None:
+        """What was asked where the chain was too long does what it does all the same; only its answer was not seen."""
+        for context in self.contexts:
+            if context.cut:
+                found = self.context(context.function, context.receiver, context.bound)
+                context.facts.calls.add(Call(found.index, context.function.line, False, ()))
 
     def give_up(
         self, function: FunctionInfo | None, error: Exception, module: ModuleInfo | None = None

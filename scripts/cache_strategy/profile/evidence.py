@@ -137,6 +137,7 @@ def evaluate_everything(analysis: Analysis, progress: Callable[[str], None]) -> 
             analysis.generic(function)
         if number % 500 == 0:
             progress(f"followed {number} of {len(program.functions)} functions")
+    analysis.follow_cut()
 
 
 def endpoint_of(analysis: Analysis, route: Route, totals: list[Total]) -> Endpoint:

@@ -80,7 +80,8 @@ class Context:
     """
     A function as it is called from somewhere: with one receiver and certain kinds of arguments.
 
-    `state` is 0 before, 1 during and 2 after its evaluation; `again` says that it was asked for during its own.
+    `state` is 0 before, 1 during and 2 after its evaluation; `again` says that it was asked for during its own,
+    `cut` that it was not evaluated, because the chain of calls to it was too long.
     """
 
     index: int
@@ -92,6 +93,7 @@ class Context:
     yields: Values = NOTHING
     state: int = 0
     again: bool = False
+    cut: bool = False
 
 
 class Decoration:

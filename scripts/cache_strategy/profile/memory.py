@@ -74,7 +74,7 @@ class Memory:
         """A round is over: its evaluations may be recalled in the next, which is the last."""
         self.records = False
         self._contexts, self._index, self._decorations = contexts, keys, decorations
-        self._keys = list(keys)
+        self._keys = [self.analysis.key_of(context.index) for context in contexts]
 
     def forget(self) -> None:
         self._contexts, self._keys, self._index, self._decorations, self._kept = _NO_CONTEXTS, [], {}, {}, {}
