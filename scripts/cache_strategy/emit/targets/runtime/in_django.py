@@ -26,6 +26,7 @@ METRICS = "The metrics of the caches."
 class InDjango(Wiring):
     files = (
         "sql_text.py",
+        "sql_doubts.py",
         "sql_reads.py",
         "statements.py",
         "django_sql.py",

@@ -19,8 +19,10 @@ ORM = "sqlalchemy"
 class InFastAPI(Wiring):
     files = (
         "sql_text.py",
+        "sql_doubts.py",
         "sql_reads.py",
         "statements.py",
+        "sqlalchemy_sql.py",
         "sqlalchemy_events.py",
         "asyncio_events.py",
         "fastapi_http.py",

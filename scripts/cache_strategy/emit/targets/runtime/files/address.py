@@ -17,7 +17,7 @@ import redis
 from redis.backoff import NoBackoff
 
 from .protocol import pack, read_answer
-from .wire import Pool, Retry, Wire
+from .wire import Pool, Retry, Wire, connected
 
 SLOTS = 16384
 
@@ -82,9 +82,7 @@ class Address:
     def _open(self, deadline: float, more: dict[str, Any]) -> Wire:
         seconds = max(0.001, deadline - time.monotonic())
         timeouts = {"socket_timeout": seconds, "socket_connect_timeout": seconds}
-        connection = self._class(**{**self._options, **timeouts, **more})
-        connection.connect()
-        return Wire(connection)
+        return connected(self._class(**{**self._options, **timeouts, **more}), deadline)
 
     def _first_answer(self, places: list[Place], deadline: float, more: dict[str, Any], *command: Any) -> Any:
         """What the first node says that says something, and which it was."""

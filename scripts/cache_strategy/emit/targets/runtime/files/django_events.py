@@ -24,15 +24,16 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from django.apps import apps
-from django.core.signals import request_started
+from django.core.signals import request_finished, request_started
 from django.db import connections, transaction
 from django.db.backends.signals import connection_created
 from django.db.models import deletion
 
 from .django_sql import STATEMENT, Statement
 from .runtime import Cache, tag_names
+from .sql_doubts import doubt_about, unsettles
 from .sql_text import TablesInText
-from .statements import SETS, Rows, Statements
+from .statements import Before, Rows, Statements
 
 T = TypeVar("T")
 IN_DATABASE: Any = getattr(deletion, "DatabaseOnDelete", ())  # Django 6.1
@@ -60,19 +61,14 @@ class Here(threading.local):
 
     def __init__(self) -> None:
         self.open: set[ConnectionState] = set()
-        self.since: float | None = None
-        self.reads: dict[str, Any] = {}
+        self.request: Before | None = None
 
     def begin(self, **_: object) -> None:
         """A request begins: what it reads before its view is asked may be in the answer."""
-        self.since, self.reads = None, {}
+        self.request = Before()
 
-    def read(self, watcher: Watcher, text: str, params: Any) -> None:
-        self.since = self.since or watcher.cache.clock()
-        for table, rows in watcher.statements.tags(text, params).items():
-            known = self.reads.get(table, frozenset())
-            is_whole = rows is None or known is None or len(known) > MAX_ROWS
-            self.reads[table] = None if is_whole else known | rows
+    def end(self, **_: object) -> None:
+        self.request = None
 
 
 class Watcher:
@@ -106,9 +102,10 @@ class Watcher:
         """Give SELECTs their rows from there, while an answer is made."""
         if self.cache.is_on:
             self.statements = statements
-            statements.before = lambda: (self.here.since, (self.here.reads,))
+            statements.request = lambda: self.here.request
             statements.execute = self._execute
             request_started.connect(self.here.begin, dispatch_uid=id(self.here), weak=False)
+            request_finished.connect(self.here.end, dispatch_uid=id(self.here), weak=False)
         return statements
 
     @staticmethod
@@ -119,6 +116,7 @@ class Watcher:
 
     def stop(self) -> None:
         request_started.disconnect(dispatch_uid=id(self.here))
+        request_finished.disconnect(dispatch_uid=id(self.here))
         connection_created.disconnect(dispatch_uid=id(self))
         for state in self._states:
             state.release()
@@ -212,7 +210,7 @@ class ConnectionState:
         settings = connection.settings_dict
         database = (connection.alias, *(str(settings.get(name)) for name in ("NAME", "HOST", "PORT", "USER")))
         self._database: Callable[[], Any] = lambda: (*database, getattr(connection, "schema_name", None))
-        self.is_plain = connection.vendor in ("postgresql", "sqlite", "mysql")
+        self.is_unsettled = False
         self.began: float = 0.0
         self._tags: list[tuple[frozenset[str], set[str]]] = []  # under which savepoints, what
         # first: what others put there for a while is taken from the end
@@ -243,8 +241,11 @@ class ConnectionState:
             # the first statement is where a transaction begins to see the database
             self.began = self.watcher.cache.clock()
             self.watcher.here.open.add(self)
-        if self.watcher.statements is not None and not many and self._given(execute, sql, params, context):
-            return None
+        if self.watcher.statements is not None:
+            if many:
+                self.watcher.statements.passed(str(sql))
+            elif self._given(execute, sql, params, context):
+                return None
         result = execute(sql, params, many, context)
         try:
             tags = self.watcher.wrote(str(sql), params, many, context["cursor"])
@@ -264,28 +265,59 @@ class ConnectionState:
         """Whether the rows of a SELECT were there already, or are there now; else it is to be executed."""
         statements: Statements = self.watcher.statements
         wrapper, connection, text = context["cursor"], self.connection, str(sql)
-        if text.lstrip(" (").lower().startswith(SETS) or "set_config(" in text:
-            self.is_plain = False
-        if not self.is_plain or getattr(getattr(wrapper, "cursor", None), "name", None):
+        if unsettles(text):
+            self.is_unsettled = True
+        database = self._database()
+        if not self._is_plain(wrapper) or statements.is_in_doubt(database, self._doubt):
             statements.passed(text)
             return False
-        nothing = connection.features.empty_fetchmany_value
+        before, nothing = wrapper.cursor, connection.features.empty_fetchmany_value
+        done: list[bool] = []
 
         def fetch() -> tuple[Any, Any]:
+            done.append(False)
             execute(sql, params, False, context)
-            cursor: Any = wrapper.cursor
-            given = cursor.fetchall(), cursor.description
-            wrapper.cursor = Rows(given[0], given[1], cursor, nothing)
+            given = before.fetchall(), before.description
+            wrapper.cursor = Rows(given[0], given[1], before, nothing)
+            done[0] = True
             return given
 
-        before = wrapper.cursor
-        given = statements.rows(self._database(), text, params, fetch)
+        try:
+            given = statements.rows(database, text, params, fetch)
+        except Exception as error:
+            if done == [False]:
+                raise  # it is the database's
+            statements.failed(error)
+            return bool(done)
         if given is None:
-            self.watcher.here.read(self.watcher, text, params)
+            if statements.scope.get() is None:
+                statements.outside(text, params)
             return False
         if wrapper.cursor is before:
             wrapper.cursor = Rows(given[0], given[1], before, nothing)
         return True
+
+    def _is_plain(self, wrapper: Any) -> bool:
+        """Whether a statement gives what is committed when it is executed, to whoever asks, and all at once."""
+        connection = self.connection
+        level = connection.settings_dict.get("OPTIONS", {}).get("isolation_level")
+        return not (
+            self.is_unsettled
+            or getattr(getattr(wrapper, "cursor", None), "name", None)  # a server's cursor
+            or (
+                level is not None and level != 1 and getattr(level, "name", "") != "READ_COMMITTED"
+            )  # of psycopg2: 1
+            or any(not isinstance(one, ConnectionState) for one in connection.execute_wrappers)
+        )
+
+    def _doubt(self) -> str:
+        connection, watcher = self.connection, self.watcher
+        return doubt_about(
+            connection.vendor,
+            connection.connection,
+            watcher.tables,
+            lambda name: watcher._children({name}, False),
+        )
 
     def ended(self, is_committed: bool) -> None:
         tags, self._tags = self.tags(), []

@@ -25,7 +25,7 @@ import flask
 from flask import Blueprint, Response, current_app, request
 
 from .runtime import Cache, Entry
-from .statements import Statements
+from .statements import Before, Statements
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -51,7 +51,9 @@ def cached_endpoint(
             on. Without it, the parameters of the route and all query arguments.
         statements: what its SELECTs gave is kept there.
     """
-    get = entry.get_or_compute if statements is None else functools.partial(statements.get_or_compute, entry)
+    get = entry.get_or_compute
+    if statements is not None:
+        get, statements.request = functools.partial(statements.get_or_compute, entry), _request_so_far
 
     def decorate(view: F) -> F:
         @functools.wraps(view)
@@ -261,6 +263,12 @@ def _request_context() -> Any:
     if hasattr(known, "request_ctx"):  # Flask 2.2
         return known.request_ctx._get_current_object()
     return known._request_ctx_stack.top
+
+
+def _request_so_far() -> Before | None:
+    if not flask.has_request_context():
+        return None
+    return cast(Before, request.environ.setdefault("caching.before", Before()))
 
 
 def _run_after_this_request() -> list[Any]:

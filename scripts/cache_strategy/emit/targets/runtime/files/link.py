@@ -35,7 +35,9 @@ from .protocol import pack, part, read_answer
 from .records import Record
 from .wire import Signal, Wire, idle_of, in_background, sleep
 
-REQUEST_SECONDS = 1.0  # assumed: the budget of a caller is whole again this long after its first use
+REQUEST_SECONDS = 1.0  # assumed: what a caller has spent of the budget is whole again after so long, and by shares before
+WAITING = 0.85  # assumed: the share of the budget that is waited; the rest is for what Python does before and after
+REFUSED_SECONDS = 0.1  # assumed: how long a server that takes nothing is not asked again to
 RETRY_SECONDS = 0.02, 0.1  # assumed: first and longest pause between two attempts to reach Redis again
 EXIT_SECONDS = 2.0  # assumed: a process that ends waits that long for its last invalidations to be delivered
 BEAT_SECONDS = (
@@ -136,12 +138,15 @@ class Link:
         if self.broken:
             raise Unavailable(self.last_error)
         started = time.monotonic()
-        account = self._spent.get(None)  # since when, and how much
-        if account is None or started - account[0] >= REQUEST_SECONDS:
+        account = self._spent.get(None)  # until when, and how much
+        if account is None:
             account = [started, 0.0]
             self._spent.set(account)
-        left = self._budget_seconds - account[1]
-        if left < self._budget_seconds / 100:
+        whole = self._budget_seconds * WAITING
+        account[1] = max(0.0, account[1] - (started - account[0]) * whole / REQUEST_SECONDS)
+        account[0] = started
+        left = whole - account[1]
+        if left < whole / 100:
             raise Unavailable("Redis is slow")
         try:
             place = self._address.place(key)

@@ -17,7 +17,7 @@ TOKENS = re.compile(
     r"""\s+|--[^\n]*|/\*.*?\*/
     |(?P<text>'(?:[^'\\]|'')*')
     |(?P<quoted>"[^"]+"|`[^`]+`)
-    |(?P<hole>%\(\w+\)s|%s|\$\d+|\?|(?<![:\w]):\w+)
+    |(?P<hole>%\(\w+\)s|%s|\$\d+|\?(?!\d)|(?<![:\w]):\w+)
     |(?P<word>[A-Za-z_]\w*)
     |(?P<number>\d[\d.]*)
     |(?P<sign>::|<=|>=|<>|!=|\|\||->>|->|%%|[-+*/=<>(),.\[\]])""",
@@ -33,11 +33,19 @@ PURE = frozenset(
 )
 FORBIDDEN = frozenset(
     "for with into lateral natural recursive tablesample window only unnest current_user session_user user current_role current_date "
-    "current_time current_timestamp localtime localtimestamp current_catalog current_schema sysdate union intersect except".split()
+    "current_time current_timestamp localtime localtimestamp current_catalog current_schema system_user sysdate union intersect "
+    "except".split()
 )
 JOINS = frozenset("inner left right full outer cross join".split())
 ENDS = ("where", "group", "having", "order", "limit", "offset", "fetch")
 AFTER_FROM = frozenset((*ENDS, "on", "using", *JOINS))
+MOMENTS = frozenset("now today tomorrow yesterday allballs".split())  # texts that PostgreSQL takes for times
+WHOLE_TYPES = frozenset(
+    "integer bigint smallint uuid text varchar".split()
+)  # a cast to them leaves a value what it is
+# Texts that a database may compare with numbers (7e0, 0x7, 1_0), and those of them by which rows are known all the same.
+NUMERIC = re.compile(r"[-+.\d]")
+KNOWN = re.compile(r"-?\d{1,20}|(?=.*[a-f])[0-9a-f]{32}")
 MOST_HOLES = 50  # assumed: conditions on more rows than that depend on the whole table
 
 
@@ -100,12 +108,18 @@ def _tokens(text: str) -> list[tuple[str, str]]:
             return []
         at = match.end()
         kind = match.lastgroup
+        if kind in (None, "text", "quoted") and ("%s" in match[0] or "%(" in match[0]):
+            return []  # the driver puts a parameter there
+        if kind == "text" and match[0][1:-1].strip().lower() in MOMENTS:
+            return []
         if kind == "word":
             tokens.append((kind, match[0].lower()))
         elif kind == "quoted":
             tokens.append(("name", match[0][1:-1]))
         elif kind:
             tokens.append((kind, match[0]))
+    if len({value[:2] if value[0] == "%" else value[0] for kind, value in tokens if kind == "hole"}) > 1:
+        return []  # a ? among %s is an operator
     holes = 0
     for i, (kind, value) in enumerate(tokens):  # how a parameter is found: by its number or its name
         if kind == "hole":
@@ -129,11 +143,16 @@ def _select(
     own: list[tuple[str, str]] = []  # tables of this level with the names they go by
     where: list[tuple[str, str]] = []
     clause, expects_table, depth, before = "select", False, 0, ("", "")
+    joined = {0}  # how deep in brackets a comma stands between tables
     at += 1
     while at < len(tokens):
         kind, value = tokens[at]
         if value == "(" and kind == "sign":
-            if before[0] == "name" or (before[0] == "word" and before[1] not in PURE):
+            is_own = at > 1 and tokens[at - 2] == (
+                "sign",
+                ".",
+            )  # somebody's function may be called lower, too
+            if before[0] == "name" or (before[0] == "word" and (is_own or before[1] not in PURE)):
                 raise _Unknown
             if tokens[at + 1 : at + 2] == [("word", "select")]:
                 at = _select(tokens, at + 1, names, tables, columns, found)
@@ -147,7 +166,10 @@ def _select(
                 at += 1
                 continue
             depth += 1
+            if clause == "from" and expects_table:
+                joined.add(depth)
         elif value == ")" and kind == "sign":
+            joined.discard(depth)
             depth -= 1
             if depth < 0:
                 break
@@ -162,15 +184,21 @@ def _select(
                 raise _Unknown
             alias, at = _alias(tokens, at + 1)
             own.append((table, alias or value))
-            expects_table, before = False, ("", "")
+            expects_table, before = False, ("name", "")  # a list of new names for its columns may follow
             continue
         elif kind == "word" and depth == 0 and value in ENDS and clause != "select":
             clause = value
-        elif kind == "word" and value == "from" and depth == 0 and clause == "select":
+        elif kind == "word" and value == "from" and depth == 0:
+            if (clause == "select") == (before == ("word", "distinct")):
+                raise _Unknown
+            if clause != "select":
+                where.append((kind, value))
+                before, at = tokens[at], at + 1
+                continue
             clause, expects_table = "from", True
             before, at = tokens[at], at + 1
             continue
-        elif clause == "from" and (value == "join" or (value == "," and depth == 0)):
+        elif clause == "from" and (value == "join" or (value == "," and depth in joined)):
             expects_table = True
         if clause == "where":
             where.append((kind, value))
@@ -222,7 +250,7 @@ def _equalities(tokens: list[tuple[str, str]]) -> Iterator[tuple[str, str, list[
         depth += (token == ("sign", "(")) - (token == ("sign", ")"))
         if depth == 0 and token in (("word", "or"), ("word", "case")):
             return
-        if depth == 0 and token == ("word", "and"):
+        if depth == 0 and token == ("word", "and") and ("word", "between") not in parts[-1]:
             parts.append([])
         else:
             parts[-1].append(token)
@@ -230,6 +258,7 @@ def _equalities(tokens: list[tuple[str, str]]) -> Iterator[tuple[str, str, list[
         for each in parts:
             yield from _equalities(each)
         return
+    tokens = _without_casts(tokens)
     kinds = [kind if kind not in ("word", "sign") else value for kind, value in tokens]
     names = [
         i for i, (kind, value) in enumerate(tokens) if kind == "name" or (kind == "word" and value != "in")
@@ -256,6 +285,17 @@ def _equalities(tokens: list[tuple[str, str]]) -> Iterator[tuple[str, str, list[
         yield (column[0][1] if len(column) == 3 else ""), column[-1][1], holes
 
 
+def _without_casts(tokens: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    kept: list[tuple[str, str]] = []
+    for i, (kind, value) in enumerate(tokens):
+        is_cast = kept[-1:] == [("sign", "::")] and value in WHOLE_TYPES and tokens[i - 2][0] == "hole"
+        if is_cast and tokens[i + 1 : i + 2] not in ([("sign", "(")], [("sign", "[")]):
+            kept.pop()
+        else:
+            kept.append((kind, value))
+    return kept
+
+
 def _closing(tokens: list[tuple[str, str]]) -> int:
     depth = 0
     for i, token in enumerate(tokens):
@@ -270,7 +310,9 @@ def _rows(name: str, places: Sequence[Any], params: Any) -> frozenset[str] | Non
     try:
         for place in places:
             row = row_text(params[place])
-            if row is None:
+            if row is None or (
+                type(params[place]) is str and NUMERIC.match(row) and not KNOWN.fullmatch(row)
+            ):
                 return None
             tags.add(f"{name}:{row}")
     except (KeyError, IndexError, TypeError):

@@ -20,7 +20,7 @@ import functools
 import threading
 import warnings
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar, cast
 
 from sqlalchemy import MetaData, Table, event
@@ -28,15 +28,20 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session, class_mapper, mapperlib, object_mapper
 from sqlalchemy.pool import Pool
-from sqlalchemy.sql import operators
-from sqlalchemy.sql.expression import BindParameter, Delete, Insert, Update
+from sqlalchemy.sql.expression import Delete, Insert, Update
 
 from .runtime import Cache, tag_names
+from .sql_doubts import doubt_about, unsettles
 from .sql_text import TablesInText
-from .statements import SETS, Rows, Statements
+from .sqlalchemy_sql import rows_of, tables_of
+from .statements import Rows, Statements, add
 
 T = TypeVar("T")
-DATABASES = ("postgresql", "sqlite", "mysql", "mariadb")
+SHORT_VIEWS = (
+    None,
+    "READ COMMITTED",
+    "AUTOCOMMIT",
+)  # isolation levels at which each statement sees what is committed
 MAX_ROWS = 100  # assumed: a transaction that writes more rows of a table invalidates all of it
 COMMIT_SECONDS = 2.0  # assumed: no commit of a connection without a session takes longer
 
@@ -68,18 +73,13 @@ class ConnectionState:
     def __init__(self) -> None:
         self.began: float | None = None
         self.session: Callable[[], Session | None] = lambda: None
+        self.connection: Callable[[], Connection | None] = lambda: None
         self.tags: set[str] = set()
         self.announced: set[str] = set()  # invalidated by a session whose commit was not the connection's
         self.committed: set[str] = set()  # being committed, without a session to say when that is done
         self.is_committing = False
         self.held_until = 0
         self.reads: dict[str, Any] = {}  # what its transaction has read outside of answers
-
-    def read(self, tags: dict[str, Any]) -> None:
-        for table, rows in tags.items():
-            known = self.reads.get(table, frozenset())
-            is_whole = rows is None or known is None or len(known) > MAX_ROWS
-            self.reads[table] = None if is_whole else known | rows
 
 
 class SessionState:
@@ -152,9 +152,13 @@ class Watcher:
         """Give SELECTs their rows from there, while an answer is made."""
         if self.cache.is_on:
             self.statements, statements.before, statements.execute = statements, self._before, self._execute
-            given = Engine, "do_execute", self._given
-            event.listen(*given)
-            self._listeners.append(given)
+            for name, function in (
+                ("do_execute", self._given),
+                ("do_executemany", lambda cursor, text, *_: statements.passed(text)),
+                ("do_execute_no_params", lambda cursor, text, *_: statements.passed(text)),
+            ):
+                event.listen(Engine, name, function)
+                self._listeners.append((Engine, name, function))
         return statements
 
     def stop(self) -> None:
@@ -322,6 +326,7 @@ class Watcher:
         """The first statement of a transaction is where it begins to see the database, whoever began it and how."""
         state = self._connection_state(connection)
         self._finish_commit(state)
+        state.connection = weakref.ref(connection)
         if state.began is None and not _commits_at_once(connection):
             state.began = self.cache.clock()
             self._here.connections.add(state)
@@ -335,43 +340,61 @@ class Watcher:
             return None  # an engine is being made
         if statements is None or type(info) is not dict:
             return None
-        dialect = context.dialect
-        if text.lstrip(" (").lower().startswith(SETS) or "set_config(" in text:
-            info["says_set"] = True
-        is_plain = dialect.name in DATABASES and not info.get("says_set")
-        if not is_plain or getattr(context, "_is_server_side", False):
+        if unsettles(text):
+            info["is_unsettled"] = True
+        database = self._engines.setdefault(connection.engine, object())
+        driver = cursor.connection if hasattr(cursor, "connection") else None
+
+        def doubt() -> str:
+            return doubt_about(context.dialect.name, driver, self.tables, self._children_of)
+
+        if not _is_plain(connection, context) or statements.is_in_doubt(database, doubt):
             statements.passed(text)
             return None
+        done: list[tuple[Any, Any]] = []
 
         def fetch() -> tuple[Any, Any]:
-            dialect.do_execute(cursor, text, params, context)
-            return [
-                row if type(row) is tuple else tuple(row) for row in cursor.fetchall()
-            ], cursor.description
+            done.append(())  # type: ignore[arg-type]
+            context.dialect.do_execute(cursor, text, params, context)
+            rows = [row if type(row) is tuple else tuple(row) for row in cursor.fetchall()]
+            done[0] = rows, cursor.description
+            return done[0]
 
-        database = self._engines.setdefault(connection.engine, object())
-        given = statements.rows(database, text, params, fetch)
+        try:
+            given = statements.rows(database, text, params, fetch)
+        except Exception as error:
+            if done and not done[0]:
+                raise  # it is the database's
+            statements.failed(error)
+            given = done[0] if done else None
         if given is None:
             state = self._connection_state(connection)
-            if state.began is not None:
-                state.read(statements.tags(text, params))
+            if statements.scope.get() is None:
+                statements.outside(text, params)
+                if state.began is not None:
+                    add(state.reads, statements.tags(text, params))
             return None
         context.cursor = Rows(*given, cursor)
         return True
 
     def _execute(self, database: Any, text: str, params: Any) -> list[Any]:
+        """On the connection that this thread has open, if any: the pool may have no other."""
         engine = next(engine for engine, name in list(self._engines.items()) if name is database)
+        for state in self._here.connections:
+            connection = state.connection()
+            if connection is not None and connection.engine is engine and not connection.closed:
+                return _rows(connection, text, params)
         with engine.connect() as connection:
-            result = getattr(connection, "exec_driver_sql", connection.execute)(text, params)  # 1.4
-            return [tuple(row) for row in result]
+            return _rows(connection, text, params)
 
     def _before(self) -> tuple[float | None, list[Any]]:
         """Since when what this thread holds of the database was read, and what that is."""
         reads = [connection.reads for connection in self._here.connections]
         for session in list(self._here.sessions):
+            if self._state_of(session).kept_since is not None:  # what it holds, nobody knows any more
+                reads.append(dict.fromkeys(self.tables))
             for mapper_class, key, *_ in list(session.identity_map.keys()):
-                table = self._watched(class_mapper(mapper_class).local_table)
-                if table is not None:
+                for table in filter(None, map(self._watched, class_mapper(mapper_class).tables)):
                     tags = tag_names((table, key[0])) - {table} if len(key) == 1 else None
                     reads.append({table: None if tags is None else frozenset({*tags, f"{table}:*"})})
         return self._snapshot_began(), reads
@@ -398,28 +421,13 @@ class Watcher:
 
     def _tags_of_statement(self, statement: Any, context: Any, result: Any) -> set[str]:
         tags: set[str] = set()
-        for written in _tables_of(statement.table):
+        for written in tables_of(statement.table):
             table = written.metadata.tables.get(written.key, written)  # the ORM writes an annotated copy
             self._metadata.add(table.metadata)
             name = self._watched(table)
-            parameters = getattr(context, "compiled_parameters", None) or []
             for column in () if name is None else (self.tables[name], *self.columns.get(name, ())):
-                rows: list[object] | None = None
                 is_key = column == self.tables[name or ""]
-                if column is not None and column in table.c:
-                    if isinstance(statement, Insert):
-                        is_known = is_key or _is_plain(statement)
-                        rows = (
-                            _inserted_rows(statement, table, column, parameters, result)
-                            if is_key
-                            else _given_values(statement, table.c[column].key, parameters)
-                            if is_known
-                            else None
-                        )
-                    elif isinstance(statement, Delete) or all(
-                        table.c[column].key not in p for p in parameters
-                    ):
-                        rows = _addressed_rows(statement, table, column, parameters, context)
+                rows = None if column is None else rows_of(statement, table, column, is_key, context, result)
                 known_as = name if is_key else f"{name}.{column}"
                 for row in [None] if rows is None else rows:
                     tags |= tag_names(str(known_as) if row is None else (str(known_as), row))
@@ -475,6 +483,12 @@ class Watcher:
             tags |= self._tags_of_children(parent, "ondelete", everything)
         return tags & set(self.tables)
 
+    def _children_of(self, name: str) -> set[str]:
+        """The tables of which rows go with those of another, as far as it is declared."""
+        self._metadata |= {mapper.local_table.metadata for mapper in _mappers()}
+        parents = [t for m in self._metadata for t in m.tables.values() if t.name == name]
+        return {tag for parent in parents for tag in self._tags_of_children(parent, "ondelete")}
+
 
 def _or_else(function: Callable[[], T], otherwise: T) -> Callable[[], T]:
     def call() -> T:
@@ -495,71 +509,24 @@ def _commits_at_once(connection: Any) -> bool:
     return getattr(driver, "autocommit", False) is True
 
 
-def _tables_of(target: Any) -> Iterator[Table]:
-    """The tables of an INSERT, UPDATE or DELETE target: one, or those of a join."""
-    if isinstance(target, Table):
-        yield target
-    else:
-        for side in ("left", "right", "element"):
-            if getattr(target, side, None) is not None:
-                yield from _tables_of(getattr(target, side))
-
-
-def _is_plain(statement: Any) -> bool:
-    """Whether an INSERT changes no row that was there."""
-    return getattr(statement, "_post_values_clause", None) is None and not getattr(
-        statement, "_prefixes", None
+def _is_plain(connection: Any, context: Any) -> bool:
+    """Whether a statement gives what is committed when it is executed, to whoever asks, and all at once."""
+    dialect, options = context.dialect, {**connection.get_execution_options(), **context.execution_options}
+    level = options.get("isolation_level") or getattr(dialect, "_on_connect_isolation_level", None)
+    level = level or getattr(dialect, "isolation_level", None)  # 1.3
+    return not (
+        connection.info.get("is_unsettled")
+        or getattr(context, "_is_server_side", False)
+        or options.get("stream_results")
+        or options.get("yield_per")
+        or (level and level.upper().replace("_", " ") not in SHORT_VIEWS)
+        or connection.engine.pool.dispatch.checkout  # somebody may say SET there
     )
 
 
-def _given_values(statement: Any, name: str, parameters: list[Any]) -> list[object] | None:
-    """What a column is given in each inserted row; None where that is not all known."""
-    values = [each.get(name) for each in parameters]
-    is_known = values and None not in values and _is_plain(statement)
-    return values if is_known and getattr(statement, "select", None) is None else None
-
-
-def _inserted_rows(
-    statement: Any, table: Table, key: str, parameters: list[Any], result: Any
-) -> list[object] | None:
-    """The primary keys of inserted rows; None when they are not all known."""
-    if not _is_plain(statement):
-        return None  # ON CONFLICT, REPLACE: other rows may have changed
-    place = [column.name for column in table.primary_key.columns]
-    try:
-        made = getattr(result, "inserted_primary_key_rows", None) or [
-            result.inserted_primary_key
-        ]  # 1.3: one row
-        rows = [row[place.index(key)] for row in made]
-    except (SQLAlchemyError, TypeError, ValueError, IndexError, AttributeError):
-        return None
-    return rows if len(rows) == len(parameters) and None not in rows else None
-
-
-def _addressed_rows(
-    statement: Any, table: Table, key: str, parameters: list[Any], context: Any
-) -> list[object] | None:
-    """The primary keys that an UPDATE or DELETE names in its WHERE; None when it does not."""
-    compiled = context.compiled
-    # the statement with the names of the parameters is the one that was compiled, perhaps long ago
-    source = statement if compiled.statement is None else compiled.statement
-    for clause in _conjuncts(source.whereclause if hasattr(source, "whereclause") else source._whereclause):
-        left, right = getattr(clause, "left", None), getattr(clause, "right", None)
-        if getattr(clause, "operator", None) is not operators.eq or not isinstance(right, BindParameter):
-            continue
-        place = getattr(getattr(left, "table", None), "name", None), getattr(left, "name", None)
-        if place == (table.name, key):
-            name = compiled.bind_names.get(right)
-            return [each.get(name) for each in parameters] if name and parameters else None
-    return None
-
-
-def _conjuncts(clause: Any) -> Iterator[Any]:
-    if getattr(clause, "operator", None) is operators.and_:
-        for part in clause.clauses:
-            yield from _conjuncts(part)
-    elif clause is not None:
-        yield getattr(clause, "element", clause) if type(clause).__name__ == "Grouping" else clause
+def _rows(connection: Any, text: str, params: Any) -> list[Any]:
+    result = getattr(connection, "exec_driver_sql", connection.execute)(text, params)  # 1.4
+    return [tuple(row) for row in result]
 
 
 def _is_nested(session: Any) -> bool:

@@ -9,8 +9,9 @@ of them as they were. In Redis an entry depends on whole tables; here it depends
 `tags` of article 7. One question to Redis tells how the tables stand when an answer is begun; where a table has changed
 since, a second one tells of the rows.
 
-A statement that `sql_reads` does not understand is executed as before, and an answer made with one depends on its tables
-as a whole. Nothing is kept after a write of the same request, nor on a connection on which somebody has said SET.
+A statement that `sql_reads` does not understand is executed as before, and an answer made with one depends on all tables of
+its entry as a whole. Nothing is kept after a write or a lock of the same request, nor on a connection on which somebody has
+said SET, nor of a database that may change or hide rows by itself (`sql_doubts`).
 """
 
 from __future__ import annotations
@@ -32,19 +33,18 @@ from typing import TYPE_CHECKING, Any
 from .link import MICROSECONDS, Slot, Unavailable
 from .lua import VERSIONS_SCRIPT
 from .runtime import Cache, Entry
-from .sql_reads import Reads, reads_of
+from .sql_doubts import LOCKING
+from .sql_reads import MOMENTS, Reads, reads_of
 from .watching import SETTLE_SECONDS
 
 MOST_ROWS = 2000  # assumed: the result of a statement that gives more is not kept
-SETS = ("set ", "use ", "reset ", "discard ")  # what follows on the connection may mean something else
+MOST_SECONDS = 1.0  # assumed: a request that takes longer wants to see what changed meanwhile
+DOUBT_SECONDS = 300.0  # assumed: so long a database stays as its catalogue says
 MOST_DOUBTFUL = 6  # assumed: an answer is made anew rather than more of its statements asked again
+MOST_NAMES = 5000  # assumed: who reads more rows of a table depends on all of it
 MOST_KEYS = 500  # of one question to Redis
-PLAIN = frozenset(
-    (
-        *(str, int, float, bool, bytes, type(None), decimal.Decimal, uuid.UUID),
-        *(datetime.datetime, datetime.date, datetime.time, datetime.timedelta),
-    )
-)
+SIMPLE = frozenset((str, int, bool, bytes, type(None), uuid.UUID, datetime.date, datetime.timedelta))
+PLAIN = SIMPLE | {float, decimal.Decimal, datetime.datetime, datetime.time}  # equal ones may differ
 if TYPE_CHECKING:
     Tables = dict[str, frozenset[str] | None]  # of each table the tags of the rows that matter, None for all
 
@@ -72,7 +72,10 @@ class Kept:
 class Scope:
     """One answer that is being made: how the tables stood when it was begun, and what was read since."""
 
-    def __init__(self, now_us: int, seen_us: int, since_us: int, changed: Mapping[str, int]) -> None:
+    def __init__(
+        self, began: float, now_us: int, seen_us: int, since_us: int, changed: Mapping[str, int]
+    ) -> None:
+        self.began = began
         self.now_us = now_us
         self.seen_us = seen_us  # what an open transaction shows may be as old as that
         self.since_us = since_us  # and what the request had read before
@@ -82,11 +85,18 @@ class Scope:
         self.trace: list[Any] | None = []
         self.before: Tables = {}
         self.is_off = False
+        self.is_vague = False  # more may have been read than is known
 
     def read(self, reads: Tables) -> None:
-        for table, rows in reads.items():
-            known = self.reads.get(table, frozenset())
-            self.reads[table] = None if rows is None or known is None else known | rows
+        add(self.reads, reads)
+
+
+class Before:
+    """What one request has read before an answer is begun, and since when."""
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+        self.reads: Tables = {}
 
 
 class Statements:
@@ -122,12 +132,16 @@ class Statements:
         self.scope: ContextVar[Scope | None] = ContextVar("statements", default=None)
         # Since when this request reads, and what it had read before an answer was begun; the watcher of the writes knows.
         self.before: Callable[[], tuple[float | None, Sequence[Tables]]] = lambda: (None, ())
+        # Of the request that this thread answers; None where it answers none. The framework's part sets it.
+        self.request: Callable[[], Before | None] = Before
         # The rows of a statement in a database, by way of `rows`; the watcher sets it.
         self.execute: Callable[[Any, str, Any], Sequence[Any]] = lambda *_: ()
         self.entry = cache.entry("statements", ttl_seconds=3600, layers=("statements",))
         self._kept: OrderedDict[Any, Kept] = OrderedDict()
         self._bytes = 0
         self._lock = threading.Lock()
+        self._open: set[Scope] = set()
+        self._doubts: dict[object, tuple[str, float]] = {}
         self._keys = [
             cache.link.latest,
             *map(cache.link.version_key, ("@all", "@entry/statements", *self.tables)),
@@ -161,14 +175,28 @@ class Statements:
 
     def made(self, entry: Entry, slot: Slot, make: Callable[[], Any]) -> Any:
         """What `make` gives, kept if all that it read is known. What it raises is not."""
-        scope = self._begin(slot.tags[1:3], self.before())
+        since, reads = self.before()
+        so_far = self.request()
+        if so_far is None:
+            since = 0.0
+        else:
+            since, reads = min(filter(None, (since, so_far.since)), default=None), (*reads, so_far.reads)
+        scope = self._begin(slot.tags[1:3], (since, reads))
         token = self.scope.set(scope)
+        if scope is not None:
+            self._open.add(scope)
         try:
             value = make()
         finally:
             self.scope.reset(token)
+            if scope is not None:
+                self._open.discard(scope)
         if scope is not None and not scope.is_off and self.cache.mode == "on":
-            for table in () if self.sees_all else (tag.partition(":")[0] for tag in slot.tags[3:]):
+            tables = [tag.partition(":")[0] for tag in slot.tags[3:]]
+            if scope.is_vague:
+                scope.trace = None
+                scope.read(dict.fromkeys(tables))
+            for table in () if self.sees_all else tables:
                 if scope.reads.setdefault(table, None) is None:  # it was read where nobody saw it, if at all
                     scope.before.setdefault(table, None)
             until = scope.now_us + int(entry.ttl_seconds * 0.9 * MICROSECONDS)
@@ -214,7 +242,7 @@ class Statements:
         if key is None or self.reads_of(text) is None:
             self._pass(scope, text)
             return None
-        kept = self._find(key)
+        kept = self._find(key) if self.cache.clock() - scope.began < MOST_SECONDS else None
         is_good = kept is not None and self._is_good(kept, scope)
         if kept is not None and is_good and self.cache.mode != "shadow":
             self.entry.counts["hits"] += 1  # without the lock: one may be lost
@@ -254,9 +282,41 @@ class Statements:
         if scope is not None:
             scope.read(self.tags(text, ()))
             self._pass(scope, text)
+        else:
+            self.outside(text, ())
 
     def _pass(self, scope: Scope, text: str) -> None:
-        scope.trace, scope.is_off = None, scope.is_off or not _is_select(text)
+        scope.is_vague, scope.trace = True, None
+        scope.is_off = scope.is_off or not _is_select(text) or LOCKING.search(text) is not None
+
+    def outside(self, text: str, params: Any) -> None:
+        """A statement while this thread makes no answer: before it, or for one that another thread makes."""
+        before = self.request()
+        if before is not None:
+            before.since = before.since or self.cache.clock()
+            add(before.reads, self.tags(text, params))
+        else:
+            for scope in tuple(self._open):
+                scope.is_vague = True
+
+    def failed(self, error: Exception) -> None:
+        """What went wrong here is not the application's concern."""
+        scope = self.scope.get()
+        if scope is not None:
+            scope.is_off = True
+        warnings.warn(f"{error!r}; nothing is kept.", RuntimeWarning, 3)
+
+    def is_in_doubt(self, database: object, ask: Callable[[], str]) -> bool:
+        """Whether a database may change or hide rows by itself; `ask` looks into its catalogue and says why."""
+        reason, until = self._doubts.get(database, ("", 0.0))
+        if self.cache.clock() > until and self.scope.get() is not None:
+            reason = ask()
+            if reason and reason != self._doubts.get(database, ("", 0.0))[0]:
+                self.cache.notify("bypass", "statements", "", reason=reason)
+            self._doubts[database] = reason, self.cache.clock() + DOUBT_SECONDS
+        if reason:
+            self.entry.counts["bypasses"] += 1
+        return bool(reason)
 
     def _judge(self, kept: Kept, key: Any, rows: Sequence[Any]) -> None:
         """In shadow mode: tell of rows that are not those of the database, unless a write is announced meanwhile."""
@@ -288,11 +348,11 @@ class Statements:
         changed[""] = max([*versions[:2], *versions[2 + len(self.tables) :]])
 
         def time_us(moment: float | None) -> int:
-            is_past = moment is not None and moment < asked
+            is_past = moment is not None and moment <= asked
             return int(now_us) - (int((cache.clock() - (moment or 0)) * MICROSECONDS) if is_past else 0)
 
         seen_us = time_us(began)
-        scope = Scope(now_us, seen_us, min(seen_us, time_us(before[0])), changed)
+        scope = Scope(asked, now_us, seen_us, min(seen_us, time_us(before[0])), changed)
         for reads in before[1]:
             scope.read(reads)
         scope.before = dict(scope.reads)
@@ -425,6 +485,14 @@ def _changed(reads: Tables, good: int, scope: Scope) -> Tables:
     }
 
 
+def add(reads: Tables, more: Tables) -> None:
+    """Join what is read to what was."""
+    for table, rows in more.items():
+        known = reads.get(table, frozenset())
+        is_whole = rows is None or known is None or len(known) > MOST_NAMES
+        reads[table] = None if is_whole else known | rows  # type: ignore[operator]
+
+
 def _rows_of(reads: Iterable[Tables]) -> set[str]:
     return {row for each in reads for rows in each.values() for row in rows or ()}
 
@@ -440,7 +508,11 @@ def _key(database: object, text: str, params: Any) -> Any:
     kinds = tuple(map(type, plain))
     if not PLAIN.issuperset(kinds):
         return None
-    return database, text, tuple(values), kinds  # 1, 1.0 and True are equal
+    if any(type(value) is str and value.strip().lower() in MOMENTS for value in plain):
+        return None
+    if not SIMPLE.issuperset(kinds):  # 1.0 and 1.00 are equal, and moments of other zones
+        return database, text, repr(values)
+    return database, text, tuple(values), kinds  # 1 and True are equal
 
 
 def _size(rows: Sequence[Any]) -> int:

@@ -73,6 +73,19 @@ class Wire:
         self._connection.disconnect()
 
 
+def connected(connection: Any, deadline: float) -> Wire:
+    """A connection within the time, however many answers the greeting takes."""
+    read = connection.read_response
+
+    def read_in_time(*arguments: Any, **options: Any) -> Any:
+        connection._sock.settimeout(max(0.001, deadline - time.monotonic()))
+        return read(*arguments, **options)
+
+    connection.read_response = read_in_time
+    connection.connect()
+    return Wire(connection)
+
+
 def idle_of(wires: deque[Wire]) -> Wire | None:
     """One that nobody uses."""
     try:

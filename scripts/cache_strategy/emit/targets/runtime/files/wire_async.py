@@ -8,13 +8,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as Retry
 
 IS_ASYNC = True
+T = TypeVar("T")
 Pool = redis.asyncio.ConnectionPool
 
 
@@ -96,6 +97,15 @@ class Wire:
         self._writer.close()
 
 
+async def connected(connection: Any, deadline: float) -> Wire:
+    """A connection within the time, however many answers the greeting takes."""
+    try:
+        await _within(deadline - time.monotonic(), connection.connect())
+    except asyncio.exceptions.TimeoutError:
+        raise redis.TimeoutError("Redis did not answer in time") from None
+    return Wire(connection)
+
+
 def idle_of(wires: deque[Wire]) -> Wire | None:
     """One that nobody uses; streams belong to the loop they were opened in."""
     loop = asyncio.get_running_loop()
@@ -109,7 +119,7 @@ def idle_of(wires: deque[Wire]) -> Wire | None:
     return None
 
 
-async def _within(seconds: float, work: Awaitable[bytes]) -> bytes:
+async def _within(seconds: float, work: Awaitable[T]) -> T:
     if not hasattr(asyncio, "timeout"):  # before Python 3.11
         return await asyncio.wait_for(work, max(0.001, seconds))
     async with asyncio.timeout(max(0.001, seconds)):
