@@ -175,6 +175,14 @@ class Judge:
                 queue.append(caller)
         return found
 
+    def given_anyway(self, route: Route) -> str:
+        """Why keeping an answer saves nothing: what it is made of is asked for before each request gets there."""
+        facts = self.analysis.contexts[route.context].facts
+        own = (self.totals[call.callee] for call in facts.calls if call.callee not in route.given)
+        if not route.given or facts.queries or facts.outside or facts.renders or any(map(_is_worth, own)):
+            return ""
+        return "reads nothing but what its dependencies have read already, which are asked each time"
+
     def kept_by(self, contexts: Iterable[int]) -> tuple[str, ...]:
         """What must be said of a cache above one of the application's own: it would keep what that one drops."""
         names = [self.caching[index] for index in contexts if index in self.caching]
@@ -404,7 +412,7 @@ class Judge:
             c for c in guard.context if c.kind in ("user", "session") and c.name != "csrf_token"
         }
         context = key_of_context(self.analysis, total.context | personal_reads, dict(route.identities))
-        reason = reason or context.problem or None
+        reason = reason or context.problem or self.given_anyway(route) or None
         if reason is not None:
             personal = context.per_user or bool({"user", "session"} & set(endpoint.context))
             self.refuse(function, reason, total, must_not=must_not, endpoint=endpoint, per_user=personal)

@@ -22,7 +22,8 @@ class Route:
     `around` are evaluations that run before or after the handler in each request (hooks), `guards` the
     decorators that demand or look up an identity, as written. `path_parts` are the route's parameters. `owner` is the
     class that inherits its handler from a package, -1 where the handler is in the repository. `identities` are what the
-    handler sees of who asks, by what is read for it: the expression of a parameter.
+    handler sees of who asks, by what is read for it: the expression of a parameter. `given` are the evaluations that run before it for what it is
+    given.
     """
 
     method: str
@@ -37,6 +38,7 @@ class Route:
     body_parts: tuple[str, ...] = ()
     owner: int = -1
     identities: tuple[tuple[ContextRead, str], ...] = ()
+    given: frozenset[int] = frozenset()
 
 
 @dataclass

@@ -43,8 +43,8 @@ class Given:
     What depending on something gives: `values`, and the evaluations behind them.
 
     `names` are (part of the request, name there) of what is taken; `personal` says that a security scheme looks at
-    who asks. Of a handler, `guards` are the dependencies that do, as written, `around` what runs before it, and
-    `identities` the expression that stands for who asks, by each thing that is looked at to know it.
+    who asks. Of a handler, `guards` are the dependencies that do, as written, `around` what runs before it, `before`
+    the evaluations for its parameters, and `identities` the expression that stands for who asks, by each thing that is looked at to know it.
     """
 
     values: Values = NOTHING
@@ -54,6 +54,7 @@ class Given:
     guards: dict[str, None] = field(default_factory=dict)
     around: dict[int, None] = field(default_factory=dict)
     identities: dict[ContextRead, str] = field(default_factory=dict)
+    before: set[int] = field(default_factory=set)
 
     def of(self, part: str) -> tuple[str, ...]:
         return tuple(name for where, name in self.names if where == part)
@@ -138,6 +139,7 @@ class Injector:
         edges = set()
         asking = ContextRead(kind="user", name="", expression=text, path=frame.place, line=line)
         personal = {asking} if found.personal else set()
+        given.before.update(context.index for context in found.contexts)
         for context in found.contexts:
             reached = self._reached(context)
             personal |= {c for r in reached for c in r.facts.context if is_asking(c)}

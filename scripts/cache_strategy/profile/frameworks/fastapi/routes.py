@@ -136,7 +136,7 @@ def routes(analysis: Analysis) -> list[Route]:
                 found.append(Route(
                     method, _PART.sub(r"{\1}", prefix + rule.path) or "/", rule.function, given.contexts[0].index,
                     function.line, tuple(dict.fromkeys(around)), tuple(given.guards), parts, given.of("query"),
-                    given.of("body"), identities=tuple(given.identities.items()),
+                    given.of("body"), identities=tuple(given.identities.items()), given=frozenset(given.before),
                 ))  # fmt: skip
     return found
 
