@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.trace import Trace
-from cache_strategy.simulate import access_log, read_access_log
+from cache_strategy.simulate import access_log, read_access_log, simulate
 from cache_strategy.simulate.routes import Routes, template
 
 ROUTES = [
@@ -217,26 +217,34 @@ def test_no_path_makes_templating_raise(path):
     Routes(ROUTES).match("GET", path)
 
 
-def test_of_a_log_that_does_not_fit_the_latest_requests_are_kept(tmp_path):
+def test_a_log_that_does_not_fit_is_drawn_from_beginning_to_end_and_says_so(tmp_path):
     asked = [
-        line(f"/api/users/{n % 50}", n % 60, user=f"u{n // 100}").replace("13:55", f"13:{n // 60:02d}")
-        for n in range(3000)
+        line(f"/api/users/{n * n % 601 if n % 3 else 7}", n % 60).replace(
+            "13:55", f"{n // 3600:02d}:{n // 60 % 60:02d}"
+        )
+        for n in range(6000)
     ]
-    (tmp_path / "old.log").write_text("".join(asked[:2000]))
-    (tmp_path / "new.log").write_text("".join(asked[2000:]))
-    whole = read_access_log([tmp_path / "old.log", tmp_path / "new.log"], ROUTES)
-    found = read_access_log([tmp_path / "new.log", tmp_path / "old.log"], ROUTES, most_requests=500)
-    shown = [[(a.time_s, a.group, a.key) for a in trace.accesses] for trace in (whole, found)]
-    assert shown[1] == shown[0][-500:]
-    assert len({a.user for a in found.accesses}) == 5
-    assert len(found.accesses.users) == 6, "those of forgotten requests are forgotten"
-    assert "Of 3,000 requests the latest 500 are used" in " ".join(found.notes)
+    (tmp_path / "old.log").write_text("".join(asked[:4000]))
+    (tmp_path / "new.log").write_text("".join(asked[4000:]))
+    paths = [tmp_path / "old.log", tmp_path / "new.log"]
+    whole, found = read_access_log(paths, ROUTES), read_access_log(paths, ROUTES, most_requests=4000)
+    assert whole.accesses.sample is None
+    assert len(found.accesses) <= 4000 < len(whole.accesses)
+    assert len(found.accesses.keys) < len(whole.accesses.keys), "what was left out has no name any more"
+    assert found.seconds == whole.seconds
+    mine, exact = ([(a.time_s, a.key) for a in t.accesses if a.key == "user_id=7"] for t in (found, whole))
+    assert mine == exact, "asked for most, so all of it is there"
+    (text,) = (note for note in found.notes if note.startswith("Of 6,000 requests"))
+    assert "drawn by a hash" in text
+    forecast, all_of_it = (simulate(t, ttls=[600]) for t in (found, whole))
+    assert (forecast.requests, all_of_it.requests) == (6000, 6000)
+    assert forecast.rows[0].hit_rate == pytest.approx(all_of_it.rows[0].hit_rate, abs=0.05)
 
 
-def test_what_is_forgotten_on_the_way_does_not_turn_the_clock_back(tmp_path):
+def test_what_is_drawn_on_the_way_does_not_turn_the_clock_back(tmp_path):
     logs = access_log._Logs(most=100)
     blocks = (
         line("/", 0).replace("13:55:00", f"{n // 60:02d}:{n % 60:02d}:00").encode() for n in range(1400)
     )
     logs.read(tmp_path / "a.log", blocks)
-    assert (logs.notes, logs.forgotten > 300) == ([], True)
+    assert (logs.notes, logs.room.is_drawn) == ([], True)

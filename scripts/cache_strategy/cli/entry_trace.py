@@ -10,6 +10,7 @@ from cache_strategy.model.contract import Contract, Entry, endpoints_of
 from cache_strategy.model.evidence import Endpoint, EndpointMeasurement, Evidence, KeyPart, Measurement
 from cache_strategy.model.trace import Accesses, Trace
 from cache_strategy.simulate.columns import cacheable, columns_of
+from cache_strategy.simulate.forecast import requests_in
 
 SAFE = ("GET", "HEAD")
 USERS = ("user", "session")
@@ -45,7 +46,10 @@ def trace_of(entry: Entry, evidence: Evidence, trace: Trace) -> Trace | None:
         column: getattr(accesses, column)[at[order]]
         for column in ("time_s", "status", "duration_ms", "size_bytes")
     }
-    nothing = np.zeros(len(at), "i4")
+    nothing, sample = np.zeros(len(at), "i4"), accesses.sample
+    if sample is not None:
+        here = at[order]
+        sample = dataclasses.replace(sample, unit=sample.unit[here], repeats=sample.repeats[here])
     own_accesses = Accesses(
         **chosen,
         group=nothing,
@@ -56,6 +60,7 @@ def trace_of(entry: Entry, evidence: Evidence, trace: Trace) -> Trace | None:
         keys=_names(list(keys), numbers, len(accesses.users), entry),
         users=("",),
         digests=("",),
+        sample=sample,
     )
     return dataclasses.replace(trace, accesses=own_accesses, cache_events=(), notes=())
 
@@ -75,7 +80,9 @@ def measured_entries(contract: Contract, evidence: Evidence, trace: Trace) -> li
         groups = {e.id for e in endpoints_of(entry, evidence) if e.method in SAFE}
         tables = {d.table.lower() for d in entry.depends_on}
         reads = sum(
-            int((accesses.group == n).sum()) for n, group in enumerate(accesses.groups) if group in groups
+            requests_in(accesses, accesses.group == n)
+            for n, group in enumerate(accesses.groups)
+            if group in groups
         )
         writes = sum(not tables.isdisjoint(t.lower() for t in w.tables) for w in trace.writes)
         if reads and tables and trace.writes:

@@ -58,13 +58,39 @@ class Call:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Sample:
+    """
+    What accesses stand for that were drawn out of more: `requests` in all.
+
+    Per access `unit` is what it was drawn with, and `repeats` how many requests alike within the same second it is, itself
+    included. Per unit `rate` is the chance with which it was drawn, 1 where there was none, `weight` how many like it it stands
+    for, and `cell` what else is like it; the weights of a cell's units make up `asked`, its requests, all of which were
+    counted. `spread` is how much these would be off by chance if they had not been, squared.
+    """
+
+    unit: Any
+    repeats: Any
+    rate: Any
+    weight: Any
+    cell: Any
+    asked: Any
+    spread: Any
+    requests: int
+
+    @property
+    def stands_for(self) -> Any:
+        """Per access how many requests."""
+        return self.repeats * self.weight[self.unit]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Accesses(Sequence[Access]):
     """
     Accesses in columns, in time order: some 30 bytes each instead of 700. Reads like a tuple of Access.
 
     Columns are arrays of numbers. `group`, `key`, `user` and `digest` are places in the tuples of their names; a key belongs
     to one group alone, and the first user and digest are "". What is not known is -1 in `status` and `size_bytes`, not a
-    number in `duration_ms`.
+    number in `duration_ms`. Of more accesses than have room these are a `sample`.
     """
 
     time_s: Any
@@ -79,6 +105,7 @@ class Accesses(Sequence[Access]):
     keys: Sequence[str]
     users: Sequence[str]
     digests: Sequence[str]
+    sample: Sample | None = None
 
     def __len__(self) -> int:
         return len(self.time_s)

@@ -5,6 +5,7 @@ import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cache_strategy.model.evidence import UNKNOWN_TABLE, EndpointMeasurement, Measurement
 from cache_strategy.model.trace import Access, Accesses, Call, Trace
@@ -37,7 +38,9 @@ def measure(
         ]
         figures.update(_comparison(compare(answers, _writes(trace, known.get(group))), where, volume))
         if volume and trace.seconds > 0:
-            figures.update(_volume(len(accesses.latency), trace, known.get(group), where))
+            figures.update(
+                _volume(accesses.requests or len(accesses.latency), trace, known.get(group), where)
+            )
         reads, writes = (_tables(accesses, kind) for kind in ("read", "write"))
         measured.append(
             EndpointMeasurement(
@@ -128,6 +131,8 @@ class _Group:
     calls: Sequence[float] = ()
     queries: Sequence[tuple[tuple[str, str, int, float], ...]] = ()
     cookies: tuple[str, ...] = ()
+    requests: int = 0
+    """Where there are more than have room."""
 
     def own(self) -> Iterator[float]:
         """What is neither the database's nor an outside call's, where both are known."""
@@ -142,8 +147,9 @@ def _by_group(accesses: Sequence[Access]) -> Iterator[tuple[str, _Group]]:
         for group, number in sorted((group, number) for number, group in enumerate(accesses.groups)):
             own = accesses.group == number
             good = own & ((accesses.status == 200) | (accesses.status < 0)) & (accesses.size_bytes >= 0)
-            latency = [None if took != took else took for took in accesses.duration_ms[own].tolist()]
-            yield group, _Group(latency, accesses.size_bytes[good].tolist())
+            took, many = _spread(accesses, accesses.duration_ms, own)
+            latency = [None if ms != ms else ms for ms in took]
+            yield group, _Group(latency, _spread(accesses, accesses.size_bytes, good)[0], requests=many)
         return
     groups: dict[str, list[Access]] = defaultdict(list)
     for access in accesses:
@@ -163,6 +169,17 @@ def _by_group(accesses: Sequence[Access]) -> Iterator[tuple[str, _Group]]:
                 cookies=tuple(sorted({name for access in good for name in access.cookies})),
             ),
         )
+
+
+def _spread(accesses: Accesses, column: Any, at: Any) -> tuple[list[float], int]:
+    """Values of a column, of a sample each as often as it counts; and of how many requests they are."""
+    values = column[at]
+    if accesses.sample is None or not len(values):
+        return values.tolist(), len(values)
+    so_far = accesses.sample.stands_for[at].cumsum()
+    step = float(so_far[-1]) / len(values)
+    even = so_far.searchsorted([(n + 0.5) * step for n in range(len(values))])
+    return values[even].tolist(), round(float(so_far[-1]))
 
 
 def _p95(values: Sequence[float]) -> float:

@@ -14,17 +14,18 @@ from typing import Any
 import numpy as np
 
 from cache_strategy.model.errors import CacheStrategyError
-from cache_strategy.model.trace import Accesses, Trace
+from cache_strategy.model.trace import Accesses, Sample, Trace
 from cache_strategy.simulate import scan
 from cache_strategy.simulate.engine import engine_for
 from cache_strategy.simulate.readers import Layout, layout_of, load_readers
 from cache_strategy.simulate.routes import Crowds, Routes, key_of, template
+from cache_strategy.simulate.thinning import Names, Room
 
 BLOCK = 8 << 20
 SAMPLE = 1 << 16
 STEPS_PER_BYTE = 3
 MOST_REQUESTS = 7_500_000
-"""As many as fit into 2 GB."""
+"""As many as fit into 2 GB, if a request has four of its like; see `thinning.NAME_ROWS`."""
 BACKWARDS = 120.0
 """Seconds by which a request may be logged after one that began later: logs are written when the answer is out (assumed)."""
 PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
@@ -46,7 +47,7 @@ def read_access_log(
     Args:
         routes: method and route with parameters in braces; a path that fits none has its numbers, UUIDs and slugs replaced.
         log_format: of nginx, Apache or gunicorn; "" to find it from the first lines of each file.
-        most_requests: of more than these the latest are kept, so that logs of any size need no more memory.
+        most_requests: of more than these a sample is drawn over the whole log, so that logs of any size need no more memory.
 
     Raises:
         CacheStrategyError: a file is missing, unreadable, not text, or of no known format; all files are empty.
@@ -60,30 +61,42 @@ def read_access_log(
             raise CacheStrategyError(
                 f"{path}: cannot be read ({error.strerror or error}); name {WHAT}."
             ) from error
-    if logs.parts and logs.forgotten:
-        logs.forget()
-    if not logs.parts:
+    if not logs.room.seen:
         raise CacheStrategyError(f"{', '.join(map(str, paths))}: has no requests (empty); name {WHAT}.")
     accesses = _accesses(logs, Routes(routes))
     if np.isnan(accesses.duration_ms).all():
         logs.notes.append(
             "The log has no request times, so latency is not known; nginx logs it with $request_time, Apache with %D."
         )
-    if logs.forgotten:
-        logs.notes.append(
-            f"Of {logs.forgotten + len(accesses):,} requests the latest {len(accesses):,} are used; more take more memory, "
-            "about 200 bytes each (simulate --exact-requests N reads them all)."
-        )
+    if accesses.sample:
+        logs.notes.append(_drawn(accesses, accesses.sample, logs.room.writes_whole))
     if logs.bad:
         logs.notes.append(
-            f"{logs.bad} of {logs.bad + len(accesses)} lines could not be read. The first of them: {logs.first_bad!r}"
+            f"{logs.bad} of {logs.bad + logs.room.seen} lines could not be read. The first of them: {logs.first_bad!r}"
         )
     return Trace(
         accesses=accesses,
-        seconds=float(accesses.time_s[-1] - accesses.time_s[0]),
+        seconds=logs.last_s - logs.first_s,
         bad_lines=logs.bad,
         source=", ".join(path.name for path in paths) + f" ({', '.join(sorted(logs.formats))})",
         notes=tuple(logs.notes),
+    )
+
+
+def _drawn(accesses: Accesses, sample: Sample, writes_whole: bool) -> str:
+    """What the reader of figures must know of a sample."""
+    whole = int((sample.rate >= 1).sum())
+    asked = sample.repeats[sample.rate[sample.unit] >= 1].sum(dtype="i8") / sample.requests
+    return (
+        f"Of {sample.requests:,} requests {len(accesses):,} are replayed, as more do not fit into memory: the {whole:,} paths that are "
+        f"asked for most ({asked:.0%} of all requests) whole, those alike within a second as one, and of the other paths "
+        f"{len(sample.rate) - whole:,} drawn by a hash. Every figure is of the whole log; sampling_error is half of the 90 % "
+        "interval of a hit rate (simulate --exact-requests N replays all, with about 200 bytes of memory each)."
+        + (
+            ""
+            if writes_whole
+            else " So many requests write that of these, too, a part was drawn: stale shares are too low."
+        )
     )
 
 
@@ -117,9 +130,9 @@ class _Logs:
         self._given = layout_of(log_format) if log_format else None
         self._engine = engine_for(size * STEPS_PER_BYTE)
         self.requests, self.users = _Numbers(), _Numbers()
-        self.parts: list[tuple[Any, ...]] = []
-        self.bad = self.forgotten = self._held = 0
-        self._most = most
+        self.room = Room(most)
+        self.bad = 0
+        self.first_s, self.last_s = np.inf, -np.inf
         self._latest_s, self._back, self._furthest_back = -np.inf, 0, 0.0
         self.first_bad = ""
         self.notes: list[str] = []
@@ -196,7 +209,7 @@ class _Logs:
     def take(self, data: bytes, layout: Layout) -> int:
         """The lines of a block; how many could be read."""
         engine, most = self._engine, data.count(b"\n")
-        asked, whole = engine.blank(8 * most, -1, "i4"), engine.blank(4 * most, -1)
+        asked, whole = engine.blank(8 * most, -1, "i4"), engine.blank(5 * most, -1)
         real, bad = engine.blank(2 * most, 0, "f8"), engine.blank(3, 0)
         columns = (layout.roles, list(layout.stops), layout.lengths, layout.table)
         lines: int = engine.ready(scan.scan)(
@@ -212,70 +225,69 @@ class _Logs:
         if lines:
             spans, numbers = (
                 np.asarray(asked).reshape(-1, 8)[:lines],
-                np.asarray(whole).reshape(-1, 4)[:lines],
+                np.asarray(whole).reshape(-1, 5)[:lines],
             )
             times, took = np.asarray(real).reshape(-1, 2)[:lines].T
             self._watch_clock(times)
-            request = self.requests.of(numbers[:, 0], data, spans[:, :6])
+            self.first_s, self.last_s = min(self.first_s, float(times.min())), max(self.last_s, float(times.max()))  # fmt: skip
+            at = self.room.wanted(numbers[:, 0], numbers[:, 4], numbers[:, 1])
+            spans, numbers, times, took = spans[at], numbers[at], times[at], took[at]
+            request = self.requests.of(numbers[:, 0], data, spans[:, :6], numbers[:, 4])
             user = self.users.of(numbers[:, 1], data, spans[:, 6:])
             status, size = numbers[:, 2].astype("i2"), numbers[:, 3].astype("i4")
-            self.parts.append((times.copy(), request, user, status, size, took.astype("f4")))
-            self._held += lines
-            if self._held > self._most * 1.25:
-                self.forget()
+            part = (times.copy(), request, user, status, size, took.astype("f4"))
+            if self.room.add(part, len(self.requests), self.names):
+                self._forget()
         return lines
 
-    def forget(self) -> None:
-        """Keeps the latest requests, in whole parts but for the last, and the names that they have."""
-        self.parts.sort(key=lambda part: float(part[0].max()), reverse=True)
-        kept, held = [], 0
-        for part in self.parts:
-            if held >= self._most:
-                break
-            kept.append(part if held + len(part[0]) <= self._most else _latest(part, self._most - held))
-            held += len(kept[-1][0])
-        self.forgotten += self._held - held
-        self._held = held
-        self.parts = kept
+    def names(self) -> Names:
+        return Names(self.requests.hashes(), np.array(self.requests.paths, "i8"), self.users.hashes())
+
+    def _forget(self) -> None:
+        """The names of requests that are not kept any more."""
+        parts = self.room.parts
         for at, names in ((1, self.requests), (2, self.users)):
-            numbers = names.keep(np.unique(np.concatenate([part[at] for part in kept])))
-            self.parts = [(*part[:at], numbers[part[at]], *part[at + 1 :]) for part in self.parts]
+            numbers = names.keep(np.unique(np.concatenate([part[at] for part in parts])))
+            parts = [(*part[:at], numbers[part[at]], *part[at + 1 :]) for part in parts]
+        self.room.parts = parts
 
 
 class _Numbers(dict[int, int]):
-    """Numbers hashes from 0 as they come; what they stand for is kept in `texts`."""
+    """Numbers hashes from 0 as they come; what they stand for is kept in `texts`, of requests the hashes of their paths in `paths`."""
 
     def __init__(self) -> None:
         self.texts: list[tuple[bytes, ...]] = []
+        self.paths: list[int] = []
 
     def __missing__(self, key: int) -> int:
         number = self[key] = len(self)
         return number
 
+    def hashes(self) -> Any:
+        return np.fromiter(self, "i8", len(self))
+
     def keep(self, used: Any) -> Any:
         """Forgets all numbers but these; the new one of each old number."""
-        hashes, chosen = list(self), used.tolist()
+        hashes, chosen = self.hashes(), used.tolist()
         new = np.full(len(hashes), -1, "i4")
         new[used] = np.arange(len(used))
         self.texts = [self.texts[number] for number in chosen]
+        self.paths = [self.paths[number] for number in chosen] if self.paths else []
         self.clear()
-        self.update((hashes[number], at) for at, number in enumerate(chosen))
+        self.update(zip(hashes[used].tolist(), range(len(used)), strict=True))
         return new
 
-    def of(self, hashes: Any, data: bytes, spans: Any) -> Any:
+    def of(self, hashes: Any, data: bytes, spans: Any, paths: Any = None) -> Any:
         before = len(self)
         numbers = np.fromiter(map(self.__getitem__, hashes.tolist()), "i4", len(hashes))
         new = np.flatnonzero(numbers >= before)
-        first = np.unique(numbers[new], return_index=True)[1]
-        for span in spans[new[first]].tolist():
+        first = new[np.unique(numbers[new], return_index=True)[1]]
+        for span in spans[first].tolist():
             pairs = zip(span[::2], span[1::2], strict=True)
             self.texts.append(tuple(data[start:end] if start >= 0 else b"" for start, end in pairs))
+        if paths is not None:
+            self.paths += paths[first].tolist()
         return numbers
-
-
-def _latest(part: tuple[Any, ...], many: int) -> tuple[Any, ...]:
-    at = np.sort(np.argsort(part[0], kind="stable")[-many:])
-    return tuple(column[at] for column in part)
 
 
 def _with_time(log_format: str, sample: bytes) -> str:
@@ -300,12 +312,12 @@ def _with_time(log_format: str, sample: bytes) -> str:
 
 
 def _accesses(logs: _Logs, routes: Routes) -> Accesses:
-    columns = [np.concatenate(parts) for parts in zip(*logs.parts, strict=True)]
-    logs.parts.clear()
+    columns = [np.concatenate(parts) for parts in zip(*logs.room.parts, strict=True)]
+    logs.room.parts.clear()
     if not np.all(columns[0][1:] >= columns[0][:-1]):
         order = np.argsort(columns[0], kind="stable")
         columns = [column[order] for column in columns]
-    times, request, user, status, size, took = columns
+    times, request, user, status, size, took, repeats = columns
     groups: dict[str, int] = {}
     keys: dict[tuple[int, str], int] = {}
     places = []
@@ -330,6 +342,7 @@ def _accesses(logs: _Logs, routes: Routes) -> Accesses:
         keys=tuple(key for _, key in keys),
         users=tuple(users.values()),
         digests=("",),
+        sample=logs.room.sample(logs.names(), request, user, repeats),
     )
 
 

@@ -33,7 +33,7 @@ def columns_of(accesses: Sequence[Access]) -> Accesses:
     return Accesses(
         time_s=np.array([a.time_s for a in accesses], "f8"),
         duration_ms=np.array([np.nan if a.duration_ms is None else a.duration_ms for a in accesses], "f4"),
-        **dict(zip((*names, "status", "size_bytes"), table.T, strict=True)),
+        **dict[str, Any](zip((*names, "status", "size_bytes"), table.T, strict=True)),
         groups=tuple(names["group"]),
         keys=tuple(key for _, key in names["key"]),
         users=tuple(names["user"]),

@@ -10,7 +10,7 @@ from cache_strategy.model.forecast import ForecastRow, Load
 from cache_strategy.model.trace import Accesses, Trace
 from cache_strategy.simulate.columns import columns_of
 from cache_strategy.simulate.facts import facts_of, requests_with
-from cache_strategy.simulate.forecast import EXACT_REQUESTS, is_judged, row_of, writes_to
+from cache_strategy.simulate.forecast import EXACT_REQUESTS, is_judged, requests_in, row_of, writes_to
 from cache_strategy.simulate.policies import load_policies
 from cache_strategy.simulate.replay import Requests, first_requests, parts_of_ttls, warming_of
 from cache_strategy.simulate.sampling import limited, outcomes, scaled, strata_of
@@ -76,7 +76,7 @@ def foretell(
         for kind in kinds:
             outcome, error = done[each, None, "lru", kind]
             warm = warming_of(first, each * kept, kind == "event") if each == ttl else None
-            figures = row_of(outcome, requests.keys, is_judged(requests), bool(facts.sized), warm)
+            figures = row_of(outcome, requests.all_keys, is_judged(requests), bool(facts.sized), warm)
             figures |= {"group": entry, "ttl_seconds": each, "capacity_bytes": None, "policy": "lru"}
             rows[each, kind] = ForecastRow(**figures, invalidation=kind, sampling_error=error)
     row, curve = rows[ttl, kinds[-1]], tuple(rows.values())
@@ -108,7 +108,7 @@ def together(entries: Sequence[Foretold], kept: float) -> tuple[tuple[ForecastRo
     requests, lives, kind = _merged(sharing, kept)
     policies, rows = load_policies(), []
     many = len(requests.time_s)
-    strata = strata_of(np.bincount(requests.key, minlength=requests.keys), min(1.0, SHARED_AT_MOST / many))
+    strata = strata_of(requests.asked(), min(1.0, SHARED_AT_MOST / many), weights=requests.weight)
     sampled = scaled(requests, strata)
     own_kind = kind[np.concatenate([s.keys for s in strata])]
     for parts in SHARES:
@@ -117,12 +117,12 @@ def together(entries: Sequence[Foretold], kept: float) -> tuple[tuple[ForecastRo
             outcome, error = limited(
                 *sampled, 0.0, capacity, policies[name], drops=True, kinds=(lives, own_kind)
             )
-            figures = row_of(outcome, requests.keys, requests.judging, True, None)
+            figures = row_of(outcome, requests.all_keys, requests.judging, True, None)
             figures |= {"group": "", "ttl_seconds": None, "capacity_bytes": capacity, "policy": name}
             figures |= {"cold_start": (), "error": None}
             rows.append(ForecastRow(**figures, invalidation="event", sampling_error=error or None))
     whole, _ = limited(*sampled, 0.0, None, policies["lru"], drops=True, kinds=(lives, own_kind))
-    figures = row_of(whole, requests.keys, requests.judging, True, None)
+    figures = row_of(whole, requests.all_keys, requests.judging, True, None)
     figures |= {"group": "", "ttl_seconds": None, "capacity_bytes": None, "policy": "lru", "cold_start": ()}
     rows.append(ForecastRow(**figures, invalidation="event"))
     return tuple(rows), needed
@@ -153,6 +153,13 @@ def _merged(entries: Sequence[Foretold], kept: float) -> tuple[Requests, Any, An
         took_s=None,
         first_write_s=None,
     )
+    if requests.weight is not None:
+        drawn = [e.requests for e in entries]
+        requests = requests._replace(
+            repeats=column([r.repeats for r in drawn]),
+            weight=np.concatenate([r.weight for r in drawn]),
+            unit=np.concatenate([r.unit for r in drawn]),
+        )
     lives = np.array([e.storage.ttl_s * kept for e in entries if e.storage])
     return requests, lives, np.repeat(np.arange(len(entries)), np.diff(offsets)).astype("i4")
 
@@ -168,10 +175,11 @@ def loads_of(accesses: Accesses, after: Mapping[str, tuple[float, bool]], most: 
     found = []
     for number, group in enumerate(accesses.groups):
         at = accesses.group == number
-        requests = int(at.sum())
-        took = accesses.duration_ms[at]
-        known = took[~np.isnan(took)]
-        busy = float(known.mean(dtype="f8")) * requests / 1000 if len(known) else None
+        requests = requests_in(accesses, at)
+        took = accesses.duration_ms[at].astype("f8")
+        weight = np.ones(len(took)) if accesses.sample is None else accesses.sample.stands_for[at]
+        known = ~np.isnan(took)
+        busy = float(np.average(took[known], weights=weight[known])) * requests / 1000 if known.any() else None  # fmt: skip
         left, is_whole = after.get(group, (1.0, True))
         found.append(
             Load(

@@ -5,9 +5,12 @@ from typing import Any
 
 import numpy as np
 
-from cache_strategy.model.trace import Accesses
+from cache_strategy.model.trace import Accesses, Sample
 from cache_strategy.simulate.outcome import Grid
 from cache_strategy.simulate.replay import Requests, requests_of
+
+MANY_PATHS = 8
+"""From so many on a key is asked for by so many that those drawn tell when it is missed (assumed)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,12 +108,28 @@ def requests_with(accesses: Accesses, members: Any, facts: Facts, writes: Any | 
     took = accesses.duration_ms[members] / np.float32(1000) if facts.timed else None
     if took is not None:
         took = np.where(np.isnan(took), np.float32(facts.took_ms / facts.timed / 1000), took)
-    return requests_of(
+    _, first, key = np.unique(key, return_index=True, return_inverse=True)
+    found = requests_of(
         accesses.time_s[members],
-        np.unique(key, return_inverse=True)[1],
+        key,
         size,
         accesses.digest[members],
         None if writes is None else (writes, np.full(len(writes), -1, "i4")),
         took,
         facts.grid,
     )
+    return found if accesses.sample is None else _drawn(found, accesses.sample, members, first)
+
+
+def _drawn(requests: Requests, sample: Sample, members: Any, first: Any) -> Requests:
+    """
+    The requests as what they stand for. Of a key to which many paths lead (an entry's, whose key leaves out a part of them) all
+    requests were seldom drawn: each of them stands for its like at its moment.
+    """
+    unit, repeats = sample.unit[members], sample.repeats[members]
+    own = unit[first]
+    pairs = np.unique(requests.key.astype("i8") * len(sample.rate) + unit) // len(sample.rate)
+    joined = np.bincount(pairs, minlength=requests.keys) >= MANY_PATHS
+    repeats = np.where(joined[requests.key], sample.stands_for[members], repeats)
+    weight = np.where(joined, 1.0, sample.weight[own])
+    return requests._replace(repeats=repeats, weight=weight, unit=np.where(joined, -1, own), sample=sample)

@@ -61,11 +61,9 @@ def simulate(
             f"{trace.source or 'trace'}: has no request that a cache could answer (GET or HEAD, status 200 or 304)."
         )
     notes = list(trace.notes)
-    if len(at) < len(accesses):
-        notes.append(
-            f"{len(accesses) - len(at)} of {len(accesses)} requests are left out: "
-            "they write, or were answered with an error."
-        )
+    many, left = requests_in(accesses), requests_in(accesses) - requests_in(accesses, at)
+    if left:
+        notes.append(f"{left} of {many} requests are left out: they write, or were answered with an error.")
     rows: list[ForecastRow] = []
     private, keys = [], 0
     chosen = {name: known[name] for name in policies}
@@ -75,27 +73,27 @@ def simulate(
         check_sizes(group, facts, capacities, trace.source, notes)
         writes = writes_to(trace, (tables_of or {}).get(group), writing)
         requests = requests_with(accesses, members, facts, writes)
-        keys += requests.keys
+        keys += requests.all_keys
         done = outcomes(requests, ttls, capacities, chosen, invalidations, exact_requests, len(at))
         first = first_requests(requests)
         for ttl, capacity, name, kind in product(ttls, capacities, policies, invalidations):
             outcome, error = done[ttl, capacity, name, kind]
             life = FOREVER if ttl is None else ttl
             warm = None if capacity else warming_of(first, life, kind == "event")
-            row = row_of(outcome, requests.keys, is_judged(requests), bool(facts.sized), warm)
+            row = row_of(outcome, requests.all_keys, is_judged(requests), bool(facts.sized), warm)
             row |= {"group": group, "ttl_seconds": ttl, "capacity_bytes": capacity, "policy": name}
             rows.append(ForecastRow(**row, invalidation=kind, sampling_error=error))
     if private:
         notes.append(
             f"Keyed by user as well, as their answers may differ between users: {', '.join(private)}"
         )
-    if len(at) > exact_requests:
+    if len(at) > exact_requests and accesses.sample is None:
         notes.append(
             f"{len(at):,} requests are more than {exact_requests:,}: keys that are asked for often are replayed, of the "
             "others a sample; sampling_error is half of the 90 % interval that this leaves."
         )
     return Forecast(
-        requests=len(accesses),
+        requests=many,
         keys=keys,
         rows=tuple(rows),
         source=trace.source,
@@ -121,6 +119,13 @@ def _check(option: str, names: Sequence[str], known: Sequence[str] | Mapping[str
     for name in names or [""]:
         if name not in known:
             raise CacheStrategyError(f"--{option} {name}: is not known; choose of {', '.join(known)}.")
+
+
+def requests_in(accesses: Accesses, at: Any = slice(None)) -> int:
+    """How many requests there were, of these places; with those that a sample stands for."""
+    if accesses.sample is None:
+        return len(accesses.time_s[at])
+    return round(float(accesses.sample.stands_for[at].sum()))
 
 
 def grouped(accesses: Accesses, at: Any) -> list[tuple[str, Any]]:

@@ -56,12 +56,12 @@ class Part:
     grid: Grid
     asked: Any
     misses: Any
-    judged: int
-    stale: int
-    aged: int
+    judged: float
+    stale: float
+    aged: float
     ages_s: float
     peak_bytes: int
-    bytes: int
+    bytes: float
     missed_bytes: int
     busy_s: float | None
     together: int | None

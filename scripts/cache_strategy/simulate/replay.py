@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cache_strategy.model.trace import Sample
 from cache_strategy.simulate import loops
 from cache_strategy.simulate.engine import Engine, engine_for
 from cache_strategy.simulate.loops import AGED, COUNTS, FOREVER, JUDGED, STALE
@@ -35,6 +36,20 @@ class Requests(NamedTuple):
     """Seconds that the origin took, None where not known."""
     first_write_s: Any = None
     """Per key the first write of all, None where writes are not known."""
+    repeats: Any = None
+    """Of a sample, per request how many it is at its moment; per key how many keys it stands for, and what it was drawn with."""
+    weight: Any = None
+    unit: Any = None
+    sample: Sample | None = None
+
+    @property
+    def all_keys(self) -> int:
+        """With those that were not drawn."""
+        return self.keys if self.weight is None else round(float(self.weight.sum()))
+
+    def asked(self) -> Any:
+        """How often each key was asked for, where it was drawn."""
+        return np.bincount(self.key, self.repeats, self.keys)
 
     def columns(self, engine: Engine) -> tuple[Any, ...]:
         return (*map(engine.column, self[:5]), self.judging)
@@ -227,7 +242,7 @@ class First(NamedTuple):
 def first_requests(requests: Requests) -> First:
     first = np.full(requests.keys, FOREVER)
     first[requests.key[::-1]] = requests.time_s[::-1]  # the last one to be written is the earliest
-    times = np.bincount(requests.key, minlength=requests.keys)
+    times = requests.asked()
     writes = requests.first_write_s
     writes = np.full(len(first), FOREVER) if writes is None else writes
     return First(times, first, writes, np.arange(len(first)))._best()

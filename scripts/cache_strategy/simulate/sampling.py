@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 
-from cache_strategy.simulate.loops import FOREVER
+from cache_strategy.model.trace import Sample
+from cache_strategy.simulate.loops import FOREVER, FRESH, MISSED, OLD
 from cache_strategy.simulate.outcome import Part, Replay, outcome_of
 from cache_strategy.simulate.policies import Policy
 from cache_strategy.simulate.replay import Requests, part_of_one, parts, parts_of_ttls, with_changes
 
 CLASSES_PER_DOUBLING = 2
+LEVELS = 64
 FEWEST_KEYS = 40
 """Of a class that is not taken whole (assumed: so many give a spread)."""
 WIDTH_90 = 1.8
@@ -35,19 +37,24 @@ class Stratum:
 
     keys: Any
     all_keys: int
-    requests: int
+    requests: float
 
 
-def strata_of(times: Any, work: float, salt: int = 0) -> list[Stratum]:
+def strata_of(times: Any, work: float, salt: int = 0, weights: Any = None) -> list[Stratum]:
     """
     The keys to replay, by class.
 
     Args:
         times: requests per key.
         work: share of all requests that may be replayed.
+        weights: of keys that were drawn already, how many each stands for.
     """
     asked = np.maximum(np.asarray(times), 1)
     kind = np.floor(np.log2(asked) * CLASSES_PER_DOUBLING).astype("i8")
+    weights = np.ones(len(asked)) if weights is None else weights
+    kind = kind * LEVELS + np.clip(np.round(np.log2(weights) * CLASSES_PER_DOUBLING), 0, LEVELS - 1).astype(
+        "i8"
+    )
     order = np.argsort(kind, kind="stable")
     bounds = np.searchsorted(kind[order], np.unique(kind))
     members = np.split(order, bounds[1:])
@@ -56,11 +63,13 @@ def strata_of(times: Any, work: float, salt: int = 0) -> list[Stratum]:
     share = _shares(sizes, totals, work)
     chance = hashes(np.arange(len(asked)), salt)
     found = []
-    for keys, many, total, part in zip(members, sizes, totals, share, strict=True):
+    for keys, many, part in zip(members, sizes, share, strict=True):
         chosen = (
             keys if part >= 1 else keys[np.argsort(chance[keys], kind="stable")[: math.ceil(part * many)]]
         )
-        found.append(Stratum(keys=chosen, all_keys=int(many), requests=int(total)))
+        stand_for = weights[keys]
+        whole = float((asked[keys] * stand_for).sum())
+        found.append(Stratum(keys=chosen, all_keys=round(float(stand_for.sum())), requests=whole))
     return found
 
 
@@ -87,6 +96,39 @@ def hashes(keys: Any, salt: int) -> Any:
 def weights_of(strata: Sequence[Stratum], replayed: Sequence[int]) -> list[float]:
     """How many requests each replayed one stands for."""
     return [s.requests / max(1, done) for s, done in zip(strata, replayed, strict=True)]
+
+
+def half_width_drawn(requests: Requests, sample: Sample, misses: Any, weight: Any) -> float:
+    """
+    Half of the 90 % interval of a sample's hit rate, from how much what was drawn differs from all of its cell.
+
+    Args:
+        misses, weight: per key.
+
+    Source:
+        Särndal, Swensson and Wretman, Model Assisted Survey Sampling, sections 5.6, 7.6 and 10.3 (a ratio in a domain, with
+        poststrata whose sizes are known); Student's t: Abramowitz and Stegun, 26.7.5.
+    """
+    units, place = np.unique(requests.unit, return_inverse=True)
+    asked, misses = requests.asked(), np.asarray(misses)
+    whole = float((weight * asked).sum())
+    rest = misses - float((weight * misses).sum()) / whole * asked
+    asked, rest = (np.bincount(place, column) for column in (asked, rest))
+    largest = np.zeros(len(units))
+    np.maximum.at(largest, place, weight)
+    here = (units >= 0) & (sample.rate[units] < 1)
+    units, asked, rest, largest = (column[here] for column in (units, asked, rest, largest))
+    if not len(units):
+        return 0.0
+    spread, cell = (1 - sample.rate[units]) * largest**2, sample.cell[units]
+    each = np.bincount(cell, minlength=len(sample.asked))
+    shared = np.bincount(cell, largest * rest, len(each)) / np.maximum(sample.asked, 1)
+    parts = spread * (rest - shared[cell] * asked) ** 2 * (each / np.maximum(each - 1, 1))[cell]
+    elsewhere = np.maximum(0, sample.spread - np.bincount(cell, spread * asked**2, len(each)))
+    variance = float(parts.sum() + (shared**2 * elsewhere).sum())
+    freedom = max(1.0, float(parts.sum()) ** 2 / max(1e-300, float((parts**2).sum())) - 1)
+    student = 1 + 0.93 / freedom + 0.86 / freedom**2
+    return WIDTH_90 * student * math.sqrt(variance) / whole
 
 
 def half_width_90(strata: Sequence[Stratum], per_key: Sequence[tuple[Any, Any]]) -> float:
@@ -127,11 +169,18 @@ def outcomes(
         exact_requests: more than so many of `all_requests`, of which these are a part, are sampled.
         kept: share of its time to live after which a value is computed anew.
     """
+    if requests.weight is not None:
+        return {
+            (ttl, capacity, name, kind): drawn(requests, ttl, capacity, policies[name], kind == "event", kept)
+            for ttl in ttls
+            for capacity in capacities
+            for name in policies
+            for kind in invalidations
+        }
     if all_requests <= exact_requests:
         done = parts(requests, ttls, capacities, policies, invalidations, kept)
         return {case: (outcome_of([part]), None) for case, part in done.items()}
-    times = np.bincount(requests.key, minlength=requests.keys)
-    strata = strata_of(times, min(WORK, exact_requests / all_requests), salt)
+    strata = strata_of(requests.asked(), min(WORK, exact_requests / all_requests), salt)
     found: dict[Case, tuple[Replay, float | None]] = {}
     lives = [FOREVER if ttl is None else ttl * kept for ttl in ttls]
     for kind in invalidations:
@@ -169,6 +218,53 @@ def _unlimited(
     ]
 
 
+def drawn(
+    requests: Requests, ttl: int | None, capacity: int | None, policy: Policy, drops: bool, kept: float
+) -> tuple[Replay, float | None]:
+    """A cache over requests that were drawn when they were read, and half of the 90 % interval of its hit rate."""
+    life = FOREVER if ttl is None else ttl * kept
+    size = np.minimum(requests.size * requests.weight[requests.key], 2**31 - 1)
+    large = requests._replace(size=np.ceil(size).astype("i4"))
+    part, flags = part_of_one(large, life, capacity, policy, drops)
+    return weighed(requests, part, flags, requests.weight)
+
+
+def weighed(requests: Requests, part: Part, flags: Any, weight: Any) -> tuple[Replay, float | None]:
+    """
+    What drawn requests did, as what they stand for: a request's like at its moment are hits, whatever the cache.
+
+    Args:
+        flags: what became of each request.
+        weight: per key how many keys it stands for.
+    """
+    missed, each = flags == MISSED, weight[requests.key]
+    alike = each * requests.repeats
+    edges = requests.grid.edges(requests.time_s)
+
+    def by_slice(column: Any) -> Any:
+        return np.diff(np.concatenate([[0.0], np.cumsum(column)])[edges])
+
+    told, old = flags >= FRESH, flags >= OLD
+    stale = float(alike[old].sum())
+    more = stale / max(1, part.stale)
+    whole = replace(
+        part,
+        asked=by_slice(alike),
+        misses=by_slice(each * missed),
+        judged=float(alike[told].sum() + (alike - each)[missed].sum() * requests.judging),
+        stale=stale,
+        aged=part.aged * more,
+        ages_s=part.ages_s * more,
+        bytes=float((requests.size * alike).sum()),
+        missed_bytes=round(float((requests.size * each)[missed].sum())),
+        busy_s=None if requests.took_s is None else float((requests.took_s * each)[missed].sum()),
+        together=None if part.together is None else round(part.together * float(each.mean())),
+    )
+    assert requests.sample is not None
+    misses = np.bincount(requests.key, missed, requests.keys)
+    return outcome_of([whole]), half_width_drawn(requests, requests.sample, misses, weight)
+
+
 def only(requests: Requests, keys: Any) -> Requests:
     """The requests of some keys, which are numbered anew; times and slices stay those of all."""
     number = np.full(requests.keys, -1, "i4")
@@ -183,6 +279,9 @@ def only(requests: Requests, keys: Any) -> Requests:
         keys=len(keys),
         took_s=None if requests.took_s is None else requests.took_s[at],
         first_write_s=None if requests.first_write_s is None else requests.first_write_s[keys],
+        repeats=None if requests.repeats is None else requests.repeats[at],
+        weight=None if requests.weight is None else requests.weight[keys],
+        unit=None if requests.unit is None else requests.unit[keys],
     )
 
 
@@ -204,9 +303,12 @@ def limited(
     policy: Policy,
     drops: bool,
     kinds: tuple[Any, Any] | None = None,
-) -> tuple[Replay, float]:
+) -> tuple[Replay, float | None]:
     """A cache of so many bytes over what `scaled` gives, and half of the 90 % interval of its hit rate."""
     part, flags = part_of_one(requests, life, capacity, policy, drops, kinds=kinds)
+    if requests.weight is not None:
+        own_size = requests.size / stands_for[requests.key]
+        return weighed(requests._replace(size=own_size), part, flags, stands_for)
     asked = np.bincount(requests.key, minlength=requests.keys)
     misses = np.bincount(requests.key, flags == 1, requests.keys)
     weight = stands_for[requests.key]
@@ -219,7 +321,7 @@ def limited(
     sized = requests.size * (flags == 1)
     outcome = seen._replace(
         hits=whole - missed,
-        requests=whole,
+        requests=round(whole),
         judged=judged,
         stale=stale,
         hit_bytes=float(requests.size.sum(dtype="f8") - sized.sum(dtype="f8")),

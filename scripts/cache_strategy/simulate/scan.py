@@ -11,15 +11,18 @@ REQUEST, CLOCK, SKIPPED, ROLES = 10, 11, 12, 13
 """REQUEST is method, target and protocol in one; CLOCK is the end of a TIME that has its date in a field of its own."""
 SPACE, QUOTE, BACKSLASH, NEWLINE, HASH, DASH, LETTER_N = 32, 34, 92, 10, 35, 45, 110
 OPEN, CLOSE, OPEN_LIST, CLOSE_LIST, COMMA, COLON = 123, 125, 91, 93, 44, 58
-MASK = (1 << 40) - 1
+MARK, SLASH, UNDERSCORE, LETTER_G, LETTER_H = 63, 47, 95, 71, 72
+MASK, HALF = (1 << 40) - 1, (1 << 61) - 1
 MONTHS = tuple(ord(name[0]) * 256 + ord(name[1]) for name in "an eb ar pr ay un ul ug ep ct ov ec".split())
 BASIS = 0x1234567890ABCDEF
+FAMILIES = 1 << 12
 NAMES = 512
 """Slots of the table of JSON names: a hash, a role and a rank each."""
 Columns = tuple[Ints, Ints, Floats, Ints]
 """
 Per line: the spans of method, target, query and user; the hashes of the request and of the user, status and size (-1 where
-not known); time and milliseconds to the answer (-1). Last the number of bad lines and the span of the first.
+not known), and of the path: a hash, its family, and 1 where the request may change something; time and milliseconds to the answer (-1).
+Last the number of bad lines and the span of the first.
 """
 
 
@@ -30,6 +33,23 @@ def hashed(data: bytes, start: int, end: int, value: int) -> int:
         one = ((one ^ data[i]) * 5974207) & MASK
         two = ((two ^ data[i]) * 7368787) & MASK
     return (one >> 18) ^ (two << 22)
+
+
+def family(data: bytes, start: int, end: int) -> int:
+    """
+    A number below FAMILIES, the same for most paths of one route: parts that are letters count by these, the others only by
+    being there. It makes nothing but an estimate better.
+    """
+    value, part, is_word = 0, 0, True
+    for i in range(start, end):
+        if data[i] == SLASH:
+            value = (value * 31 + (part if is_word else 1)) & MASK
+            part, is_word = 0, True
+        else:
+            is_word = is_word and (97 <= (data[i] | 32) <= 122 or data[i] == UNDERSCORE)
+            part = (part * 131 + data[i]) & MASK
+    value = (value * 31 + (part if is_word else 1)) & MASK
+    return (value ^ (value >> 17)) % FAMILIES
 
 
 def digits(data: bytes, start: int, end: int) -> int:
@@ -129,18 +149,25 @@ def take(data: bytes, spans: Ints, line: int, out: Columns) -> bool:
     for i in range(start, end):
         if not 65 <= data[i] & 223 <= 90:
             return False
-    took, request = -1.0, BASIS
+    took, cut = -1.0, spans[2 * TARGET]
     for role, factor in ((SECONDS, 1000.0), (MICROSECONDS, 0.001), (MILLISECONDS, 1.0)):
         if spans[2 * role] >= 0:
             took = max(took, number(data, spans[2 * role], spans[2 * role + 1]) * factor)
     for at, role in enumerate((METHOD, TARGET, QUERY, USER)):
         start, end = spans[2 * role], spans[2 * role + 1]
         asked[8 * line + 2 * at], asked[8 * line + 2 * at + 1] = start, end
-        if role != USER:
-            request = hashed(data, start, end, request ^ role)
-    whole[4 * line], whole[4 * line + 1] = request, hashed(data, start, end, BASIS)
-    whole[4 * line + 2] = digits(data, spans[2 * STATUS], spans[2 * STATUS + 1])
-    whole[4 * line + 3] = digits(data, spans[2 * SIZE], spans[2 * SIZE + 1])
+    while cut < spans[2 * TARGET + 1] and data[cut] != MARK:
+        cut += 1
+    path = hashed(data, spans[2 * TARGET], cut, BASIS)
+    request = hashed(data, cut, spans[2 * TARGET + 1], path)
+    request = hashed(data, spans[2 * QUERY], spans[2 * QUERY + 1], request ^ QUERY)
+    request = hashed(data, spans[2 * METHOD], spans[2 * METHOD + 1], request ^ METHOD)
+    letter = data[spans[2 * METHOD]] & 223
+    whole[5 * line], whole[5 * line + 1] = request, hashed(data, start, end, BASIS)
+    whole[5 * line + 2] = digits(data, spans[2 * STATUS], spans[2 * STATUS + 1])
+    whole[5 * line + 3] = digits(data, spans[2 * SIZE], spans[2 * SIZE + 1])
+    path = path // FAMILIES * FAMILIES + family(data, spans[2 * TARGET], cut)
+    whole[5 * line + 4] = 2 * (path & HALF) + (letter != LETTER_G and letter != LETTER_H)
     real[2 * line], real[2 * line + 1] = now, max(took, -1.0)
     return True
 

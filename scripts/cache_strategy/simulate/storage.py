@@ -70,15 +70,16 @@ def held(requests: Requests, missed: Any, storage: Storage) -> Any:
     at = at[np.argsort(requests.key[at], kind="stable")]
     begins, key = requests.time_s[at], requests.key[at]
     again = np.append(np.where(key[1:] == key[:-1], begins[1:], np.inf), np.inf)
-    records = storage.record_bytes(requests.size[at])
-    versions = np.full(len(at), float(storage.versions_bytes()))
+    stands_for = np.ones(len(at)) if requests.weight is None else requests.weight[key]
+    records = storage.record_bytes(requests.size[at]) * stands_for
+    versions = storage.versions_bytes() * stands_for
     found = np.zeros((4, requests.grid.slices))
     for life, names, size in (
         (0.95 * storage.ttl_s, 1, records),
         (storage.version_s, 1 + storage.rows, versions),
     ):
         ends = np.minimum(again, begins + life)
-        count = np.full(len(at), float(names))
+        count = names * stands_for
         found += np.stack(
             [
                 *(_kept(requests, begins, ends, column) for column in (count, size)),
