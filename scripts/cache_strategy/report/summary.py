@@ -1,6 +1,9 @@
 """Short answers for a terminal and for an agent: under 150 lines, however large the repository is."""
 
-from cache_strategy.model.contract import Contract
+from collections import Counter
+from collections.abc import Sequence
+
+from cache_strategy.model.contract import Contract, ContractRejection
 from cache_strategy.model.evidence import Evidence
 from cache_strategy.model.forecast import Forecast
 from cache_strategy.model.verdict import Verdict
@@ -10,6 +13,8 @@ from cache_strategy.report.entries import hit_rate_of
 
 MOST = 20
 """How many of a list are shown; the rest is counted."""
+MOST_OF_A_REASON = 3
+"""How many are shown of what was rejected for much the same reason, while there are others."""
 
 
 def summarise(
@@ -31,7 +36,7 @@ def summarise(
         )
     lines += _more(len(contract.entries), where="the contract")
     lines += ["", f"Rejected ({len(contract.rejected)}):"]
-    lines += [f"  {_cut(r.target, 44):<44} {_cut(r.reason, 90)}" for r in contract.rejected[:MOST]]
+    lines += [f"  {_end(r.target, 44):<44} {_cut(r.reason, 90)}" for r in _of_each_reason(contract.rejected)]
     lines += _more(len(contract.rejected), where="the contract")
     lines += _unread(evidence) + _contradictions(evidence)
     if forecast:
@@ -44,6 +49,17 @@ def summarise(
     lines += ["", f"Contract: {written}", f"Report:   {report['report']}", f"          {report['html']}"]
     lines += ["Next:     read the contract; cache-strategy emit shows the patch"]
     return "\n".join(lines)
+
+
+def _of_each_reason(rejected: Sequence[ContractRejection]) -> list[ContractRejection]:
+    """The first of all, best first, without letting one reason fill the screen."""
+    seen = Counter[str]()
+    shown, others = [], []
+    for number, each in enumerate(rejected):
+        reason = " ".join(each.reason.split()[:4])
+        seen[reason] += 1
+        (shown if seen[reason] <= MOST_OF_A_REASON else others).append(number)
+    return [rejected[number] for number in sorted([*shown, *others][:MOST])]
 
 
 def _hits(text: str) -> str:
@@ -151,6 +167,11 @@ def _unread(evidence: Evidence) -> list[str]:
 
 def _more(count: int, most: int = MOST, where: str = ".cache-strategy/evidence.json") -> list[str]:
     return [f"  … and {count - most:,} more in {where}"] if count > most else []
+
+
+def _end(place: str, length: int) -> str:
+    """A place whose folders are left out where they make it too long: what is cut is the least telling."""
+    return place if len(place) <= length else "…" + place[1 - length :]
 
 
 def _cut(text: str, length: int) -> str:
