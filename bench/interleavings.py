@@ -1,11 +1,12 @@
 """
 Random interleavings of reads and writes over all entries of an application, with Redis killed and restarted on the way.
 
-    python bench/interleavings.py [REPOSITORY] [--number 10000] [--restarts 2] [--seed 1] [--deaf]
+    python bench/interleavings.py [REPOSITORY] [--contract proposed] [--number 10000] [--restarts 2] [--seed 1] [--deaf]
 
 REPOSITORY is the example application unless named; a copy of it gets the patch of its contract. Its generated entries, with
 the listeners that the patch wires, run in several processes of several threads on a real Redis and a real PostgreSQL, on
-tables of the names and keys that the contract has. Writers commit or roll back, as the application's ORM does it.
+tables of the names, keys and columns that the contract has; where the patch keeps statements, entries are asked through them.
+Writers change a row by its key, rows by another column, or put a new row in the place of one, and commit or roll back.
 
 A read is stale if it began after a write of what it depends on was acknowledged and shows what was there before it; a leak
 if it shows an answer to another key. Reads that began less than a second after Redis came back are counted apart: there an
@@ -45,6 +46,7 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("repository", nargs="?", type=Path, default=ROOT / "tests/apps/flask_shop")
+    parser.add_argument("--contract", choices=("own", "proposed"), default="own")
     parser.add_argument("--number", type=int, default=10_000)
     parser.add_argument("--restarts", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
@@ -56,7 +58,7 @@ def main() -> int:
 
     redis, postgres = RedisServer(), PostgresServer()
     with tempfile.TemporaryDirectory() as folder:
-        caches = patched(options.repository, Path(folder) / "repository")
+        caches = patched(options.repository, Path(folder) / "repository", options.contract == "proposed")
         redis.start()
         os.environ.update(
             REDIS_URL=redis.url,
@@ -73,9 +75,11 @@ def main() -> int:
     return int(bool(found["stale"] or found["leaks"] or found["errors"]))
 
 
-def patched(repository: Path, copy: Path) -> Path:
+def patched(repository: Path, copy: Path, proposed: bool) -> Path:
     """The folder of the caches in a copy of the repository with the patch."""
     shutil.copytree(repository, copy)
+    if proposed:
+        (copy / "cache-strategy.yaml").unlink(missing_ok=True)
     for verb in (("run", "."), ("emit", "--apply", ".")):
         command = (sys.executable, "-m", "cache_strategy", *verb)
         environment = {**os.environ, "PYTHONPATH": str(ROOT / "scripts")}
@@ -118,6 +122,7 @@ def run(caches: Path, options: argparse.Namespace, redis: Any) -> dict[str, Any]
     counted = ("reads", "hits", "writes", "rollbacks", "stale", "stale_after_restart", "leaks", "errors")
     return {
         "entries": len(first.entries),
+        "statements": first.statements is not None,
         "restarts": options.restarts,
         **{name: counts[name] for name in counted},
     }
@@ -156,7 +161,7 @@ def step(
     names = sorted(scene.tables)
     if chance.random() < WRITES:
         table, row, commits = chance.choice(names), chance.randint(1, ROWS), chance.random() < 0.8
-        value = scene.write(table, row, commits)
+        value = scene.write(table, row, commits, chance.random())
         place = names.index(table) * (ROWS + 1) + row
         with acknowledged.get_lock():
             if commits:
@@ -193,6 +198,8 @@ class Scene:
         spec.loader.exec_module(sys.modules["patched_caches"])
         self.module = importlib.import_module("patched_caches.entries")
         self.tables: dict[str, str | None] = self.module.watcher.tables
+        self.columns: dict[str, list[str]] = self.module.watcher.columns
+        self.statements: Any = getattr(self.module, "statements", None)
         if os.environ.get("BENCH_DEAF"):
             self.module.watcher.stop()
         kept = [getattr(self.module, name) for name in dir(self.module)]
@@ -213,9 +220,11 @@ class Scene:
 
     def create(self) -> None:
         for table, key in self.tables.items():
-            self.database.run(f'CREATE TABLE "{table}" ("{key or "id"}" INTEGER PRIMARY KEY, n BIGINT)')
+            others = [column for column in self.columns.get(table, ()) if column != key]
+            more = "".join(f', "{column}" INTEGER' for column in others)
+            self.database.run(f'CREATE TABLE "{table}" ("{key or "id"}" INTEGER PRIMARY KEY, n BIGINT{more})')
             for row in range(1, ROWS + 1):
-                self.database.run(f'INSERT INTO "{table}" VALUES ({row}, 0)')
+                self.database.run(f'INSERT INTO "{table}" VALUES ({row}, 0{f", {row}" * len(others)})')
 
     def parts(self, entry: Any) -> list[str]:
         """Two parts of any key: its rows, and who asks."""
@@ -230,13 +239,21 @@ class Scene:
         return found
 
     def read(self, entry: Any, key: dict[str, int]) -> dict[str, Any]:
+        chosen = random.Random(repr(sorted(key.items())))  # the same statements for the same key
+
         def compute() -> dict[str, Any]:
             values = [
-                self.database.value(t, self.tables[t] or "id", r) for t, r in self.read_rows(entry, key)
+                self.database.value(t, chosen.choice(self.names_of(t)), r)
+                for t, r in self.read_rows(entry, key)
             ]
             time.sleep(random.random() * 0.004)  # for a write to come between
             return {"key": [entry.name, [list(item) for item in sorted(key.items())]], "values": values}
 
+        if self.statements is not None:
+            here = getattr(self.module.watcher, "here", None)  # Django's requests begin by a signal
+            if here is not None:
+                here.begin()
+            return dict(self.statements.get_or_compute(entry, key, compute))
         if not inspect.iscoroutinefunction(entry.get_or_compute):
             return dict(entry.get_or_compute(key, compute))
 
@@ -245,8 +262,13 @@ class Scene:
 
         return dict(asyncio.run(entry.get_or_compute(key, compute_later)))
 
-    def write(self, table: str, row: int, commits: bool) -> int:
-        return int(self.database.write(table, self.tables[table] or "id", row, commits))
+    def names_of(self, table: str) -> list[str]:
+        """The columns by which rows are asked for."""
+        return [self.tables[table] or "id", *self.columns.get(table, ())]
+
+    def write(self, table: str, row: int, commits: bool, how: float) -> int:
+        names = self.names_of(table)
+        return int(self.database.write(table, names, names[int(how * len(names))], row, commits, how < 0.2))
 
 
 class ThroughSQLAlchemy:
@@ -262,22 +284,30 @@ class ThroughSQLAlchemy:
         with self.engine.begin() as connection:
             connection.execute(text(sql))
 
-    def value(self, table: str, key: str, row: int) -> int:
-        from sqlalchemy import text
+    def value(self, table: str, name: str, row: int) -> int:
+        from sqlalchemy import Column, Integer, MetaData, Table, select
 
+        asked = Table(table, MetaData(), Column(name, Integer), Column("n", Integer))
         with self.engine.connect() as connection:
-            return int(
-                connection.execute(text(f'SELECT n FROM "{table}" WHERE "{key}" = {row}')).scalar_one()
-            )
+            return int(connection.execute(select(asked.c.n).where(asked.c[name] == row)).scalar_one())
 
-    def write(self, table: str, key: str, row: int, commits: bool) -> int:
+    def write(self, table: str, names: list[str], name: str, row: int, commits: bool, replaces: bool) -> int:
         from sqlalchemy import Column, Integer, MetaData, Table
         from sqlalchemy.orm import Session
 
-        mapped = Table(table, MetaData(), Column(key, Integer, primary_key=True), Column("n", Integer))
-        change = mapped.update().where(mapped.c[key] == row).values(n=mapped.c.n + 1).returning(mapped.c.n)
+        others = [Column(other, Integer) for other in names[1:] if other != names[0]]
+        mapped = Table(
+            table, MetaData(), Column(names[0], Integer, primary_key=True), *others, Column("n", Integer)
+        )
+        change = mapped.update().where(mapped.c[name] == row).values(n=mapped.c.n + 1).returning(mapped.c.n)
         with Session(self.engine) as session:
-            value = session.execute(change).scalar_one()
+            value = session.execute(change).scalar_one_or_none()
+            if value is None:  # another writer has just put a new row in its place
+                session.rollback()
+                return self.write(table, names, name, row, commits, replaces)
+            if replaces:
+                session.execute(mapped.delete().where(mapped.c[name] == row))
+                session.execute(mapped.insert().values({**dict.fromkeys(names, row), "n": value}))
             session.commit() if commits else session.rollback()
         return int(value)
 
@@ -295,27 +325,42 @@ class ThroughDjango:
         settings.configure(DATABASES={"default": database}, INSTALLED_APPS=[], USE_TZ=True)
         django.setup()
 
-    def _execute(self, sql: str, fetch: Callable[[Any], Any] = lambda cursor: None) -> Any:
+    def _execute(
+        self, sql: str, params: Any = None, fetch: Callable[[Any], Any] = lambda cursor: None
+    ) -> Any:
         from django.db import connection
 
         with connection.cursor() as cursor:
-            cursor.execute(sql)
+            cursor.execute(sql, params)
             return fetch(cursor)
 
     def run(self, sql: str) -> None:
         self._execute(sql)
 
-    def value(self, table: str, key: str, row: int) -> int:
-        return int(self._execute(f'SELECT n FROM "{table}" WHERE "{key}" = {row}', lambda c: c.fetchone()[0]))
+    def value(self, table: str, name: str, row: int) -> int:
+        sql = f'SELECT "{table}"."n" FROM "{table}" WHERE "{table}"."{name}" = %s'
+        return int(self._execute(sql, [row], lambda cursor: cursor.fetchone()[0]))
 
-    def write(self, table: str, key: str, row: int, commits: bool) -> int:
-        from django.db import connection, transaction
+    def write(self, table: str, names: list[str], name: str, row: int, commits: bool, replaces: bool) -> int:
+        from django.db import transaction
 
+        where = f'WHERE "{table}"."{name}" = %s'
         with transaction.atomic():
-            with connection.cursor() as cursor:
-                sql = f'UPDATE "{table}" SET "n" = n + %s WHERE "{table}"."{key}" = %s RETURNING "n"'
-                cursor.execute(sql, [1, row])
-                value = cursor.fetchone()[0]
+            sql = f'UPDATE "{table}" SET "n" = n + %s {where} RETURNING "n"'
+            found = self._execute(sql, [1, row], lambda cursor: cursor.fetchone())
+            if found is None:  # another writer has just put a new row in its place
+                return self.write(table, names, name, row, commits, replaces)
+            value = found[0]
+            if replaces:
+                self._execute(f'DELETE FROM "{table}" {where}', [row])
+                own = list(dict.fromkeys(names))
+                columns, holes = (
+                    ", ".join(f'"{each}"' for each in [*own, "n"]),
+                    ", ".join(["%s"] * (len(own) + 1)),
+                )
+                self._execute(
+                    f'INSERT INTO "{table}" ({columns}) VALUES ({holes})', [*[row] * len(own), value]
+                )
             transaction.set_rollback(not commits)
         return int(value)
 

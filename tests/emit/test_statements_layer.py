@@ -179,8 +179,9 @@ def test_an_uncommitted_or_rolled_back_write_is_in_no_answer(shop):
     assert shop.get(1) == first
 
 
-def test_shadow_mode_tells_of_rows_that_are_not_those_of_the_database(redis_url):
-    shop = Shop(redis_url, "statements-shadow", mode="shadow")
+@pytest.mark.parametrize(("who", "what"), [("bob", "SELECT books.id"), ("ann", "")])
+def test_shadow_mode_tells_of_rows_and_answers_that_are_not_those_of_the_database(redis_url, who, what):
+    shop = Shop(redis_url, f"statements-shadow-{who}", mode="shadow")
     told = []
     shop.cache.listeners.append(told.append)
     try:
@@ -188,8 +189,9 @@ def test_shadow_mode_tells_of_rows_that_are_not_those_of_the_database(redis_url)
         driver = shop.engine.raw_connection()
         driver.cursor().execute("UPDATE books SET title = 'unseen' WHERE id = 1")
         driver.commit()
-        shop.get(1, "bob")
+        assert shop.get(1, who)["title"] == "unseen"
     finally:
         shop.watcher.stop()
         shop.cache.close()
-    assert any(m["event"] == "mismatch" and m["entry"] == "statements" for m in told)
+    found = [m for m in told if m["event"] == "mismatch" and m["entry"] == "book"]
+    assert any(what in m["key"] and "unseen" in m["origin"] and m["stored_t"] < m["t"] for m in found)

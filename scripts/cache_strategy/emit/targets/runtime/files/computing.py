@@ -230,6 +230,7 @@ class Computing(Watched):
             except Unavailable as error:
                 self._luck = 1.0  # a server that takes nothing may still give
                 self._go_past(turn, str(error), errors=1)
+                self._land(turn, None)  # what it will bring is for nobody else
                 return
             link.clock_offset = now_us / MICROSECONDS - turn.asked_at
             turn.now_us = turn.seen_us = now_us

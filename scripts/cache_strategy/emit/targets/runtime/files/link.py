@@ -35,8 +35,12 @@ from .protocol import pack, part, read_answer
 from .records import Record
 from .wire import Signal, Wire, idle_of, in_background, sleep
 
-REQUEST_SECONDS = 1.0  # assumed: what a caller has spent of the budget is whole again after so long, and by shares before
-WAITING = 0.85  # assumed: the share of the budget that is waited; the rest is for what Python does before and after
+REQUEST_SECONDS = (
+    1.0  # assumed: what a caller has spent of the budget is whole again after so long, and by shares before
+)
+WAITING = (
+    0.85  # assumed: the share of the budget that is waited; the rest is for what Python does before and after
+)
 REFUSED_SECONDS = 0.1  # assumed: how long a server that takes nothing is not asked again to
 RETRY_SECONDS = 0.02, 0.1  # assumed: first and longest pause between two attempts to reach Redis again
 EXIT_SECONDS = 2.0  # assumed: a process that ends waits that long for its last invalidations to be delivered
@@ -54,6 +58,10 @@ MICROSECONDS = 1_000_000
 
 class Unavailable(Exception):
     """Redis did not answer in time, refused, or is known to be gone. Never reaches the application."""
+
+
+class Refused(Unavailable):
+    """Redis answered, with an error."""
 
 
 class Link:
@@ -90,6 +98,7 @@ class Link:
         self.is_closed = False
         self.broken = False
         self.last_error = ""
+        self._refused_until = 0.0
         self.undelivered: frozenset[str] = frozenset()
         # What has changed, as far as this process knows: an epoch counts the changes, each tag has its latest.
         self.epoch = 1
@@ -128,7 +137,7 @@ class Link:
         words = 3 + len(keys) + len(arguments)
         try:
             return self.send(b"*%d\r\n$7\r\nEVALSHA\r\n%s%s" % (words, _sha1(text), rest), keys[0])
-        except Unavailable as error:
+        except Refused as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise
         return self.send(b"*%d\r\n$4\r\nEVAL\r\n%s%s" % (words, part(PRELUDE + text), rest), keys[0])
@@ -163,7 +172,7 @@ class Link:
             # a healthy answer is free: the budget is for waiting
             account[1] += max(0.0, time.monotonic() - started - self._budget_seconds / 20)
         if isinstance(answer, redis.ResponseError):
-            raise Unavailable(str(answer))
+            raise Refused(str(answer))
         return answer
 
     def _exchange(
@@ -273,16 +282,22 @@ class Link:
         self, slot: Slot, token: str, lock_ms: int, known_us: int
     ) -> tuple[int, bytes | None, bool, bytes]:
         """Before computing: the time, a good value stored after the known one, whether the lock is ours, the versions."""
+        if time.monotonic() < self._refused_until:
+            raise Unavailable(self.last_error)
         keys, extend = [self.latest, *slot.version_keys], int(random.random() < EXTENDED)
-        if not token or self._address.is_cluster:
-            now_us, data, is_locked, under = self.script(VERSIONS_SCRIPT, keys, self.version_ms, extend)
-            if token:
-                names, claim = (slot.redis_name,), (token, lock_ms, known_us, under)
-                data, is_locked = self.script(CLAIM_SCRIPT, names, *claim)
-        else:
-            arguments = (self.version_ms, extend, token, lock_ms, known_us)
-            keys, packed = [*keys, slot.redis_name], part(self.latest) + slot.packed
-            now_us, data, is_locked, under = self.script(NOTE_SCRIPT, keys, *arguments, packed=packed)
+        try:
+            if not token or self._address.is_cluster:
+                now_us, data, is_locked, under = self.script(VERSIONS_SCRIPT, keys, self.version_ms, extend)
+                if token:
+                    names, claim = (slot.redis_name,), (token, lock_ms, known_us, under)
+                    data, is_locked = self.script(CLAIM_SCRIPT, names, *claim)
+            else:
+                arguments = (self.version_ms, extend, token, lock_ms, known_us)
+                keys, packed = [*keys, slot.redis_name], part(self.latest) + slot.packed
+                now_us, data, is_locked, under = self.script(NOTE_SCRIPT, keys, *arguments, packed=packed)
+        except Refused as error:  # it takes nothing: full, or a replica
+            self.last_error, self._refused_until = str(error), time.monotonic() + REFUSED_SECONDS
+            raise
         return now_us, data, bool(is_locked), under
 
     def store(

@@ -57,13 +57,13 @@ class Kept:
     same rows, the answer is the same.
     """
 
-    __slots__ = ("before", "good_us", "reads", "size", "trace", "until_us", "value")
+    __slots__ = ("before", "good_us", "made_us", "reads", "size", "trace", "until_us", "value")
 
     def __init__(self, value: Any, size: int, reads: Tables, good_us: int, until_us: int) -> None:
         self.value = value
         self.size = size
         self.reads = reads
-        self.good_us = good_us
+        self.good_us = self.made_us = good_us
         self.until_us = until_us
         self.trace: list[Any] | None = None
         self.before: Tables = {}
@@ -84,6 +84,7 @@ class Scope:
         self.new: set[str] = set()
         self.trace: list[Any] | None = []
         self.before: Tables = {}
+        self.asked: Any = ()  # the entry and the key of the answer
         self.is_off = False
         self.is_vague = False  # more may have been read than is known
 
@@ -159,19 +160,33 @@ class Statements:
         except Exception as error:  # the entry itself goes on
             warnings.warn(f"{error!r}; the answer is made anew.", RuntimeWarning, 2)
             kept = None
-        return entry._get(slot, lambda: self.made(entry, slot, compute)) if kept is None else kept
+        if kept is not None and self.cache.mode == "on":
+            entry.count(hits=1)
+            entry.tell("hit", slot, stored_t=self._time(kept.made_us))
+            return kept.value
+        fresh: list[Any] = []
 
-    def answer(self, entry: Entry, slot: Slot) -> Any:
+        def make() -> Any:
+            fresh.append(self.made(entry, slot, compute))
+            return fresh[0]
+
+        value = entry._get(slot, make)
+        if kept is not None and fresh:
+            entry.tell("hit", slot, stored_t=self._time(kept.made_us))
+            if kept.value != fresh[0]:
+                self._judge(kept, entry, slot, "", kept.value, fresh[0])
+        return value
+
+    def answer(self, entry: Entry, slot: Slot) -> Kept | None:
         """A kept answer, None where there is none that is still good."""
         kept = self._find((entry.name, slot.name))
-        if kept is None or self.cache.mode != "on":
+        if kept is None or self.cache.mode not in ("on", "shadow"):
             return None
         scope = self._begin(slot.tags[1:3])
-        if scope is None or not (self._is_good(kept, scope) or self._is_same(kept, scope)):
+        if scope is None:
             return None
-        entry.count(hits=1)
-        entry.tell("hit", slot)
-        return kept.value
+        scope.asked = entry, slot
+        return kept if self._is_good(kept, scope) or self._is_same(kept, scope) else None
 
     def made(self, entry: Entry, slot: Slot, make: Callable[[], Any]) -> Any:
         """What `make` gives, kept if all that it read is known. What it raises is not."""
@@ -184,6 +199,7 @@ class Statements:
         scope = self._begin(slot.tags[1:3], (since, reads))
         token = self.scope.set(scope)
         if scope is not None:
+            scope.asked = entry, slot
             self._open.add(scope)
         try:
             value = make()
@@ -191,7 +207,7 @@ class Statements:
             self.scope.reset(token)
             if scope is not None:
                 self._open.discard(scope)
-        if scope is not None and not scope.is_off and self.cache.mode == "on":
+        if scope is not None and not scope.is_off and self.cache.mode in ("on", "shadow"):
             tables = [tag.partition(":")[0] for tag in slot.tags[3:]]
             if scope.is_vague:
                 scope.trace = None
@@ -262,7 +278,8 @@ class Statements:
             if not size:
                 scope.trace = None
             if kept is not None and is_good and kept.value[0] != given[0]:
-                self._judge(kept, key, given[0])
+                entry, slot = scope.asked
+                self._judge(kept, entry, slot, f": {text} {params!r}"[:1000], kept.value[0], given[0])
             if size:
                 life = int(self.entry.ttl_seconds * MICROSECONDS)
                 self._put(key, Kept(given, size + 400, tags, scope.seen_us, scope.now_us + life))
@@ -318,15 +335,28 @@ class Statements:
             self.entry.counts["bypasses"] += 1
         return bool(reason)
 
-    def _judge(self, kept: Kept, key: Any, rows: Sequence[Any]) -> None:
-        """In shadow mode: tell of rows that are not those of the database, unless a write is announced meanwhile."""
+    def _judge(self, kept: Kept, entry: Entry, slot: Slot, what: str, served: Any, origin: Any) -> None:
+        """In shadow mode: tell of what is not as the database has it, unless a write is announced meanwhile."""
         time.sleep(SETTLE_SECONDS)
-        scope = self._begin(())
+        scope = self._begin(slot.tags[1:3])
         if scope is None or not self._is_good(kept, scope):
+            if not what:
+                entry.tell("uncompared", slot, reason="a write was announced meanwhile")
             return
-        self.entry.count(mismatches=1)
-        texts = {"served": repr(kept.value[0])[:2000], "origin": repr(rows)[:2000]}
-        self.cache.notify("mismatch", "statements", repr(key[1:3]), **texts, tags=sorted(kept.reads))
+        entry.count(mismatches=1)
+        self.cache.notify(
+            "mismatch",
+            entry.name,
+            slot.readable() + what,
+            served=repr(served)[:2000],
+            origin=repr(origin)[:2000],
+            stored_t=self._time(kept.made_us),
+            tags=sorted(kept.reads),
+            staleness_bound_seconds=entry.staleness_bound_seconds,
+        )
+
+    def _time(self, moment_us: int) -> float:
+        return moment_us / MICROSECONDS - self.cache.link.clock_offset
 
     # Versions.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import threading
 import time
@@ -48,6 +49,13 @@ class Wire:
         self._socket = connection._sock
         self.rest = b""  # received, but not yet read
         self.owed = 0  # answers that nobody awaits
+        self.late: list[bytes] = []  # what is to be sent elsewhere if these never come
+        self._poll = select.poll()
+        self._poll.register(self._socket, select.POLLIN)
+
+    def has_more(self) -> bool:
+        """Whether something has come, be it the end."""
+        return bool(self._poll.poll(0))
 
     def write(self, data: bytes) -> None:
         self._socket.sendall(data)

@@ -8,14 +8,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import redis
 import redis.asyncio
 from redis.asyncio.retry import Retry as Retry
 
 IS_ASYNC = True
-T = TypeVar("T")
 Pool = redis.asyncio.ConnectionPool
 
 
@@ -73,6 +72,11 @@ class Wire:
         self._reader, self._writer = connection._reader, connection._writer
         self.rest = b""  # received, but not yet read
         self.owed = 0  # answers that nobody awaits
+        self.late: list[bytes] = []  # what is to be sent elsewhere if these never come
+
+    def has_more(self) -> bool:
+        """Whether the end has come."""
+        return bool(self._reader.at_eof())
 
     def write(self, data: bytes) -> None:
         self._writer.write(data)
@@ -119,7 +123,7 @@ def idle_of(wires: deque[Wire]) -> Wire | None:
     return None
 
 
-async def _within(seconds: float, work: Awaitable[T]) -> T:
+async def _within(seconds: float, work: Awaitable[Any]) -> Any:
     if not hasattr(asyncio, "timeout"):  # before Python 3.11
         return await asyncio.wait_for(work, max(0.001, seconds))
     async with asyncio.timeout(max(0.001, seconds)):
