@@ -54,7 +54,7 @@ def summarise(
 def _of_each_reason(rejected: Sequence[ContractRejection]) -> list[ContractRejection]:
     """The first of all, best first, without letting one reason fill the screen."""
     seen = Counter[str]()
-    shown, others = [], []
+    shown, others = list[int](), list[int]()
     for number, each in enumerate(rejected):
         reason = " ".join(each.reason.split()[:4])
         seen[reason] += 1

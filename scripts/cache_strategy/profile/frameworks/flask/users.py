@@ -18,6 +18,7 @@ from cache_strategy.profile.values import (
     FunctionRef,
     Instance,
     Made,
+    Plain,
     Value,
     Values,
     join,
@@ -84,6 +85,8 @@ def identity(analysis: Analysis, read: ContextRead) -> str:
         return "flask_jwt_extended.get_jwt_identity()"
     if package in ("flask_login", "flask_security", "flask_user"):
         return "flask_login.current_user.get_id()"
+    if package == "flask_httpauth":
+        return _identity_of_httpauth(analysis)
     if read.kind == "session" and read.name and read.name != "flashes":
         return f"session.get({quoted(read.name)})"
     if read.kind == "user" and read.name:
@@ -92,6 +95,28 @@ def identity(analysis: Analysis, read: ContextRead) -> str:
     return (
         "str(flask_babel.get_locale())" if read.kind == "locale" and "flask_babel" in analysis.imports else ""
     )
+
+
+def _identity_of_httpauth(analysis: Analysis) -> str:
+    """
+    Who passed a guard of Flask-HTTPAuth: what the application's callback gave, a row by its key.
+
+    Source: flask_httpauth.HTTPAuth.login_required and current_user (4.x), which keep it as `g.flask_httpauth_user`.
+    Where it is not (3.x, a guard that lets anybody pass), the expression gives a method, which no key takes.
+    """
+    kept = 'g.get("flask_httpauth_user", g.get)'
+    loaders = analysis.stored("flask", "user loader of flask_httpauth")
+    given = join(
+        *(c.returns for v in loaders if isinstance(v, FunctionRef) for c in analysis.contexts_of(v.index))
+    )
+    found = given - {Constant(None), Constant(False)}
+    rows = [analysis.row(value) for value in found]
+    keys = {mapped.primary_key for mapped in rows if mapped is not None}
+    if found and all(isinstance(value, Plain) for value in found):
+        return kept
+    if None in rows or len(keys) != 1 or len(*keys) != 1:
+        return ""
+    return f"getattr({kept}, {quoted(*next(iter(keys)))}, g.get)"
 
 
 def _identity_in_g(analysis: Analysis, name: str) -> str:
