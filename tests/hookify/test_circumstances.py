@@ -81,9 +81,9 @@ def test_what_the_user_says_after_a_silent_rejection_words_the_rule(talk):
     ("reason", "lasts"),
     [
         ("don't push yet, let me look first", "turn"),
-        ("hang on a sec", "turn"),
-        ("is the remote the fork?", "turn"),
-        ("don't worry about it for now", "turn"),
+        ("hang on a sec", ""),
+        ("is the remote the fork?", ""),
+        ("don't worry about it for now", ""),
         ("wait, don't push to main", "always"),
         ("what are you doing??", "always"),
     ],
@@ -92,7 +92,7 @@ def test_a_reason_that_asks_or_holds_for_the_moment_makes_no_rule(talk, reason, 
     talk.say("ship it")
     talk.reject("Bash", {"command": "git push"}, reason)
 
-    assert found(talk) == [("rejected_call", lasts)]
+    assert found(talk) == ([("rejected_call", lasts)] if lasts else [])
     assert len(hookify.propose([talk.path]).proposals) == (lasts == "always")
 
 

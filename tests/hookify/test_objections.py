@@ -8,7 +8,8 @@ from cache_strategy.hookify.wording import ENOUGH, objections_in
 
 LASTING = [
     "do not restart the tunnel",
-    "dont commit it",
+    "donts commit it",
+    "save in your memory that the base code is in vendor/",
     "please don't push to main",
     "stop deleting my fixtures",
     "you forgot to invalidate the list",
@@ -38,6 +39,8 @@ NONE = [
     "sorry, my mistake, try again",
     "what if we never cached it?",
     "never mind",
+    "no when i sign out it closes the session",
+    "check that no files reference the old name",
     "once you have committed these, run the tests",
     "looks good, thanks",
     "tell them it is the wrong field when they land on the wrong field",

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from cache_strategy.hookify.linking import LOOKED_BACK
 from cache_strategy.hookify.transcripts import Prompt, Session, ToolCall
-from cache_strategy.hookify.wording import HISTORY, THIS_TURN, Objection, is_supposition, sentences_of
+from cache_strategy.hookify.wording import ENOUGH, HISTORY, THIS_TURN, Objection, is_supposition, sentences_of
 
 _GO_ON = re.compile(
     r"\s*(?:(?:ok(?:ay)?|yes|yep|yeah|sure|alright|please|now|sorry\b[^.,!\n]*|oops\b[^.,!\n]*|my\s+(?:bad|mistake)|"
@@ -14,6 +14,9 @@ _GO_ON = re.compile(
     r"(?:\s+(?:please|now|then|with\s+(?:it|that)))?\s*[.!]*\s*\Z",
     re.I | re.S,
 )
+
+_BARE = re.compile(r"\W*(?:(?:no|please|pls|and|but)\W+)*(?:do\s*n[o'’]t|don['’]?t'?s?|never)(?:\s+\S+){1,3}\s*\Z", re.I)
+"""Nothing but a prohibition in up to four words: a wish about the product says more."""
 
 _PAUSE = re.compile(r"\W*(?:oh\W+)?(?:wait|h[ao](?:ng|ld)\s+on)\b", re.I)
 
@@ -41,6 +44,8 @@ def weighed(objection: Objection, prompt: Prompt, *, long: bool, is_linked: bool
         strength += 0.15
     if is_linked:
         strength += 0.1
+    if objection.kind == "prohibited" and _BARE.match(prompt.text) and not prompt.first:
+        strength = max(strength, ENOUGH)
     return round(min(1.0, max(0.0, strength)), 2)
 
 

@@ -15,8 +15,8 @@ from cache_strategy.hookify.provenance import OwnWords
 from cache_strategy.hookify.transcripts import Prompt, ToolCall
 from cache_strategy.hookify.wording import ENOUGH, objections_in
 
-TELLING = 0.38
-"""Probability from which a prompt counts: with each repository left out in turn 72 % of the objections, 10 % of what resembles one."""
+TELLING = 0.4
+"""Probability from which a prompt counts: with each repository left out in turn 70 % of the objections, 10 % of what resembles one."""
 
 _NOTHING_ELSE = -2.55
 _VERY_SHORT, _SHORT, _LONG = 4, 25, 120

@@ -27,7 +27,7 @@ ENOUGH = 0.5
 """An objection below this strength is none."""
 
 _PARTS = {
-    "NOT": r"(?:do\s*n[o']t|dont|do\s+not|don’t|never|please\s+stop|stop|quit|avoid|must\s*n[o']t|must\s+not|should\s+never|shouldn[t']+\s+ever)",
+    "NOT": r"(?:do\s*n[o']t|donn?'?t'?s?|do\s+not|don’t|never|please\s+stop|stop|quit|avoid|must\s*n[o']t|must\s+not|should\s+never|shouldn[t']+\s+ever)",
     "STRONG": r"(?:re-?)?run|execute|re-?start|kill|launch|commit|amend|push|force[- ]push|merge|rebase|squash|cherry-?pick|branch|"
     r"check\s?out|stash|reset|revert|release|deploy|publish|(?:un)?install|upgrade|downgrade|overwrite|touch|refactor|rewrite|mock|"
     r"hard-?code|lint|cache|memoi[sz]e|invalidate|flush|migrate|guess|assume|invent|bypass|skip|disable|swallow|suppress|delete|drop|"
@@ -40,7 +40,7 @@ _PARTS = {
     r"migrations?|cache|caching|redis|todos?|type\s+ignores?|screenshots?|playwright|puppeteer|docker|servers?|containers?|database|"
     r"schema|files?|lint(?:er|ing)?|local\s?storage|print\s+statements?|console\.logs?|placeholders?|stubs?|summar(?:y|ies)|invalidation",
     "START": r"(?:^|[,;:(]\s*|[-–]\s+|\b(?:and|but|so|also|then|please|pls|ok(?:ay)?|just|you|again|because|no|now|i\s+said|i\s+told\s+you(?:\s+to)?)[,:]?\s+)",
-    "DONT": r"(?:do\s*n[o'’]t|dont|do\s+not)",
+    "DONT": r"(?:do\s*n[o'’]t|don['’]?t'?s?|do\s+not)",
     "JUST": r"(?:ever\s+|just\s+|even\s+|you\s+)*",
 }
 _PARTS["ING"] = rf"(?:{_PARTS['STRONG']}|{_PARTS['WEAK']})(?:\w?ing)"
@@ -61,7 +61,7 @@ prohibited 0.5 \b(?:you\s+<DONT>\s+(?:need|have)\s+to\s+(?:<STRONG>|<WEAK>)|we\s
 prohibited 0.4 \b(?:do|does)\s*n[o'’]?t\s+(?:need|have)\s+to\s+be\s+(?:\w+ed|run|built|written|rewritten)\b
 undone 0.8 \bi(?:['’]?ve|\s+have)?\s+(?:just\s+|already\s+)?(?:reverted|undone|undid|rolled\s+back|reversed|restored|put\s+back|discarded)\b
 undone 0.7 (?:<START>|\blet['’]s\s+)(?:can\s+you\s+|could\s+you\s+|please\s+)*(?:revert|undo|roll\s*back|put\s+(?:it|that|this|them)\s+back|restore|bring\s+back)\b(?=\s*(?:[.,!]|$|(?:all\s+(?:of\s+)?)?(?:that|this(?!\s+step)|it|them|those|these|your|everything|the\s+(?:last\s+|latest\s+)?(?:changes?|edits?|commits?))\b))
-undone 0.45 (?:<START>|\blet['’]s\s+)(?:can\s+you\s+|could\s+you\s+|please\s+)*(?:revert|undo|roll\s*back|put\s+(?:it|that|this|them)\s+back|restore|bring\s+back)\b
+undone 0.35 (?:<START>|\blet['’]s\s+)(?:can\s+you\s+|could\s+you\s+|please\s+)*(?:revert|undo|roll\s*back|put\s+(?:it|that|this|them)\s+back|restore|bring\s+back)\b
 blamed 0.6 \byou(?:['’]ve|\s+have)?\s+(?:just\s+|again\s+|also\s+|once\s+again\s+|accidentally\s+|simply\s+)*(?:forgot|forgotten|missed|removed|deleted|dropped|broke|broken|overwrote|overwritten|ignored|skipped|wiped|flushed|cleared|lost|disabled|committed|pushed|cached|stored|leaked|renamed|duplicated|hard-?coded|reverted|messed)\b
 blamed 0.6 \byou\s+(?:didn['’]?t|did\s+not|never)\s+(?:invalidate|clear|run|test|commit|ask|check|update|restore|bust|evict|purge)\b
 blamed 0.6 \byou\s+(?:keep|kept|always)\s+\w+ing\b|\bdid\s+(?:we|you|i)\s+not\s+(?:go\s+through|tell|say|agree)\b
@@ -75,12 +75,13 @@ questioned 0.5 \bwhy\s+(?:are|did|do|have|were)n['’]?t\s+(?:you|we\s+\w+ing)\b
 questioned 0.5 \bwhy\s+(?:is|was)\s+(?:the\s+)?(?:agent|claude|it|the\s+\S+\s+\S+|the\s+\S+)\s+(?:being\s+)?(?:<ING>|executing|changed|edited|modified|deleted)\b
 unwanted 0.5 \bi\s+<DONT>\s+(?:want|need)\s+(?:you\s+to\b|(?:any|a|an|the|these|those|this|that|more)?\s*(?:\w+\s+)?(?:<THINGS>)\b)
 unwanted 0.5 \bi\s+(?:<DONT>|really\s+hate|hate|can['’]?t\s+stand)\s*(?:like\s+)?(?:the\s+|these\s+|those\s+)?(?:<THINGS>)\b
-unwanted 0.6 (?:^|[,.;]\s*|\band\s+|\bplease[,]?\s+)no\s+(?:more\s+)?(?:<THINGS>)\b
-unwanted 0.6 \b(?:no|not|without|never|(?:do|does)\s*n[o'’]?t|remove)\b[^.!?\n]{0,40}\b(?:sign(?:ed|ing|atures?)?|co-?author\w*|attributions?|(?:mention|reference|refrence|credit)\w*\s+(?:to\s+|of\s+)?claude|by\s+claude(?:\s+code)?)\b
+unwanted 0.6 (?:^|[,.;]\s*|\band\s+|\bplease[,]?\s+)no\s+(?:more\s+)?(?:<THINGS>)\b(?!\s+(?:references?|contains?|exists?|are|is|were|was|have|has|ha[sd]|found|in|left)\b)
+unwanted 0.6 \b(?:no|not|without|never|(?:do|does)\s*n[o'’]?t|remove)\b[^.!?\n]{0,40}\b(?:sign(?:ed|ing|atures?)?\b(?!\s+(?:in|out|up|on)\b)|co-?author\w*|attributions?|(?:mention|reference|refrence|credit)\w*\s+(?:to\s+|of\s+)?claude|by\s+claude(?:\s+code)?)\b
 preferred 0.6 <START>(?:always\s+)?use\s+\S+(?:\s+\S+)?(?:,)?\s+(?:not|instead\s+of|rather\s+than|and\s+not)\s+\S+
 preferred 0.35 ^\s*use\s+\S
 preferred 0.35 \binstead\s*[.!]*\s*$
 reminded 0.3 <START>(?:(?:<DONT>|never)\s+forget\s+to|always|make\s+sure\s+(?:to|you)|remember\s+to)\s+(?:\w+\s+)?(?:<STRONG>|switch|create|use|run)\b
+reminded 0.6 \b(?:save|keep|put|store|write|add|note|remember)\b[^.!?\n]{0,40}\b(?:in|into|to)\s+(?:(?:your|the|my|claude['’]?s?)\s+|all\s+(?:the\s+)?)?memor(?:y|ies)\b(?!\s+\w*(?:store|leak|usage|state|address|buffer))
 reminded 0.3 \b(?:ensure|make\s+sure)\s+(?:this|that|it)\s+(?:never|does\s*n[o'’]t)\s+(?:repeats?|happens?)
 """
 """One sign of an objection a line: its kind, its weight, and the pattern, in which <NAME> stands for one of the parts."""

@@ -5,7 +5,8 @@ Finds
     Rejected commands, file changes and other tools; the reason where one was typed.
 
 Leaves alone
-    Rejected questions and plans (a conversation, not a deed), rejections that are followed by "continue" (a pause),
+    Rejected questions and plans (a conversation, not a deed), rejections that only ask something back ("where is that
+    value coming from?", "wait, let's discuss") or are followed by "continue" (a pause),
     and refusals by permission rules and hooks (they have their rule already).
 """
 
@@ -49,13 +50,15 @@ def find_rejections(session: Session) -> Iterator[Sighting]:
         if is_go_ahead(call.reason) if call.reason else (reply is not None and is_go_ahead(reply.text)):
             continue
         objections = [o for o in objections_in(call.reason) if o.kind != "blamed" or o.strength >= ENOUGH]
+        if call.reason and not objections and is_for_now(call.reason):
+            continue
         if not call.reason and reply is not None:
             core = next(
                 (o.core for o in objections_in(own_words(reply.text).text) if o.lasts == "always"), ""
             )
         else:
             core = objections[0].core if objections else call.reason
-        turn_only = all(o.lasts == "turn" for o in objections) if objections else is_for_now(call.reason)
+        turn_only = bool(objections) and all(o.lasts == "turn" for o in objections)
         yield Sighting(
             line=call.result_line,
             said=objections[0].words if objections else call.reason,
