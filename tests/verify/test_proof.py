@@ -6,7 +6,7 @@ import sys
 from xml.etree import ElementTree
 
 import pytest
-from small_shop import NOTHING, PYTEST, READ, UNCHECKED, entry, suite
+from small_shop import NOTHING, PYTEST, READ, RENAME, UNCHECKED, entry, suite
 
 from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.verdict import EntryVerdict, Mismatch, Run, Verdict, Visits
@@ -35,6 +35,35 @@ def test_a_write_that_does_not_invalidate_is_refuted_with_key_write_and_writer(s
     assert mismatch.write.startswith("UPDATE products at ")
     assert mismatch.writer == f"shop.py:{line} rename"
     assert ("old" in mismatch.served, "new" in mismatch.origin) == (True, True)
+    assert "No invalidation of products followed" in mismatch.reason
+
+
+KEPT = """    from caching.flask_http import cached_endpoint
+    from caching.statements import Statements
+
+    def shown(product_id):
+        return {"name": db.session.get(Product, product_id).name}
+
+    watcher = watch(cache, {"products": "id"})
+    statements = watcher.keep(Statements(cache, watcher.tables, watcher.columns, True))
+    app.get("/shown/<int:product_id>")(cached_endpoint(product_entry, statements=statements)(shown))
+    cache.bump = lambda *_, **__: 0
+"""
+
+
+def test_rows_that_are_kept_though_they_were_written_refute_the_entry_and_name_their_statement(shop):
+    """Two callers share a statement's rows; the second one's differ from the database, by a write that was not told."""
+    place = shop.folder / "shop.py"
+    source = place.read_text()
+    place.write_text(source[: source.index("    watch(cache, ")] + KEPT + "    return app\n")
+    one, other = (f'client.get("/shown/1?who={who}")' for who in "ab")
+    shop.test_suite(suite(one, RENAME, other))
+    found = shop.only_entry(shop.verify(entry(staleness_bound_seconds=0)))
+    assert found.verdict == "refuted"
+    mismatch = next(m for m in found.mismatches if "SELECT products" in m.key)
+    assert ("old" in mismatch.served, "new" in mismatch.origin) == (True, True)
+    assert mismatch.write.startswith("UPDATE products at ")
+    assert mismatch.writer.endswith(" rename")
     assert "No invalidation of products followed" in mismatch.reason
 
 

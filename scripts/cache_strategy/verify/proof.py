@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Protocol
-from urllib.parse import urlsplit
 
 from cache_strategy.model.contract import Contract, Entry
 from cache_strategy.model.errors import CacheStrategyError
@@ -190,11 +189,12 @@ def _check_redis(redis_url: str) -> None:
         with redis.Redis.from_url(redis_url, socket_connect_timeout=3, socket_timeout=3) as client:
             client.ping()
     except (redis.RedisError, ValueError) as error:
-        place = urlsplit(redis_url)
-        shown = f"{place.scheme}://{place.hostname or ''}{f':{place.port}' if place.port else ''}{place.path}"
+        scheme, _, rest = redis_url.partition("://")  # a password may hold any sign, as people write it
+        shown = f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
+        why = type(error).__name__ if isinstance(error, ValueError) else error  # that would quote the address
         raise CacheStrategyError(
-            f"{shown}: does not answer as a Redis ({error}); start it, or set REDIS_URL to one that runs."
-        ) from error
+            f"{shown}: does not answer as a Redis ({why}); start it, or set REDIS_URL to one that runs."
+        ) from None
 
 
 def _remove_what_users_see(folder: Path) -> None:
