@@ -9,10 +9,14 @@ import random
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from command_line import ROOT, command, environment
+
+from cache_strategy.cli import foretold, line
+from cache_strategy.plan import plan
 
 
 def section(report: str, entry: str) -> str:
@@ -147,6 +151,20 @@ def test_an_access_log_gives_volume_and_a_forecast(flask_shop, cache_strategy, a
     again = cache_strategy("report", flask_shop)
     assert again.returncode == 0
     assert (flask_shop / ".cache-strategy" / "report.md").read_text() == report
+
+
+def test_what_was_replayed_to_plan_by_is_not_replayed_again_and_gives_the_same(flask_shop, access_log):
+    evidence, trace = line.measured_profile_of(flask_shop, [access_log], None, "")
+    assert trace is not None
+    replays = foretold.Replays()
+    proposal = plan(evidence)
+    foretold.forecast_to_plan_by(evidence, proposal, trace, replays)
+    shorter = (replace(e, ttl_seconds=60) if e.id == "user-profile" else e for e in proposal.entries)
+    contract = replace(proposal, entries=tuple(shorter))
+    before = {name: set(cases) for name, cases in replays.outcomes.items()}
+    forecast = foretold.forecast_of(evidence, contract, trace, replays=replays)
+    assert {name: set(cases) for name, cases in replays.outcomes.items()} == before
+    assert forecast == foretold.forecast_of(evidence, contract, trace)
 
 
 def test_simulate_prints_the_forecast_of_a_log(flask_shop, cache_strategy, access_log):

@@ -21,14 +21,29 @@ KEY_BYTES = 12
 LONGEST_S = 604_800
 
 
+@dataclasses.dataclass
+class Replays:
+    """What was replayed of one trace: a contract that is planned by it is foretold without doing it again."""
+
+    entries: dict[Any, "Foretold | None"] = dataclasses.field(default_factory=dict)
+    outcomes: dict[Any, dict[Any, Any]] = dataclasses.field(default_factory=dict)
+    together: dict[Any, Any] = dataclasses.field(default_factory=dict)
+
+
 def forecast_of(
     evidence: "Evidence",
     contract: "Contract | None",
     trace: "Trace",
     grid: tuple[list[int | None], list[int | None], list[str], list[str]] | None = None,
     exact_requests: int | None = None,
+    replays: Replays | None = None,
 ) -> "Forecast":
-    """What caches in front of the endpoints would do, and each entry of the contract under its own key."""
+    """
+    What caches in front of the endpoints would do, and each entry of the contract under its own key.
+
+    Args:
+        replays: of the same trace, so far; what is replayed now is added.
+    """
     from cache_strategy.simulate import simulate
 
     if grid is None:
@@ -49,7 +64,19 @@ def forecast_of(
         if contract is None:
             return found
         say("Replaying the entries of the contract")
-        return with_entries(found, evidence, contract, trace)
+        return with_entries(found, evidence, contract, trace, replays or Replays())
+
+
+def forecast_to_plan_by(
+    evidence: "Evidence", contract: "Contract", trace: "Trace", replays: Replays
+) -> "Forecast":
+    """What is foretold of the entries alone."""
+    from cache_strategy.model.forecast import Forecast
+
+    with progress() as say:
+        say("Replaying the entries of the contract")
+        nothing = Forecast(requests=len(trace.accesses), keys=0, rows=())
+        return with_entries(nothing, evidence, contract, trace, replays)
 
 
 def forecast_of_parquet(
@@ -77,14 +104,19 @@ def forecast_of_parquet(
         )
 
 
-def with_entries(found: "Forecast", evidence: "Evidence", contract: "Contract", trace: "Trace") -> "Forecast":
+def with_entries(
+    found: "Forecast", evidence: "Evidence", contract: "Contract", trace: "Trace", replays: Replays
+) -> "Forecast":
     """The forecast with what it says of each entry, of all of them in one Redis, and of the endpoints they serve."""
     from cache_strategy.simulate import choose_memory, loads_of, together
     from cache_strategy.simulate.columns import columns_of
 
     accesses = columns_of(trace.accesses)
-    foretold = {entry.id: (entry, one) for entry in contract.entries if (one := _foretold(entry, evidence, contract, trace))}  # fmt: skip
-    sizes, needed = together([one for _, one in foretold.values()], RUNTIME_KEPT)
+    foretold = {entry.id: (entry, one) for entry in contract.entries if (one := _foretold(entry, evidence, contract, trace, replays))}  # fmt: skip
+    of = tuple((_asked(entry), one.storage) for entry, one in foretold.values())
+    if of not in replays.together:
+        replays.together[of] = together([one for _, one in foretold.values()], RUNTIME_KEPT)
+    sizes, needed = replays.together[of]
     choices = [c for entry, one in foretold.values() if (c := _choice(entry, one, trace))]
     is_production = any("requests_per_hour" in m.figures for m in evidence.measurements)
     notes = found.notes
@@ -103,8 +135,22 @@ def with_entries(found: "Forecast", evidence: "Evidence", contract: "Contract", 
     )
 
 
+def _asked(entry: "Entry") -> "Entry":
+    """All of an entry that a forecast depends on."""
+    return dataclasses.replace(entry, because=())
+
+
 def _foretold(
-    entry: "Entry", evidence: "Evidence", contract: "Contract", trace: "Trace"
+    entry: "Entry", evidence: "Evidence", contract: "Contract", trace: "Trace", replays: Replays
+) -> "Foretold | None":
+    of = _asked(entry), _storage(entry, contract)
+    if of not in replays.entries:
+        replays.entries[of] = _replayed(entry, evidence, contract, trace, replays)
+    return replays.entries[of]
+
+
+def _replayed(
+    entry: "Entry", evidence: "Evidence", contract: "Contract", trace: "Trace", replays: Replays
 ) -> "Foretold | None":
     from cache_strategy.cli.entry_trace import trace_of
     from cache_strategy.simulate import foretell, ttls_for
@@ -124,6 +170,7 @@ def _foretold(
         trace_of_writes=trace,
         storage=_storage(entry, contract),
         kept=_kept(entry),
+        known=replays.outcomes.setdefault((entry.id, entry.key, entry.depends_on, _kept(entry)), {}),
     )
 
 

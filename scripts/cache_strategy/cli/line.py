@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cache_strategy.cli.foretold import forecast_of
+from cache_strategy.cli.foretold import Replays, forecast_to_plan_by
 from cache_strategy.cli.terminal import printable, progress
 from cache_strategy.model.errors import CacheStrategyError, Refusal
 
@@ -149,7 +149,9 @@ def trace_from(
     return None
 
 
-def contract_for(repo: Path, evidence: "Evidence", trace: "Trace | None") -> "tuple[Contract, str]":
+def contract_for(
+    repo: Path, evidence: "Evidence", trace: "Trace | None", replays: Replays | None = None
+) -> "tuple[Contract, str]":
     """The contract in force (a person's, where there is one) and the path of what was written."""
     from cache_strategy.model.document import write_text
     from cache_strategy.plan import plan as make_plan
@@ -158,7 +160,8 @@ def contract_for(repo: Path, evidence: "Evidence", trace: "Trace | None") -> "tu
 
     proposal = make_plan(evidence)
     if trace:
-        proposal = make_plan(evidence, forecast_of(evidence, proposal, trace))
+        foretold = forecast_to_plan_by(evidence, proposal, trace, replays or Replays())
+        proposal = make_plan(evidence, foretold)
     text = render(proposal)
     file = repo / CONTRACT
     in_force = (repo / proposal.application.package_path / "caching" / "entries.py").exists()

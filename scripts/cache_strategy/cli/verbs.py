@@ -100,9 +100,10 @@ def run(
     repo = line.writable_repository_at(path)
     asked = sources.asked(pg, redis, redis_monitor, otel, stacks, cache_metrics)
     evidence, measured = line.measured_profile_of(repo, access_log, trace, log_format, asked, production)
-    contract, written = line.contract_for(repo, evidence, measured)
+    replays = foretold.Replays()
+    contract, written = line.contract_for(repo, evidence, measured, replays)
     evidence = line.with_entries_measured(repo, evidence, contract, measured)
-    forecast = foretold.forecast_of(evidence, contract, measured) if measured else None
+    forecast = foretold.forecast_of(evidence, contract, measured, replays=replays) if measured else None
     report = line.report_files_of(repo, evidence, contract, forecast, None)
     if json_:
         print_json(

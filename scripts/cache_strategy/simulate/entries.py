@@ -11,9 +11,10 @@ from cache_strategy.model.trace import Accesses, Trace
 from cache_strategy.simulate.columns import columns_of
 from cache_strategy.simulate.facts import facts_of, requests_with
 from cache_strategy.simulate.forecast import EXACT_REQUESTS, is_judged, requests_in, row_of, writes_to
+from cache_strategy.simulate.outcome import Replay
 from cache_strategy.simulate.policies import load_policies
 from cache_strategy.simulate.replay import Requests, first_requests, parts_of_ttls, warming_of
-from cache_strategy.simulate.sampling import limited, outcomes, scaled, strata_of
+from cache_strategy.simulate.sampling import Case, limited, outcomes, scaled, strata_of
 from cache_strategy.simulate.storage import Storage, held, resident
 
 SHARED_AT_MOST = 1_000_000
@@ -52,6 +53,7 @@ def foretell(
     trace_of_writes: Trace,
     storage: Storage | None,
     kept: float,
+    known: dict[Case, tuple[Replay, float | None]],
 ) -> Foretold:
     """
     Args:
@@ -61,6 +63,7 @@ def foretell(
         tables, writing, trace_of_writes: what makes it stale, see `writes_to`.
         storage: how Redis keeps it, None where it lives elsewhere.
         kept: share of its time to live after which a value is computed anew.
+        known: what was replayed of these requests before; what is replayed now is added.
     """
     accesses = columns_of(trace.accesses)
     entry, members = accesses.groups[0], np.arange(len(accesses))
@@ -70,11 +73,12 @@ def foretell(
     first = first_requests(requests)
     kinds = ("ttl",) if writes is None else ("ttl", "event")
     lru = {"lru": load_policies()["lru"]}
-    done = outcomes(requests, ttls, [None], lru, kinds, EXACT_REQUESTS, len(accesses), kept)
+    if missing := [each for each in ttls if (each, None, "lru", kinds[-1]) not in known]:
+        known |= outcomes(requests, missing, [None], lru, kinds, EXACT_REQUESTS, len(accesses), kept)
     rows: dict[tuple[int, str], ForecastRow] = {}
     for each in ttls:
         for kind in kinds:
-            outcome, error = done[each, None, "lru", kind]
+            outcome, error = known[each, None, "lru", kind]
             warm = warming_of(first, each * kept, kind == "event") if each == ttl else None
             figures = row_of(outcome, requests.all_keys, is_judged(requests), bool(facts.sized), warm)
             figures |= {"group": entry, "ttl_seconds": each, "capacity_bytes": None, "policy": "lru"}
