@@ -18,7 +18,6 @@ from cache_strategy.profile.values import (
     FunctionRef,
     Instance,
     Made,
-    Plain,
     Value,
     Values,
     join,
@@ -112,8 +111,8 @@ def _identity_of_httpauth(analysis: Analysis) -> str:
     found = given - {Constant(None), Constant(False)}
     rows = [analysis.row(value) for value in found]
     keys = {mapped.primary_key for mapped in rows if mapped is not None}
-    if found and all(isinstance(value, Plain) for value in found):
-        return kept
+    if found and not keys:
+        return kept  # of anything but plain data no key is made
     if None in rows or len(keys) != 1 or len(*keys) != 1:
         return ""
     return f"getattr({kept}, {quoted(*next(iter(keys)))}, g.get)"
