@@ -6,7 +6,7 @@ from sqlalchemy import Column, ForeignKey, Integer, String, create_engine, event
 from sqlalchemy.orm import Session, declarative_base
 from sqlalchemy.pool import StaticPool
 
-from cache_strategy.emit.targets.runtime.files import sqlalchemy_events
+from cache_strategy.emit.targets.runtime.files import sqlalchemy_events, sqlalchemy_statements
 from cache_strategy.emit.targets.runtime.files.flask_http import cached_endpoint
 from cache_strategy.emit.targets.runtime.files.runtime import Cache
 from cache_strategy.emit.targets.runtime.files.sql_reads import reads_of
@@ -83,8 +83,8 @@ class Shop:
         self.watcher = sqlalchemy_events.watch(
             self.cache, {"books": "id", "notes": "id"}, columns=("notes.book_id",)
         )
-        self.statements = self.watcher.keep(
-            Statements(self.cache, self.watcher.tables, self.watcher.columns, sees_all=True)
+        self.statements = sqlalchemy_statements.keep(
+            self.watcher, Statements(self.cache, self.watcher.tables, self.watcher.columns, sees_all=True)
         )
         self.made = 0
         entry = self.cache.entry("book", ttl_seconds=600, layers=("redis",), depends_on=("books", "notes"))

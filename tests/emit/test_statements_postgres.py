@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.orm import Session, declarative_base
 
-from cache_strategy.emit.targets.runtime.files import sqlalchemy_events
+from cache_strategy.emit.targets.runtime.files import sqlalchemy_events, sqlalchemy_statements
 from cache_strategy.emit.targets.runtime.files.flask_http import cached_endpoint
 from cache_strategy.emit.targets.runtime.files.runtime import Cache
 from cache_strategy.emit.targets.runtime.files.statements import Statements
@@ -156,8 +156,8 @@ class Asked:
             [metadata],
             [f"{t}.{c}" for t, columns in COLUMNS.items() for c in columns],
         )
-        self.statements = self.watcher.keep(
-            Statements(self.cache, self.watcher.tables, self.watcher.columns, sees_all)
+        self.statements = sqlalchemy_statements.keep(
+            self.watcher, Statements(self.cache, self.watcher.tables, self.watcher.columns, sees_all)
         )
         self.entry = self.cache.entry("q", ttl_seconds=600, layers=("redis",), depends_on=("books", "notes"))
         self.view = self.rows_of

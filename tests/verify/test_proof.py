@@ -39,13 +39,14 @@ def test_a_write_that_does_not_invalidate_is_refuted_with_key_write_and_writer(s
 
 
 KEPT = """    from caching.flask_http import cached_endpoint
+    from caching.sqlalchemy_statements import keep
     from caching.statements import Statements
 
     def shown(product_id):
         return {"name": db.session.get(Product, product_id).name}
 
     watcher = watch(cache, {"products": "id"})
-    statements = watcher.keep(Statements(cache, watcher.tables, watcher.columns, True))
+    statements = keep(watcher, Statements(cache, watcher.tables, watcher.columns, True))
     app.get("/shown/<int:product_id>")(cached_endpoint(product_entry, statements=statements)(shown))
     cache.bump = lambda *_, **__: 0
 """
@@ -186,10 +187,12 @@ def test_no_journal_with_values_in_clear_is_left_behind(shop):
     assert left == ["output.txt"] * 3
 
 
-def test_without_a_redis_there_is_one_clear_line(shop):
+@pytest.mark.parametrize("password", ["secret", "se/cret", "s@e?cret"])
+def test_without_a_redis_there_is_one_clear_line(shop, password):
     with pytest.raises(CacheStrategyError, match="does not answer as a Redis") as error:
-        shop.verify(entry(), redis_url="redis://:secret@127.0.0.1:1/0")
-    assert "secret" not in str(error.value)
+        shop.verify(entry(), redis_url=f"redis://:{password}@127.0.0.1:1/0")
+    assert "cret" not in str(error.value)
+    assert "redis://127.0.0.1:1/0: " in str(error.value)
 
 
 def test_a_command_that_is_interrupted_is_not_judged(shop):

@@ -546,9 +546,9 @@ def test_what_one_request_has_open_is_nothing_to_another(product, cache, engine)
 
     async def application(scope, receive, send):
         if scope["name"] == "first":
-            watcher._here.connections.add("open")
+            watcher.here.connections.add("open")
         await asyncio.sleep(0.01)
-        seen[scope["name"]] = await asyncio.to_thread(lambda: set(watcher._here.connections))
+        seen[scope["name"]] = await asyncio.to_thread(lambda: set(watcher.here.connections))
 
     async def main():
         scoped = RequestScope(application, watcher.begin)

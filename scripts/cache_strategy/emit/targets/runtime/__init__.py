@@ -32,7 +32,7 @@ from cache_strategy.model.evidence import Evidence
 
 FILES = Path(__file__).parent / "files"
 INSTANCE = re.compile(r"\w*Cache\w*\(.*\)")
-KEEPS_STATEMENTS = ("flask", "django")
+STATEMENTS = ("sql_doubts.py", "sql_reads.py", "statements.py")
 RUNTIME = tuple(f"{name}.py" for name in PARTS)
 
 
@@ -119,7 +119,13 @@ def _write_package(
     ids = tuple(e.id for e in wired)
     views = [c for c in codes if c.entry.kind == "view"]
     memoized = [c for c in codes if c.entry.emit == "flask-caching"]
-    for name in (*RUNTIME, *wiring.files, *(("sql_views.py",) if views else ())):
+    kept = [c.name for c in codes if c.keeps_statements and wiring.keeps]
+    more = (
+        *(STATEMENTS if kept else ()),
+        *((f"{wiring.keeps}.py",) if kept else ()),
+        *(("sql_views.py",) if views else ()),
+    )
+    for name in (*RUNTIME, *wiring.files, *more):
         draft.write(f"{folder}/{name}", (FILES / name).read_text(encoding="utf-8"), "The cache itself.", ids)
     draft.write(
         f"{folder}/__init__.py",
@@ -135,12 +141,13 @@ def _write_package(
         "views": views,
         "memoized": memoized,
         "watched": _watched(wired, evidence),
-        "columns": _columns(wired, evidence, framework),
+        "columns": _columns(wired, evidence, bool(wiring.keeps)),
         "imports": imports_for(codes, framework),
         "warmed": warmed,
         "sees_all": all(e.kind == "endpoint" for e in wired)
         and not _keeps_by_itself(contract, evidence, draft),
-        "kept_statements": [c.name for c in codes if c.keeps_statements and framework in KEEPS_STATEMENTS],
+        "kept_statements": kept,
+        "keeps": wiring.keeps,
         "uses_any": any(c.entry.kind == "endpoint" and c.keeps for c in codes),
         **wiring.values(codes, contract, evidence),
     }
@@ -172,10 +179,10 @@ def _keeps_by_itself(contract: Contract, evidence: Evidence, draft: Draft) -> bo
     return False
 
 
-def _columns(wired: list[Entry], evidence: Evidence, framework: str) -> list[str]:
+def _columns(wired: list[Entry], evidence: Evidence, keeps: bool) -> list[str]:
     """The columns besides the primary keys by which entries know rows, and those by which their statements do."""
     named = {(d.table, d.column) for entry in wired for d in entry.depends_on if d.column}
-    if framework in KEEPS_STATEMENTS and any("statements" in entry.layers for entry in wired):
+    if keeps and any("statements" in entry.layers for entry in wired):
         used = {dependency.table for entry in wired for dependency in entry.depends_on}
         named |= {
             (table.name, column)

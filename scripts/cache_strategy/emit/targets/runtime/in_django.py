@@ -24,15 +24,8 @@ METRICS = "The metrics of the caches."
 
 
 class InDjango(Wiring):
-    files = (
-        "sql_text.py",
-        "sql_doubts.py",
-        "sql_reads.py",
-        "statements.py",
-        "django_sql.py",
-        "django_events.py",
-        "django_http.py",
-    )
+    files = ("sql_text.py", "django_sql.py", "django_events.py", "django_http.py")
+    keeps = "django_statements"
     declared = "django"
 
     def placed(self, contract: Contract, draft: Draft) -> Contract:
@@ -51,16 +44,6 @@ class InDjango(Wiring):
                 "it is async; its database work runs in other threads, where open transactions are not seen."
             )
         return ""
-
-    def decorators(self, entry: Entry, name: str, evidence: Evidence) -> list[tuple[str, tuple[str, ...]]]:
-        """Next to the function, below whatever decides who may ask; the headers see what the cache serves."""
-        endpoint_of(entry, evidence)
-        wanted: list[tuple[str, tuple[str, ...]]] = []
-        if "http" in entry.layers:
-            wanted.append((f"{ALIAS}.{name}_http", ()))
-        if set(entry.layers) & {"memory", "redis"}:
-            wanted.append((f"{ALIAS}.{name}_endpoint", (f"{ALIAS}.{name}_http",) if wanted else ()))
-        return wanted
 
     def values(self, codes: list[EntryCode], contract: Contract, evidence: Evidence) -> dict[str, Any]:
         names = ["metrics_view"]

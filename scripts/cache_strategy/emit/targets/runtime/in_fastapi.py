@@ -9,7 +9,7 @@ from cache_strategy.emit.edits import init_application
 from cache_strategy.emit.edits._base import CannotEdit
 from cache_strategy.emit.targets.runtime.code import ALIAS, EntryCode
 from cache_strategy.emit.targets.runtime.joined import joined
-from cache_strategy.emit.targets.runtime.wiring import Wiring, endpoint_of, import_entries, path_of
+from cache_strategy.emit.targets.runtime.wiring import Wiring, import_entries, path_of
 from cache_strategy.model.contract import Contract, Entry
 from cache_strategy.model.evidence import Evidence
 
@@ -19,9 +19,6 @@ ORM = "sqlalchemy"
 class InFastAPI(Wiring):
     files = (
         "sql_text.py",
-        "sql_doubts.py",
-        "sql_reads.py",
-        "statements.py",
         "sqlalchemy_sql.py",
         "sqlalchemy_events.py",
         "asyncio_events.py",
@@ -40,16 +37,6 @@ class InFastAPI(Wiring):
         if any(i.how in ("write-through", "tag") for i in entry.invalidated_by):
             return "an invalidation by hand would have to be awaited; write how: event, which hears of every commit."
         return self.needs_columns(entry)
-
-    def decorators(self, entry: Entry, name: str, evidence: Evidence) -> list[tuple[str, tuple[str, ...]]]:
-        """Next to the endpoint: its dependencies decide who may ask, and are asked each time."""
-        endpoint_of(entry, evidence)
-        wanted: list[tuple[str, tuple[str, ...]]] = []
-        if "http" in entry.layers:
-            wanted.append((f"{ALIAS}.{name}_http", ()))
-        if set(entry.layers) & {"memory", "redis"}:
-            wanted.append((f"{ALIAS}.{name}_endpoint", (f"{ALIAS}.{name}_http",) if wanted else ()))
-        return wanted
 
     def values(self, codes: list[EntryCode], contract: Contract, evidence: Evidence) -> dict[str, Any]:
         names = ["RequestScope", "add_metrics"]

@@ -16,15 +16,8 @@ ROUTES = ("route", "get", "post", "put", "patch", "delete")
 
 
 class InFlask(Wiring):
-    files = (
-        "sql_text.py",
-        "sql_doubts.py",
-        "sql_reads.py",
-        "statements.py",
-        "sqlalchemy_sql.py",
-        "sqlalchemy_events.py",
-        "flask_http.py",
-    )
+    files = ("sql_text.py", "sqlalchemy_sql.py", "sqlalchemy_events.py", "flask_http.py")
+    keeps = "sqlalchemy_statements"
     declared = "flask"
 
     def decorators(self, entry: Entry, name: str, evidence: Evidence) -> list[tuple[str, tuple[str, ...]]]:

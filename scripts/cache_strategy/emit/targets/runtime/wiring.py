@@ -25,10 +25,12 @@ class Wiring:
 
     Attributes:
         files: of `files/`, beside those of the runtime.
+        keeps: the module of `files/` that gives statements their rows; "" where none does.
         declared: what a requirements file names for the framework.
     """
 
     files: tuple[str, ...] = ()
+    keeps = ""
     declared = ""
 
     def __init__(self, framework: str) -> None:
@@ -42,9 +44,19 @@ class Wiring:
         """Why an entry cannot be wired, "" when it can."""
         return self.needs_columns(entry)
 
-    @abstractmethod
     def decorators(self, entry: Entry, name: str, evidence: Evidence) -> list[tuple[str, tuple[str, ...]]]:
-        """Each decorator of an endpoint with the ones it must stand under."""
+        """
+        Each decorator of an endpoint with the ones it must stand under.
+
+        They stand next to the function, below whatever decides who may ask; the headers see what the cache serves.
+        """
+        endpoint_of(entry, evidence)
+        wanted: list[tuple[str, tuple[str, ...]]] = []
+        if "http" in entry.layers:
+            wanted.append((f"{ALIAS}.{name}_http", ()))
+        if set(entry.layers) & {"memory", "redis"}:
+            wanted.append((f"{ALIAS}.{name}_endpoint", (f"{ALIAS}.{name}_http",) if wanted else ()))
+        return wanted
 
     def needs_columns(self, entry: Entry) -> str:
         """Why an entry that depends on rows by another column than their key cannot be wired; "" of another."""

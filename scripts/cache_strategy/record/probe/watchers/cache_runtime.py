@@ -33,6 +33,8 @@ EMITTED = (
     "sql_reads.py",
     "statements.py",
     "sqlalchemy_sql.py",
+    "sqlalchemy_statements.py",
+    "django_statements.py",
     "sqlalchemy_events.py",
     "django_events.py",
     "django_sql.py",

@@ -26,7 +26,7 @@ class AsyncWatcher(Watcher):
 
     def __init__(self, cache: Cache, tables: Mapping[str, str | None], readers: Iterable[Any]) -> None:
         super().__init__(cache, tables, ())
-        self._here: Any = HereInRequest()
+        self.here: Any = HereInRequest()
         self.readers = tuple(readers)
 
     def start(self) -> None:
@@ -37,7 +37,7 @@ class AsyncWatcher(Watcher):
 
     def begin(self) -> None:
         """A request begins: what its tasks and threads open is its own."""
-        self._here.begin()
+        self.here.begin()
 
     def _bump(self, tags: set[str], hold_seconds: float = 0, release: int = 0) -> int:
         for reader in self.readers if tags else ():

@@ -24,16 +24,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from django.apps import apps
-from django.core.signals import request_finished, request_started
 from django.db import connections, transaction
 from django.db.backends.signals import connection_created
 from django.db.models import deletion
 
 from .django_sql import STATEMENT, Statement
 from .runtime import Cache, tag_names
-from .sql_doubts import doubt_about, unsettles
 from .sql_text import TablesInText
-from .statements import Before, Rows, Statements
 
 T = TypeVar("T")
 IN_DATABASE: Any = getattr(deletion, "DatabaseOnDelete", ())  # Django 6.1
@@ -61,14 +58,6 @@ class Here(threading.local):
 
     def __init__(self) -> None:
         self.open: set[ConnectionState] = set()
-        self.request: Before | None = None
-
-    def begin(self, **_: object) -> None:
-        """A request begins: what it reads before its view is asked may be in the answer."""
-        self.request = Before()
-
-    def end(self, **_: object) -> None:
-        self.request = None
 
 
 class Watcher:
@@ -82,8 +71,9 @@ class Watcher:
             table, _, column = name.rpartition(".")
             self.columns.setdefault(table, []).append(column)
         self.here = Here()
-        self.statements: Any = None
-        self.tables_in_text = functools.lru_cache(maxsize=1000)(TablesInText(tables, self._children))
+        # Whether the rows of a statement were there already, or are there now; `django_statements` says.
+        self.given: Callable[..., bool] | None = None
+        self.tables_in_text = functools.lru_cache(maxsize=1000)(TablesInText(tables, self.children))
         self.statement_of = functools.lru_cache(maxsize=1000)(self._statement_of)
         self._names = {table.lower(): table for table in tables}
         self.everything = set().union(*map(self._whole, tables))
@@ -98,25 +88,8 @@ class Watcher:
         self.cache.pending_tags = _or_else(self._pending_tags, self.everything)
         self.cache.after_commit = _after_commit
 
-    def keep(self, statements: Statements) -> Statements:
-        """Give SELECTs their rows from there, while an answer is made."""
-        if self.cache.is_on:
-            self.statements = statements
-            statements.request = lambda: self.here.request
-            statements.execute = self._execute
-            request_started.connect(self.here.begin, dispatch_uid=id(self.here), weak=False)
-            request_finished.connect(self.here.end, dispatch_uid=id(self.here), weak=False)
-        return statements
-
-    @staticmethod
-    def _execute(database: Any, text: str, params: Any) -> list[Any]:
-        with connections[database[0]].cursor() as cursor:
-            cursor.execute(text, params)
-            return list(cursor.fetchall())
-
     def stop(self) -> None:
-        request_started.disconnect(dispatch_uid=id(self.here))
-        request_finished.disconnect(dispatch_uid=id(self.here))
+        self.given = None
         connection_created.disconnect(dispatch_uid=id(self))
         for state in self._states:
             state.release()
@@ -154,7 +127,7 @@ class Watcher:
         for column in self.columns.get(name, ()):
             tags |= _tags(f"{name}.{column}", statement.values(column, params, many))
         if statement.verb == "DELETE":
-            tags = tags.union(*map(self._whole, self._children({name}, False)))
+            tags = tags.union(*map(self._whole, self.children({name}, False)))
         return tags
 
     def _whole(self, table: str) -> set[str]:
@@ -176,7 +149,7 @@ class Watcher:
         name = self._names.get(match.group("table").lower()) if match else None
         return None if match is None or name is None else Statement(match, self.tables[name])
 
-    def _children(self, names: set[str], everything: bool) -> set[str]:
+    def children(self, names: set[str], everything: bool) -> set[str]:
         """Tables that the database itself changes along with these: TRUNCATE … CASCADE, and Django 6.1's DB_CASCADE."""
         if everything:
             return set(self.tables)
@@ -207,10 +180,6 @@ class ConnectionState:
     def __init__(self, watcher: Watcher, connection: Any) -> None:
         self.watcher = watcher
         self.connection = connection
-        settings = connection.settings_dict
-        database = (connection.alias, *(str(settings.get(name)) for name in ("NAME", "HOST", "PORT", "USER")))
-        self._database: Callable[[], Any] = lambda: (*database, getattr(connection, "schema_name", None))
-        self.is_unsettled = False
         self.began: float = 0.0
         self._tags: list[tuple[frozenset[str], set[str]]] = []  # under which savepoints, what
         # first: what others put there for a while is taken from the end
@@ -241,11 +210,9 @@ class ConnectionState:
             # the first statement is where a transaction begins to see the database
             self.began = self.watcher.cache.clock()
             self.watcher.here.open.add(self)
-        if self.watcher.statements is not None:
-            if many:
-                self.watcher.statements.passed(str(sql))
-            elif self._given(execute, sql, params, context):
-                return None
+        given = self.watcher.given
+        if given is not None and given(self, execute, sql, params, many, context):
+            return None
         result = execute(sql, params, many, context)
         try:
             tags = self.watcher.wrote(str(sql), params, many, context["cursor"])
@@ -260,64 +227,6 @@ class ConnectionState:
                 self._tags.append((savepoints, set()))
             self._tags[-1][1].update(tags)
         return result
-
-    def _given(self, execute: Callable[..., Any], sql: Any, params: Any, context: Any) -> bool:
-        """Whether the rows of a SELECT were there already, or are there now; else it is to be executed."""
-        statements: Statements = self.watcher.statements
-        wrapper, connection, text = context["cursor"], self.connection, str(sql)
-        if unsettles(text):
-            self.is_unsettled = True
-        database = self._database()
-        if not self._is_plain(wrapper) or statements.is_in_doubt(database, self._doubt):
-            statements.passed(text)
-            return False
-        before, nothing = wrapper.cursor, connection.features.empty_fetchmany_value
-        done: list[bool] = []
-
-        def fetch() -> tuple[Any, Any]:
-            done.append(False)
-            execute(sql, params, False, context)
-            given = before.fetchall(), before.description
-            wrapper.cursor = Rows(given[0], given[1], before, nothing)
-            done[0] = True
-            return given
-
-        try:
-            given = statements.rows(database, text, params, fetch)
-        except Exception as error:
-            if done == [False]:
-                raise  # it is the database's
-            statements.failed(error)
-            return bool(done)
-        if given is None:
-            if statements.scope.get() is None:
-                statements.outside(text, params)
-            return False
-        if wrapper.cursor is before:
-            wrapper.cursor = Rows(given[0], given[1], before, nothing)
-        return True
-
-    def _is_plain(self, wrapper: Any) -> bool:
-        """Whether a statement gives what is committed when it is executed, to whoever asks, and all at once."""
-        connection = self.connection
-        level = connection.settings_dict.get("OPTIONS", {}).get("isolation_level")
-        return not (
-            self.is_unsettled
-            or getattr(getattr(wrapper, "cursor", None), "name", None)  # a server's cursor
-            or (
-                level is not None and level != 1 and getattr(level, "name", "") != "READ_COMMITTED"
-            )  # of psycopg2: 1
-            or any(not isinstance(one, ConnectionState) for one in connection.execute_wrappers)
-        )
-
-    def _doubt(self) -> str:
-        connection, watcher = self.connection, self.watcher
-        return doubt_about(
-            connection.vendor,
-            connection.connection,
-            watcher.tables,
-            lambda name: watcher._children({name}, False),
-        )
 
     def ended(self, is_committed: bool) -> None:
         tags, self._tags = self.tags(), []

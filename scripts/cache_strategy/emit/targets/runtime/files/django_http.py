@@ -22,7 +22,7 @@ import hashlib
 import inspect
 import uuid
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from django.conf import settings
 from django.db.models import Model
@@ -39,7 +39,9 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
 
 from .runtime import Cache, Entry
-from .statements import Statements
+
+if TYPE_CHECKING:
+    from .statements import Statements
 
 F = TypeVar("F", bound="Callable[..., Any]")
 NOT_STORED = frozenset("content-length date set-cookie".split())

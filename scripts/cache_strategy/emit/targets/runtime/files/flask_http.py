@@ -19,13 +19,15 @@ import functools
 import hashlib
 import importlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import flask
 from flask import Blueprint, Response, current_app, request
 
 from .runtime import Cache, Entry
-from .statements import Before, Statements
+
+if TYPE_CHECKING:
+    from .statements import Before, Statements
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
@@ -53,7 +55,8 @@ def cached_endpoint(
     """
     get = entry.get_or_compute
     if statements is not None:
-        get, statements.request = functools.partial(statements.get_or_compute, entry), _request_so_far
+        get = functools.partial(statements.get_or_compute, entry)
+        statements.request = functools.partial(_request_so_far, statements.begun)
 
     def decorate(view: F) -> F:
         @functools.wraps(view)
@@ -265,10 +268,11 @@ def _request_context() -> Any:
     return known._request_ctx_stack.top
 
 
-def _request_so_far() -> Before | None:
+def _request_so_far(begun: Callable[[], Before]) -> Before | None:
     if not flask.has_request_context():
         return None
-    return cast(Before, request.environ.setdefault("caching.before", Before()))
+    so_far: Before = request.environ.setdefault("caching.before", begun())
+    return so_far
 
 
 def _run_after_this_request() -> list[Any]:

@@ -21,27 +21,20 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from sqlalchemy import MetaData, Table, event
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.orm import Session, class_mapper, mapperlib, object_mapper
+from sqlalchemy.orm import Session, mapperlib, object_mapper
 from sqlalchemy.pool import Pool
 from sqlalchemy.sql.expression import Delete, Insert, Update
 
 from .runtime import Cache, tag_names
-from .sql_doubts import doubt_about, unsettles
 from .sql_text import TablesInText
 from .sqlalchemy_sql import rows_of, tables_of
-from .statements import Rows, Statements, add
 
 T = TypeVar("T")
-SHORT_VIEWS = (
-    None,
-    "READ COMMITTED",
-    "AUTOCOMMIT",
-)  # isolation levels at which each statement sees what is committed
 MAX_ROWS = 100  # assumed: a transaction that writes more rows of a table invalidates all of it
 COMMIT_SECONDS = 2.0  # assumed: no commit of a connection without a session takes longer
 
@@ -116,10 +109,8 @@ class Watcher:
         for name in columns:
             table, _, column = name.rpartition(".")
             self.columns.setdefault(table, []).append(column)
-        self.statements: Statements | None = None
-        self._engines: weakref.WeakKeyDictionary[Any, object] = weakref.WeakKeyDictionary()
-        self._metadata: weakref.WeakSet[MetaData] = weakref.WeakSet(metadata)
-        self._here = Here()
+        self.metadata: weakref.WeakSet[MetaData] = weakref.WeakSet(metadata)
+        self.here = Here()
         self.tables_in_text = functools.lru_cache(maxsize=1000)(TablesInText(tables, self._children_by_name))
         self._everything = {tag for table in tables for tag in self._tags(table, None)}
         listeners: list[tuple[Any, str, Callable[..., Any]]] = [
@@ -144,22 +135,14 @@ class Watcher:
         for target, name, function in self._listeners:
             event.listen(target, name, function)
         # where they fail, nothing is stored and nothing is read
-        self.cache.snapshot_began = _or_else(self._snapshot_began, 0.0)
+        self.cache.snapshot_began = _or_else(self.snapshot_began, 0.0)
         self.cache.pending_tags = _or_else(self._pending_tags, self._everything)
         self.cache.after_commit = self._call_after_commit
 
-    def keep(self, statements: Statements) -> Statements:
-        """Give SELECTs their rows from there, while an answer is made."""
-        if self.cache.is_on:
-            self.statements, statements.before, statements.execute = statements, self._before, self._execute
-            for name, function in (
-                ("do_execute", self._given),
-                ("do_executemany", lambda cursor, text, *_: statements.passed(text)),
-                ("do_execute_no_params", lambda cursor, text, *_: statements.passed(text)),
-            ):
-                event.listen(Engine, name, function)
-                self._listeners.append((Engine, name, function))
-        return statements
+    def listen(self, target: Any, name: str, function: Callable[..., Any]) -> None:
+        """One more listener, until `stop()`."""
+        event.listen(target, name, function)
+        self._listeners.append((target, name, function))
 
     def stop(self) -> None:
         for target, name, function in self._listeners:
@@ -183,10 +166,10 @@ class Watcher:
 
     # What the cache asks.
 
-    def _snapshot_began(self) -> float | None:
-        times = [state.began for state in self._here.connections if state.began is not None]
-        for session in list(self._here.sessions):
-            state = self._state_of(session)
+    def snapshot_began(self) -> float | None:
+        times = [state.began for state in self.here.connections if state.began is not None]
+        for session in list(self.here.sessions):
+            state = self.state_of(session)
             if state.kept_since is not None:
                 if len(session.identity_map):
                     times.append(state.kept_since)
@@ -196,42 +179,42 @@ class Watcher:
 
     def _pending_tags(self) -> set[str]:
         tags: set[str] = set()
-        tags = tags.union(*(state.tags for state in self._here.connections if state.began is not None))
-        for session in list(self._here.sessions):
-            tags |= self._state_of(session).tags
+        tags = tags.union(*(state.tags for state in self.here.connections if state.began is not None))
+        for session in list(self.here.sessions):
+            tags |= self.state_of(session).tags
             for instance in [*session.new, *session.dirty, *session.deleted]:
                 for table in object_mapper(instance).tables:
-                    tags |= self._tags(self._watched(table), None)
+                    tags |= self._tags(self.watched(table), None)
         return tags
 
     def _call_after_commit(self, session: Any, function: Callable[[], None]) -> None:
         session = getattr(session, "sync_session", session)  # AsyncSession
         session = session if isinstance(session, Session) else session()  # scoped_session
-        state = self._state_of(session)
+        state = self.state_of(session)
         state.callbacks.append(function)
         if not any(connection.began is not None for connection in state.connections):
             function()  # nothing is open: the commit may be over already
 
-    def _state_of(self, session: Session) -> SessionState:
+    def state_of(self, session: Session) -> SessionState:
         state: SessionState = session.info.setdefault(self, SessionState())
         return state
 
     # Sessions.
 
     def _transaction_created(self, session: Session, transaction: Any) -> None:
-        self._here.sessions.add(session)
+        self.here.sessions.add(session)
 
     def _session_begins(self, session: Session, transaction: Any, connection: Connection) -> None:
         self._transaction_created(session, transaction)
-        state = self._connection_state(connection)
+        state = self.connection_state(connection)
         state.session = weakref.ref(session)
-        if state not in self._state_of(session).connections:
-            self._state_of(session).connections.append(state)
+        if state not in self.state_of(session).connections:
+            self.state_of(session).connections.append(state)
 
     def _session_committed(self, session: Session) -> None:
         if _is_nested(session):
             return  # a savepoint was released
-        state = self._state_of(session)
+        state = self.state_of(session)
         tags, callbacks = state.tags, state.callbacks
         state.tags, state.callbacks = set(), []
         for connection in state.connections:
@@ -245,7 +228,7 @@ class Watcher:
     def _transaction_ended(self, session: Session, transaction: Any) -> None:
         if transaction.parent is not None:
             return
-        state = self._state_of(session)
+        state = self.state_of(session)
         if not session.expire_on_commit and len(session.identity_map):
             began = [connection.began for connection in state.connections]
             state.kept_since = min(filter(None, [*began, state.kept_since, self.cache.clock()]))
@@ -257,13 +240,13 @@ class Watcher:
 
     # Connections.
 
-    def _connection_state(self, connection: Connection) -> ConnectionState:
+    def connection_state(self, connection: Connection) -> ConnectionState:
         state: ConnectionState = connection.info.setdefault(self, ConnectionState())
         return state
 
     def _connection_commits(self, connection: Connection, *_: object) -> None:
         # SQLAlchemy tells this just before the commit and, without a session, nothing just after it.
-        state = self._connection_state(connection)
+        state = self.connection_state(connection)
         state.is_committing = True
         unheard = state.announced if state.session() is not None else state.announced | state.tags
         state.announced = set()
@@ -276,7 +259,7 @@ class Watcher:
 
     def _connection_rolls_back(self, connection: Connection, *_: object) -> None:
         if not connection.closed:  # before 1.4; its return to the pool follows
-            self._roll_back(self._connection_state(connection))
+            self._roll_back(self.connection_state(connection))
 
     def _roll_back(self, state: ConnectionState) -> None:
         # a commit that fails on the way may have happened
@@ -286,7 +269,7 @@ class Watcher:
 
     def _close(self, state: ConnectionState) -> None:
         state.began, state.is_committing, state.reads = None, False, {}
-        self._here.connections.discard(state)
+        self.here.connections.discard(state)
 
     def _connection_returns(self, dbapi_connection: object, record: Any) -> None:
         state: ConnectionState | None = record.info.pop(self, None)
@@ -307,10 +290,10 @@ class Watcher:
             return  # before 2.0: `engine.execute` has committed and closed it by now
         if not connection.in_transaction() or _commits_at_once(connection):
             self._bump(tags)
-        state = self._connection_state(connection)
+        state = self.connection_state(connection)
         session = state.session()
         if session is not None:
-            self._state_of(session).tags |= tags
+            self.state_of(session).tags |= tags
         state.tags |= tags
 
     def _bump(self, tags: set[str], hold_seconds: float = 0, release: int = 0) -> int:
@@ -324,80 +307,12 @@ class Watcher:
 
     def _before_cursor_execute(self, connection: Connection, *_: object) -> None:
         """The first statement of a transaction is where it begins to see the database, whoever began it and how."""
-        state = self._connection_state(connection)
+        state = self.connection_state(connection)
         self._finish_commit(state)
         state.connection = weakref.ref(connection)
         if state.began is None and not _commits_at_once(connection):
             state.began = self.cache.clock()
-            self._here.connections.add(state)
-
-    def _given(self, cursor: Any, text: str, params: Any, context: Any) -> bool | None:
-        """True where the rows of a SELECT were there already, or are there now; else it is to be executed."""
-        statements, connection = self.statements, cast("Any", getattr(context, "root_connection", None))
-        try:
-            info = connection.info
-        except (NotImplementedError, AttributeError):
-            return None  # an engine is being made
-        if statements is None or type(info) is not dict:
-            return None
-        if unsettles(text):
-            info["is_unsettled"] = True
-        database = self._engines.setdefault(connection.engine, object())
-        driver = cursor.connection if hasattr(cursor, "connection") else None
-
-        def doubt() -> str:
-            return doubt_about(context.dialect.name, driver, self.tables, self._children_of)
-
-        if not _is_plain(connection, context) or statements.is_in_doubt(database, doubt):
-            statements.passed(text)
-            return None
-        done: list[tuple[Any, Any]] = []
-
-        def fetch() -> tuple[Any, Any]:
-            done.append(())  # type: ignore[arg-type]
-            context.dialect.do_execute(cursor, text, params, context)
-            rows = [row if type(row) is tuple else tuple(row) for row in cursor.fetchall()]
-            done[0] = rows, cursor.description
-            return done[0]
-
-        try:
-            given = statements.rows(database, text, params, fetch)
-        except Exception as error:
-            if done and not done[0]:
-                raise  # it is the database's
-            statements.failed(error)
-            given = done[0] if done else None
-        if given is None:
-            state = self._connection_state(connection)
-            if statements.scope.get() is None:
-                statements.outside(text, params)
-                if state.began is not None:
-                    add(state.reads, statements.tags(text, params))
-            return None
-        context.cursor = Rows(*given, cursor)
-        return True
-
-    def _execute(self, database: Any, text: str, params: Any) -> list[Any]:
-        """On the connection that this thread has open, if any: the pool may have no other."""
-        engine = next(engine for engine, name in list(self._engines.items()) if name is database)
-        for state in self._here.connections:
-            connection = state.connection()
-            if connection is not None and connection.engine is engine and not connection.closed:
-                return _rows(connection, text, params)
-        with engine.connect() as connection:
-            return _rows(connection, text, params)
-
-    def _before(self) -> tuple[float | None, list[Any]]:
-        """Since when what this thread holds of the database was read, and what that is."""
-        reads = [connection.reads for connection in self._here.connections]
-        for session in list(self._here.sessions):
-            if self._state_of(session).kept_since is not None:  # what it holds, nobody knows any more
-                reads.append(dict.fromkeys(self.tables))
-            for mapper_class, key, *_ in list(session.identity_map.keys()):
-                for table in filter(None, map(self._watched, class_mapper(mapper_class).tables)):
-                    tags = tag_names((table, key[0])) - {table} if len(key) == 1 else None
-                    reads.append({table: None if tags is None else frozenset({*tags, f"{table}:*"})})
-        return self._snapshot_began(), reads
+            self.here.connections.add(state)
 
     def _after_execute(self, connection: Connection, statement: Any, *rest: Any) -> None:
         result = rest[-1]  # 1.4 put one more argument before it
@@ -423,8 +338,8 @@ class Watcher:
         tags: set[str] = set()
         for written in tables_of(statement.table):
             table = written.metadata.tables.get(written.key, written)  # the ORM writes an annotated copy
-            self._metadata.add(table.metadata)
-            name = self._watched(table)
+            self.metadata.add(table.metadata)
+            name = self.watched(table)
             for column in () if name is None else (self.tables[name], *self.columns.get(name, ())):
                 is_key = column == self.tables[name or ""]
                 rows = None if column is None else rows_of(statement, table, column, is_key, context, result)
@@ -432,12 +347,12 @@ class Watcher:
                 for row in [None] if rows is None else rows:
                     tags |= tag_names(str(known_as) if row is None else (str(known_as), row))
             if isinstance(statement, Delete):
-                tags |= self._tags_of_children(table, "ondelete")
+                tags |= self.tags_of_children(table, "ondelete")
             elif isinstance(statement, Update):
-                tags |= self._tags_of_children(table, "onupdate")
+                tags |= self.tags_of_children(table, "onupdate")
         return tags
 
-    def _tags_of_children(self, table: Table, action: str, everything: bool = False) -> set[str]:
+    def tags_of_children(self, table: Table, action: str, everything: bool = False) -> set[str]:
         """Tags of the tables that the database changes along with this one, through declared foreign keys."""
         tags: set[str] = set()
         seen, waiting = {table.key}, [table]
@@ -453,13 +368,13 @@ class Watcher:
                     except SQLAlchemyError:  # the parent is not declared
                         continue
                     if is_child:
-                        tags |= self._tags(self._watched(child), None)
+                        tags |= self._tags(self.watched(child), None)
                         if child.key not in seen and (everything or what == "CASCADE"):
                             seen.add(child.key)
                             waiting.append(child)
         return tags
 
-    def _watched(self, table: Any) -> str | None:
+    def watched(self, table: Any) -> str | None:
         """The name under which a table is watched."""
         for name in (getattr(table, "fullname", None), getattr(table, "name", None)):
             if name in self.tables:
@@ -474,20 +389,14 @@ class Watcher:
         return set().union(*(tag_names((name, row)) for name in (names if row is None else names[:1])))
 
     def _children_by_name(self, names: set[str], everything: bool) -> set[str]:
-        self._metadata |= {mapper.local_table.metadata for mapper in _mappers()}
-        parents = [t for m in self._metadata for t in m.tables.values() if self._watched(t) in names]
-        if {self._watched(table) for table in parents} != names:
+        self.metadata |= {mapper.local_table.metadata for mapper in mappers()}
+        parents = [t for m in self.metadata for t in m.tables.values() if self.watched(t) in names]
+        if {self.watched(table) for table in parents} != names:
             return set(self.tables)  # foreign keys unknown
         tags: set[str] = set()
         for parent in parents:
-            tags |= self._tags_of_children(parent, "ondelete", everything)
+            tags |= self.tags_of_children(parent, "ondelete", everything)
         return tags & set(self.tables)
-
-    def _children_of(self, name: str) -> set[str]:
-        """The tables of which rows go with those of another, as far as it is declared."""
-        self._metadata |= {mapper.local_table.metadata for mapper in _mappers()}
-        parents = [t for m in self._metadata for t in m.tables.values() if t.name == name]
-        return {tag for parent in parents for tag in self._tags_of_children(parent, "ondelete")}
 
 
 def _or_else(function: Callable[[], T], otherwise: T) -> Callable[[], T]:
@@ -509,33 +418,13 @@ def _commits_at_once(connection: Any) -> bool:
     return getattr(driver, "autocommit", False) is True
 
 
-def _is_plain(connection: Any, context: Any) -> bool:
-    """Whether a statement gives what is committed when it is executed, to whoever asks, and all at once."""
-    dialect, options = context.dialect, {**connection.get_execution_options(), **context.execution_options}
-    level = options.get("isolation_level") or getattr(dialect, "_on_connect_isolation_level", None)
-    level = level or getattr(dialect, "isolation_level", None)  # 1.3
-    return not (
-        connection.info.get("is_unsettled")
-        or getattr(context, "_is_server_side", False)
-        or options.get("stream_results")
-        or options.get("yield_per")
-        or (level and level.upper().replace("_", " ") not in SHORT_VIEWS)
-        or connection.engine.pool.dispatch.checkout  # somebody may say SET there
-    )
-
-
-def _rows(connection: Any, text: str, params: Any) -> list[Any]:
-    result = getattr(connection, "exec_driver_sql", connection.execute)(text, params)  # 1.4
-    return [tuple(row) for row in result]
-
-
 def _is_nested(session: Any) -> bool:
     if hasattr(session, "in_nested_transaction"):  # 1.4
         return bool(session.in_nested_transaction())
     return bool(session.transaction is not None and session.transaction.nested)
 
 
-def _mappers() -> list[Any]:
+def mappers() -> list[Any]:
     """The mappers of all mapped classes."""
     registries = list(getattr(mapperlib, "_mapper_registries", ()))  # 1.4
     return [mapper for registry in registries for mapper in registry.mappers] or list(

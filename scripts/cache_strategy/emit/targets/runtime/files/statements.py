@@ -134,6 +134,7 @@ class Statements:
         # Since when this request reads, and what it had read before an answer was begun; the watcher of the writes knows.
         self.before: Callable[[], tuple[float | None, Sequence[Tables]]] = lambda: (None, ())
         # Of the request that this thread answers; None where it answers none. The framework's part sets it.
+        self.begun = Before
         self.request: Callable[[], Before | None] = Before
         # The rows of a statement in a database, by way of `rows`; the watcher sets it.
         self.execute: Callable[[Any, str, Any], Sequence[Any]] = lambda *_: ()
