@@ -71,6 +71,54 @@ async def main():
     await c.close()
 asyncio.run(main())
 """
+ASYNC_ENGINE = """
+import asyncio, os
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+address = os.environ.get("DATABASE_URL")
+engine = create_async_engine("postgresql+asyncpg://" + address.split("://")[1] if address else "sqlite+aiosqlite:///a.db")
+async def plain():
+    async with engine.begin() as c:
+        await c.execute(text("CREATE TABLE a (id int)"))
+    async with engine.begin() as c:
+        await c.execute(text("CREATE TABLE b (id int)"))
+async def undone():
+    async with engine.connect() as c:
+        await c.execute(text("INSERT INTO a VALUES (1)")); await c.rollback()
+async def nested():
+    async with engine.begin() as c:
+        await c.execute(text("INSERT INTO a VALUES (2)"))
+        try:
+            async with c.begin_nested():
+                await c.execute(text("INSERT INTO b VALUES (:id)"), [{"id": 1}, {"id": 2}])
+                raise ValueError
+        except ValueError:
+            pass
+async def at_once():
+    async with engine.connect() as c:
+        c = await c.execution_options(isolation_level="AUTOCOMMIT")
+        await c.execute(text("UPDATE a SET id = 3"))
+async def task():
+    async with engine.begin() as c:
+        await c.run_sync(lambda connection: connection.execute(text("DELETE FROM a")))
+async def main():
+    for step in (plain, undone, nested, at_once, task):
+        await step()
+    await engine.dispose()
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("address", ["postgres", "sqlite"])
+def test_an_async_engine_tells_each_statement_once_and_who_waits_for_it(tmp_path, request, address):
+    known = {"DATABASE_URL": request.getfixturevalue("postgres_url")} if address == "postgres" else {}
+    (tmp_path / "script.py").write_text(ASYNC_ENGINE)
+    done = run_recorded([sys.executable, "script.py"], tmp_path, tmp_path / "trace", quiet=True, env=known)
+    assert done.exit_code == 0, done.output_tail
+    trace = read_trace(tmp_path / "trace")
+    written = [(w.qualname.split(".")[0], ",".join(w.tables)) for w in trace.writes]
+    assert written == [("plain", "a"), ("plain", "b"), ("nested", "a"), ("at_once", "a"), ("task", "a")]
+    assert [(w.qualname, ",".join(w.tables)) for w in trace.undone] == [("undone", "a"), ("nested", "b")]
 
 
 @pytest.mark.parametrize("script", [PSYCOPG, ASYNCPG], ids=["psycopg", "asyncpg"])

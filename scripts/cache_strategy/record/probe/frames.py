@@ -39,14 +39,22 @@ class UserCode:
     def innermost(self, through: str = "") -> tuple[dict[str, Any], bool]:
         """Path ("" for none), line and qualified name; and whether a function named `through` lies between it and here."""
         frame: FrameType | None = sys._getframe(1)
-        is_through = False
+        is_through, greenlet = False, None
         while frame is not None:
             path = self.relative(frame.f_code.co_filename)
             if path:
                 return {"path": path, "line": frame.f_lineno, "qualname": _qualname(frame)}, is_through
             is_through = is_through or frame.f_code.co_name == through
             frame = frame.f_back
+            if frame is None and "greenlet" in sys.modules:
+                frame, greenlet = _waiting(greenlet)
         return {"path": "", "line": 0, "qualname": ""}, is_through
+
+
+def _waiting(greenlet: Any) -> tuple[FrameType | None, Any]:
+    """Who waits for a greenlet (the one that runs, at first), and its frame: an async engine's statements run in one of their own."""
+    parent = (greenlet or sys.modules["greenlet"].getcurrent()).parent
+    return (None, None) if parent is None else (parent.gr_frame, parent)
 
 
 def _qualname(frame: FrameType) -> str:

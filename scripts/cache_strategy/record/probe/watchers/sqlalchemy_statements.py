@@ -134,6 +134,8 @@ def _commits_at_once(conn: Any) -> bool:
     proxied = conn.connection
     raw: Any = getattr(proxied, "dbapi_connection", None) or getattr(proxied, "connection", None)
     in_transaction = getattr(raw, "in_transaction", None)
+    if in_transaction is None:  # aiosqlite's is behind an adapter
+        in_transaction = getattr(getattr(raw, "_connection", None), "in_transaction", None)
     if isinstance(in_transaction, bool):
         return not in_transaction
     autocommit = getattr(raw, "autocommit", None)
