@@ -1,19 +1,27 @@
 """Effects to a fixed point: what a function does through all its callees."""
 
+from collections.abc import Set
+
 from cache_strategy.model.evidence import Effects
 from cache_strategy.profile import totals as kinds
 from cache_strategy.profile.callgraph import Callgraph
 from cache_strategy.profile.facts import Context
 from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.program import FunctionInfo
-from cache_strategy.profile.totals import Total, merged, own, united, without_keys
+from cache_strategy.profile.totals import Total, merged, own, united, without_keys, without_side_effects
 from cache_strategy.profile.values import RowKey
 
 # A chain of unresolved calls is not worth listing further.
 _MOST_LISTED = 40
 
 
-def solve(graph: Callgraph) -> list[Total]:
+def solve(graph: Callgraph, once: Set[int]) -> list[Total]:
+    """
+    The totals of all evaluations.
+
+    Args:
+        once: evaluations of functions that a process executes once: no hit skips what they do besides.
+    """
     contexts = graph.contexts
     space = kinds.space()
     totals = [own(space, context.index, context.facts) for context in contexts]
@@ -22,7 +30,8 @@ def solve(graph: Callgraph) -> list[Total]:
     for group in graph.groups:
         inside = set(group)
         below = {callee for index in group for callee in calls[index]} - inside
-        found = [totals[index] for index in (*group, *below)]
+        found = [totals[index] for index in group]
+        found += [without_side_effects(totals[i]) if i in once else totals[i] for i in below]
         numbers = united({t.numbers for t in found})
         aggregates, renders = any(t.aggregates for t in found), any(t.renders for t in found)
         queries = Total(space, numbers).queries

@@ -16,6 +16,7 @@ from cache_strategy.profile.facts import Context
 from cache_strategy.profile.frameworks import load_frameworks
 from cache_strategy.profile.frameworks._base import Route
 from cache_strategy.profile.kept import Kept
+from cache_strategy.profile.library import ONCE
 from cache_strategy.profile.lowering import LAMBDA
 from cache_strategy.profile.orms import load_orms
 from cache_strategy.profile.orms._base import Mapped, TableFound
@@ -119,7 +120,13 @@ def analyse(analysis: Analysis, progress: Callable[[str], None]) -> tuple[list[R
     progress("following effects through the calls")
     analysis.memory.forget()
     graph = analysis.settle()
-    return routes, effects.solve(graph)
+    once = {
+        context.index
+        for context in graph.contexts
+        if context.function.decorators
+        and any(path in ONCE for path, _ in analysis.decoration(context.function).externals)
+    }
+    return routes, effects.solve(graph, once)
 
 
 def evaluate_everything(analysis: Analysis, progress: Callable[[str], None]) -> None:

@@ -84,6 +84,10 @@ CACHES = tuple(
     werkzeug.contrib.cache cachelib. joblib.Memory beaker. django.core.cache fastapi_cache. methodtools. async_lru.
     redis. pymemcache. pylibmc. memcache.""".split()
 )
+ONCE = frozenset(
+    "functools.lru_cache functools.lru_cache() functools.cache async_lru.alru_cache async_lru.alru_cache()".split()
+)
+"""Decorators by which a process executes a function once for the same arguments."""
 KEEPING = frozenset(
     "get set get_many set_many mget setex hget hset get_or_create get_or_set getset add".split()
 )

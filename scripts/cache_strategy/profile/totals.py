@@ -185,3 +185,11 @@ def without_keys(total: Total) -> Total:
         total.space, (total.numbers[_TABLES] | tables, *total.numbers[1:]),
         looped=total.looped, aggregates=total.aggregates, renders=total.renders,
     )  # fmt: skip
+
+
+def without_side_effects(total: Total) -> Total:
+    numbers = tuple(0 if part == _SIDE else number for part, number in enumerate(total.numbers))
+    return Total(
+        total.space, numbers, total.keyed,
+        looped=total.looped, aggregates=total.aggregates, renders=total.renders,
+    )  # fmt: skip
