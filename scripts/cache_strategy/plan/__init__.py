@@ -94,7 +94,13 @@ def _consider(candidate: Candidate, draft: _Draft, around: Surroundings, saving:
     reason = reason_against(candidate) or around.reason_against(candidate)
     is_endpoint = candidate.kind == "endpoint"
     covered = is_endpoint and draft.hold(candidate, set.union)
-    layers = choose_layers(candidate, data_kind_of(candidate), covered, around.is_personal(candidate))
+    layers = choose_layers(
+        candidate,
+        data_kind_of(candidate),
+        covered,
+        around.is_personal(candidate),
+        around.framework != "fastapi",
+    )
     if reason is None and len(draft.entries) >= MOST_ENTRIES:
         reason = (
             f"ranks below the {MOST_ENTRIES} entries that one contract proposes; plan again when these are in"

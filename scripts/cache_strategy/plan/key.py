@@ -25,7 +25,9 @@ TAKEN_NAMES = frozenset(
 def missing_key_part(candidate: Candidate) -> str | None:
     """Why the key of a candidate cannot be built, None when it can."""
     for part in candidate.key:
-        is_parameter = part.source == "user" and part.expression.isidentifier()  # what FastAPI gives the endpoint
+        is_parameter = (
+            part.source == "user" and part.expression.isidentifier()
+        )  # what FastAPI gives the endpoint
         name = "" if is_parameter else _free_name(part.expression)
         if name:
             return f"its key would need {part.expression}, and {name} is not known outside its function"
