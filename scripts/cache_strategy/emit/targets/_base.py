@@ -41,7 +41,7 @@ def require(
     above = [posixpath.join(folder, name) for folder in folders_above(contract) for name in DECLARING]
     known = dict.fromkeys((*contract.application.requirements, *above))
     files = [r for r in known if r.endswith((".txt", *DECLARING)) and draft.text(r) is not None]
-    named = re.compile(rf"^[\s\"']*{beside}\b(?![-_])", re.I | re.M)
+    named = re.compile(rf"(?:^|[\[,])[\s\"']*{beside}\b(?![-_])", re.I | re.M)
     declaring = [r for r in files if named.search(draft.text(r) or "")]
     file = next(iter(declaring or [r for r in files if r.endswith(".txt")] or files), None)
     if file is None:
@@ -57,14 +57,21 @@ def require(
         return
     if edit is add_toml_requirement and draft.text(file) != before:
         for name, command in LOCKS.items():
-            lock = posixpath.join(posixpath.dirname(file), name)
-            if draft.text(lock) is not None:
+            # that of a workspace lies above
+            places = (posixpath.join(folder, name) for folder in _above(file))
+            lock = next((place for place in places if draft.text(place) is not None), None)
+            if lock is not None:
                 draft.withhold("lock", f"{lock}: another tool writes it; make it anew: {command}")
 
 
 def folders_above(contract: Contract) -> list[str]:
     """Where an application that is not the whole repository keeps its files: the folders above its package, nearest first."""
-    folders = [posixpath.dirname(contract.application.package_path)]
+    inner = posixpath.dirname(contract.application.package_path)
+    return [inner, *_above(inner)] if inner else [inner]
+
+
+def _above(path: str) -> list[str]:
+    folders = [posixpath.dirname(path)]
     while folders[-1]:
         folders.append(posixpath.dirname(folders[-1]))
     return folders
