@@ -87,6 +87,7 @@ class Analysis:
         self.live: list[Context] = []
         self.graph = Callgraph([])
         self.depth = 0
+        self.registering = False
         self.memory = Memory(self)
         self._keys: dict[object, int] = {}
         self._per_function: dict[int, list[int]] = {}
@@ -426,8 +427,10 @@ class Analysis:
         if isinstance(receiver, Instance) and receiver.new:
             receiver = Instance(receiver.index)
         kept = bound
-        registers = isinstance(receiver, Made) or any(
-            isinstance(v, Made) for vs in bound.values() for v in vs
+        registers = (
+            self.registering
+            or isinstance(receiver, Made)
+            or any(isinstance(v, Made) for vs in bound.values() for v in vs)
         )
         if len(known) >= _CONTEXTS_OF_OBJECTS and function.owner >= 0 and not registers:
             if isinstance(receiver, Instance) and receiver.index not in self.mapped:

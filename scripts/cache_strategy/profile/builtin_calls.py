@@ -30,6 +30,7 @@ from cache_strategy.profile.values import (
 _COLLECTING = frozenset("list tuple set frozenset sorted reversed iter aiter".split())
 _CHOOSING = frozenset("next min max anext".split())
 _CONVERTING = frozenset({"int", "str", "float"})
+_MOST_NAMES = 20
 _FIELD = re.compile(r"\{(\w*)\}")
 _LONGEST_TEXT = 20_000
 _CHANGING = frozenset("append remove add extend clear insert pop discard update".split())
@@ -66,14 +67,15 @@ def builtin(frame: Frame, name: str, arguments: Arguments) -> Values:
     if name == "dict":
         return _dictionary(frame, arguments)
     if name == "getattr":
-        key = text_of(arguments.get(1))
-        if key is None:
+        keys = _names(arguments.get(1))
+        if not keys:
             for value in first:
                 if isinstance(value, Instance):
                     # any relationship may be meant
                     serialization.close_over(frame, value, arguments.node)
             return UNKNOWN
-        return join(attributes.get(frame, first, key, arguments.node), *arguments.positional[2:])
+        found = (attributes.get(frame, first, key, arguments.node) for key in keys)
+        return join(*found, *arguments.positional[2:])
     if name == "setattr":
         return _set_attribute(frame, arguments)
     if name == "open":
@@ -139,18 +141,23 @@ def _dictionary(frame: Frame, arguments: Arguments) -> Values:
 
 
 def _set_attribute(frame: Frame, arguments: Arguments) -> Values:
-    key = text_of(arguments.get(1))
+    keys = _names(arguments.get(1))
     for value in arguments.get(0):
         mapped = frame.analysis.row(value)
-        if mapped is None:
-            if key is not None and isinstance(value, Instance):
+        if mapped is not None and not keys and not mapped.explicit:
+            frame.note_write(mapped.table, "orm", arguments.node)
+        for key in keys:
+            if mapped is not None:
+                rows.store(frame, mapped, key, arguments.get(2), arguments.node)
+            elif isinstance(value, Instance):
                 frame.analysis.store(value.index, key, arguments.get(2))
-        elif key is None:
-            if not mapped.explicit:
-                frame.note_write(mapped.table, "orm", arguments.node)
-        else:
-            rows.store(frame, mapped, key, arguments.get(2), arguments.node)
     return NOTHING
+
+
+def _names(values: Values) -> list[str]:
+    """The names that an attribute given as a value may have; none where it may have any."""
+    found = [text for text in map(literal, values) if text is not None]
+    return sorted(found) if len(found) == len(values) <= _MOST_NAMES else []
 
 
 def method(frame: Frame, receiver: Value, name: str, arguments: Arguments) -> Values:

@@ -4,7 +4,16 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from cache_strategy.model.evidence import UNKNOWN_TABLE, ContextRead, WriterHow
-from cache_strategy.profile import annotations, attributes, calls, clauses, decorating, request_methods, sql
+from cache_strategy.profile import (
+    annotations,
+    attributes,
+    calls,
+    clauses,
+    decorating,
+    narrowing,
+    request_methods,
+    sql,
+)
 from cache_strategy.profile.facts import Call, Context, Facts
 from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.lowering import Node, line_of
@@ -221,7 +230,7 @@ class Frame:
         if holds is not None:
             return self.run(node[3] if holds else node[4])
         before = self.env
-        self.env = dict(before)
+        self.env = before | narrowing.narrowed(self, node[2])
         left = self.run(node[3])
         this = self.env
         self.env = dict(before)

@@ -44,7 +44,11 @@ def call_path(frame: Frame, path: str, receiver: Value | None, arguments: Argume
         return builtin_calls.builtin(frame, path[9:], arguments)
     if path.rpartition(".")[2] not in _REGISTERING:
         calls.run_callbacks(frame, arguments)
-    return call_library(frame, path, arguments)
+    answer = call_library(frame, path, arguments)
+    if receiver is None or not arguments.positional or attributes.meaning_of(frame, path) is not None:
+        return answer
+    told: Values | None = analysis.ask("unresolved", frame, receiver, path.rpartition(".")[2], arguments)
+    return answer if told is None else told
 
 
 def call_library(frame: Frame, path: str, arguments: Arguments) -> Values:

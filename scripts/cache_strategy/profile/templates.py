@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from cache_strategy.profile import attributes, calls
+from cache_strategy.profile import attributes, calls, template_tags
 from cache_strategy.profile.call_arguments import evaluate_arguments
 from cache_strategy.profile.evaluation import Frame
 from cache_strategy.profile.facts import Facts
@@ -88,9 +88,8 @@ def parse(text: str) -> Node | None:
 def _parsed(text: str) -> Node | None:
     import jinja2
 
-    extensions = [f"jinja2.ext.{name}" for name in ("i18n", "do", "loopcontrols")]
     try:
-        return _block(jinja2.Environment(extensions=extensions).parse(text).body)
+        return _block(template_tags.parsed(text).body)
     except (jinja2.TemplateError, RecursionError, ValueError):
         return None
 

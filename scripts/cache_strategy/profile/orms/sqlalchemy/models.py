@@ -9,7 +9,7 @@ from cache_strategy.profile.kinds import Analysis
 from cache_strategy.profile.lowering import Node
 from cache_strategy.profile.orms._base import Mapped, Relation, TableFound
 from cache_strategy.profile.orms.sqlalchemy.names import DATABASE
-from cache_strategy.profile.program import ClassInfo
+from cache_strategy.profile.program import ClassInfo, FunctionInfo
 from cache_strategy.profile.source_text import last_name
 from cache_strategy.profile.values import (
     NOTHING,
@@ -22,6 +22,7 @@ from cache_strategy.profile.values import (
     Value,
     Values,
     is_true,
+    join,
     literal,
     one,
     text_in,
@@ -47,6 +48,8 @@ _DECLARATIVE = frozenset(
     sqlalchemy.AbstractConcreteBase sqlalchemy.ConcreteBase flask_sqlalchemy.model.Model
     flask_appbuilder.Model""".split()
 )
+_PLAIN_BASES = frozenset("builtins.object abc.ABC typing.Protocol".split())
+_BASES = ("sqlalchemy.DeclarativeBase", "sqlalchemy.DeclarativeBaseNoMeta")
 _FLASK = frozenset({"flask_sqlalchemy.SQLAlchemy().Model"})
 _WRAPPING = ("sqlalchemy.deferred()", "sqlalchemy.column_property()")
 _CAMEL = re.compile(r"((?<=[a-z0-9])[A-Z]|(?!^)[A-Z](?=[a-z]))")
@@ -165,10 +168,13 @@ class _Reader:
         parents = [m for m in (self.map_class(analysis.classes[c]) for c in classes[1:]) if m is not None]
         declarative = bool(_DECLARATIVE.intersection(externals)) or _is_dataclass_mapped(info)
         has_name = analysis.member(info.index, "__tablename__") or analysis.member(info.index, "__table__")
-        if not declarative and not parents and not (has_name and self.has_columns(info.index)):
+        is_table = has_name and self.has_columns(info.index) and not self.is_mixin(classes)
+        if not declarative and not parents and not is_table:
             return None
-        if "__abstract__" in info.attributes or (
-            "sqlmodel.SQLModel" in externals and not _says_table(info) and not parents
+        if (
+            "__abstract__" in info.attributes
+            or self.is_base(info)
+            or ("sqlmodel.SQLModel" in externals and not _says_table(info) and not parents)
         ):
             return None
         module = analysis.modules[info.module]
@@ -188,6 +194,30 @@ class _Reader:
                 self.note_foreign(mapped, column, made)
         analysis.mapped[info.index] = mapped
         return mapped
+
+    def is_base(self, info: ClassInfo) -> bool:
+        """
+        Whether a class is what all models derive from, and no table, whatever name it gives theirs.
+
+        Source: sqlalchemy.orm.DeclarativeBase, whose direct subclasses are not mapped (2.0).
+        """
+        module = self.analysis.modules[info.module]
+        frame = Frame(self.analysis, module, None, None, {}, Facts(), outer=info.outer)
+        found = join(*map(frame.expression, info.bases))
+        return any(isinstance(v, External) and v.path in _BASES for v in found)
+
+    def is_mixin(self, classes: list[int]) -> bool:
+        """Whether all that a class derives from is known, and nothing of it maps: its subclasses are tables."""
+        for info in (self.analysis.classes[c] for c in classes):
+            frame = Frame(
+                self.analysis, self.analysis.modules[info.module], None, None, {}, Facts(), outer=info.outer
+            )
+            bases = join(*map(frame.expression, info.bases))
+            if info.decorators or not all(
+                isinstance(v, ClassRef) or (isinstance(v, External) and v.path in _PLAIN_BASES) for v in bases
+            ):
+                return False
+        return True
 
     def has_columns(self, index: int) -> bool:
         return any(
@@ -221,10 +251,18 @@ class _Reader:
                 if any(last_name(d) == "declared_attr" for d in method.decorators) and not name.startswith(
                     "__"
                 ):
-                    returned = analysis.context(method, ClassRef(mapped.index), {}).returns
+                    returned = self.declared(method, mapped.index)
                     self.attribute(mapped, name, returned, None, method.line, ancestor)
         mapped.primary_key = tuple(key)
         return own_key
+
+    def declared(self, method: FunctionInfo, index: int) -> Values:
+        """What a `declared_attr` says of a class: each of many subclasses has its own."""
+        self.analysis.registering = True
+        try:
+            return self.analysis.context(method, ClassRef(index), {}).returns
+        finally:
+            self.analysis.registering = False
 
     def attribute(
         self, mapped: Mapped, name: str, found: Values, annotation: Node | None, line: int, owner: int
@@ -278,7 +316,7 @@ class _Reader:
                 )
             if "__tablename__" in ancestor_info.methods:
                 method = analysis.functions[ancestor_info.methods["__tablename__"]]
-                named = text_in(analysis.context(method, ClassRef(info.index), {}).returns)
+                named = text_in(self.declared(method, info.index))
                 return named or _snake(info.name)
         if parent is not None and not (own_key and _FLASK.intersection(externals) and info.attributes):
             return parent.table

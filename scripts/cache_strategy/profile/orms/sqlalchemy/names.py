@@ -1,5 +1,7 @@
 """The many ways to spell SQLAlchemy's names, brought to one."""
 
+import re
+
 SESSION = "sqlalchemy.Session()"
 CONNECTION = "sqlalchemy.Connection()"
 DATABASE = "flask_sqlalchemy.SQLAlchemy()"
@@ -24,6 +26,17 @@ _SAME = tuple(
     )
     for other in others.split()
 )
+# Packages that hand a session of SQLAlchemy out: `fastapi_sqlalchemy.db.session`, `flask_sqlalchemy_session.current_session`.
+_OTHERS_OF_SESSIONS = (
+    *(
+        "fastapi_sqlalchemy.",
+        "fastapi_async_sqlalchemy.",
+        "flask_sqlalchemy_session.",
+        "flask_sqlalchemy_lite.",
+    ),
+    *("aiohttp_sqlalchemy.", "sanic_sqlalchemy.", "starlette_sqlalchemy.", "async_sqlalchemy."),
+)
+_HANDED_OUT = re.compile(r"(?:\w+(?:\(\))?\.)*(?:async_|current_)?session(?:\(\))?(?=\.|$)")
 
 
 def canonical(path: str) -> str:
@@ -31,6 +44,10 @@ def canonical(path: str) -> str:
     One spelling of a path into SQLAlchemy: "sqlalchemy.orm.relationship" is "sqlalchemy.relationship", a session of
     any maker "sqlalchemy.Session()", a name of Flask-SQLAlchemy's object the name of SQLAlchemy.
     """
+    if path.startswith(_OTHERS_OF_SESSIONS):
+        rest = path.partition(".")[2]
+        found = _HANDED_OUT.match(rest)
+        return path if found is None else SESSION + rest[found.end() :]
     if path.startswith("sqlmodel."):
         head, brackets, rest = path.partition("()")
         name = head.rpartition(".")[2]
