@@ -15,7 +15,9 @@ _GO_ON = re.compile(
     re.I | re.S,
 )
 
-_BARE = re.compile(r"\W*(?:(?:no|please|pls|and|but)\W+)*(?:do\s*n[o'’]t|don['’]?t'?s?|never)(?:\s+\S+){1,3}\s*\Z", re.I)
+_BARE = re.compile(
+    r"\W*(?:(?:no|please|pls|and|but)\W+)*(?:do\s*n[o'’]t|don['’]?t'?s?|never)(?:\s+\S+){1,3}\s*\Z", re.I
+)
 """Nothing but a prohibition in up to four words: a wish about the product says more."""
 
 _PAUSE = re.compile(r"\W*(?:oh\W+)?(?:wait|h[ao](?:ng|ld)\s+on)\b", re.I)

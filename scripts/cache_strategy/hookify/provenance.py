@@ -70,7 +70,7 @@ def own_words(text: str) -> OwnWords:
             continue
         machine = False
         kept.append(line)
-        skipping = bool(_INTRODUCER.search(line))
+        skipping = line.rstrip().endswith((":", "=")) and bool(_INTRODUCER.search(line))
     own = _QUOTED.sub(" QUOTED ", "\n".join(kept)).strip()
     return OwnWords(text=own, pasted=taken, long=len(own) > _LONG)
 

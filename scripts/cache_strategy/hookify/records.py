@@ -30,6 +30,9 @@ _ERROR_LIMIT = 300
 _BEFORE_LIMIT = 512 * 1024
 _ANSWER_LIMIT = 600
 _HEAD = 1000
+_OUTCOMES = (b'"is_error"', b'"userModified"', b'"interrupted"')
+_PASSED_OVER = (b'"progress"', b'"file-history-snapshot"', b'"response_item"')
+_parsed = json.JSONDecoder().decode
 
 _CACHE_BYTES = (b"ache", b"ACHE", b"edis", b"memoize", b"nvalidat")
 """A file's earlier content is kept only where it speaks of caching: only the safety checks ask for it."""
@@ -95,22 +98,23 @@ class SessionReader:
         Most lines are passed over unparsed: their marks are looked for in the raw bytes, which is safe because a
         quotation mark inside a JSON string is always preceded by a backslash.
         """
-        bare = line.strip()
-        if not bare:
-            return
-        if not (bare.startswith(b"{") and bare.endswith(b"}")):
-            self._counts.bad_lines += 1
-            return
+        if line[:1] != b"{" or line[-2:] != b"}\n":
+            bare = line.strip()
+            if not bare:
+                return
+            if not (bare.startswith(b"{") and bare.endswith(b"}")):
+                self._counts.bad_lines += 1
+                return
         if not self.recognised:
             self.recognised = b'"sessionId"' in line or b'"leafUuid"' in line or b'"messageId"' in line
-        record = None
-        if _is_interesting(line):
+        record, head = None, line[:_HEAD]
+        if _is_interesting(line, head):
             try:
-                record = json.loads(line)
+                record = _parsed(str(line, "utf-8", "surrogatepass"))
             except (ValueError, RecursionError):
                 self._counts.bad_lines += 1
                 return
-        if _is_speech(line):
+        if b'"assistant"' in head and _is_speech(head):
             self._take_speech(line)
         self._counts.records += 1
         if isinstance(record, dict):
@@ -192,7 +196,10 @@ class SessionReader:
         blocks = _blocks(_mapping(record.get("message")).get("content"), "tool_use")
         if not blocks:
             return
-        said = "".join(f"{block.get('id')} {block.get('name')} {block.get('input')}" for block in blocks)
+        told = str if _is_old(record) else _sizes
+        said = "".join(
+            f"{block.get('id')} {block.get('name')} {told(block.get('input'))}" for block in blocks
+        )
         if self._is_copied(record, said):
             if self.session.copied < len(self.session.calls):
                 return
@@ -319,11 +326,15 @@ class SessionReader:
         return calls[0] if len(calls) == 1 else self._by_id.get(text_of(result.get("tool_use_id")))
 
 
-def _is_speech(line: bytes) -> bool:
-    """Whether a line holds text of the agent; of a subagent's it is the caller's tool result that matters."""
-    if line.find(b'"assistant"', 0, _HEAD) < 0 or line.find(b'"isSidechain":true', 0, _HEAD) >= 0:
-        return False
-    return line.find(b'"type":"text"', 0, _HEAD) >= 0 or line.find(b'"type": "text"', 0, _HEAD) >= 0
+def _sizes(values: object) -> list[int]:
+    """What tells two inputs apart that were given at the same moment."""
+    return [len(value) if isinstance(value, str) else 0 for value in _mapping(values).values()]
+
+
+def _is_speech(head: bytes) -> bool:
+    """Whether an agent's line begins with text; of a subagent's it is the caller's tool result that matters."""
+    said = b'"type":"text"' in head or b'"type": "text"' in head
+    return said and b'"isSidechain":true' not in head
 
 
 def _speech_in(line: bytes) -> str:
@@ -352,25 +363,24 @@ def _outcome(text: str, details: object, is_error: bool) -> Outcome:
     return "refused" if _REFUSED.match(text) else "failed"
 
 
-def _is_interesting(line: bytes) -> bool:
+def _is_interesting(line: bytes, head: bytes) -> bool:
     """Whether a line may hold a call, an outcome other than plain success, or words of the user."""
-    head = line[:400]
-    if b'"progress"' in head or b'"file-history-snapshot"' in head or b'"response_item"' in head:
-        return False
-    if b'"tool_use"' in line:
-        return True
-    if b'"tool_result"' in line:
-        if (
-            _is_true(line, b'"is_error"')
-            or _is_true(line, b'"userModified"')
-            or _is_true(line, b'"interrupted"')
-        ):
+    is_result = b'"tool_result"' in head
+    if not is_result:
+        for passed_over in _PASSED_OVER:
+            if head.find(passed_over, 0, 400) >= 0:
+                return False
+        if b'"tool_use"' in line:
             return True
-        return b'"originalFile"' in line and any(word in line for word in _CACHE_BYTES)
+    if is_result or b'"tool_result"' in line:
+        if b"true" in line and any(_is_true(line, key) for key in _OUTCOMES):
+            return True
+        at = line.find(b'"originalFile"')
+        return at >= 0 and line.find(b"null", at, at + 20) < 0 and any(w in line for w in _CACHE_BYTES)
     if b'"user"' in line and b'"message"' in line:
         return True
     return (
-        b'"enqueue"' in head
+        head.find(b'"enqueue"', 0, 400) >= 0
         or b'"queued_command"' in line
         or b'"edited_text_file"' in line
         or b'"hook_blocking_error"' in line

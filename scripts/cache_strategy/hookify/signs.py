@@ -42,6 +42,12 @@ _ANSWERS = r"""
 """
 """One sign a line: its weight, the reason it gives, and the pattern that finds it."""
 
+_NEEDS = {
+    "says that it happened before": "keep|occur|recurr|repeatedly|over|times|last|yesterday|every|same|told|tell|remind|asked|already|again",
+    "speaks of a rule": "rule|violat|ignor|strict|instruction|convention|protocol|suppos|remember|forg|always|never|now|future|next|session|allowed|unless",
+}
+"""Of which words the slowest signs hold at least one."""
+
 _MOMENTS = {
     "objects weakly": 2.15,
     "an objection": 1.08,
@@ -84,6 +90,16 @@ def _rows(table: str) -> tuple[tuple[float, str, re.Pattern[str]], ...]:
 
 
 _IN_WORDS, _IN_ANSWER = _rows(_WORDS), _rows(_ANSWERS)
+_NEEDED = {name: tuple(words.split("|")) for name, words in _NEEDS.items()}
+
+
+def _names_in(text: str) -> list[str]:
+    lower = text.lower()
+    return [
+        name
+        for _, name, pattern in _IN_WORDS
+        if (name not in _NEEDED or any(word in lower for word in _NEEDED[name])) and pattern.search(text)
+    ]
 
 
 def weight_of(text: str) -> float:
@@ -114,7 +130,7 @@ def measured(
 ) -> dict[str, float]:
     """The value of each sign that is there, by its name."""
     text, answer, size = words.text, prompt.answer[:400], len(words.text.split())
-    found = {reason: 1.0 for _, reason, pattern in _IN_WORDS if pattern.search(text)}
+    found = dict.fromkeys(_names_in(text), 1.0)
     found |= {reason: 1.0 for _, reason, pattern in _IN_ANSWER if pattern.search(answer)}
     short, offered = size <= _SHORT, bool(_OFFERED.search(prompt.before[-200:]))
     objections = [o.strength for o in objections_in(text) if o.kind != "blamed" or o.strength >= ENOUGH]

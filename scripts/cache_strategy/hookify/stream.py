@@ -9,6 +9,7 @@ from cache_strategy.model.errors import CacheStrategyError
 from cache_strategy.model.evidence import Unread
 
 _LINE_LIMIT = 64 * 1024 * 1024
+_BLOCK = 1024 * 1024
 _KEPT = "They are in ~/.claude/projects."
 
 
@@ -65,7 +66,7 @@ class Transcripts:
         reader = SessionReader(str(path), self)
         number = 0
         try:
-            with path.open("rb") as stream:
+            with path.open("rb", buffering=_BLOCK) as stream:
                 while line := stream.readline(self.line_limit):
                     number += 1
                     self.bytes += len(line)

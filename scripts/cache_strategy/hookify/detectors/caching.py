@@ -48,6 +48,26 @@ COMPLAINTS = {
     ),
 }
 
+_NEEDED = {
+    REMOVED: ("invalidat", "stale", "date", "old", "cache", "delete", "still", "refresh"),
+    SHARED: (
+        "user",
+        "people",
+        "customer",
+        "account",
+        "tenant",
+        "profile",
+        "data",
+        "person",
+        "else",
+        "leak",
+        "same",
+        "every",
+    ),
+    WIPED: ("flush", "wip", "redis", "cache", "session", "keys", "store", "logged"),
+}
+"""Of which words each complaint holds at least one."""
+
 _INVALIDATION = re.compile(
     r"(?:\bcache\w*|\bredis\w*|\bstore|\bclient|\bregion)\.(?:delete|delete_many|delete_pattern|delete_memoized\w*|invalidate\w*|clear|unlink|expire|bump|incr)\s*\("
     r"|\b(?:delete_memoized|invalidate\w*|cache_clear|bust_\w*|evict\w*|purge_\w+)\s*\("
@@ -110,9 +130,12 @@ def find_caching_mistakes(session: Session) -> Iterator[Sighting]:
     for prompt in session.prompts:
         if not prompt.calls_before or prompt.first:
             continue
-        sentences = sentences_of(own_words(prompt.text).text)
+        text = own_words(prompt.text).text
+        lower, sentences = text.lower(), sentences_of(text)
         recent = calls_before(session, prompt)
         for check, complaint in COMPLAINTS.items():
+            if not any(word in lower for word in _NEEDED[check]):
+                continue
             said = [s for s in sentences if complaint.search(s) and not is_supposition(s)]
             made = [call for call in reversed(recent) if EVIDENCE[check](call)] if said else []
             if made:
