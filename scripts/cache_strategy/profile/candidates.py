@@ -411,7 +411,7 @@ class Judge:
         personal_reads = {
             c for c in guard.context if c.kind in ("user", "session") and c.name != "csrf_token"
         }
-        context = key_of_context(self.analysis, total.context | personal_reads, dict(route.identities))
+        context = key_of_context(self.analysis, total.context | personal_reads, dict(route.identities), True)
         reason = reason or context.problem or self.given_anyway(route) or None
         if reason is not None:
             personal = context.per_user or bool({"user", "session"} & set(endpoint.context))

@@ -26,15 +26,23 @@ class ContextKey:
 
 
 def key_of_context(
-    analysis: Analysis, context: Iterable[ContextRead], identities: Mapping[ContextRead, str]
+    analysis: Analysis,
+    context: Iterable[ContextRead],
+    identities: Mapping[ContextRead, str],
+    is_endpoint: bool = False,
 ) -> ContextKey:
-    """The parts that context adds to a key; `identities` are the expressions of parameters that hold who asks."""
+    """
+    The parts that context adds to a key.
+
+    `identities` are the expressions of parameters that hold who asks. An endpoint may show what was flashed: who has
+    such a message is never answered from a cache, and to all others the page is the same.
+    """
     parts: dict[str, KeyPart] = {}
     several = len(set(identities.values())) > 1
     problem = ""
     per_user = False
     for read in sorted(context, key=lambda c: (c.kind, c.name, c.expression, c.path, c.line)):
-        if read.kind in _CONSTANT:
+        if read.kind in _CONSTANT or (is_endpoint and (read.kind, read.name) == ("session", "flashes")):
             continue
         if read.kind in _PERSONAL:
             per_user = True

@@ -247,6 +247,39 @@ def test_a_view_that_reads_the_session_is_cached_when_its_key_does_too(app, serv
         assert "Cookie" in answer.headers["Vary"]
 
 
+def shown():
+    return " ".join(["page", *flask.get_flashed_messages()])
+
+
+def test_a_page_that_shows_flashed_messages_is_kept_for_those_who_have_none(app, serve, entry, ran):
+    serve(lambda: f"{shown()} {ran()}", headers=PUBLIC)
+    app.add_url_rule("/plain", "plain", shown)
+    app.add_url_rule("/flash", "flash", flash, methods=["POST"])
+    ada, bob = app.test_client(), app.test_client()
+    ada.post("/flash")
+
+    assert [bob.get("/page").text for _ in range(2)] == ["page 1", "page 1"]
+    assert [ada.get("/page").text for _ in range(2)] == ["page saved 2", "page 1"]
+    assert (ran.calls, entry.counts["stores"], entry.counts["hits"]) == (2, 1, 2)
+    kept, plain = ada.get("/page").headers, ada.get("/plain").headers
+    assert kept["Vary"] == plain["Vary"] == "Cookie"
+    assert kept["Cache-Control"] == "private, max-age=60"
+
+
+def test_a_message_that_was_taken_before_the_view_is_shown_by_it(app, serve, ran):
+    @app.before_request
+    def take():
+        if flask.request.path == "/page":
+            flask.get_flashed_messages()
+
+    serve(lambda: f"{shown()} {ran()}")
+    app.add_url_rule("/flash", "flash", flash, methods=["POST"])
+    ada = app.test_client()
+    assert [ada.get("/page").text, ada.get("/page").text] == ["page 1", "page 1"]
+    ada.post("/flash")
+    assert [ada.get("/page").text, ada.get("/page").text] == ["page saved 2", "page 1"]
+
+
 def test_a_session_changed_before_the_view_is_still_saved(app, client, serve, ran):
     @app.before_request
     def remember():

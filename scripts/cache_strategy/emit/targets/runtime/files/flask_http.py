@@ -9,7 +9,8 @@ Caches the answers of Flask endpoints, tells browsers and proxies how to keep th
 
 An answer is stored only if another caller with the same key could get the very same: status 200, nothing streamed, no
 cookie, no change of the session, nothing registered to run after this request, not `private` by its own word, and no
-look into the session that the key did not take as well. Works with Flask 1.1 to 3.
+look into the session that the key did not take as well. Who has a flashed message waiting is answered by the view; to
+all others a page that would show them is the same. Works with Flask 1.1 to 3.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ NOT_STORED = frozenset(
 )
 VARY = frozenset("accept accept-encoding accept-language".split())
 VARY_BY_CALLER = frozenset("authorization cookie".split())
+FLASHES = "_flashes"  # flask.flash keeps them under this name of the session
 USER_IN_SESSION = ("user_id", "_user_id", "uid", "user")  # assumed: how applications call the logged-in user
 
 
@@ -61,7 +63,7 @@ def cached_endpoint(
     def decorate(view: F) -> F:
         @functools.wraps(view)
         def cached(*args: Any, **parameters: Any) -> Any:
-            if request.method != "GET" or _has_body() or not entry.cache.is_on:
+            if request.method != "GET" or _has_body() or not entry.cache.is_on or _is_flashed():
                 return view(*args, **parameters)
             with _SessionWatch() as key_watch:
                 parts = {**parameters, "query": query_arguments()} if key is None else key(**parameters)
@@ -73,7 +75,7 @@ def cached_endpoint(
                     response = current_app.make_response(view(*args, **parameters))
                 made.append(response)
                 reason = _why_not_stored(response) or _reserved(response, key_watch.reads)
-                foreign = watch.reads - key_watch.reads
+                foreign = watch.reads - key_watch.reads - {FLASHES}
                 if watch.has_changed:
                     reason = "the view changed the session"
                 elif foreign:
@@ -83,7 +85,8 @@ def cached_endpoint(
                 if reason:
                     raise _NotStored(reason)
                 kept = [[name, value] for name, value in response.headers if name.lower() not in NOT_STORED]
-                return {"body": _text(response.get_data()), "headers": kept}
+                told = {"body": _text(response.get_data()), "headers": kept}
+                return {**told, "session": True} if FLASHES in watch.reads else told
 
             try:
                 stored = get(parts, compute)
@@ -93,6 +96,8 @@ def cached_endpoint(
                 return made[-1]
             if made:
                 return made[-1]
+            if "session" in stored:  # the view looks into it, too: Vary and what else hangs on that
+                flask.session.get(FLASHES)
             headers = list(map(tuple, stored["headers"]))
             return current_app.response_class(stored["body"], status=200, headers=headers)
 
@@ -266,6 +271,17 @@ def _request_context() -> Any:
     if hasattr(known, "request_ctx"):  # Flask 2.2
         return known.request_ctx._get_current_object()
     return known._request_ctx_stack.top
+
+
+def _is_flashed() -> bool:
+    """Whether there is something to be told to this caller, once."""
+    context = _request_context()
+    session = getattr(context, "_session", None)
+    session = flask.session if session is None else session
+    while isinstance(session, _NotedSession):  # whoever watches is told when a page shows them
+        session = vars(session)["_session"]
+    told = getattr(context, "flashes", None) or getattr(context, "_flashes", None)
+    return bool(told) or FLASHES in session
 
 
 def _request_so_far(begun: Callable[[], Before]) -> Before | None:
