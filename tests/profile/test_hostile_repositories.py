@@ -33,7 +33,7 @@ def reasons(repo: Path) -> dict[str, str]:
         (b"print two(\n", "syntax error in line 1"),
         (b"x = 1\0\n", "NUL"),
         pytest.param(
-            b"def first[T](x: list[T]) -> T: ...\n",
+            b"def first[T](x: dict[T, T]) -> str: return f'{x['a']}'\n",
             "written for Python 3.12",
             marks=pytest.mark.skipif(sys.version_info >= (3, 12), reason="this Python reads it"),
         ),
@@ -59,9 +59,12 @@ def test_what_this_python_cannot_read_is_reported_with_its_reason(repo, content,
         "print", "print 'a', f(1),", "print >>log, 'a'", "print ('a'), 'b'", "exec code in space", "raise Error, 'text'",
         "x = 0777 + 10L + `y`", "x = a <> ur'\\d'", "if a: print 'a'; print 'b'", "call(async=True)",
         "key = lambda (k, v): v", "try:\n    f()\nexcept (A, B), e:\n    print e\nexcept C: pass", "if a:\n\tx = 1\n        y = 2",
+        "type Pair[A] = tuple[A,\n    A]", "def first[T: int](x: list[T]) -> T: return x[0]",
+        "class Store[\n    T: (int, str),  # why\n    **P,\n](Base):\n    async def f[*R](self): type = 1; return type",
+        "try: f()\nexcept KeyError, ValueError: pass\nexcept a.b, c.d, E: pass", "type(x).y = [\n    1]",
     ],
 )  # fmt: skip
-def test_what_was_written_for_python_2_is_read_line_for_line(repo, code):
+def test_what_was_written_for_another_python_is_read_line_for_line(repo, code):
     (repo / "old.py").write_text(f"{code}\ndef last(): return open('x')\n")
 
     evidence = profile(repo, jobs=1)

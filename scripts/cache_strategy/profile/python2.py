@@ -50,7 +50,7 @@ def _changes(tokens: list[TokenInfo]) -> Iterator[Change]:
             yield line, column, 1, ""
         elif word == "lambda" and following.string == "(":
             end = _end(tokens, number + 1, ":")
-            if _closing(tokens, number + 1) == end - 1:
+            if closing(tokens, number + 1) == end - 1:
                 yield (*following.start, 1, " ")
                 yield (*tokens[end - 1].start, 1, " ")
         elif word == "async" and following.string not in _AFTER_ASYNC:
@@ -70,7 +70,7 @@ def _statement(tokens: list[TokenInfo], number: int) -> Iterator[Change]:
         comma = _end(tokens, number, ",")
         is_call = following.string in ("(", "=", ".", ")", ",", "[") and token.string != "raise"
         if end == number + 1 or (
-            is_call and tokens[_closing(tokens, number + 1) + 1 :][:1] == tokens[end : end + 1]
+            is_call and tokens[closing(tokens, number + 1) + 1 :][:1] == tokens[end : end + 1]
         ):
             return
         if (token.string == "raise" and comma >= end) or following.string in ("=", "."):
@@ -94,7 +94,7 @@ def _end(tokens: list[TokenInfo], number: int, sign: str) -> int:
     return len(tokens) - 1
 
 
-def _closing(tokens: list[TokenInfo], number: int) -> int:
+def closing(tokens: list[TokenInfo], number: int) -> int:
     depth = 0
     for place in range(number, len(tokens)):
         word = tokens[place].string

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cache_strategy.model.evidence import Unread
-from cache_strategy.profile import python2
+from cache_strategy.profile import newer_python, python2
 from cache_strategy.profile.files import data_of
 from cache_strategy.profile.lowering import Node, lower
 from cache_strategy.profile.walk import LARGEST_BYTES, Found
@@ -158,10 +158,11 @@ def _parsed(text: str, path: str) -> Module:
     try:
         return parse(text, path)
     except Unreadable as reason:
-        again = python2.rewritten(text) if str(reason).startswith("syntax error") else None
-        if again is None:
+        if not str(reason).startswith("syntax error"):
             raise
-        try:
-            return parse(again, path)
-        except Unreadable:
-            raise reason from None
+        for rewritten in (newer_python.rewritten, python2.rewritten):
+            with contextlib.suppress(Unreadable):
+                again = rewritten(text)
+                if again is not None:
+                    return parse(again, path)
+        raise
