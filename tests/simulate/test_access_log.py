@@ -195,7 +195,7 @@ def test_a_clock_that_goes_back_an_hour_is_said_and_the_requests_are_in_order(tm
         for minute in range(60)
     ]
     found = trace(tmp_path, "".join(lines))
-    assert any("goes backwards 1 times, by 3,540 s" in note for note in found.notes)
+    assert any("goes backwards once, by 3,540 s" in note for note in found.notes)
     times = [a.time_s for a in found.accesses]
     assert times == sorted(times)
 

@@ -26,6 +26,10 @@ SAMPLE = 1 << 16
 STEPS_PER_BYTE = 3
 MOST_REQUESTS = 7_500_000
 """As many as fit into 2 GB, if a request has four of its like; see `thinning.NAME_ROWS`."""
+FORMATS_TRIED = 8
+"""Blocks of a file in which no format is found before no more is looked for (assumed)."""
+OTHERS_SHARE = 0.005
+"""Of the lines; of more that do not fit, whether they fit another format is tried (assumed)."""
 BACKWARDS = 120.0
 """Seconds by which a request may be logged after one that began later: logs are written when the answer is out (assumed)."""
 PACKED = {b"\x1f\x8b": "gzip", b"\x28\xb5": "zstd"}
@@ -139,8 +143,9 @@ class _Logs:
         self.formats = {"given format"} if log_format else set()
 
     def read(self, path: Path, blocks: Iterator[bytes]) -> None:
-        """One file; a line that does not fit into a block is cut. Where most of a block does not fit, the format is guessed anew."""
-        layout, rest = None, b""
+        """One file; a line that does not fit into a block is cut. Lines that do not fit the formats so far are tried in others."""
+        layouts, rest = [self._given] if self._given else [], b""
+        tries, unknown = 0 if self._given else FORMATS_TRIED, None
         self._latest_s, self._back, self._furthest_back = -np.inf, 0, 0.0
         for block in chain(blocks, (b"\n",)):
             rest += block + (b"\n" if len(rest) > BLOCK else b"")
@@ -148,32 +153,36 @@ class _Logs:
             data, rest = rest[:end], rest[end:]
             if b"\0" in data:
                 raise CacheStrategyError(f"{path}: is not text; name {WHAT}.")
-            if data.strip():
-                layout = layout or self._given or self._guess(path, data)
-                bad, fits = self.bad, self.take(data, layout)
-                if not self._given and self.bad - bad > fits:
-                    layout = self._other(path, data, layout, bad)
-        if layout is None:
+            lines = 0
+            for layout in tuple(layouts):
+                more, data = self.take(data, layout)
+                lines += more
+            while tries and data.strip() and data.count(b"\n") > OTHERS_SHARE * lines:
+                tries -= 1
+                try:
+                    layouts.insert(0, self._guess(path, data))
+                except CacheStrategyError as error:
+                    unknown = error
+                    break
+                if len(layouts) > 1:
+                    self.notes.append(f"{path.name} changes its format: lines of both are used.")
+                more, data = self.take(data, layouts[0])
+                lines += more
+            self._lose(data)
+            if not layouts and not tries:
+                break
+        if not layouts and unknown:
+            raise unknown
+        if not layouts:
             self.notes.append(f"{path.name} is empty.")
         self._check_clock(path)
 
-    def _other(self, path: Path, data: bytes, layout: Layout, bad: int) -> Layout:
-        """Another layout, for a block that hardly fits the one so far; its lines of both are taken."""
-        trial = _Logs()
-        formats = set(self.formats)
-        first = data[: data.find(b"\n", len(data) - SAMPLE) + 1] or data
-        try:
-            other = trial._guess(path, data[len(data) - len(first) :] if len(data) > SAMPLE else data)
-        except CacheStrategyError:
-            return layout
-        if other == layout:
-            return layout
-        self.formats = formats | trial.formats
-        before, self.bad = self.bad, bad
-        taken = self.take(data, other)
-        self.bad = max(bad, before - taken)
-        self.notes.append(f"{path.name} changes its format: lines of both are used.")
-        return other
+    def _lose(self, data: bytes) -> None:
+        """Counts lines that no format reads."""
+        lost = [line for line in data.split(b"\n") if line.strip() and not line.startswith(b"#")]
+        if lost and not self.bad:
+            self.first_bad = lost[0][:60].decode("utf-8", "replace")
+        self.bad += len(lost)
 
     def _watch_clock(self, times: Any) -> None:
         back = np.append(self._latest_s, times[:-1]) - times
@@ -184,7 +193,7 @@ class _Logs:
     def _check_clock(self, path: Path) -> None:
         if self._back:
             self.notes.append(
-                f"{path.name}: its clock goes backwards {self._back:,} times, by {self._furthest_back:,.0f} s at most (daylight saving "
+                f"{path.name}: its clock goes backwards {'once' if self._back == 1 else f'{self._back:,} times'}, by {self._furthest_back:,.0f} s at most (daylight saving "
                 "without an offset, or logs put together); requests are put in order by their times."
             )
 
@@ -192,7 +201,7 @@ class _Logs:
         """The layout that reads most of the first lines."""
         sample = data[: data.find(b"\n", SAMPLE) + 1] or data
         found = [
-            (_Logs().take(sample, layout), layout, reader.name, text)
+            (_Logs().take(sample, layout)[0], layout, reader.name, text)
             for reader in load_readers().values()
             for layout, text in zip(reader.layouts, reader.formats, strict=True)
         ]
@@ -204,13 +213,13 @@ class _Logs:
             )
         self.formats.add(name)
         timed = layout_of(_with_time(text, sample))
-        return timed if text and _Logs().take(sample, timed) >= 0.98 * most else best
+        return timed if text and _Logs().take(sample, timed)[0] >= 0.98 * most else best
 
-    def take(self, data: bytes, layout: Layout) -> int:
-        """The lines of a block; how many could be read."""
+    def take(self, data: bytes, layout: Layout) -> tuple[int, bytes]:
+        """The lines of a block: how many could be read, and those that could not."""
         engine, most = self._engine, data.count(b"\n")
         asked, whole = engine.blank(8 * most, -1, "i4"), engine.blank(5 * most, -1)
-        real, bad = engine.blank(2 * most, 0, "f8"), engine.blank(3, 0)
+        real, bad = engine.blank(2 * most, 0, "f8"), engine.blank(1 + 2 * most, 0)
         columns = (layout.roles, list(layout.stops), layout.lengths, layout.table)
         lines: int = engine.ready(scan.scan)(
             np.frombuffer(data, "u1") if engine.is_compiled else data,
@@ -219,9 +228,8 @@ class _Logs:
             engine.blank(2 * scan.ROLES, -1),
             engine.blank(scan.ROLES, 99),
         )
-        if bad[0] and not self.bad:
-            self.first_bad = data[bad[1] : bad[2]][:60].decode("utf-8", "replace")
-        self.bad += int(bad[0])
+        places = np.asarray(bad)[1 : 1 + 2 * int(bad[0])].reshape(-1, 2).tolist()
+        lost = b"".join(data[start:end] + b"\n" for start, end in places)
         if lines:
             spans, numbers = (
                 np.asarray(asked).reshape(-1, 8)[:lines],
@@ -238,7 +246,7 @@ class _Logs:
             part = (times.copy(), request, user, status, size, took.astype("f4"))
             if self.room.add(part, len(self.requests), self.names):
                 self._forget()
-        return lines
+        return lines, lost
 
     def names(self) -> Names:
         return Names(self.requests.hashes(), np.array(self.requests.paths, "i8"), self.users.hashes())

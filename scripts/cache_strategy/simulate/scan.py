@@ -22,7 +22,7 @@ Columns = tuple[Ints, Ints, Floats, Ints]
 """
 Per line: the spans of method, target, query and user; the hashes of the request and of the user, status and size (-1 where
 not known), and of the path: a hash, its family, and 1 where the request may change something; time and milliseconds to the answer (-1).
-Last the number of bad lines and the span of the first.
+Last the number of bad lines and their spans.
 """
 
 
@@ -294,8 +294,7 @@ def scan(
             if found and take(data, spans, lines, out):
                 lines += 1
             else:
-                if bad[0] == 0:
-                    bad[1], bad[2] = start, last
+                bad[1 + 2 * bad[0]], bad[2 + 2 * bad[0]] = start, last
                 bad[0] += 1
         start = end + 1
     return lines
