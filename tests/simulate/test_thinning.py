@@ -87,7 +87,9 @@ def test_writes_are_kept_and_stale_shares_and_memory_are_those_of_the_whole_log(
     for row, whole in zip(found.rows, exact.rows, strict=True):
         assert row.stale_rate == pytest.approx(whole.stale_rate, abs=0.03)
         assert row.hit_rate == pytest.approx(whole.hit_rate, abs=0.03)
-        if row.invalidation == "ttl" and row.ttl_seconds == 4_000:  # of few values at once a sample cannot tell
+        if (
+            row.invalidation == "ttl" and row.ttl_seconds == 4_000
+        ):  # of few values at once a sample cannot tell
             assert row.memory_bytes == pytest.approx(whole.memory_bytes, rel=0.3)
 
 
