@@ -63,7 +63,7 @@ class Network:
 
     def __init__(self, world):
         self.world, self.generation, self.process = world, world.generation, world.process
-        self.rest, self.answers, self.owed, self.sent, self.inbox = b"", b"", 0, [], None
+        self.rest, self.answers, self.owed, self.sent, self.inbox, self.late = b"", b"", 0, [], None, []
         world.networks.append(self)
 
     def write(self, data):
@@ -73,6 +73,9 @@ class Network:
             self.inbox.append(b"*2\r\n$4\r\npong\r\n$0\r\n\r\n")
         else:
             self.sent.append(data)
+
+    def has_more(self):
+        return bool(self.answers) or self.generation != self.world.generation
 
     async def receive(self, deadline):
         fate = await Pause()

@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import sys
 import threading
 import time
 
@@ -106,6 +107,31 @@ def test_what_happens_unnoticed_between_two_requests_costs_nothing(server, entry
     assert entry.cache.state()["undelivered"] == 0
     entry.get_or_compute(KEY, origin), entry.get_or_compute(KEY, origin)
     assert (origin.calls, entry.counts["errors"]) == (calls + 1, 0)
+
+
+def test_a_value_is_stored_and_its_lock_opened_though_the_connection_was_closed(
+    server, make_cache, make_entry
+):
+    """Nobody awaits that answer: a lock that stays would keep others waiting."""
+
+    def compute():
+        server.command("CLIENT", "KILL", "TYPE", "normal")
+        return "first"
+
+    make_entry(make_cache()).get_or_compute(KEY, compute)
+    elsewhere = make_entry(make_cache())
+    assert elsewhere.get_or_compute(KEY, Origin("not asked")) == "first"
+    assert elsewhere.counts["waits"] == 0
+
+
+def test_a_server_that_takes_nothing_is_not_asked_to_at_every_call(server, entry, redis, monkeypatch):
+    monkeypatch.setattr(sys.modules[type(entry.cache.link).__module__], "REFUSED_SECONDS", 3600)
+    server.command("REPLICAOF", "127.0.0.1", "1")
+    asked = []
+    for number in range(5):
+        assert entry.get_or_compute({"product_id": number}, Origin()) == "first"
+        asked.append(redis.info("commandstats")["cmdstat_evalsha"]["calls"])
+    assert asked == asked[:1] * 5
 
 
 def test_a_redis_that_comes_back_with_old_data_serves_none_of_it(server, make_cache, make_entry):

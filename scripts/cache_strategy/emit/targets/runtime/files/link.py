@@ -52,6 +52,7 @@ EXTENDED = (
     1 / 16
 )  # assumed: how often those who compute let the versions live longer; they live twice as long as values
 MOST_HOPS = 3  # assumed: how many nodes of a cluster are asked for one answer
+MOST_LOST = 100  # assumed: the locks whose opening may have got lost, which are opened once more
 MOST_CHANGES = 10_000  # assumed: the latest changed tags that a process remembers
 MICROSECONDS = 1_000_000
 
@@ -92,6 +93,7 @@ class Link:
         """Start anew in a forked process: connections, threads and locks belong to the other one."""
         self._idle: defaultdict[Place | None, deque[Wire]] = defaultdict(deque)
         self._opening: dict[Place | None, Signal] = {}
+        self._lost: deque[bytes] = deque(maxlen=MOST_LOST)
         self._lock = threading.Lock()
         self._recovery: threading.Thread | None = None
         self._ear: threading.Thread | None = None
@@ -142,8 +144,12 @@ class Link:
                 raise
         return self.send(b"*%d\r\n$4\r\nEVAL\r\n%s%s" % (words, part(PRELUDE + text), rest), keys[0])
 
-    def send(self, packed: bytes, key: bytes = b"", unawaited: int = 0) -> Any:
-        """As `call`, for a command that is packed already. So many answers are not awaited, but passed over later."""
+    def send(self, packed: bytes, key: bytes = b"", unawaited: int = 0, late: bytes = b"") -> Any:
+        """
+        As `call`, for a command that is packed already.
+
+        So many answers are not awaited, but passed over later; if they never come, another command is sent late.
+        """
         if self.broken:
             raise Unavailable(self.last_error)
         started = time.monotonic()
@@ -162,7 +168,7 @@ class Link:
             if place is None and self._address.is_cluster:
                 self._address.locate(started + left)
                 place = self._address.place(key)
-            answer = self._exchange(packed, place, started + left, unawaited)
+            answer = self._exchange(packed, place, started + left, unawaited, b"", late)
             if self._address.is_cluster and isinstance(answer, redis.ResponseError):
                 answer = self._elsewhere(answer, packed, key, started + left)
         except (redis.RedisError, OSError) as error:
@@ -182,6 +188,7 @@ class Link:
         deadline: float,
         unawaited: int = 0,
         ahead: bytes = b"",
+        late: bytes = b"",
     ) -> Any:
         while True:
             wire = idle_of(self._idle[place])
@@ -191,18 +198,23 @@ class Link:
                 if wire is None:
                     continue
             try:
-                wire.write(ahead + packed)
+                if unawaited and wire.has_more():
+                    wire.rest += wire.receive(deadline)  # an error, if it is closed
+                wire.write(self._late(wire) + ahead + packed)
                 wire.owed += bool(ahead)
                 if unawaited:
                     wire.owed += unawaited
+                    wire.late.append(late)
                     answer = None
                 else:
                     while wire.owed:
                         read_answer(wire, deadline)
                         wire.owed -= 1
+                    wire.late.clear()
                     answer = read_answer(wire, deadline)
             except (redis.ConnectionError, OSError):
                 wire.close()
+                self._lost.extend(wire.late)
                 if not is_reused:
                     raise
             except BaseException:
@@ -211,6 +223,16 @@ class Link:
             else:
                 self._idle[place].append(wire)
                 return answer
+
+    def _late(self, wire: Wire) -> bytes:
+        """What has to be sent once more, since the connection it went over turned out to have been closed."""
+        words = []
+        with contextlib.suppress(IndexError):
+            while self._lost:
+                words.append(self._lost.popleft())
+        wire.late += words
+        wire.owed += len(words)
+        return b"".join(words)
 
     def _open(self, place: Place | None, deadline: float) -> Wire | None:
         """One more connection; None after somebody else has opened one: by now another may be free."""
@@ -308,7 +330,9 @@ class Link:
         release = "EVAL", PRELUDE + RELEASE_SCRIPT, 1, lock, token
         commands = [("SET", slot.redis_name, data, "PX", life_ms), ("DEL", lock)] if data else [release]
         if not wait:
-            self.send(b"".join([pack(*command) for command in commands]), slot.redis_name, len(commands))
+            packed = [pack(*command) for command in commands]
+            late = packed[-1] if data else pack("DEL", lock)
+            self.send(b"".join(packed), slot.redis_name, len(commands), late)
             return
         for command in commands:
             self.call(*command, key=slot.redis_name)
@@ -362,8 +386,11 @@ class Link:
     def _recover(self) -> None:
         pause, longest = RETRY_SECONDS
         while not self.is_closed:
-            self._idle.clear()
             try:
+                self._lost.extend(
+                    word for wires in self._idle.values() for wire in wires for word in wire.late
+                )
+                self._idle.clear()
                 deadline = time.monotonic() + self._budget_seconds
                 self._address.locate(deadline)
                 wire = self._connect(self._address.place(self.latest), deadline)

@@ -50,12 +50,13 @@ class Wire:
         self.rest = b""  # received, but not yet read
         self.owed = 0  # answers that nobody awaits
         self.late: list[bytes] = []  # what is to be sent elsewhere if these never come
-        self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
+        self._poll = select.poll() if hasattr(select, "poll") else None
+        if self._poll is not None:
+            self._poll.register(self._socket, select.POLLIN)
 
     def has_more(self) -> bool:
         """Whether something has come, be it the end."""
-        return bool(self._poll.poll(0))
+        return bool(self._poll.poll(0) if self._poll else select.select([self._socket], [], [], 0)[0])
 
     def write(self, data: bytes) -> None:
         self._socket.sendall(data)
