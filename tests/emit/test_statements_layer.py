@@ -105,7 +105,7 @@ class Shop:
         def key(number):
             return {"number": number, "who": flask.request.args.get("who")}
 
-        app = flask.Flask("shop")
+        self.app = app = flask.Flask("shop")
         app.add_url_rule("/<int:number>", "show", cached_endpoint(entry, key, self.statements)(show))
         self.client = app.test_client()
 
@@ -168,6 +168,31 @@ def test_an_answer_is_good_while_its_statements_give_the_same_rows(shop):
     assert any("count" in text for text in executed)
     shop.write(lambda session: session.add(Book(id=3, title="third")))
     assert shop.get(1)["total"] == 3
+
+
+def test_what_another_entry_held_goes_out_of_date_by_more_than_the_rows_that_were_seen(shop):
+    shop.statements.sees_all = False
+    total = shop.cache.entry("total", ttl_seconds=600, layers=("redis",), depends_on=("books",))
+    whole = shop.cache.entry("whole", ttl_seconds=600, layers=("redis",), depends_on=("books",))
+
+    def count():
+        with Session(shop.engine) as session:
+            return session.query(Book).count()
+
+    def show(number):
+        with Session(shop.engine) as session:
+            return f"{session.get(Book, number).title} of {total.get_or_compute({}, count)}"
+
+    with shop.app.app_context():
+        total.get_or_compute({}, count)
+    shop.app.add_url_rule(
+        "/whole/<int:number>",
+        "whole",
+        cached_endpoint(whole, lambda number: {"n": number}, shop.statements)(show),
+    )
+    assert [shop.client.get("/whole/1").text for _ in range(2)] == ["book 1 of 2"] * 2
+    shop.write(lambda session: session.add(Book(id=3, title="third")))
+    assert shop.client.get("/whole/1").text == "book 1 of 3"
 
 
 def test_an_uncommitted_or_rolled_back_write_is_in_no_answer(shop):

@@ -213,9 +213,9 @@ class Statements:
             if scope.is_vague:
                 scope.trace = None
                 scope.read(dict.fromkeys(tables))
-            for table in () if self.sees_all else tables:
-                if scope.reads.setdefault(table, None) is None:  # it was read where nobody saw it, if at all
-                    scope.before.setdefault(table, None)
+            if not self.sees_all:  # besides the rows that were seen there may be others, in what another cache held
+                scope.read(dict.fromkeys(tables))
+                scope.before.update(dict.fromkeys(tables))
             until = scope.now_us + int(entry.ttl_seconds * 0.9 * MICROSECONDS)
             size = sum(len(text) for text in value.values() if isinstance(text, (str, bytes))) + 1000
             size += 200 * len(scope.trace or ())
