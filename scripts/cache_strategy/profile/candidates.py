@@ -183,6 +183,15 @@ class Judge:
             return ""
         return "reads nothing but what its dependencies have read already, which are asked each time"
 
+    def outdated_at_once(self, route: Route, total: Total) -> str:
+        """Why no answer is ever good for the next request: a dependency of its own writes what it is made of."""
+        for index in sorted(route.given.intersection(route.around)):
+            written = sorted(self.totals[index].writes & set(total.tables()))
+            if written:
+                name = self.analysis.contexts[index].function.qualname
+                return f"each request writes {', '.join(written)} besides ({name}), so that no answer outlives the next"
+        return ""
+
     def kept_by(self, contexts: Iterable[int]) -> tuple[str, ...]:
         """What must be said of a cache above one of the application's own: it would keep what that one drops."""
         names = [self.caching[index] for index in contexts if index in self.caching]
@@ -412,7 +421,8 @@ class Judge:
             c for c in guard.context if c.kind in ("user", "session") and c.name != "csrf_token"
         }
         context = key_of_context(self.analysis, total.context | personal_reads, dict(route.identities), True)
-        reason = reason or context.problem or self.given_anyway(route) or None
+        reason = reason or context.problem or self.given_anyway(route) or self.outdated_at_once(route, total)
+        reason = reason or None
         if reason is not None:
             personal = context.per_user or bool({"user", "session"} & set(endpoint.context))
             self.refuse(function, reason, total, must_not=must_not, endpoint=endpoint, per_user=personal)
