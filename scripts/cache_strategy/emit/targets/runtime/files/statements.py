@@ -213,7 +213,8 @@ class Statements:
             if scope.is_vague:
                 scope.trace = None
                 scope.read(dict.fromkeys(tables))
-            if not self.sees_all:  # besides the rows that were seen there may be others, in what another cache held
+            if not self.sees_all:
+                # besides the rows that were seen there may be others, in what another cache held
                 scope.read(dict.fromkeys(tables))
                 scope.before.update(dict.fromkeys(tables))
             until = scope.now_us + int(entry.ttl_seconds * 0.9 * MICROSECONDS)
